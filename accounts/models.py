@@ -1,0 +1,144 @@
+"""The user, the families of refresh tokens, and the audit trail."""
+
+import secrets
+import uuid
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.core.validators import RegexValidator
+from django.db import models, transaction
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from accounts.signals import password_changed
+
+username_form = RegexValidator(
+    r"\A[\w.+-]{3,64}\Z", _("Use 3 to 64 letters, digits, dots, dashes, plus signs or underscores.")
+)
+
+
+def new_referral_code() -> str:
+    return secrets.token_hex(5)
+
+
+class UserManager(BaseUserManager["User"]):
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email=normalise_email(username or ""))
+
+    def create_user(self, email: str, username: str, password: str | None, **fields: Any) -> "User":
+        user = self.model(email=normalise_email(email), username=username, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, username: str, password: str | None, **fields: Any) -> "User":
+        return self.create_user(email, username, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A customer or an operator; logs in with the e-mail, which is kept in lower case."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    email = models.EmailField(_("e-mail"), unique=True)
+    username = models.CharField(_("user name"), max_length=64, validators=[username_form])
+    full_name = models.CharField(_("full name"), max_length=200, blank=True)
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("A blocked user loses all access at once.")
+    )
+    is_staff = models.BooleanField(_("may enter the admin"), default=False)
+    referral_code = models.CharField(_("referral code"), max_length=16, unique=True, default=new_referral_code)
+    referred_by = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="referrals",
+        verbose_name=_("referred by"),
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["username"]
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        constraints = [
+            models.UniqueConstraint(
+                Lower("username"),
+                name="accounts_user_username_unique",
+                violation_error_message=_("This user name is taken."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def clean(self) -> None:
+        self.email = normalise_email(self.email)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        # Django keeps the raw password until it is saved; a mere upgrade of the hash leaves none.
+        new_password = getattr(self, "_password", None) is not None and not self._state.adding
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if new_password:
+                password_changed.send(sender=User, user=self)
+
+
+def normalise_email(email: str) -> str:
+    """The form in which an e-mail is kept and compared: stripped, lower case."""
+    return email.strip().lower()
+
+
+class RefreshFamily(models.Model):
+    """One login: the chain of refresh tokens that came from it. Only the newest `jti` may be used."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="refresh_families", verbose_name=_("user"))
+    current_jti = models.CharField(max_length=32)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    rotated_at = models.DateTimeField(_("last used"))
+    expires_at = models.DateTimeField(_("expires"), db_index=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = _("refresh token family")
+        verbose_name_plural = _("refresh token families")
+
+    def __str__(self) -> str:
+        return f"{self.user}, {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class AuditEvent(models.Model):
+    """Something that must be traceable: who did what to whom, and why. Append-only by the database."""
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(_("kind"), max_length=64, db_index=True)
+    user = models.ForeignKey(
+        User,
+        models.PROTECT,
+        null=True,
+        related_name="audit_events",
+        verbose_name=_("concerns"),
+        db_constraint=True,
+    )
+    actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", verbose_name=_("done by"))
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    details = models.JSONField(_("details"), default=dict)
+    created_at = models.DateTimeField(_("when"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("audit event")
+        verbose_name_plural = _("audit events")
+
+    def __str__(self) -> str:
+        return f"{self.kind} · {self.user}" if self.user else self.kind

@@ -1,0 +1,122 @@
+"""JWTs: access tokens, and refresh tokens that rotate at each use (RFC 9700 §4.14.2).
+
+A login opens a family; only the newest refresh token of a family may be used. An older one used again was
+stolen, or its thief was first: either way the family ends.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from django.db import transaction
+from django.utils import timezone
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
+
+from accounts import audit
+from accounts.errors import InvalidRefreshToken
+from accounts.models import RefreshFamily, User
+
+AnyToken = TypeVar("AnyToken", bound=Token)
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """What a login or a refresh gives; `expires_in` is the life of the access token in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    token_type: str = "bearer"  # noqa: S105  (a scheme, no secret)
+
+
+def issue_access(user: User) -> str:
+    """An access token alone, without a family."""
+    return str(_for(AccessToken, user))
+
+
+def issue_pair(user: User) -> TokenPair:
+    """The first pair of a new family."""
+    refresh = _refresh_token(user, uuid.uuid4())
+    RefreshFamily.objects.create(
+        id=refresh["family"],
+        user=user,
+        current_jti=refresh["jti"],
+        rotated_at=timezone.now(),
+        expires_at=_expiry(refresh),
+    )
+    return _pair(user, refresh)
+
+
+def rotate(refresh_token: str, *, began: datetime) -> TokenPair:
+    """The next pair of the token's family. `began` is when the request came in.
+
+    Raises `InvalidRefreshToken`. Of parallel requests with one token the first wins and the others are
+    refused; a request that came in after the token was replaced also ends its family.
+    """
+    presented = _decode(refresh_token)
+    family = RefreshFamily.objects.select_related("user").filter(pk=presented.get("family")).first()
+    if family is None or not _usable(family):
+        raise InvalidRefreshToken
+    if family.current_jti != presented["jti"]:
+        _end_reused(family, began)
+        raise InvalidRefreshToken
+    successor = _refresh_token(family.user, family.pk)
+    if not _replace(family, successor):
+        raise InvalidRefreshToken
+    return _pair(family.user, successor)
+
+
+def revoke_families(user: User) -> None:
+    """End every login of the user; the access tokens out there live on until they expire."""
+    RefreshFamily.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+
+
+def _for(kind: type[AnyToken], user: User) -> AnyToken:
+    token = kind.for_user(user)
+    token["username"] = user.username
+    return token
+
+
+def _refresh_token(user: User, family: uuid.UUID) -> RefreshToken:
+    token = _for(RefreshToken, user)
+    token["family"] = str(family)
+    return token
+
+
+def _pair(user: User, refresh: RefreshToken) -> TokenPair:
+    return TokenPair(issue_access(user), str(refresh), int(AccessToken.lifetime.total_seconds()))
+
+
+def _expiry(token: RefreshToken) -> datetime:
+    return datetime.fromtimestamp(token["exp"], UTC)
+
+
+def _decode(text: Any) -> RefreshToken:  # simplejwt takes a str, and is annotated otherwise
+    try:
+        return RefreshToken(text)
+    except TokenError as error:
+        raise InvalidRefreshToken from error
+
+
+def _usable(family: RefreshFamily) -> bool:
+    return family.revoked_at is None and family.expires_at > timezone.now() and family.user.is_active
+
+
+def _replace(family: RefreshFamily, successor: RefreshToken) -> bool:
+    """Compare-and-swap of the newest token; False where another request was faster."""
+    with transaction.atomic():  # on SQLite the lock comes first, so that the time below is the rotation's
+        newest = RefreshFamily.objects.filter(pk=family.pk, current_jti=family.current_jti, revoked_at=None)
+        replaced = newest.update(
+            current_jti=successor["jti"], rotated_at=timezone.now(), expires_at=_expiry(successor)
+        )
+    return bool(replaced)
+
+
+@transaction.atomic
+def _end_reused(family: RefreshFamily, began: datetime) -> None:
+    """Revoke the family, unless its rotation came after this request: then the two ran in parallel."""
+    reused = RefreshFamily.objects.filter(pk=family.pk, revoked_at=None, rotated_at__lte=began)
+    if reused.update(revoked_at=timezone.now()):
+        audit.record("refresh_token_reused", family.user, family=str(family.pk))
