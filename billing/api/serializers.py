@@ -1,0 +1,80 @@
+"""What the currency API takes and gives."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from accounts.api.fields import Text
+from billing import providers
+from billing.api.fields import AmountField, MoneyField
+from billing.ledger import Move
+from billing.models import CURRENCY, Entry, Payment, PaymentStatus, TransactionType
+
+
+class RefusalSerializer(serializers.Serializer[Any]):
+    """The error object."""
+
+    detail = serializers.CharField()
+    code = serializers.CharField()
+
+
+class BalanceSerializer(serializers.Serializer[Any]):
+    balance = MoneyField()
+    currency = serializers.ChoiceField(choices=[CURRENCY])
+
+
+class HistoryQuerySerializer(serializers.Serializer[Any]):
+    transaction_type = serializers.ChoiceField(choices=TransactionType.choices, default="")
+
+
+class HistorySerializer(serializers.ModelSerializer[Entry]):
+    """A transaction as its user sees it: the wallet's entry, with a signed amount."""
+
+    id = serializers.UUIDField(source="transaction.pk")
+    amount = MoneyField()
+    transaction_type = serializers.ChoiceField(source="transaction.type", choices=TransactionType.choices)
+    description = serializers.CharField(source="transaction.description")
+    created_at = serializers.DateTimeField(source="transaction.created_at")
+
+    class Meta:
+        model = Entry
+        fields = ["id", "amount", "transaction_type", "description", "created_at"]
+        read_only_fields = fields
+
+
+class TopUpSerializer(serializers.Serializer[Any]):
+    amount = AmountField()
+    payment_method = Text(max_length=64, allow_blank=True, default="")
+
+
+class MockTopUpSerializer(serializers.Serializer[Any]):
+    amount = AmountField()
+
+
+class PaymentSerializer(serializers.ModelSerializer[Payment]):
+    payment_id = serializers.UUIDField(source="pk", read_only=True)
+    amount = MoneyField()
+    status = serializers.ChoiceField(choices=PaymentStatus.choices, read_only=True)
+    payment_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Payment
+        fields = ["payment_id", "amount", "status", "payment_url", "provider", "created_at"]
+        read_only_fields = fields
+
+    def get_payment_url(self, payment: Payment) -> str:
+        return providers.of(payment).checkout_url(payment)
+
+
+class DepositSerializer(serializers.Serializer[Move]):
+    """A deposit that was credited at once."""
+
+    transaction_id = serializers.UUIDField(source="transaction.pk")
+    amount = MoneyField()
+    new_balance = MoneyField(source="balance")
+    transaction_type = serializers.ChoiceField(source="transaction.type", choices=[TransactionType.DEPOSIT])
+    created_at = serializers.DateTimeField(source="transaction.created_at")
+
+
+class ReceivedSerializer(serializers.Serializer[Any]):
+    received = serializers.BooleanField()

@@ -1,0 +1,106 @@
+"""An operator brings a balance to what it should be."""
+
+from decimal import Decimal
+
+import pytest
+from rest_framework.exceptions import ValidationError
+
+from accounts.models import AuditEvent
+from billing import ledger, services
+from billing.errors import BalanceInMotion
+from billing.models import SystemAccount, Transaction, TransactionType
+from billing.tests.parallel import in_parallel
+from conftest import fund
+
+
+def adjust(user, balance, actor, reason="counted twice"):
+    return services.adjust_balance(user, Decimal(balance), actor=actor, reason=reason)
+
+
+@pytest.mark.parametrize(("target", "difference"), [("12.50", "2.50"), ("3", "-7"), ("0", "-10")])
+def test_a_balance_is_reached_by_an_adjustment(alice, olga, target, difference):
+    # case A16
+    fund(alice, 10)
+    moved = adjust(alice, target, olga, "  counted twice ")
+
+    assert (moved.amount, moved.balance) == (Decimal(difference), Decimal(target))
+    assert ledger.balance(alice) == Decimal(target)
+    posted = Transaction.objects.get(type=TransactionType.ADJUSTMENT)
+    assert (posted.actor, posted.description) == (olga, "counted twice")
+    assert dict(posted.entries.values_list("account__code", "amount")) == {
+        None: Decimal(difference),
+        SystemAccount.ADJUSTMENTS: -Decimal(difference),
+    }
+    event = AuditEvent.objects.get(kind="balance_adjusted")
+    assert (event.user, event.actor, event.reason) == (alice, olga, "counted twice")
+    assert event.details == {
+        "transaction_id": str(posted.pk),
+        "before": "10.00",
+        "after": f"{Decimal(target):.2f}",
+    }
+    assert ledger.verify() == []
+
+
+def test_the_balance_that_is_there_already_changes_nothing(alice, olga):
+    fund(alice, 10)
+    assert adjust(alice, "10.00", olga) is None
+    assert Transaction.objects.count() == 1
+    assert not AuditEvent.objects.filter(kind="balance_adjusted").exists()
+
+
+@pytest.mark.parametrize("reason", ["", "  \n", "x" * 501])
+def test_a_reason_is_obligatory(alice, olga, reason):
+    # case A16
+    with pytest.raises(ValidationError) as refusal:
+        adjust(alice, 5, olga, reason)
+    assert list(refusal.value.detail) == ["reason"]
+    assert ledger.balance(alice) == 0
+    assert not AuditEvent.objects.filter(kind="balance_adjusted").exists()
+
+
+@pytest.mark.parametrize("target", ["-0.01", "0.001", "10000000000.01"])
+def test_a_balance_that_cannot_be_is_refused(alice, olga, target):
+    with pytest.raises(ValidationError) as refusal:
+        adjust(alice, target, olga)
+    assert list(refusal.value.detail) == ["currency_balance"]
+    assert not Transaction.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_holds_beside_other_movements(alice, olga):
+    fund(alice, 100)
+
+    def act(number):
+        if number:
+            ledger.move(alice, Decimal(-1), SystemAccount.REVENUE, TransactionType.PURCHASE, "a thing")
+            return None
+        return adjust(alice, 500, olga)
+
+    adjusted = in_parallel(9, act)[0]
+
+    sold_before = Decimal(100) - (500 - adjusted.amount)
+    assert ledger.balance(alice) == 500 - (8 - sold_before)
+    assert ledger.verify() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_operators_at_once_reach_one_balance(alice, olga):
+    fund(alice, 10)
+    results = in_parallel(6, lambda _number: adjust(alice, 50, olga))
+    assert sum(1 for moved in results if moved) == 1
+    assert ledger.balance(alice) == 50
+    assert ledger.verify() == []
+
+
+def test_a_balance_that_has_changed_since_it_was_seen_is_left_alone(alice, olga):
+    fund(alice, 10)
+    assert ledger.adjust(alice, Decimal(9), Decimal(20), "x", actor=olga) is None
+    assert ledger.balance(alice) == 10
+
+
+def test_a_balance_that_never_rests_is_refused(alice, olga, monkeypatch):
+    monkeypatch.setattr(ledger, "balance", lambda user: Decimal(7))
+    with pytest.raises(BalanceInMotion) as refusal:
+        adjust(alice, 50, olga)
+    assert (refusal.value.status_code, refusal.value.detail.code) == (409, "balance_in_motion")
+    assert not Transaction.objects.exists()

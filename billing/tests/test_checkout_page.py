@@ -1,0 +1,117 @@
+"""The mock provider's checkout page."""
+
+import uuid
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+
+from billing import ledger
+from billing.models import Payment, WebhookEvent
+
+
+@pytest.fixture
+def url(payment):
+    return f"/pay/mock/{payment.pk}"
+
+
+def page(url, **kwargs):
+    return Client().get(url, **kwargs)
+
+
+def press(url, action, client=None):
+    return (client or Client()).post(url, {"action": action}, follow=True)
+
+
+def test_a_pending_payment_shows_its_amount_and_three_buttons(url):
+    answer = page(url)
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "text/html; charset=utf-8"
+    assert "no-store" in answer["Cache-Control"]
+    assert "25.50 ZNC" in text
+    for action in ("pay", "decline", "cancel"):
+        assert f'value="{action}"' in text
+    assert "csrfmiddlewaretoken" in text
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "balance", "sentence"),
+    [
+        ("pay", "succeeded", Decimal("25.50"), "The credits are on your balance."),
+        ("decline", "failed", 0, "The payment was declined."),
+        ("cancel", "cancelled", 0, "The payment was cancelled."),
+    ],
+)
+def test_a_button_settles_the_payment_through_its_webhook(url, payment, action, status, balance, sentence):
+    answer = press(url, action)
+    text = answer.content.decode()
+
+    assert answer.redirect_chain == [(url, 302)]
+    assert sentence in text
+    assert 'href="/"' in text
+    assert 'name="action"' not in text
+    payment.refresh_from_db()
+    assert payment.status == status
+    assert ledger.balance(payment.user) == balance
+    assert WebhookEvent.objects.get().kind == f"payment.{status}"
+
+
+def test_the_whole_way_from_the_api(alice, alice_api):
+    begun = alice_api.post("/api/v1/currency/purchase", {"amount": 18}).json()
+    path = begun["payment_url"].removeprefix("http://127.0.0.1:8000")
+    press(path, "pay")
+    answer = alice_api.get(f"/api/v1/currency/payments/{begun['payment_id']}").json()
+    assert answer == begun | {"status": "succeeded"}
+    assert alice_api.get("/api/v1/currency/balance").json()["balance"] == 18.0
+
+
+def test_a_second_press_changes_nothing(url, payment):
+    # case A11
+    press(url, "pay")
+    press(url, "pay")
+    answer = press(url, "cancel")
+    assert "The credits are on your balance." in answer.content.decode()
+    assert ledger.balance(payment.user) == Decimal("25.50")
+
+
+def test_an_unknown_button_is_refused(url, payment):
+    for body in ({"action": "steal"}, {}):
+        assert Client().post(url, body).status_code == 400
+    assert not WebhookEvent.objects.exists()
+
+
+def test_the_form_is_protected(url, payment, settings):
+    client = Client(enforce_csrf_checks=True)
+    assert press(url, "pay", client).status_code == 403
+    client.get(url)
+    token = client.cookies[settings.CSRF_COOKIE_NAME].value
+    assert client.post(url, {"action": "pay", "csrfmiddlewaretoken": token}).status_code == 302
+    assert ledger.balance(payment.user) == Decimal("25.50")
+
+
+def test_it_does_not_exist_without_the_mock_provider(url, payment, settings):
+    settings.PAYMENT_PROVIDER = ""
+    assert page(url).status_code == 404
+    assert press(url, "pay").status_code == 404
+    assert ledger.balance(payment.user) == 0
+
+
+def test_unknown_payments_and_other_methods(url):
+    assert page(f"/pay/mock/{uuid.uuid4()}").status_code == 404
+    assert page("/pay/mock/5").status_code == 404
+    assert Client().put(url).status_code == 405
+
+
+def test_a_payment_of_another_provider_is_not_paid_here(url, payment):
+    Payment.objects.update(provider="other")
+    assert page(url).status_code == 404
+    assert press(url, "pay").status_code == 404
+
+
+def test_an_expired_form_is_told_so_and_settles_nothing(url, payment):
+    answer = Client(enforce_csrf_checks=True).post(url, {"action": "pay"})
+    assert answer.status_code == 403
+    assert "This form has expired. Reload the page and try again." in answer.content.decode()
+    payment.refresh_from_db()
+    assert payment.status == "pending"
