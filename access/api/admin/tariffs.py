@@ -1,0 +1,59 @@
+"""What is on sale, for operators."""
+
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access import tariffs
+from access.api.admin.permissions import IsSuperuser
+from access.api.admin.serializers import NewTariffSerializer, TariffChangeSerializer
+from access.api.serializers import TariffSerializer
+from accounts.api.requests import user_of
+
+
+class Tariffs(APIView):
+    permission_classes = [IsSuperuser]
+
+    @extend_schema(
+        operation_id="admin_create_tariff",
+        tags=["administration"],
+        summary="Put a tariff on sale",
+        request=NewTariffSerializer,
+        responses={201: TariffSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        wanted = NewTariffSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        tariff = tariffs.create(wanted.validated_data, actor=user_of(request))
+        return Response(TariffSerializer(tariff).data, status.HTTP_201_CREATED)
+
+
+class TariffDetail(APIView):
+    permission_classes = [IsSuperuser]
+
+    @extend_schema(
+        operation_id="admin_change_tariff",
+        tags=["administration"],
+        summary="Change what is sold from now on",
+        request=TariffChangeSerializer,
+        responses=TariffSerializer,
+    )
+    def patch(self, request: Request, tariff_id: UUID) -> Response:
+        wanted = TariffChangeSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        tariff = tariffs.change(tariff_id, wanted.validated_data, actor=user_of(request))
+        return Response(TariffSerializer(tariff).data)
+
+    @extend_schema(
+        operation_id="admin_delete_tariff",
+        tags=["administration"],
+        summary="Take a tariff off sale; tokens sold by it stay as they are",
+        responses={204: None},
+    )
+    def delete(self, request: Request, tariff_id: UUID) -> Response:
+        tariffs.delete(tariff_id, actor=user_of(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)

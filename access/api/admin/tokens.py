@@ -1,0 +1,56 @@
+"""Sold tokens, for operators; their text is never shown."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access import selectors, services
+from access.api.admin.permissions import IsSuperuser
+from access.api.admin.serializers import (
+    AdminTokenFilterSerializer,
+    AdminTokenSerializer,
+    ForcedRevocationSerializer,
+    ReasonSerializer,
+)
+from access.api.query import query
+from access.models import AccessToken
+from accounts.api.requests import user_of
+
+
+class Tokens(ListAPIView[AccessToken]):
+    permission_classes = [IsSuperuser]
+    serializer_class = AdminTokenSerializer
+
+    def get_queryset(self) -> QuerySet[AccessToken]:
+        wanted = query(AdminTokenFilterSerializer, self.request)
+        found = selectors.tokens(active_only=wanted["active_only"])
+        return found.filter(user=wanted["user_id"]) if "user_id" in wanted else found
+
+    @extend_schema(
+        operation_id="admin_list_tokens",
+        tags=["administration"],
+        summary="Sold tokens, newest first",
+        parameters=[AdminTokenFilterSerializer],
+    )
+    def get(self, request: Request) -> Response:
+        return self.list(request)
+
+
+class TokenDetail(APIView):
+    permission_classes = [IsSuperuser]
+
+    @extend_schema(
+        operation_id="admin_revoke_token",
+        tags=["administration"],
+        summary="End a token by force, without a refund",
+        parameters=[ReasonSerializer],
+        responses={200: ForcedRevocationSerializer},
+    )
+    def delete(self, request: Request, token_id: UUID) -> Response:
+        services.revoke_by_force(token_id, actor=user_of(request), reason=query(ReasonSerializer, request)["reason"])
+        return Response(ForcedRevocationSerializer({"revoked": True}).data)

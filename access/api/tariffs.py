@@ -1,0 +1,25 @@
+"""What is on sale."""
+
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.generics import ListAPIView, RetrieveAPIView
+from rest_framework.permissions import AllowAny
+
+from access import selectors
+from access.api.serializers import TariffSerializer
+from access.models import Tariff
+
+
+@extend_schema_view(get=extend_schema(operation_id="list_tariffs", tags=["tariffs"], summary="What is on sale"))
+class TariffList(ListAPIView[Tariff]):
+    authentication_classes = []
+    permission_classes = [AllowAny]
+    serializer_class = TariffSerializer
+    queryset = selectors.tariffs()
+
+
+@extend_schema_view(get=extend_schema(operation_id="get_tariff", tags=["tariffs"], summary="One tariff"))
+class TariffDetail(RetrieveAPIView[Tariff]):
+    authentication_classes = []
+    permission_classes = [AllowAny]
+    serializer_class = TariffSerializer
+    queryset = selectors.tariffs()

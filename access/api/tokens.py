@@ -1,0 +1,149 @@
+"""The tokens of the caller, and what anybody who holds a token may ask about it."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access import selectors, services
+from access.api.query import query
+from access.api.serializers import (
+    BoughtTokenSerializer,
+    InvalidTokenSerializer,
+    RefundQuoteSerializer,
+    RevokedTokenSerializer,
+    SecretSerializer,
+    TokenExtensionSerializer,
+    TokenFilterSerializer,
+    TokenPurchaseSerializer,
+    TokenSerializer,
+    ValidTokenSerializer,
+)
+from access.errors import TokenNotFound
+from access.models import AccessToken
+from accounts.api.requests import user_of
+from accounts.api.serializers import Detail
+from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
+
+TAGS = ["access tokens"]
+
+
+class Purchase(APIView):
+    @extend_schema(
+        operation_id="purchase_token",
+        tags=TAGS,
+        summary="Buy an access token",
+        request=TokenPurchaseSerializer,
+        responses=BoughtTokenSerializer,
+        parameters=[IDEMPOTENCY_KEY],
+    )
+    def post(self, request: Request) -> Response:
+        wanted = TokenPurchaseSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        token = services.purchase(call_of(request, "tokens/purchase"), **wanted.validated_data)
+        return Response(BoughtTokenSerializer(token).data)
+
+
+class MyTokens(ListAPIView[AccessToken]):
+    serializer_class = TokenSerializer
+
+    def get_queryset(self) -> QuerySet[AccessToken]:
+        wanted = query(TokenFilterSerializer, self.request)
+        return selectors.tokens_of(user_of(self.request), **wanted)
+
+    @extend_schema(
+        operation_id="list_my_tokens",
+        tags=TAGS,
+        summary="My access tokens, newest first",
+        parameters=[TokenFilterSerializer],
+    )
+    def get(self, request: Request) -> Response:
+        return self.list(request)
+
+
+class Validate(APIView):
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        operation_id="validate_token",
+        tags=TAGS,
+        summary="Whether a token is good; asking is no use of it",
+        request=SecretSerializer,
+        responses=PolymorphicProxySerializer(
+            "TokenValidation", [ValidTokenSerializer, InvalidTokenSerializer], resource_type_field_name=None
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        asked = SecretSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        token, now = selectors.find_by_secret(asked.validated_data["token"]), timezone.now()
+        reason = selectors.refusal(token, now)
+        if token is None or reason:
+            return Response(InvalidTokenSerializer({"valid": False, "reason": reason}).data)
+        return Response(ValidTokenSerializer(token, context={"now": now}).data)
+
+
+class RefundQuote(APIView):
+    @extend_schema(
+        operation_id="quote_refund",
+        tags=TAGS,
+        summary="What a revocation now would give",
+        responses=RefundQuoteSerializer,
+    )
+    def get(self, request: Request, token_id: UUID) -> Response:
+        token = selectors.tokens_of(user_of(request)).filter(pk=token_id).first()
+        if token is None:
+            raise TokenNotFound
+        quote = selectors.refund_quote(token, timezone.now())
+        return Response(RefundQuoteSerializer(quote).data)
+
+
+class Token(APIView):
+    @extend_schema(
+        operation_id="revoke_token",
+        tags=TAGS,
+        summary="End a token and refund the unused time",
+        responses={200: RevokedTokenSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+    )
+    def delete(self, request: Request, token_id: UUID) -> Response:
+        revoked = services.revoke_with_refund(call_of(request, "tokens/revoke", token_id), token_id)
+        return Response(RevokedTokenSerializer(revoked).data)
+
+
+class Extend(APIView):
+    @extend_schema(
+        operation_id="extend_token",
+        tags=TAGS,
+        summary="Buy more time for an active token; its live connections go on",
+        request=TokenExtensionSerializer,
+        responses=BoughtTokenSerializer,
+        parameters=[IDEMPOTENCY_KEY],
+    )
+    def post(self, request: Request, token_id: UUID) -> Response:
+        wanted = TokenExtensionSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        call = call_of(request, "tokens/extend", token_id)
+        token = services.extend(call, token_id, **wanted.validated_data)
+        return Response(BoughtTokenSerializer(token).data)
+
+
+class ResetDevice(APIView):
+    @extend_schema(
+        operation_id="reset_device",
+        tags=TAGS,
+        summary="Unbind the device of a token and end its connections",
+        request=None,
+        responses=Detail,
+    )
+    def post(self, request: Request, token_id: UUID) -> Response:
+        services.reset_device(user_of(request), token_id)
+        return Response(Detail({"detail": _("The device is unbound. The next one may connect.")}).data)

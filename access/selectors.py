@@ -1,0 +1,113 @@
+"""What is known about tariffs and access tokens. Reads only."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from access import refunds, token_text
+from access.models import AccessToken, Revocation, Tariff
+from access.refunds import Refund
+from accounts.models import User
+
+
+def active(now: datetime | None = None) -> Q:
+    """The condition of a token that is neither revoked nor frozen nor expired."""
+    return Q(revoked_at__isnull=True, frozen_at__isnull=True, expires_at__gt=now or timezone.now())
+
+
+def is_active(token: AccessToken, now: datetime | None = None) -> bool:
+    """`active()` for a token that has been read."""
+    return token.revoked_at is None and token.frozen_at is None and token.expires_at > (now or timezone.now())
+
+
+def tariffs() -> QuerySet[Tariff]:
+    return Tariff.objects.order_by("scope", "duration_hours")
+
+
+def tokens(*, active_only: bool = False) -> QuerySet[AccessToken]:
+    """All tokens with their users, newest first."""
+    found = AccessToken.objects.select_related("user").order_by("-created_at", "id")
+    return found.filter(active()) if active_only else found
+
+
+def tokens_of(user: User, *, active_only: bool = False) -> QuerySet[AccessToken]:
+    return tokens(active_only=active_only).filter(user=user)
+
+
+def find_by_secret(secret: str) -> AccessToken | None:
+    """The token with this text, with its user."""
+    return AccessToken.objects.select_related("user").filter(digest=token_text.digest(secret)).first()
+
+
+def refusal(token: AccessToken | None, now: datetime) -> str | None:
+    """Why a token admits nobody at `now`, in the fixed words of the API; None where it admits."""
+    if token is None:
+        return "Token not found"
+    reasons = {
+        "Token revoked": token.revoked_at is not None,
+        "Token expired": token.expires_at <= now,
+        "Token frozen": token.frozen_at is not None,
+        "User blocked": not token.user.is_active,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def refund(token: AccessToken, now: datetime) -> Refund:
+    """What the time that was unused at `now` is worth, whatever the token's state."""
+    duration = timedelta(hours=token.duration_hours)
+    return refunds.refund(token.cost, duration, token.expires_at, token.activated_at, now)
+
+
+def refund_quote(token: AccessToken, now: datetime) -> Refund:
+    """What its owner would get for revoking the token at `now`: nothing where it is not active."""
+    return refund(token, now) if is_active(token, now) else refunds.NOTHING
+
+
+@dataclass(frozen=True)
+class GrantFacts:
+    """All that the admission of a request depends on."""
+
+    token_id: UUID
+    user_id: UUID
+    scope: str
+    expires_at: datetime
+    activated: bool
+    revoked: bool
+    frozen: bool
+    user_active: bool
+
+
+def grant_facts(digest: str) -> GrantFacts | None:
+    """The facts of the token with this SHA-256, by one query; None where there is no such token."""
+    token = AccessToken.objects.select_related("user").defer("ciphertext").filter(digest=digest).first()
+    if token is None:
+        return None
+    return GrantFacts(
+        token_id=token.pk,
+        user_id=token.user_id,
+        scope=token.scope,
+        expires_at=token.expires_at,
+        activated=token.activated_at is not None,
+        revoked=token.revoked_at is not None,
+        frozen=token.frozen_at is not None,
+        user_active=token.user.is_active,
+    )
+
+
+@dataclass(frozen=True)
+class RevocationNotice:
+    """A row of the outbox; it concerns a token or a user."""
+
+    id: int
+    cause: str
+    token_id: UUID | None
+    user_id: UUID | None
+
+
+def revocations_since(since: datetime) -> list[RevocationNotice]:
+    """The outbox's rows written at `since` or later, oldest first."""
+    rows = Revocation.objects.filter(created_at__gte=since).order_by("id")
+    return [RevocationNotice(*row) for row in rows.values_list("id", "cause", "token_id", "user_id")]

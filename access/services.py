@@ -1,0 +1,228 @@
+"""What changes access tokens: purchase, extension, first use, revocation, freeze, device reset."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet, Value
+from django.utils import timezone
+
+from access import outbox, selectors, token_text
+from access.errors import NotOnSale, TokenNotActive, TokenNotFound, TokenTooLong, TooManyDeviceResets
+from access.models import AccessToken, Revocation, Tariff
+from accounts import audit
+from accounts.models import User
+from billing import ledger
+from billing.fields import MoneyField
+from billing.idempotency import Call, once
+from billing.models import SystemAccount, TransactionType
+
+DAY = timedelta(hours=24)
+# A hundred years: far from the last date and the largest amount that the database holds.
+LONGEST_HOURS = 876_000
+
+
+def purchase(call: Call, duration_hours: int, scope: str) -> AccessToken:
+    """Sell the caller a token at the tariff's price. Raises `NotOnSale`, `InsufficientBalance`."""
+
+    def act() -> tuple[AccessToken, dict[str, Any]]:
+        tariff = _tariff(duration_hours, scope)
+        _pay(call, tariff, "Access token")
+        token = _issue(call.user, tariff)
+        return token, _sold(token)
+
+    return once(call, act, _as_sold)
+
+
+def extend(call: Call, token_id: UUID, duration_hours: int) -> AccessToken:
+    """Sell the caller more time for an active token, at the tariff of its scope.
+
+    Raises `TokenNotFound`, `TokenNotActive`, `NotOnSale`, `TokenTooLong`, `InsufficientBalance`.
+    """
+
+    def act() -> tuple[AccessToken, dict[str, Any]]:
+        token = _extend(call, token_id, duration_hours)
+        return token, _sold(token)
+
+    return once(call, act, _as_sold)
+
+
+def _extend(call: Call, token_id: UUID, duration_hours: int) -> AccessToken:
+    own = _token(token_id, user=call.user)
+    scope = own.values_list("scope", flat=True).first()
+    if scope is None:
+        raise TokenNotFound
+    tariff = _tariff(duration_hours, scope)
+    token = _change(
+        own,
+        selectors.active(timezone.now()),
+        # A bare Decimal beside F() would be bound as a decimal number, not as hundredths.
+        cost=F("cost") + Value(tariff.price, output_field=MoneyField()),
+        duration_hours=F("duration_hours") + tariff.duration_hours,
+        expires_at=F("expires_at") + timedelta(hours=tariff.duration_hours),
+        # The job that notes expiries may be ahead by a moment.
+        expiry_seen=False,
+    )
+    if token.duration_hours > LONGEST_HOURS:
+        raise TokenTooLong
+    _pay(call, tariff, "Extension of an access token")
+    outbox.write(Revocation.Cause.CHANGED, token=token)
+    return token
+
+
+def _sold(token: AccessToken) -> dict[str, Any]:
+    """What is kept of a sale beside the token itself, which may be extended later."""
+    return {
+        "token_id": str(token.pk),
+        "cost": str(token.cost),
+        "duration_hours": token.duration_hours,
+        "expires_at": token.expires_at.isoformat(),
+    }
+
+
+def _as_sold(kept: dict[str, Any]) -> AccessToken:
+    """The token, unsaved, as that sale left it."""
+    token = AccessToken.objects.get(pk=kept["token_id"])
+    token.cost, token.duration_hours = Decimal(kept["cost"]), kept["duration_hours"]
+    token.expires_at = datetime.fromisoformat(kept["expires_at"])
+    return token
+
+
+def _tariff(duration_hours: int, scope: str) -> Tariff:
+    tariff = Tariff.objects.filter(duration_hours=duration_hours, scope=scope).first()
+    if tariff is None:
+        raise NotOnSale
+    return tariff
+
+
+def _pay(call: Call, tariff: Tariff, what: str) -> None:
+    ledger.move(
+        call.user,
+        -tariff.price,
+        SystemAccount.REVENUE,
+        TransactionType.PURCHASE,
+        f"{what}: {tariff.title}",
+        actor=call.user,
+        idempotency_key=call.key,
+    )
+
+
+def _issue(user: User, tariff: Tariff) -> AccessToken:
+    text, now = token_text.generate(), timezone.now()
+    return AccessToken.objects.create(
+        user=user,
+        digest=token_text.digest(text),
+        ciphertext=token_text.encrypt(text),
+        scope=tariff.scope,
+        duration_hours=tariff.duration_hours,
+        cost=tariff.price,
+        created_at=now,
+        expires_at=now + timedelta(hours=tariff.duration_hours),
+    )
+
+
+def activate(token_id: UUID, now: datetime) -> bool:
+    """Note the first use of a token; whether it is active at `now`, and noted by this or an earlier call."""
+    active = AccessToken.objects.filter(selectors.active(now), pk=token_id)
+    return bool(active.filter(activated_at__isnull=True).update(activated_at=now)) or active.exists()
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """What a revocation gave: the refund and the wallet's balance after it, in ZNC."""
+
+    refund: Decimal
+    balance: Decimal
+
+
+def revoke_with_refund(call: Call, token_id: UUID) -> Revoked:
+    """End the caller's active token and refund the unused time. Raises `TokenNotFound`, `TokenNotActive`."""
+
+    def act() -> tuple[Revoked, dict[str, Any]]:
+        revoked = _revoke_and_refund(call, token_id)
+        return revoked, {"refund": str(revoked.refund), "balance": str(revoked.balance)}
+
+    return once(call, act, lambda kept: Revoked(Decimal(kept["refund"]), Decimal(kept["balance"])))
+
+
+def _revoke_and_refund(call: Call, token_id: UUID) -> Revoked:
+    now = timezone.now()
+    # Read after the UPDATE: a first use before it is seen, one after it finds the token revoked.
+    token = _change(_token(token_id, user=call.user), selectors.active(now), revoked_at=now)
+    outbox.write(Revocation.Cause.REVOKED, token=token)
+    refund = selectors.refund(token, now).amount
+    if not refund:
+        return Revoked(refund, ledger.balance(call.user))
+    moved = ledger.move(
+        call.user,
+        refund,
+        SystemAccount.REVENUE,
+        TransactionType.REFUND,
+        f"Refund of an access token: {token.duration_hours} h, {token.scope}",
+        actor=call.user,
+        idempotency_key=call.key,
+    )
+    return Revoked(refund, moved.balance)
+
+
+@transaction.atomic
+def revoke_by_force(token_id: UUID, *, actor: User, reason: str) -> None:
+    """End a token without a refund. Raises `TokenNotFound`, `TokenNotActive` where it was revoked already."""
+    token = _change(_token(token_id), Q(revoked_at__isnull=True), revoked_at=timezone.now())
+    outbox.write(Revocation.Cause.REVOKED, token=token)
+    _record("access_token_revoked", token, actor, reason)
+
+
+@transaction.atomic
+def freeze(token_id: UUID, *, actor: User, reason: str) -> None:
+    """Suspend an active token: until it is unfrozen nobody passes with it and nothing is refunded."""
+    now = timezone.now()
+    token = _change(_token(token_id), selectors.active(now), frozen_at=now)
+    outbox.write(Revocation.Cause.FROZEN, token=token)
+    _record("access_token_frozen", token, actor, reason)
+
+
+@transaction.atomic
+def unfreeze(token_id: UUID, *, actor: User, reason: str) -> None:
+    """Let a frozen token pass again; its expiry stays. Raises `TokenNotActive` where it is not frozen."""
+    frozen = Q(frozen_at__isnull=False, revoked_at__isnull=True)
+    token = _change(_token(token_id), frozen, frozen_at=None)
+    outbox.write(Revocation.Cause.CHANGED, token=token)
+    _record("access_token_unfrozen", token, actor, reason)
+
+
+def _record(kind: str, token: AccessToken, actor: User, reason: str) -> None:
+    audit.record(kind, token.user, actor=actor, reason=reason, token_id=str(token.pk))
+
+
+@transaction.atomic
+def reset_device(user: User, token_id: UUID) -> None:
+    """Unbind the device of the user's active token and end its connections.
+
+    Raises `TokenNotFound`, `TokenNotActive`; `TooManyDeviceResets` after `DEVICE_RESETS_PER_DAY` in 24 hours.
+    """
+    now = timezone.now()
+    # An UPDATE that changes nothing: parallel resets of the token wait here for each other, then count.
+    token = _change(_token(token_id, user=user), selectors.active(now), expiry_seen=F("expiry_seen"))
+    resets = token.revocations.filter(cause=Revocation.Cause.DEVICE_RESET, created_at__gt=now - DAY)
+    earlier = list(resets.order_by("created_at").values_list("created_at", flat=True))
+    allowed = settings.DEVICE_RESETS_PER_DAY
+    if len(earlier) >= allowed:
+        counted_until = (earlier[-allowed] if allowed else now) + DAY
+        raise TooManyDeviceResets(wait=(counted_until - now).total_seconds())
+    outbox.write(Revocation.Cause.DEVICE_RESET, token=token)
+
+
+def _token(token_id: UUID, **owner: User) -> QuerySet[AccessToken]:
+    return AccessToken.objects.filter(pk=token_id, **owner)
+
+
+def _change(token: QuerySet[AccessToken], condition: Q, **changes: Any) -> AccessToken:
+    """Change the token by one conditional UPDATE, which decides between parallel calls, and then read it."""
+    if not token.filter(condition).update(**changes):
+        raise TokenNotActive if token.exists() else TokenNotFound
+    return token.select_related("user").get()

@@ -1,0 +1,36 @@
+"""What is on sale, and tokens that were sold."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from django.conf import settings
+
+from access import services
+from access.models import AccessToken, Scope, Tariff
+from accounts.models import User
+from billing.idempotency import Call
+from conftest import fund
+
+Buy = Callable[..., AccessToken]
+
+
+@pytest.fixture
+def tariffs(db: None) -> None:
+    """The ten default tariffs, which the flush of a transactional test takes away."""
+    for scope in Scope:
+        for hours, price in settings.TOKEN_PRICES.items():
+            Tariff.objects.get_or_create(
+                duration_hours=hours, scope=scope, defaults={"price": price, "title": f"{hours} h, {scope}"}
+            )
+
+
+@pytest.fixture
+def buy(tariffs: None) -> Buy:
+    """Give a user what a token costs, and sell it."""
+
+    def buy_one(user: User, hours: int = 24, scope: str = Scope.FULL) -> AccessToken:
+        fund(user, Decimal(Tariff.objects.get(duration_hours=hours, scope=scope).price))
+        return services.purchase(Call(user, "test", "", None), hours, scope)
+
+    return buy_one

@@ -1,0 +1,119 @@
+"""Sold tokens, as operators see and revoke them through the API."""
+
+from datetime import timedelta
+
+import pytest
+from rest_framework.test import APIClient
+
+from access import services, token_text
+from access.models import AccessToken
+from access.tests.conftest import Buy
+from access.tests.helpers import BAD_QUERIES, NOBODY, age, causes
+from accounts.models import AuditEvent, User
+from billing import ledger
+
+URL = "/api/v1/admin/tokens"
+
+
+def ids(api: APIClient, query: str) -> list[str]:
+    answer = api.get(f"{URL}?{query}")
+    assert answer.status_code == 200
+    return [item["token_id"] for item in answer.json()["items"]]
+
+
+def test_the_list_never_shows_the_text(alice: User, olga_api: APIClient, buy: Buy) -> None:
+    token = buy(alice)
+
+    answer = olga_api.get(URL)
+
+    assert answer.status_code == 200
+    (shown,) = answer.json()["items"]
+    assert shown == {
+        "token_id": str(token.pk),
+        "user_id": str(alice.pk),
+        "duration_hours": 24,
+        "scope": "full",
+        "cost": 18.0,
+        "created_at": token.created_at.isoformat().replace("+00:00", "Z"),
+        "expires_at": token.expires_at.isoformat().replace("+00:00", "Z"),
+        "activated_at": None,
+        "revoked_at": None,
+        "frozen_at": None,
+        "is_active": True,
+    }
+    for secret in (token_text.decrypt(token.ciphertext) or "", token.digest, bytes(token.ciphertext).decode()):
+        assert secret not in answer.content.decode()
+
+
+def test_filters(alice: User, bob: User, olga: User, olga_api: APIClient, buy: Buy) -> None:
+    of_alice, expired, revoked, of_bob = buy(alice), buy(alice), buy(bob), buy(bob)
+    age(expired, timedelta(hours=25))
+    services.revoke_by_force(revoked.pk, actor=olga, reason="test")
+
+    assert set(ids(olga_api, "")) == {str(token.pk) for token in (of_alice, expired, revoked, of_bob)}
+    assert set(ids(olga_api, "active_only=true")) == {str(of_alice.pk), str(of_bob.pk)}
+    assert set(ids(olga_api, f"user_id={bob.pk}")) == {str(revoked.pk), str(of_bob.pk)}
+    assert ids(olga_api, f"user_id={bob.pk}&active_only=true") == [str(of_bob.pk)]
+    assert ids(olga_api, f"user_id={NOBODY}") == []
+
+
+@pytest.mark.parametrize("name", ["user_id", "active_only"])
+@pytest.mark.parametrize("value", BAD_QUERIES)
+def test_bad_filter(olga_api: APIClient, name: str, value: str) -> None:
+    answer = olga_api.get(URL, {name: value})
+
+    assert (answer.status_code, list(answer.json())) == (400, [name])
+
+
+def test_revoke_by_force(alice: User, olga: User, olga_api: APIClient, buy: Buy) -> None:
+    token = buy(alice)
+
+    answer = olga_api.delete(f"{URL}/{token.pk}?reason=stolen")
+
+    assert (answer.status_code, answer.json()) == (200, {"revoked": True})
+    token.refresh_from_db()
+    assert token.revoked_at is not None
+    assert causes(token) == ["revoked"]
+    assert ledger.balance(alice) == 0
+    event = AuditEvent.objects.get()
+    assert (event.kind, event.user, event.actor, event.reason) == (
+        "access_token_revoked",
+        alice,
+        olga,
+        "stolen",
+    )
+
+
+def test_already_revoked(alice: User, olga_api: APIClient, buy: Buy) -> None:
+    token = buy(alice)
+    olga_api.delete(f"{URL}/{token.pk}")
+
+    answer = olga_api.delete(f"{URL}/{token.pk}")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "token_not_active")
+    assert causes(token) == ["revoked"]
+
+
+@pytest.mark.parametrize("token_id", [NOBODY, "x", "%00"])
+def test_no_such_token(olga_api: APIClient, token_id: str) -> None:
+    answer = olga_api.delete(f"{URL}/{token_id}")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("reason", ["\x00", "a" * 501])
+def test_bad_reason(alice: User, olga_api: APIClient, buy: Buy, reason: str) -> None:
+    token = buy(alice)
+
+    answer = olga_api.delete(f"{URL}/{token.pk}", query_params={"reason": reason})
+
+    assert (answer.status_code, list(answer.json())) == (400, ["reason"])
+    assert not AccessToken.objects.filter(revoked_at__isnull=False).exists()
+
+
+def test_for_superusers_only(alice: User, api: APIClient, alice_api: APIClient, buy: Buy) -> None:
+    token = buy(alice)
+    for client, refusal in [(api, (401, "not_authenticated")), (alice_api, (403, "permission_denied"))]:
+        for answer in (client.get(URL), client.delete(f"{URL}/{token.pk}")):
+            assert (answer.status_code, answer.json()["code"]) == refusal
+    assert causes(token) == []
