@@ -1,0 +1,56 @@
+"""What the gateway itself answers on the proxied path: denials, and other JSON."""
+
+import json
+import os
+from functools import lru_cache
+from typing import Any
+
+from django.utils import translation
+from django.utils.translation.trans_real import parse_accept_lang_header
+
+from proxy.dataplane.denials import BAD_REQUEST, REQUEST_TIMEOUT, Denial, Denied
+from proxy.dataplane.headers import Headers, is_request_id
+
+
+def request_id(given: bytes) -> bytes:
+    """The caller's `X-Request-ID` where it is well-formed, else a new one."""
+    return given if is_request_id(given) else os.urandom(16).hex().encode()
+
+
+def denial_answer(denied: Denied, accept_language: bytes) -> tuple[int, Headers, bytes]:
+    """Status, headers and body of a denial."""
+    denial = denied.denial
+    headers: Headers = [(b"x-zenzefi-error", denial.code.encode())]
+    if denied.retry_after is not None:
+        headers.append((b"retry-after", str(denied.retry_after).encode()))
+    if denial in (BAD_REQUEST, REQUEST_TIMEOUT):
+        # Where the next request begins on this connection cannot be known (RFC 9112 §9.6).
+        headers.append((b"connection", b"close"))
+    body = _denial_body(denial, _language(accept_language))
+    return denial.status, headers + json_headers(body), body
+
+
+def json_body(data: dict[str, Any]) -> bytes:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def json_headers(body: bytes) -> Headers:
+    return [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+
+
+@lru_cache(maxsize=256)
+def _denial_body(denial: Denial, language: str) -> bytes:
+    with translation.override(language):
+        return json_body({"detail": str(denial.detail), "code": denial.code})
+
+
+@lru_cache(maxsize=1024)
+def _language(accept_language: bytes) -> str:
+    for name, _quality in parse_accept_lang_header(accept_language.decode("latin-1").lower()):
+        if name.split("-")[0] in ("ru", "en"):
+            return name.split("-")[0]
+    return "en"

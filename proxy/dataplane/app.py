@@ -1,0 +1,157 @@
+"""The HTTP side of the data plane: `/api/v1/proxy/…`, as an ASGI application outside Django's handler."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from proxy.dataplane import plane
+from proxy.dataplane.answers import denial_answer, json_body, json_headers, request_id
+from proxy.dataplane.carry import HttpCarry
+from proxy.dataplane.cookies import ACCESS_COOKIE, sign_access
+from proxy.dataplane.denials import BAD_REQUEST, ClientGone, Denied
+from proxy.dataplane.forwarding import FORWARDED_FOR, Receive, Scope, Send
+from proxy.dataplane.grants import Grant
+from proxy.dataplane.headers import Headers, RequestHead, forwarding_headers, read_request
+from proxy.dataplane.paths import PREFIX, upstream_path
+from proxy.dataplane.plane import DataPlane
+from proxy.dataplane.protocol import CONNECTION
+
+logger = logging.getLogger(__name__)
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Admit one request and carry it, or deny it."""
+    gateway = plane.current()
+    head = RequestHead()
+    try:
+        head = read_request(scope["headers"], scope["http_version"])
+        own = _OWN.get((scope["method"], scope["raw_path"]))
+        if own is not None:
+            await own(gateway, head, scope, send)
+        else:
+            await _carry(gateway, head, scope, receive, send)
+    except Denied as denied:
+        gateway.figures.denials[denied.denial.code] += 1
+        await _deny(denied, scope, send)
+    except ClientGone:
+        gateway.figures.denials["client_gone"] += 1
+
+
+async def _carry(gateway: DataPlane, head: RequestHead, scope: Scope, receive: Receive, send: Send) -> None:
+    path, method, client = upstream_path(scope["raw_path"]), scope["method"], scope["client"]
+    if method not in _METHODS:
+        raise Denied(BAD_REQUEST)
+    ip = client[0] if client else None
+    grant, session = await gateway.gate.admit(head, path, ip=ip, unsafe=method not in _SAFE_METHODS)
+    identifier = request_id(head.request_id)
+    carry = HttpCarry(
+        grant, session, scope.get(CONNECTION), (gateway.config.body_timeout, gateway.config.upstream_timeout)
+    )
+    gateway.registry.add(carry)
+    try:
+        await carry.run(
+            gateway.upstream, method, path, scope["query_string"], upstream_headers(head, grant, scope, identifier),
+            head.has_body, receive, send, stated_headers(grant, identifier),
+        )  # fmt: skip
+    finally:
+        gateway.registry.remove(carry)
+        gateway.figures.answers[carry.status] += 1
+
+
+def upstream_headers(head: RequestHead, grant: Grant, scope: Scope, identifier: bytes) -> Headers:
+    """What the upstream is sent: the client's headers that may pass, and what the gateway states."""
+    chain: str = scope.get(FORWARDED_FOR) or (scope["client"] or ("unknown", 0))[0]
+    scheme = scope["scheme"].replace("ws", "http")
+    return [
+        *head.passed,
+        (b"x-user-id", grant.user_header),
+        (b"x-token-id", grant.token_header),
+        (b"x-request-id", identifier),
+        *forwarding_headers(chain.encode(), scheme.encode(), head.host),
+    ]
+
+
+def stated_headers(grant: Grant, identifier: bytes) -> Headers:
+    """What the gateway adds to each answer of the upstream, and to its own on the proxied path."""
+    return [
+        (b"via", b"1.1 zenzefi"),
+        (b"x-request-id", identifier),
+        (b"x-zenzefi-expires-at", grant.expires_header),
+    ]
+
+
+async def _deny(denied: Denied, scope: Scope, send: Send) -> None:
+    given = {name: value for name, value in scope["headers"] if name in (b"x-request-id", b"accept-language")}
+    status, headers, body = denial_answer(denied, given.get(b"accept-language", b""))
+    await _answer(send, status, [*headers, (b"x-request-id", request_id(given.get(b"x-request-id", b"")))], body)
+
+
+async def _answer(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _status(gateway: DataPlane, head: RequestHead, scope: Scope, send: Send) -> None:
+    """`GET /api/v1/proxy/status`: the gateway's own figures; neither activates the token nor counts as activity."""
+    grant, device = await gateway.gate.identify(head, unsafe=False)
+    session = gateway.accounting.live(grant.token_id)
+    if session is not None and session.device != device:
+        session = None
+    body = json_body(
+        {
+            "connected": session is not None,
+            "status": "active",
+            "user_id": str(grant.user_id),
+            "token_id": str(grant.token_id),
+            "session_id": str(session.id) if session else None,
+            "scope": grant.scope,
+            "started_at": _iso(session.started) if session else None,
+            "expires_at": _iso(grant.deadline),
+            "time_remaining_seconds": max(0, int(grant.seconds_left)),
+            "bytes_transferred": session.bytes if session else 0,
+            "request_count": session.requests if session else 0,
+        }
+    )
+    await _answer(send, 200, [*json_headers(body), *stated_headers(grant, request_id(head.request_id))], body)
+
+
+async def _open_session(gateway: DataPlane, head: RequestHead, scope: Scope, send: Send) -> None:
+    """`POST /api/v1/proxy/session`: the browser's cookie for the token and device of the request's headers."""
+    grant, device = await gateway.gate.identify(head, unsafe=True)
+    cookie = access_cookie(gateway, grant, device)
+    body = json_body({"expires_at": _iso(grant.deadline), "url": (PREFIX + b"/").decode()})
+    headers = [
+        *json_headers(body),
+        (b"set-cookie", cookie.encode()),
+        *stated_headers(grant, request_id(head.request_id)),
+    ]
+    await _answer(send, 200, headers, body)
+
+
+def access_cookie(gateway: DataPlane, grant: Grant, device: str) -> str:
+    """The `Set-Cookie` value (RFC 6265 §4.1) that admits a browser as this device.
+
+    It ends with the browser's session, the admission with the token, which may be extended meanwhile.
+    """
+    config = gateway.config
+    secure = "; Secure" if config.cookie_secure else ""
+    return (
+        f"{ACCESS_COOKIE}={sign_access(grant.digest, device)}; Path=/; HttpOnly; "
+        f"SameSite={config.cookie_samesite}{secure}"
+    )
+
+
+def _iso(timestamp: float) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+_Own = Callable[[DataPlane, RequestHead, Scope, Send], Awaitable[Any]]
+_OWN: dict[tuple[str, bytes], _Own] = {
+    ("GET", PREFIX + b"/status"): _status,
+    ("HEAD", PREFIX + b"/status"): _status,
+    ("POST", PREFIX + b"/session"): _open_session,
+}

@@ -1,0 +1,178 @@
+"""The one admission decision, for HTTP and WebSocket: form, token, user, device form, scope, rate, device lease."""
+
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.http.request import split_domain_port, validate_host
+
+from access.models import Scope
+from proxy.dataplane.accounting import Accounting, Session
+from proxy.dataplane.config import Config
+from proxy.dataplane.cookies import read_access
+from proxy.dataplane.denials import (
+    DEVICE_CONFLICT,
+    DEVICE_ID_REQUIRED,
+    DRAINING,
+    INVALID_TOKEN,
+    MAINTENANCE,
+    ORIGIN_DENIED,
+    STATE_UNAVAILABLE,
+    Denied,
+)
+from proxy.dataplane.feed import Feed
+from proxy.dataplane.grants import Grant, Grants, digest_of
+from proxy.dataplane.headers import RequestHead, is_device_id
+from proxy.dataplane.paths import check_certificates_only
+from proxy.dataplane.permits import Permits
+from proxy.dataplane.state.base import State, StateUnavailable
+
+# No new grant once the feed missed a few polls; known grants go on for a while longer.
+_FEED_SILENT_SECONDS = 5.0
+KNOWN_GRANTS_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who asks: the token's SHA-256 (None: no token), the device id as sent, and whether a cookie carried both."""
+
+    digest: str | None
+    device: str
+    from_cookie: bool
+
+
+def credentials(head: RequestHead) -> Credentials:
+    """The credentials of a request: the header where there is one, else the browser's cookie."""
+    if head.token:
+        device = head.device.decode("ascii") if is_device_id(head.device) else ""
+        return Credentials(digest_of(head.token), device, from_cookie=False)
+    for value in head.access_cookies:
+        known = read_access(value.decode("latin-1"))
+        if known:
+            return Credentials(*known, from_cookie=True)
+    return Credentials(None, "", from_cookie=False)
+
+
+class Gate:
+    """Admits or raises `Denied`. Reads caches in the steady state; the database and the state store else."""
+
+    def __init__(
+        self,
+        config: Config,
+        grants: Grants,
+        feed: Feed,
+        state: State,
+        permits: Permits,
+        accounting: Accounting,
+    ) -> None:
+        self._config = config
+        self._grants = grants
+        self._feed = feed
+        self._state = state
+        self._permits = permits
+        self._accounting = accounting
+        self._leases: dict[UUID, tuple[str, float]] = {}
+        # How long a confirmed lease is believed without asking; the lease itself outlives it.
+        self._lease_memo = min(2.0, config.session_timeout / 10)
+        self.draining = False
+
+    @property
+    def admits_new(self) -> bool:
+        """Whether a token that is not cached could be admitted now."""
+        return not self.draining and self._feed.silent_seconds() <= _FEED_SILENT_SECONDS
+
+    async def admit(self, head: RequestHead, path: bytes, *, ip: str | None, unsafe: bool) -> tuple[Grant, Session]:
+        """Decide; on admission the token is activated and the session counted on."""
+        grant, device = await self.identify(head, unsafe=unsafe)
+        if grant.scope == Scope.CERTIFICATES_ONLY:
+            check_certificates_only(path)
+        try:
+            await self._permits.take(grant.user_id)
+            await self._hold_lease(grant, device)
+            if not grant.activated:
+                await self._grants.activate(grant)
+        except (StateUnavailable, DatabaseError) as error:
+            raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
+        if not grant.valid:  # something about it changed while we asked
+            return await self.admit(head, path, ip=ip, unsafe=unsafe)
+        session = self._accounting.session(grant, device, ip, head.user_agent.decode("utf-8", "replace")[:500])
+        session.requests += 1
+        session.active = time.time()
+        return grant, session
+
+    async def identify(self, head: RequestHead, *, unsafe: bool) -> tuple[Grant, str]:
+        """The grant and the device of a request, without activating or counting anything."""
+        if self.draining:
+            raise Denied(DRAINING, retry_after=1)
+        if self._config.maintenance:
+            raise Denied(MAINTENANCE, retry_after=60)
+        who = credentials(head)
+        if who.digest is None:
+            raise Denied(INVALID_TOKEN)
+        grant = await self._grant(who.digest)
+        grant.check_active()
+        if not who.device:
+            raise Denied(DEVICE_ID_REQUIRED)
+        if who.from_cookie:
+            self._check_origin(head, unsafe=unsafe)
+        return grant, who.device
+
+    async def _grant(self, digest: str) -> Grant:
+        silent = self._feed.silent_seconds()
+        if silent > KNOWN_GRANTS_SECONDS:
+            raise Denied(STATE_UNAVAILABLE, retry_after=1)
+        grant = self._grants.cached(digest)
+        if grant is not None:
+            return grant
+        if self._grants.known_missing(digest):
+            raise Denied(INVALID_TOKEN)
+        if silent > _FEED_SILENT_SECONDS:
+            raise Denied(STATE_UNAVAILABLE, retry_after=1)
+        try:
+            grant = await self._grants.load(digest)
+        except (DatabaseError, OSError) as error:
+            raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
+        if grant is None:
+            raise Denied(INVALID_TOKEN)
+        return grant
+
+    def _check_origin(self, head: RequestHead, *, unsafe: bool) -> None:
+        """A cookie is sent by the browser whoever asks, so the asking page must be the gateway's own."""
+        if head.origin is None:
+            if unsafe and head.sec_fetch_site not in (b"same-origin", b"none"):
+                raise Denied(ORIGIN_DENIED)
+            return
+        if head.origin == self._config.own_origin:
+            return
+        scheme = self._config.own_origin.partition(b"://")[0]
+        name, _port = split_domain_port(head.host.decode("latin-1"))
+        same = head.origin == scheme + b"://" + head.host
+        if not (same and name and validate_host(name, settings.ALLOWED_HOSTS)):
+            raise Denied(ORIGIN_DENIED)
+
+    async def _hold_lease(self, grant: Grant, device: str) -> None:
+        now = time.monotonic()
+        known = self._leases.get(grant.token_id)
+        if known is not None and known[1] > now and known[0] == device:
+            return
+        seconds = self._config.session_timeout + self._lease_memo
+        if not await self._state.acquire_lease(grant.token_id, device, seconds):
+            raise Denied(DEVICE_CONFLICT)
+        self._leases[grant.token_id] = (device, now + self._lease_memo)
+
+    async def renew_lease(self, session: Session) -> None:
+        """Data on an open stream is activity: hold the lease for it."""
+        await self._hold_lease(session.grant, session.device)
+
+    async def release_lease(self, token_id: UUID) -> None:
+        """Free the token for any device."""
+        self._leases.pop(token_id, None)
+        await self._state.release_lease(token_id)
+
+    def forget_memos(self) -> None:
+        """Drop the lease memos whose time is over."""
+        now = time.monotonic()
+        for token_id in [token_id for token_id, memo in self._leases.items() if memo[1] <= now]:
+            del self._leases[token_id]

@@ -1,0 +1,209 @@
+"""Header rules, without I/O: what a request claims, and what crosses to the other side."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from proxy.dataplane.cookies import split_request_cookies
+from proxy.dataplane.denials import BAD_REQUEST, Denied
+
+Headers = list[tuple[bytes, bytes]]
+
+# CR, LF, NUL and other controls but the tab never stand in a value (RFC 9110 §5.5).
+_CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_DEVICE_ID = re.compile(rb"[\x21-\x7e]{8,128}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+# RFC 9110 §7.2, without what no name or address of ours has: escapes and sub-delimiters.
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_VIA = b"1.1 zenzefi"
+
+# RFC 9110 §7.6.1: these concern one connection only.
+HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"proxy-connection"}
+)
+
+
+class _Rule(Enum):
+    PASS = auto()
+    DROP = auto()
+    SPECIAL = auto()
+
+
+_SPECIAL = frozenset(
+    {
+        b"host", b"content-length", b"transfer-encoding", b"connection", b"cookie", b"origin", b"user-agent",
+        b"x-access-token", b"x-device-id", b"x-request-id", b"via", b"upgrade", b"sec-fetch-site",
+    }
+)  # fmt: skip
+# Identity and forwarding are the gateway's to state; `expect` is answered by the server itself; some servers take
+# the path from `x-original-url` and `x-rewrite-url`, which would lead around the scope.
+_DROPPED = HOP_BY_HOP | {
+    b"forwarded", b"x-real-ip", b"x-user-id", b"x-token-id", b"expect", b"x-original-url", b"x-rewrite-url",
+}  # fmt: skip
+_DROPPED_PREFIXES = (b"x-forwarded-", b"x-zenzefi-", b"proxy-", b"sec-websocket-")
+_rules: dict[bytes, _Rule] = {}
+
+
+def _rule(name: bytes) -> _Rule:
+    if name in _SPECIAL:
+        rule = _Rule.SPECIAL
+    # A name with `_` is read as one with `-` by CGI-like servers: X_User_Id would become an identity.
+    elif name in _DROPPED or name.startswith(_DROPPED_PREFIXES) or b"_" in name:
+        rule = _Rule.DROP
+    else:
+        rule = _Rule.PASS
+    if len(_rules) < 4096:
+        _rules[name] = rule
+    return rule
+
+
+@dataclass(slots=True)
+class RequestHead:
+    """What a request's header block says to the gateway, and what of it goes on to the upstream."""
+
+    passed: Headers = field(default_factory=list)
+    token: bytes = b""
+    device: bytes = b""
+    access_cookies: list[bytes] = field(default_factory=list)
+    origin: bytes | None = None
+    sec_fetch_site: bytes = b""
+    host: bytes = b""
+    user_agent: bytes = b""
+    request_id: bytes = b""
+    content_length: int | None = None
+    chunked: bool = False
+    upgrade: bool = False
+
+    @property
+    def has_body(self) -> bool:
+        return self.chunked or bool(self.content_length)
+
+
+def read_request(headers: Headers, http_version: str) -> RequestHead:
+    """Read the header block once.
+
+    Raises `Denied` (`bad_request`) for what two programs could read differently: Content-Length with
+    Transfer-Encoding, either of them twice or malformed (RFC 9112 §6), no Host, two or a malformed one, controls in
+    a value.
+    """
+    head = RequestHead()
+    seen: dict[bytes, bytes] = {}
+    named_by_connection: set[bytes] = set()
+    rules = _rules
+    if has_controls(headers):
+        raise Denied(BAD_REQUEST)
+    for pair in headers:
+        name = pair[0]
+        rule = rules.get(name) or _rule(name)
+        if rule is _Rule.PASS:
+            # What is not UTF-8 cannot be sent on as it is: aiohttp would drop bytes of it.
+            if not pair[1].isascii() and not _is_utf8(pair[1]):
+                raise Denied(BAD_REQUEST)
+            head.passed.append(pair)
+        elif rule is _Rule.SPECIAL:
+            if name == b"connection":
+                named_by_connection |= {token.strip().lower() for token in pair[1].split(b",")}
+            elif name == b"cookie":
+                _read_cookie(head, pair[1])
+            elif name == b"via":
+                head.passed.append(pair)
+            elif name in seen:
+                raise Denied(BAD_REQUEST)
+            else:
+                seen[name] = pair[1]
+    _read_framing(head, seen, http_version)
+    _read_claims(head, seen)
+    named_by_connection -= {b"close", b"keep-alive", b"upgrade"}
+    if named_by_connection:
+        head.passed = [pair for pair in head.passed if pair[0] not in named_by_connection]
+    return head
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def has_controls(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a value holds what must not stand in one."""
+    return _CONTROLS.search(b"".join([value for _, value in headers])) is not None
+
+
+def _read_cookie(head: RequestHead, value: bytes) -> None:
+    kept, access = split_request_cookies(value)
+    head.access_cookies += access
+    if kept:
+        head.passed.append((b"cookie", kept))
+
+
+def _read_framing(head: RequestHead, seen: dict[bytes, bytes], http_version: str) -> None:
+    if http_version not in ("1.1", "1.0"):
+        raise Denied(BAD_REQUEST)
+    length, coding = seen.get(b"content-length"), seen.get(b"transfer-encoding")
+    if length is not None:
+        if coding is not None or not length.isdigit() or len(length) > 18:
+            raise Denied(BAD_REQUEST)
+        head.content_length = int(length)
+        head.passed.append((b"content-length", length))
+    elif coding is not None:
+        if coding.strip().lower() != b"chunked" or http_version != "1.1":
+            raise Denied(BAD_REQUEST)
+        head.chunked = True
+    if not (_HOST.fullmatch(seen[b"host"]) if b"host" in seen else http_version == "1.0"):
+        raise Denied(BAD_REQUEST)
+
+
+def _read_claims(head: RequestHead, seen: dict[bytes, bytes]) -> None:
+    head.host = seen.get(b"host", b"")
+    head.token = seen.get(b"x-access-token", b"")
+    head.device = seen.get(b"x-device-id", b"")
+    head.origin = seen.get(b"origin")
+    head.sec_fetch_site = seen.get(b"sec-fetch-site", b"")
+    head.request_id = seen.get(b"x-request-id", b"")
+    head.user_agent = seen.get(b"user-agent", b"")
+    head.upgrade = b"upgrade" in seen
+    for name in (b"origin", b"user-agent", b"sec-fetch-site"):
+        if name in seen:
+            head.passed.append((name, seen[name]))
+
+
+def is_device_id(value: bytes) -> bool:
+    """Whether it is 8 to 128 visible ASCII characters."""
+    return _DEVICE_ID.fullmatch(value) is not None
+
+
+def is_request_id(value: bytes) -> bool:
+    """Whether a caller's `X-Request-ID` is taken over: 8 to 128 of `[A-Za-z0-9._-]`."""
+    return _REQUEST_ID.fullmatch(value) is not None
+
+
+def response_headers(headers: tuple[tuple[bytes, bytes], ...]) -> Headers:
+    """The upstream's answer without what concerns its connection or is the gateway's to say."""
+    named: set[bytes] = set()
+    result: Headers = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower == b"connection":
+            named |= {token.strip().lower() for token in value.split(b",")}
+        elif lower not in _RESPONSE_DROPPED and not lower.startswith((b"x-zenzefi-", b"proxy-connection")):
+            result.append((lower, value))
+    named -= {b"close", b"keep-alive"}
+    return [pair for pair in result if pair[0] not in named] if named else result
+
+
+# `clear-site-data` would log the user out of the gateway, on whose host the upstream is shown.
+_RESPONSE_DROPPED = HOP_BY_HOP | {b"x-request-id", b"proxy-authenticate", b"alt-svc", b"clear-site-data"}
+
+
+def forwarding_headers(peer_chain: bytes, scheme: bytes, host: bytes) -> Headers:
+    """What the gateway states about the client to the upstream."""
+    return [
+        (b"x-forwarded-for", peer_chain),
+        (b"x-forwarded-proto", scheme),
+        (b"x-forwarded-host", host),
+        (b"via", _VIA),
+    ]

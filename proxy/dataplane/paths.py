@@ -1,0 +1,86 @@
+"""Paths, without I/O: from the gateway's to the upstream's, and what a scope admits."""
+
+import re
+import unicodedata
+from urllib.parse import unquote_to_bytes
+
+from proxy.dataplane.denials import BAD_REQUEST, SCOPE_DENIED, Denied
+
+PREFIX = b"/api/v1/proxy"
+
+# Anything from which two programs could read different paths: escaped slashes, backslashes and dots, and
+# semicolons (RFC 3986 §3.3 path parameters), encoded or not; controls; what ends a path.
+_AMBIGUOUS = re.compile(
+    rb"%2f|%5c|%2e|%25|%3b|[\\;#?\x00-\x20\x7f-\xff]|%[01][0-9a-f]|%7f|%(?![0-9a-f]{2})", re.IGNORECASE
+)
+_NON_ASCII_ESCAPE = re.compile(rb"%[89a-f][0-9a-f]", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"(?:(https?):)?//([^/?#]*)", re.IGNORECASE)
+
+
+def is_proxied(raw_path: bytes) -> bool:
+    """Whether a request path, as received, belongs to the data plane."""
+    return raw_path.startswith(PREFIX) and raw_path[len(PREFIX) : len(PREFIX) + 1] in (b"", b"/")
+
+
+def upstream_path(raw_path: bytes) -> bytes:
+    """The path to send upstream: what follows the prefix, byte for byte, at least `/`."""
+    return raw_path[len(PREFIX) :] or b"/"
+
+
+def check_certificates_only(path: bytes) -> None:
+    """Admit `/certificates` and what is below it.
+
+    Raises `Denied`: `bad_request` for a path that two programs could read differently (dot segments, encoded
+    slashes or dots, backslashes, `;`, control characters), `scope_denied` for any other.
+    """
+    segments = path.split(b"/")
+    if _AMBIGUOUS.search(path) or b"." in segments or b".." in segments or not _reads_one_way(path):
+        raise Denied(BAD_REQUEST)
+    # An empty segment (`//`) is collapsed by some servers.
+    if b"" in segments[1:-1]:
+        raise Denied(BAD_REQUEST)
+    if segments[1] != b"certificates":
+        raise Denied(SCOPE_DENIED)
+
+
+def _reads_one_way(path: bytes) -> bool:
+    """Whether the escapes are UTF-8 (an overlong `/` or `.` is none, RFC 3629 §3) without controls, and without
+    characters that some servers fold to an ASCII delimiter (Unicode NFKC)."""
+    if not _NON_ASCII_ESCAPE.search(path):
+        return True
+    try:
+        text = unquote_to_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    others = [char for char in text if not char.isascii()]
+    return not any(
+        unicodedata.category(char) == "Cc" or set("./\\;%#?") & set(unicodedata.normalize("NFKC", char))
+        for char in others
+    )
+
+
+def rewrite_location(value: bytes, target_origin: bytes, target_path: bytes) -> bytes:
+    """A `Location` that points into the upstream, put under the prefix; any other as it is (RFC 9110 §10.2.2)."""
+    scheme, _, authority = target_origin.partition(b"://")
+    absolute, path = _ABSOLUTE.match(value), value
+    if absolute:
+        if _origin(absolute[1] or scheme, absolute[2]) != _origin(scheme, authority):
+            return value
+        path = value[absolute.end() :]
+        path = path if path.startswith(b"/") else b"/" + path
+    elif not path.startswith(b"/"):
+        return value
+    return under_prefix(path, target_path)
+
+
+def under_prefix(path: bytes, target_path: bytes) -> bytes:
+    """The gateway's path for one of the upstream, whose own begin with `target_path` (empty: at its root)."""
+    below = path[len(target_path) :]
+    inside = path.startswith(target_path) and below[:1] in (b"", b"/", b"?", b"#")
+    return PREFIX + (below if inside else path)
+
+
+def _origin(scheme: bytes, authority: bytes) -> tuple[bytes, bytes]:
+    """Comparable (RFC 3986 §6.2): in lower case, without the scheme's default port."""
+    scheme = scheme.lower()
+    return scheme, authority.lower().removesuffix(b":443" if scheme == b"https" else b":80")

@@ -1,0 +1,79 @@
+"""What is being carried now, by token, so that a revocation reaches it."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Protocol
+from uuid import UUID
+
+from proxy.dataplane.accounting import Session
+from proxy.dataplane.denials import TOO_MANY_CONNECTIONS, Denial, Denied
+from proxy.dataplane.grants import Grant
+
+
+class Carry(Protocol):
+    """A request or WebSocket in flight."""
+
+    grant: Grant
+    session: Session
+
+    def cut(self, denial: Denial) -> bool:
+        """End it now, for this reason; False where it is ending already."""
+
+    def overdue(self, now: float) -> Denial | None:
+        """Why it has waited for too long at loop time `now`, if it has."""
+
+
+class Registry:
+    """Every live carry is in here from its admission to its end."""
+
+    def __init__(self, limit_per_token: int) -> None:
+        self.cuts: Counter[str] = Counter()
+        self._limit = limit_per_token
+        self._live: dict[UUID, set[Carry]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._live.values()))
+
+    def add(self, carry: Carry) -> None:
+        """Raises `Denied` (`too_many_connections`)."""
+        live = self._live.get(carry.grant.token_id)
+        if live is None:
+            live = self._live[carry.grant.token_id] = set()
+        elif len(live) >= self._limit:
+            raise Denied(TOO_MANY_CONNECTIONS, retry_after=1)
+        live.add(carry)
+        carry.session.streams += 1
+
+    def remove(self, carry: Carry) -> None:
+        live = self._live.get(carry.grant.token_id)
+        if live is not None and carry in live:
+            live.remove(carry)
+            carry.session.streams -= 1
+            if not live:
+                del self._live[carry.grant.token_id]
+
+    def all(self) -> Iterator[Carry]:
+        for live in list(self._live.values()):
+            yield from list(live)
+
+    def cut(self, carry: Carry, denial: Denial) -> None:
+        """End one carry, and count it by the reason's code."""
+        if carry.cut(denial):
+            self.cuts[denial.code] += 1
+
+    def cut_token(self, token_id: UUID, denial: Denial) -> None:
+        for carry in list(self._live.get(token_id, ())):
+            self.cut(carry, denial)
+
+    def cut_user(self, user_id: UUID, denial: Denial) -> None:
+        for carry in self.all():
+            if carry.grant.user_id == user_id:
+                self.cut(carry, denial)
+
+    def cut_expired(self, denial: Denial) -> None:
+        """End what outlived its token."""
+        now = time.time()
+        for carry in self.all():
+            if carry.grant.deadline <= now:
+                self.cut(carry, denial)

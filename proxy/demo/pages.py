@@ -1,0 +1,64 @@
+"""The pages and the files they use, read once."""
+
+import hashlib
+import mimetypes
+import secrets
+from collections.abc import Iterable, Mapping
+from html import escape
+from pathlib import Path
+from string import Template
+
+from proxy.demo.exchange import HttpError, Request, Response
+from proxy.demo.preconditions import etag_matches
+
+ASSETS = Path(__file__).parent / "assets"
+HOME = Template((ASSETS / "home.html").read_text("utf-8"))
+CERTIFICATES = Template((ASSETS / "certificates.html").read_text("utf-8"))
+CERTIFICATE_ROW = Template((ASSETS / "certificate_row.html").read_text("utf-8"))
+STATIC = {name: (ASSETS / name).read_bytes() for name in ("style.css", "app.js", "favicon.svg")}
+
+
+async def home(request: Request) -> Response:
+    """The first page, with a session cookie of the server's own."""
+    origin = f"{request.scope['scheme']}://{request.header('host')}"
+    cookie = f"demo_session={secrets.token_hex(8)}; Path=/; HttpOnly; SameSite=Lax"
+    headers = (("content-type", "text/html; charset=utf-8"), ("set-cookie", cookie))
+    return Response(200, headers, HOME.substitute(origin=escape(origin)).encode())
+
+
+async def static_file(request: Request) -> Response:
+    """A stylesheet, a script or a picture."""
+    content = STATIC.get(request.argument)
+    if content is None:
+        raise HttpError(404, f"There is no file {request.path}.")
+    etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    headers = (("etag", etag), ("cache-control", "no-cache"))
+    if etag_matches(request.header("if-none-match"), etag):
+        return Response(304, headers)
+    media_type = mimetypes.guess_type(request.argument)[0] or "application/octet-stream"
+    return Response(200, (("content-type", media_type), *headers), content)
+
+
+def certificates_page(rows: Iterable[Mapping[str, object]]) -> bytes:
+    """The list of certificates as a page."""
+    return CERTIFICATES.substitute(rows="".join(CERTIFICATE_ROW.substitute(row) for row in rows)).encode()
+
+
+def prefers_html(accept: str) -> bool:
+    """Whether an Accept header ranks HTML above JSON."""
+    weights = dict(_weighed(media_range) for media_range in accept.lower().split(","))
+    return _weight("text", "html", weights) > _weight("application", "json", weights)
+
+
+def _weighed(media_range: str) -> tuple[str, float]:
+    media_type, *parameters = (part.strip() for part in media_range.split(";"))
+    weight = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+    try:
+        return media_type, float(weight)
+    except ValueError:
+        return media_type, 0.0
+
+
+def _weight(kind: str, subtype: str, weights: Mapping[str, float]) -> float:
+    ranges = (f"{kind}/{subtype}", f"{kind}/*", "*/*")
+    return next((weights[media_range] for media_range in ranges if media_range in weights), 0.0)

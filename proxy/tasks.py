@@ -1,0 +1,32 @@
+"""Background jobs of the proxy."""
+
+import logging
+from datetime import timedelta
+
+from celery import shared_task
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+
+from proxy import health
+from proxy.models import ProxySession
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def close_idle_sessions() -> int:
+    """End the sessions without activity for `SESSION_TIMEOUT_SECONDS`; gives how many."""
+    idle_since = timezone.now() - timedelta(seconds=settings.SESSION_TIMEOUT_SECONDS)
+    closed = ProxySession.objects.filter(ended_at__isnull=True, last_activity__lt=idle_since).update(
+        ended_at=F("last_activity")
+    )
+    if closed:
+        logger.info("closed %d idle sessions", closed)
+    return closed
+
+
+@shared_task
+def check_health() -> str:
+    """Refresh what `/health` answers from; gives the status."""
+    return str(health.check()["status"])

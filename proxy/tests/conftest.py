@@ -1,0 +1,141 @@
+"""Real servers, and tokens that were sold."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+
+from access import services, token_text
+from access.models import AccessToken, Scope, Tariff
+from accounts.models import User
+from billing.idempotency import Call
+from conftest import fund
+from proxy.dataplane import plane
+from proxy.tests.servers import (
+    Gateway,
+    LoopThread,
+    RecordingUpstream,
+    ServerThread,
+    start_demo_upstream,
+    start_gateway,
+)
+from proxy.tests.sockets import SocketUpstream
+
+
+@dataclass(frozen=True)
+class Sold:
+    """A token that was sold, with its text."""
+
+    token: AccessToken
+    text: str
+    device: str = "device-of-the-owner"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"X-Access-Token": self.text, "X-Device-ID": self.device}
+
+    def on(self, device: str) -> "Sold":
+        """The same token on another device."""
+        return Sold(self.token, self.text, device)
+
+    def stored(self) -> AccessToken:
+        """The token as the database has it now."""
+        return AccessToken.objects.get(pk=self.token.pk)
+
+
+SellToken = Callable[..., Sold]
+
+
+@pytest.fixture
+def sold_token(transactional_db: None) -> SellToken:
+    """Give a user what a token costs, and sell it."""
+
+    def sell(user: User, hours: int = 1, scope: str = Scope.FULL) -> Sold:
+        price = django_settings.TOKEN_PRICES[hours]
+        Tariff.objects.get_or_create(
+            duration_hours=hours, scope=scope, defaults={"price": price, "title": f"{hours} h, {scope}"}
+        )
+        fund(user, Decimal(price))
+        token = services.purchase(Call(user, "test", "", None), hours, scope)
+        text = token_text.decrypt(token.ciphertext)
+        assert text is not None
+        return Sold(token, text)
+
+    return sell
+
+
+@pytest.fixture
+def alice_token(sold_token: SellToken, alice: User) -> Sold:
+    return sold_token(alice)
+
+
+@pytest.fixture
+def bob_token(sold_token: SellToken, bob: User) -> Sold:
+    return sold_token(bob)
+
+
+@pytest.fixture(scope="session")
+def _gateway_thread(django_db_setup: None, django_db_blocker: Any) -> Iterator[ServerThread]:
+    with django_db_blocker.unblock():
+        thread = start_gateway()
+        thread.run(plane.stop())
+    yield thread
+    thread.stop()
+
+
+@pytest.fixture(scope="session")
+def _demo_thread() -> Iterator[ServerThread]:
+    thread = start_demo_upstream()
+    yield thread
+    thread.stop()
+
+
+@pytest.fixture(scope="session")
+def _upstream_loop() -> Iterator[LoopThread]:
+    loop = LoopThread()
+    yield loop
+    loop.stop()
+
+
+@pytest.fixture
+def demo_upstream(_demo_thread: ServerThread) -> ServerThread:
+    """The demo upstream; `url` and `port` say where."""
+    return _demo_thread
+
+
+@pytest.fixture
+def gateway(
+    _gateway_thread: ServerThread, demo_upstream: ServerThread, transactional_db: None, settings: Any
+) -> Iterator[Gateway]:
+    """The gateway in front of the demo upstream, with a fresh data plane."""
+    gateway = Gateway(_gateway_thread, settings)
+    gateway.restart(ZENZEFI_TARGET_URL=demo_upstream.url, BACKEND_URL=gateway.url)
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture
+def recording_upstream(_upstream_loop: LoopThread) -> Iterator[RecordingUpstream]:
+    """An upstream that records bytes; nothing leads there until `gateway.restart(ZENZEFI_TARGET_URL=…)`."""
+    upstream = RecordingUpstream(_upstream_loop)
+    yield upstream
+    upstream.stop()
+
+
+@pytest.fixture
+def recorded(gateway: Gateway, recording_upstream: RecordingUpstream) -> RecordingUpstream:
+    """The recording upstream, with the gateway in front of it."""
+    gateway.restart(ZENZEFI_TARGET_URL=recording_upstream.url)
+    return recording_upstream
+
+
+@pytest.fixture
+def socket_upstream(gateway: Gateway, _upstream_loop: LoopThread) -> Iterator[SocketUpstream]:
+    """An upstream of WebSockets, with the gateway in front of it."""
+    upstream = SocketUpstream(_upstream_loop)
+    gateway.restart(ZENZEFI_TARGET_URL=upstream.url)
+    yield upstream
+    upstream.stop()

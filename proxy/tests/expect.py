@@ -1,0 +1,38 @@
+"""What a denial looks like, whole."""
+
+import re
+from typing import Any
+
+DETAILS = {
+    "bad_request": (400, "The request is malformed or ambiguous."),
+    "invalid_token": (401, "Invalid or expired access token"),
+    "token_expired": (401, "Invalid or expired access token"),
+    "user_inactive": (403, "This account is blocked. Please contact the support."),
+    "token_frozen": (403, "This access token is frozen. Please contact the support."),
+    "device_id_required": (400, "Send an X-Device-ID header of 8 to 128 visible ASCII characters."),
+    "scope_denied": (403, "This access token admits /certificates only."),
+    "origin_denied": (403, "The browser session may be used from its own site only."),
+    "rate_limited": (429, "Too many requests. Try again later."),
+    "too_many_connections": (429, "Too many requests of this access token are open at once."),
+    "device_conflict": (409, "This access token is in use on another device."),
+    "request_timeout": (408, "The request was sent too slowly."),
+    "upstream_unreachable": (502, "The server behind the gateway cannot be reached."),
+    "upstream_timeout": (504, "The server behind the gateway does not answer in time."),
+    "state_unavailable": (503, "The gateway cannot check access right now. Try again in a moment."),
+    "draining": (503, "The gateway is restarting. Try again in a moment."),
+    "maintenance": (503, "The gateway is under maintenance. Try again later."),
+}
+
+
+def assert_denied(answer: Any, code: str) -> None:
+    """Status, whole body and headers of the contract's row."""
+    status, detail = DETAILS[code]
+    body = answer.json()
+    assert (answer.status_code, body) == (status, {"detail": detail, "code": code})
+    assert answer.headers["X-Zenzefi-Error"] == code
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert re.fullmatch(r"[A-Za-z0-9._-]{8,128}", answer.headers["X-Request-ID"])
+    assert answer.headers.get("X-Zenzefi-Expires-At") is None
+    if status in (429, 503):
+        assert int(answer.headers["Retry-After"]) >= 1

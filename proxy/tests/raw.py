@@ -1,0 +1,101 @@
+"""A client that sends exactly the bytes it is told."""
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPMessage, HTTPResponse
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RawAnswer:
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def status_code(self) -> int:
+        return self.status
+
+
+class RawClient:
+    """One connection to the gateway."""
+
+    def __init__(self, port: int, *, receive_buffer: int = 0, timeout: float = 8) -> None:
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(timeout)
+        self.socket.connect(("127.0.0.1", port))
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def answer(self, method: str = "GET") -> RawAnswer:
+        """The next answer, whole."""
+        response = HTTPResponse(self.socket, method=method)
+        response.begin()
+        return RawAnswer(response.status, response.headers, response.read())
+
+    def head(self) -> bytes:
+        """The bytes up to the end of the next header block, and what came with them."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self.some()
+        return data
+
+    def some(self) -> bytes:
+        """What arrives next; fails at the end of the connection."""
+        data = self.socket.recv(65536)
+        assert data, "the connection was closed"
+        return data
+
+    def rest(self) -> bytes:
+        """Everything until the connection ends."""
+        data = b""
+        while piece := self.socket.recv(65536):
+            data += piece
+        return data
+
+    def is_closed(self) -> bool:
+        """Whether the other side closes or resets the connection, rather than waiting for more."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+@contextlib.contextmanager
+def connected(port: int, **options: Any) -> Iterator[RawClient]:
+    client = RawClient(port, **options)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def head(method: str, target: str | bytes, headers: Any, *more: bytes, version: str = "HTTP/1.1") -> bytes:
+    """A request's header block; `more` are lines as they are."""
+    target = target.encode() if isinstance(target, str) else target
+    lines = [method.encode() + b" " + target + b" " + version.encode()]
+    lines += [f"{name}: {value}".encode("latin-1") for name, value in dict(headers).items()]
+    return b"\r\n".join([*lines, *more, b"", b""])
+
+
+def exchange(port: int, data: bytes, method: str = "GET") -> RawAnswer:
+    """Send this, and give the answer."""
+    with connected(port) as client:
+        client.send(data)
+        return client.answer(method)

@@ -1,0 +1,317 @@
+"""Real servers on loopback for the proxy's tests: the gateway, the demo upstream, and one that records bytes."""
+
+import asyncio
+import logging
+import re
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import uvicorn
+
+from proxy.dataplane import health, plane
+from proxy.dataplane.plane import DataPlane
+from proxy.dataplane.protocol import GatewayProtocol
+from zenzefi import server as main_command
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 10) -> Any:
+    """What the condition gives once it holds; fails after `seconds`."""
+    until = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < until, f"not within {seconds} s: {condition}"
+        time.sleep(0.01)
+    return found
+
+
+class _Server(uvicorn.Server):
+    loop: asyncio.AbstractEventLoop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+
+class ServerThread:
+    """An ASGI application under uvicorn, configured as the main command does it, in a thread of its own."""
+
+    def __init__(self, application: str, name: str, *, http: Any, lifespan: Any) -> None:
+        self._listener = main_command.listen("127.0.0.1", 0)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._server = _Server(main_command._config(application, http=http, lifespan=lifespan))
+        self._thread = threading.Thread(target=self._server.run, args=([self._listener],), name=name)
+        self._thread.start()
+        eventually(lambda: self._server.started or not self._thread.is_alive(), 10)
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """The result of a coroutine that runs in the server's event loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._server.loop).result(10)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request or WebSocket is being served, not even one whose client has left."""
+        return not self._server.server_state.tasks
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+        assert not self._thread.is_alive()
+
+
+class _GatewayErrors(logging.Handler):
+    """What went wrong within the gateway: a traceback there is a failure, whatever the client saw."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.threadName == "gateway" or record.name.startswith("proxy.dataplane"):
+            self.messages.append(f"{record.name}: {record.getMessage()} {record.exc_info or ''}")
+
+
+class Gateway:
+    """The gateway with a data plane made for one test; `restart` makes another with other settings."""
+
+    def __init__(self, thread: ServerThread, settings: Any) -> None:
+        self._thread = thread
+        self._settings = settings
+        self._clients: list[httpx.Client] = []
+        self._handler = _GatewayErrors()
+        self.errors = self._handler.messages
+        self.port, self.url = thread.port, thread.url
+        self.proxy_url = f"{thread.url}/api/v1/proxy"
+        logging.getLogger().addHandler(self._handler)
+
+    @property
+    def plane(self) -> DataPlane:
+        """The data plane that runs now; it belongs to the gateway's event loop."""
+        return plane.current()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._thread.run(work)
+
+    def restart(self, **settings: Any) -> None:
+        """Stop the data plane and start it with these settings, as a new start of the main command would."""
+        self.run(plane.stop())
+        for name, value in settings.items():
+            setattr(self._settings, name, value)
+        health._memo = None
+
+        async def start() -> None:
+            plane.current()
+
+        self.run(start())
+
+    def client(self, token: Any = None, headers: Any = None, **options: Any) -> httpx.Client:
+        """A client of the proxied path, with the credentials of a `Sold` token where one is given."""
+        given = {**(token.headers if token else {}), **(headers or {})}
+        client = httpx.Client(base_url=self.proxy_url, headers=given, trust_env=False, timeout=10, **options)
+        self._clients.append(client)
+        return client
+
+    def stop(self) -> None:
+        """End the data plane; fails where a carry is left or the gateway logged an error."""
+        try:
+            for client in self._clients:
+                client.close()
+            eventually(lambda: self._thread.is_idle)
+            assert len(plane.current().registry) == 0
+        finally:
+            self.run(plane.stop())
+            logging.getLogger().removeHandler(self._handler)
+        assert self.errors == []
+
+
+def start_gateway() -> ServerThread:
+    return ServerThread("zenzefi.asgi:application", "gateway", http=GatewayProtocol, lifespan="on")
+
+
+def start_demo_upstream() -> ServerThread:
+    return ServerThread("proxy.demo.app:application", "demo upstream", http="httptools", lifespan="off")
+
+
+class LoopThread:
+    """An event loop in a thread, for upstreams."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="upstreams")
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def call(self, function: Callable[[], Any]) -> None:
+        self._loop.call_soon_threadsafe(function)
+
+    def stop(self) -> None:
+        self.call(self._loop.stop)
+        self._thread.join(timeout=5)
+        self._loop.close()
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One request, byte for byte."""
+
+    raw: bytes
+
+    @property
+    def line(self) -> bytes:
+        return self.raw.partition(b"\r\n")[0]
+
+    @property
+    def target(self) -> bytes:
+        return self.line.split(b" ")[1]
+
+    @property
+    def body(self) -> bytes:
+        """As it came, with its chunk framing where it was chunked."""
+        return self.raw.partition(b"\r\n\r\n")[2]
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """In order, with names in lower case."""
+        lines = self.raw.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+        pairs = [line.partition(b":") for line in lines]
+        return [(name.lower(), value.strip()) for name, _, value in pairs]
+
+    def header(self, name: bytes) -> bytes | None:
+        """The only value of a header; None where it is absent."""
+        values = [value for known, value in self.headers if known == name]
+        assert len(values) <= 1, values
+        return values[0] if values else None
+
+
+class Connection:
+    """The upstream's end of a connection, for a scripted answer."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def client_leaves(self) -> None:
+        """Wait until the gateway closes or resets the connection."""
+        try:
+            while await self.reader.read(65536):
+                pass
+        except ConnectionError:
+            return
+
+
+Answer = bytes | Callable[[Recorded, Connection], Awaitable[object]]
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+
+
+def once(data: bytes) -> Answer:
+    """Answer these bytes, and close the connection."""
+
+    async def answer(_request: Recorded, connection: Connection) -> None:
+        await connection.send(data)
+
+    return answer
+
+
+class RecordingUpstream:
+    """A raw TCP server: it records the exact bytes of each request and answers what it is told.
+
+    `answer` is bytes, or a coroutine function that is given the request and the connection; after bytes the
+    connection stays open for the next request, after a function where that gives True.
+    """
+
+    def __init__(self, loop: LoopThread) -> None:
+        self._loop = loop
+        self.answer: Answer = OK
+        self.requests: list[Recorded] = []
+        self.reads_bodies = True  # before `answer` has its turn
+        self.connections = 0
+        self.left = 0  # connections that are over
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.port = loop.run(self._start())
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    @property
+    def last(self) -> Recorded:
+        return self.requests[-1]
+
+    async def _start(self) -> int:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20)
+        return self._server.sockets[0].getsockname()[1]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.add(writer)
+        task = asyncio.current_task()
+        self._tasks.add(task)
+        try:
+            while await self._exchange(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except asyncio.CancelledError:
+            pass
+        finally:
+            self.left += 1
+            self._tasks.discard(task)
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        request = Recorded(await _read_request(reader, self.reads_bodies))
+        self.requests.append(request)
+        if isinstance(self.answer, bytes):
+            writer.write(self.answer)
+            await writer.drain()
+            return True
+        return bool(await self.answer(request, Connection(reader, writer)))
+
+    def call(self, function: Callable[[], Any]) -> None:
+        """Call within the upstream's event loop, to go on with a script."""
+        self._loop.call(function)
+
+    def stop(self) -> None:
+        self._loop.run(self._stop())
+
+    async def _stop(self) -> None:
+        self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+
+async def _read_request(reader: asyncio.StreamReader, with_body: bool) -> bytes:
+    raw = await reader.readuntil(b"\r\n\r\n")
+    if not with_body:
+        return raw
+    if length := re.search(rb"\r\ncontent-length: *([0-9]+)", raw, re.IGNORECASE):
+        raw += await reader.readexactly(int(length[1]))
+    elif re.search(rb"\r\ntransfer-encoding: *chunked", raw, re.IGNORECASE):
+        raw += await _read_chunked(reader)
+    return raw
+
+
+async def _read_chunked(reader: asyncio.StreamReader) -> bytes:
+    raw = b""
+    while True:
+        line = await reader.readuntil(b"\r\n")
+        raw += line
+        size = int(line.split(b";")[0], 16)
+        raw += await reader.readexactly(size + 2)
+        if size == 0:
+            return raw

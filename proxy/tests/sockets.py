@@ -1,0 +1,181 @@
+"""Both ends of a WebSocket: an upstream that does what it is told, and the client of the proxied path."""
+
+import asyncio
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.sync.client import ClientConnection, connect
+
+from proxy.tests.servers import Gateway, LoopThread
+
+
+@dataclass
+class Handshake:
+    """A WebSocket as the upstream saw it; `close_code` once it is over."""
+
+    path: str
+    headers: list[tuple[str, str]]
+    connection: ServerConnection = field(repr=False)
+    received: list[str | bytes] = field(default_factory=list)
+    over: bool = False
+
+    def header(self, name: str) -> str | None:
+        """The only value of a header; None where it is absent."""
+        values = [value for known, value in self.headers if known.lower() == name]
+        assert len(values) <= 1, values
+        return values[0] if values else None
+
+    @property
+    def close_code(self) -> int | None:
+        """What the close frame of the gateway said; None where there was no close frame."""
+        frame = self.connection.protocol.close_rcvd
+        return frame.code if frame else None
+
+    @property
+    def close_reason(self) -> str | None:
+        frame = self.connection.protocol.close_rcvd
+        return frame.reason if frame else None
+
+
+class SocketUpstream:
+    """Echoes what it is sent, but for `close:CODE:REASON`, `vanish`, `freeze` and `flood`."""
+
+    def __init__(self, loop: LoopThread) -> None:
+        self._loop = loop
+        self.handshakes: list[Handshake] = []
+        self.subprotocol: str | None = None  # what it chooses, offered or not
+        self.refusal: int | None = None  # the status with which it refuses a handshake
+        self.location = ""
+        self.max_size = 2**25
+        self.port = loop.run(self._start())
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    @property
+    def last(self) -> Handshake:
+        return self.handshakes[-1]
+
+    @property
+    def open(self) -> int:
+        """How many WebSockets are not over."""
+        return sum(not handshake.over for handshake in self.handshakes)
+
+    async def _start(self) -> int:
+        self._server = await serve(
+            self._handle, "127.0.0.1", 0,
+            process_request=self._refuse, process_response=self._choose, max_size=self.max_size, compression=None,
+        )  # fmt: skip
+        return next(iter(self._server.sockets)).getsockname()[1]
+
+    def _refuse(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self.refusal is None:
+            return None
+        response = connection.respond(self.refusal, "no\n")
+        if self.location:
+            response.headers["Location"] = self.location
+        return response
+
+    def _choose(self, _connection: ServerConnection, _request: Request, response: Response) -> None:
+        if self.subprotocol is not None and response.status_code == 101:
+            response.headers["Sec-WebSocket-Protocol"] = self.subprotocol
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        handshake = Handshake(connection.request.path, list(connection.request.headers.raw_items()), connection)
+        self.handshakes.append(handshake)
+        try:
+            async for message in connection:
+                handshake.received.append(message)
+                await self._obey(connection, message)
+        except ConnectionClosed:
+            pass
+        finally:
+            handshake.over = True
+
+    async def _obey(self, connection: ServerConnection, message: str | bytes) -> None:
+        if message == "vanish":
+            connection.transport.abort()
+        elif message == "leave":  # FIN without a close frame
+            connection.transport.close()
+        elif message == "freeze":
+            connection.transport.pause_reading()
+        elif message == "flood":
+            while True:
+                await connection.send(b"x" * 65536)
+        elif isinstance(message, str) and message.startswith("close:"):
+            _, code, reason = message.split(":", 2)
+            if code:
+                await connection.close(int(code), reason)
+            else:
+                connection.protocol.send_close()
+                connection.send_data()
+        elif isinstance(message, str) and message.startswith("raw:"):
+            connection.transport.write(bytes.fromhex(message[4:]))
+        else:
+            await connection.send(message)
+
+    def thaw(self) -> None:
+        """Read again after `freeze`."""
+
+        async def resume() -> None:
+            self.last.connection.transport.resume_reading()
+
+        self._loop.run(resume())
+
+    def stop(self) -> None:
+        self._loop.run(self._stop())
+
+    async def _stop(self) -> None:
+        for handshake in self.handshakes:
+            handshake.connection.transport.abort()
+        self._server.close()
+        await self._server.wait_closed()
+
+
+def open_socket(gateway: Gateway, path: str, *sold: Any, headers: Any = (), **options: Any) -> ClientConnection:
+    """A WebSocket on the proxied path, with the credentials of a `Sold` token where one is given."""
+    credentials = [pair for one in sold for pair in one.headers.items()]
+    options = {"compression": None, "max_size": 2**25, "proxy": None, "close_timeout": 2} | options
+    return connect(
+        f"ws://127.0.0.1:{gateway.port}/api/v1/proxy{path}",
+        additional_headers=[*credentials, *dict(headers).items()]
+        if isinstance(headers, dict)
+        else [*credentials, *headers],
+        **options,
+    )
+
+
+def closing(client: ClientConnection, seconds: float = 3) -> tuple[int | None, str | None]:
+    """Code and reason of the close frame that comes within `seconds`; nothing else may come before it."""
+    try:
+        message = client.recv(timeout=seconds)
+    except ConnectionClosed as closed:
+        return (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (None, None)
+    raise AssertionError(f"a message instead of a close: {message!r}")
+
+
+def vanish(client: ClientConnection) -> None:
+    """Reset the client's connection without a close frame."""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    client.socket.close()
+
+
+def handshake(sold: Any, target: str, *more: bytes) -> bytes:
+    """A handshake as bytes, for what the client's library would not send."""
+    lines = [
+        f"GET /api/v1/proxy{target} HTTP/1.1".encode(), b"Host: 127.0.0.1", b"Connection: Upgrade",
+        b"Upgrade: websocket", b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        *(f"{name}: {text}".encode() for name, text in sold.headers.items()), *more,
+    ]  # fmt: skip
+    return b"\r\n".join([*lines, b"", b""])
+
+
+def websocket_tasks(gateway: Gateway) -> list[str]:
+    """The names of the gateway's tasks that carry a WebSocket."""
+
+    async def names() -> list[str]:
+        return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("websocket")]
+
+    return gateway.run(names())

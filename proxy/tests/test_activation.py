@@ -1,0 +1,108 @@
+"""A token is activated by its first admitted request, before that request is carried."""
+
+import asyncio
+import threading
+
+from django.db import connections
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from access import selectors
+from access.models import AccessToken
+from proxy.tests.servers import OK, eventually
+
+
+def test_it_is_committed_before_the_upstream_sees_the_request(gateway, recorded, alice_token):
+    committed = []
+
+    def look():
+        """From a thread and a connection of its own: what is seen here is committed."""
+        try:
+            committed.append(alice_token.stored())
+        finally:
+            connections.close_all()
+
+    async def look_first(_request, connection):
+        await asyncio.to_thread(look)
+        await connection.send(OK)
+        return True
+
+    recorded.answer = look_first
+    before = timezone.now()
+    assert gateway.client(alice_token).get("/x").status_code == 200
+    assert before <= committed[0].activated_at <= timezone.now()
+
+
+def test_once_only(gateway, recorded, alice_token):
+    client = gateway.client(alice_token)
+    client.get("/x")
+    first = alice_token.stored().activated_at
+    client.get("/x")
+    gateway.restart()
+    client.get("/x")
+    assert alice_token.stored().activated_at == first
+    assert len(recorded.requests) == 3
+
+
+def test_requests_at_once_activate_once(gateway, recorded, alice_token):
+    threads = [threading.Thread(target=gateway.client(alice_token).get, args=["/x"]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(recorded.requests) == 8
+    assert alice_token.stored().activated_at is not None
+
+
+def test_not_by_what_is_denied(gateway, recorded, alice, alice_token, sold_token):
+    narrow = sold_token(alice, scope="certificates_only")
+    gateway.client(narrow).get("/x")
+    gateway.client(alice_token.on("short")).get("/x")
+    gateway.client(alice_token).request("TRACE", "/x")
+    assert recorded.requests == []
+    assert [token.stored().activated_at for token in (narrow, alice_token)] == [None, None]
+
+
+def test_not_by_status_session_or_validate(gateway, recorded, alice_token):
+    client = gateway.client(alice_token)
+    assert client.get("/status").json()["connected"] is False
+    assert client.head("/status").status_code == 200
+    assert client.post("/session").status_code == 200
+    answer = APIClient().post("/api/v1/tokens/validate", {"token": alice_token.text})
+    assert answer.json()["valid"] is True
+    assert alice_token.stored().activated_at is None
+    assert recorded.requests == []
+
+
+def test_a_token_that_is_revoked_meanwhile_is_not_activated(gateway, recorded, alice_token):
+    """The grant is cached, the revocation has not arrived yet: the conditional UPDATE decides."""
+    client = gateway.client(alice_token)
+    assert client.get("/status").status_code == 200
+    AccessToken.objects.filter(pk=alice_token.token.pk).update(revoked_at=timezone.now())
+    answer = client.get("/x")
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
+    assert recorded.requests == []
+    assert alice_token.stored().activated_at is None
+
+
+def test_an_unused_token_refunds_all(gateway, alice_token):
+    gateway.client(alice_token).get("/status")
+    assert selectors.refund_quote(alice_token.stored(), timezone.now()).amount == alice_token.token.cost
+    gateway.client(alice_token).get("/echo")
+    eventually(lambda: selectors.refund_quote(alice_token.stored(), timezone.now()).unused.total_seconds() < 3600)
+
+
+def test_the_steady_state_asks_the_database_nothing(gateway, recorded, alice_token, monkeypatch):
+    client = gateway.client(alice_token)
+    client.get("/x")
+    asked = []
+    run = gateway.plane.database.run
+
+    async def counted(function, *args):
+        asked.append(function.__name__)
+        return await run(function, *args)
+
+    monkeypatch.setattr(gateway.plane.database, "run", counted)
+    for _ in range(50):
+        assert client.get("/x").status_code == 200
+    assert set(asked) <= {"revocations_since", "write_sessions"}

@@ -1,0 +1,226 @@
+"""An open answer is aborted, never ended as if complete, within 2 s of what takes its token away."""
+
+import contextlib
+import time
+from datetime import timedelta
+
+import httpx
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from access import services
+from access.models import AccessToken, Revocation
+from accounts.models import User
+from accounts.services import set_active
+from conftest import client_of
+from proxy.dataplane import feed
+from proxy.tests.raw import connected, head
+from proxy.tests.servers import eventually
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+
+def revoke(sold, alice, olga):
+    services.revoke_by_force(sold.token.pk, actor=olga, reason="test")
+
+
+def refund(sold, alice, olga):
+    answer = client_of(alice).delete(f"/api/v1/tokens/{sold.token.pk}")
+    assert (answer.status_code, answer.json()["revoked"]) == (200, True)
+
+
+def block(sold, alice, olga):
+    set_active(alice, False, actor=olga)
+
+
+def freeze(sold, alice, olga):
+    services.freeze(sold.token.pk, actor=olga, reason="test")
+
+
+def reset(sold, alice, olga):
+    services.reset_device(alice, sold.token.pk)
+
+
+def revoke_elsewhere(sold, alice, olga):
+    """Another process: its rows, and no signal."""
+    AccessToken.objects.filter(pk=sold.token.pk).update(revoked_at=timezone.now())
+    Revocation.objects.create(cause=Revocation.Cause.REVOKED, token=sold.token)
+
+
+def block_elsewhere(sold, alice, olga):
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    Revocation.objects.create(cause=Revocation.Cause.USER_BLOCKED, user=alice)
+
+
+CAUSES = [revoke, refund, block, freeze, reset, revoke_elsewhere, block_elsewhere]
+
+
+@contextlib.contextmanager
+def ends_within_two_seconds():
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < 2
+
+
+def is_broken(pieces):
+    """An answer breaks off soon; fails where it goes on, or ends as if complete."""
+    until = time.monotonic() + 3
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        all(time.monotonic() < until for _ in pieces)
+
+
+# case D60
+@pytest.mark.parametrize("act", CAUSES)
+def test_an_event_stream_and_a_download(gateway, alice, olga, alice_token, bob_token, act):
+    client = gateway.client(alice_token)
+    with (
+        client.stream("GET", "/events?interval=0.1") as events,
+        client.stream("GET", "/events?interval=60") as silent,
+        client.stream("GET", "/download/1TB") as download,
+        gateway.client(bob_token).stream("GET", "/events?interval=0.1") as of_bob,
+    ):
+        streams = [answer.iter_raw() for answer in (events, silent, download)]
+        others = of_bob.iter_raw()
+        for stream in (*streams, others):
+            next(stream)
+        with ends_within_two_seconds():
+            act(alice_token, alice, olga)
+            for stream in streams:
+                is_broken(stream)
+        assert next(others)
+    eventually(lambda: len(gateway.plane.registry) == 0)
+
+
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 100\r\n", b"Transfer-Encoding: chunked\r\n"])
+def test_however_the_answer_is_framed(gateway, recorded, alice, olga, alice_token, length):
+    async def begins(_request, connection):
+        piece = b"1\r\nx\r\n" if b"chunked" in length else b"x"
+        await connection.send(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n" + piece)
+        await connection.client_leaves()
+
+    recorded.answer = begins
+    with connected(gateway.port) as client:
+        client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
+        data = b""
+        while not data.endswith((b"x", b"x\r\n")):
+            data += client.some()
+        with ends_within_two_seconds():
+            services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
+            # Neither the last chunk nor the rest of the announced length.
+            with contextlib.suppress(ConnectionResetError):
+                assert client.rest() == b""
+        framing = b"content-length: 100" if b"Length" in length else b"transfer-encoding: chunked"
+        assert framing in data.lower()
+    eventually(lambda: recorded.left == 1)
+
+
+@pytest.mark.parametrize("act", [revoke, block])
+def test_an_answer_that_has_not_begun_is_a_denial(gateway, recorded, alice, olga, alice_token, act):
+    async def waits(_request, connection):
+        await connection.client_leaves()
+
+    recorded.answer = waits
+    with connected(gateway.port) as client:
+        client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
+        eventually(lambda: recorded.requests)
+        with ends_within_two_seconds():
+            act(alice_token, alice, olga)
+            answer = client.answer()
+    assert (answer.status, answer.headers["X-Zenzefi-Error"]) == {
+        revoke: (401, "invalid_token"),
+        block: (403, "user_inactive"),
+    }[act]
+    eventually(lambda: recorded.left == 1)
+
+
+def test_an_upload(gateway, recorded, alice, olga, alice_token):
+    """The upstream sees its end, not a complete request."""
+    recorded.reads_bodies = False
+    seen = []
+
+    async def reads(_request, connection):
+        with contextlib.suppress(ConnectionError):
+            while data := await connection.reader.read(65536):
+                seen.append(data)
+
+    recorded.answer = reads
+    with connected(gateway.port) as client:
+        headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
+        client.send(head("POST", "/api/v1/proxy/x", headers) + b"5\r\n12345\r\n")
+        eventually(lambda: seen)
+        with ends_within_two_seconds():
+            services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
+            eventually(lambda: recorded.left == 1, seconds=2)
+    assert not b"".join(seen).endswith(b"0\r\n\r\n")
+
+
+def test_a_client_that_does_not_read(gateway, recorded, alice, olga, alice_token):
+    async def floods(_request, connection):
+        await connection.send(STREAM)
+        while True:
+            await connection.send(b"x" * 65536)
+
+    recorded.answer = floods
+    with connected(gateway.port, receive_buffer=65536) as client:
+        client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
+        client.head()
+        time.sleep(0.5)
+        services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
+        eventually(lambda: recorded.left == 1, seconds=2)
+        eventually(lambda: len(gateway.plane.registry) == 0, seconds=2)
+
+
+def test_expiry(gateway, alice_token, bob_token):
+    now = timezone.now()
+    AccessToken.objects.filter(pk=alice_token.token.pk).update(
+        created_at=now - timedelta(hours=1), expires_at=now + timedelta(seconds=1)
+    )
+    with (
+        gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events,
+        gateway.client(bob_token).stream("GET", "/events?interval=0.1") as of_bob,
+    ):
+        started = time.monotonic()
+        is_broken(events.iter_raw())
+        assert 0.5 < time.monotonic() - started < 3
+        assert next(of_bob.iter_raw())
+    answer = gateway.client(alice_token).get("/echo")
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
+
+
+def test_what_is_unblocked_or_unfrozen_ends_nothing(gateway, alice, olga, alice_token, sold_token):
+    other = sold_token(alice)
+    services.freeze(other.token.pk, actor=olga, reason="test")
+    with gateway.client(alice_token).stream("GET", "/events?interval=0.05") as events:
+        pieces = events.iter_raw()
+        services.unfreeze(other.token.pk, actor=olga, reason="test")
+        Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=alice_token.token)
+        Revocation.objects.create(cause=Revocation.Cause.CHANGED, user=alice)
+        until = time.monotonic() + 1.6
+        while time.monotonic() < until:
+            assert next(pieces)
+    assert gateway.client(alice_token).get("/echo").status_code == 200
+
+
+def test_a_device_reset_admits_the_next_request(gateway, alice, alice_token):
+    """One that is under way at the very moment may end with the others."""
+    client = gateway.client(alice_token)
+    assert client.get("/echo").status_code == 200
+    services.reset_device(alice, alice_token.token.pk)
+    eventually(lambda: client.get("/echo").status_code == 200, seconds=1)
+
+
+def test_a_silent_feed_ends_everything_in_time(gateway, alice_token, monkeypatch):
+    def gone(*_args):
+        raise OperationalError("gone")
+
+    with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events:
+        pieces = events.iter_raw()
+        next(pieces)
+        monkeypatch.setattr(feed, "revocations_since", gone)
+        time.sleep(0.2)
+        gateway.plane.feed._last_good -= 20
+        next(pieces)
+        gateway.plane.feed._last_good -= 10
+        with ends_within_two_seconds():
+            is_broken(pieces)

@@ -1,0 +1,138 @@
+"""One token, one device: the first holds it while it is active and for the session timeout after."""
+
+import asyncio
+import threading
+import time
+
+import httpx
+import pytest
+
+from conftest import client_of
+from proxy.tests.expect import assert_denied
+from proxy.tests.servers import eventually
+
+OTHER = "another-device"
+
+
+@pytest.fixture
+def short(gateway, recorded):
+    gateway.restart(SESSION_TIMEOUT_SECONDS=1)
+
+
+def test_the_first_device_wins(gateway, recorded, alice_token):
+    owner, other = gateway.client(alice_token), gateway.client(alice_token.on(OTHER))
+    assert owner.get("/x").status_code == 200
+    for _ in range(3):
+        assert_denied(other.get("/x"), "device_conflict")
+        assert owner.get("/x").status_code == 200
+    assert len(recorded.requests) == 4
+
+
+def test_it_is_free_after_the_timeout(gateway, recorded, alice_token, short):
+    owner, other = gateway.client(alice_token), gateway.client(alice_token.on(OTHER))
+    assert owner.get("/x").status_code == 200
+    held = time.monotonic()
+    assert_denied(other.get("/x"), "device_conflict")
+    eventually(lambda: other.get("/x").status_code == 200)
+    assert time.monotonic() - held > 0.95
+    assert_denied(owner.get("/x"), "device_conflict")
+
+
+def test_requests_prolong_it(gateway, recorded, alice_token, short):
+    owner, other = gateway.client(alice_token), gateway.client(alice_token.on(OTHER))
+    until = time.monotonic() + 1.8
+    while time.monotonic() < until:
+        assert owner.get("/x").status_code == 200
+        assert_denied(other.get("/x"), "device_conflict")
+        time.sleep(0.2)
+
+
+def test_data_on_an_open_stream_prolongs_it(gateway, alice_token):
+    gateway.restart(SESSION_TIMEOUT_SECONDS=1)
+    other = gateway.client(alice_token.on(OTHER))
+    with gateway.client(alice_token).stream("GET", "/events?interval=0.2") as stream:
+        events = stream.iter_raw()
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            next(events)
+            assert_denied(other.get("/echo"), "device_conflict")
+
+
+def test_a_silent_stream_does_not(gateway, recorded, alice_token, short):
+    async def silent(_request, connection):
+        await connection.send(b"HTTP/1.1 200 OK\r\n\r\nx")
+        await connection.client_leaves()
+
+    recorded.answer = silent
+    other = gateway.client(alice_token.on(OTHER))
+    with gateway.client(alice_token).stream("GET", "/silent"):
+        assert_denied(other.get("/status-of-other"), "device_conflict")
+        eventually(lambda: gateway.run(gateway.plane.state.lease_holder(alice_token.token.pk)) is None)
+        with other.stream("GET", "/other") as stream:
+            assert stream.status_code == 200
+
+
+def test_the_device_that_was_overtaken_loses_its_stream(gateway, recorded, alice_token, short):
+    """Once the other device holds the token, data for the first one ends its stream."""
+
+    async def silent(request, connection):
+        await connection.send(b"HTTP/1.1 200 OK\r\n\r\nx")
+        if request.target == b"/first":
+            await wake.wait()
+            for _ in range(20):
+                await connection.send(b"y")
+                await asyncio.sleep(0.1)
+        await connection.client_leaves()
+
+    wake = asyncio.Event()
+    recorded.answer = silent
+    with gateway.client(alice_token).stream("GET", "/first") as first:
+        pieces = first.iter_raw()
+        assert next(pieces) == b"x"
+        eventually(lambda: gateway.run(gateway.plane.state.lease_holder(alice_token.token.pk)) is None)
+        with gateway.client(alice_token.on(OTHER)).stream("GET", "/second") as second:
+            assert second.status_code == 200
+            recorded.call(wake.set)
+            with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+                list(pieces)
+            assert next(second.iter_raw()) == b"x"
+
+
+def test_a_reset_frees_it(gateway, recorded, alice, alice_token):
+    owner, other = gateway.client(alice_token), gateway.client(alice_token.on(OTHER))
+    assert owner.get("/x").status_code == 200
+    assert client_of(alice).post(f"/api/v1/tokens/{alice_token.token.pk}/reset-device").status_code == 200
+    eventually(lambda: other.get("/x").status_code == 200, seconds=2)
+    assert_denied(owner.get("/x"), "device_conflict")
+
+
+def test_tokens_are_held_apart(gateway, recorded, alice, sold_token):
+    first, second = sold_token(alice), sold_token(alice)
+    assert gateway.client(first).get("/x").status_code == 200
+    assert gateway.client(second.on(OTHER)).get("/x").status_code == 200
+
+
+def test_denied_requests_take_no_lease(gateway, recorded, alice, sold_token):
+    token = sold_token(alice, scope="certificates_only")
+    assert_denied(gateway.client(token).get("/x"), "scope_denied")
+    assert gateway.client(token).get("/status").status_code == 200
+    assert gateway.client(token.on(OTHER)).get("/certificates").status_code == 200
+
+
+def test_of_racing_devices_exactly_one_wins(gateway, recorded, alice, sold_token):
+    for _ in range(5):
+        token = sold_token(alice)
+        clients = [gateway.client(token.on(f"racing-device-{number}")) for number in range(6)]
+        together = threading.Barrier(len(clients))
+        answers = []
+
+        def race(client, together=together, answers=answers):
+            together.wait()
+            answers.append(client.get("/x"))
+
+        threads = [threading.Thread(target=race, args=[client]) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409, 409]

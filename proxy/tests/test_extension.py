@@ -1,0 +1,235 @@
+"""An extended token's live connections go on beyond its old expiry, and end at the new one."""
+
+import asyncio
+import threading
+import time
+from datetime import timedelta
+
+import httpx
+import pytest
+from django.db import OperationalError, connections
+from django.utils import timezone
+
+from access import services
+from access.models import AccessToken, Revocation
+from conftest import client_of, fund
+from proxy.dataplane import grants as grants_module
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import closing, open_socket
+
+LIMIT = 2.0
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def expires_in(sold, seconds):
+    """Set the token's expiry without a word to the gateway."""
+    end = timezone.now() + timedelta(seconds=seconds)
+    AccessToken.objects.filter(pk=sold.token.pk).update(
+        created_at=end - timedelta(hours=sold.stored().duration_hours), expires_at=end
+    )
+    return end
+
+
+def tell(sold):
+    """What another process would write: the row, and no signal."""
+    Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=sold.token)
+
+
+def extend(user, sold):
+    fund(user, "1")
+    answer = client_of(user).post(f"/api/v1/tokens/{sold.token.pk}/extend", {"duration_hours": 1})
+    assert answer.status_code == 200, answer.json()
+    return answer.json()["expires_at"]
+
+
+def talks(client):
+    client.send("still here")
+    assert client.recv(timeout=5) == "still here"
+
+
+def comes(pieces, until):
+    """The stream goes on until this moment."""
+    while timezone.now() < until:
+        assert next(pieces)
+
+
+def breaks_off_at(pieces, end):
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        all(timezone.now() < end + timedelta(seconds=LIMIT) for _ in pieces)
+    assert end <= timezone.now() < end + timedelta(seconds=LIMIT)
+
+
+# case D60
+def test_a_websocket_and_a_stream_outlive_the_old_expiry_and_end_at_the_new_one(gateway, alice, alice_token):
+    old = expires_in(alice_token, 3)
+    client = gateway.client(alice_token)
+    with (
+        open_socket(gateway, "/ws/echo", alice_token) as socket,
+        client.stream("GET", "/events?interval=0.1") as events,
+    ):
+        pieces = events.iter_raw()
+        next(pieces)
+        assert client.get("/status").json()["time_remaining_seconds"] < 3
+
+        said = extend(alice, alice_token)
+
+        eventually(lambda: client.get("/status").json()["expires_at"] == said, LIMIT)
+        shown = client.get("/echo").headers["X-Zenzefi-Expires-At"]
+        assert shown == (old + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        comes(pieces, old + timedelta(seconds=1.2))
+        talks(socket)
+        assert len(gateway.plane.registry) == 2
+
+        new = expires_in(alice_token, 1)
+        tell(alice_token)
+        breaks_off_at(pieces, new)
+        assert closing(socket, LIMIT) == (4401, "token_expired")
+        assert timezone.now() < new + timedelta(seconds=LIMIT)
+    assert gateway.plane.registry.cuts == {"token_expired": 2}
+    assert client.get("/echo").json()["code"] == "token_expired"
+
+
+# case D60
+def test_an_extension_in_the_last_moment_that_another_worker_sold(gateway, socket_upstream, alice, alice_token):
+    """No notice comes in time: at its end the database has the last word."""
+    old = expires_in(alice_token, 1)
+    with open_socket(gateway, "/ws", alice_token) as socket:
+        AccessToken.objects.filter(pk=alice_token.token.pk).update(expires_at=old + timedelta(seconds=2))
+        time.sleep(2)
+        talks(socket)
+        assert closing(socket, 1 + LIMIT) == (4401, "token_expired")
+        assert timezone.now() >= old + timedelta(seconds=2)
+
+
+# case D60
+def test_all_of_its_connections_go_on_and_no_others(gateway, socket_upstream, alice, bob, alice_token, bob_token):
+    old = expires_in(alice_token, 1.5)
+    expires_in(bob_token, 1.5)
+    with (
+        open_socket(gateway, "/a", alice_token) as one,
+        open_socket(gateway, "/b", alice_token) as two,
+        open_socket(gateway, "/c", bob_token) as other,
+    ):
+        extend(alice, alice_token)
+        assert closing(other, 1.5 + LIMIT) == (4401, "token_expired")
+        time.sleep(max(0, (old - timezone.now()).total_seconds()) + 1)
+        talks(one)
+        talks(two)
+
+
+# case D60
+@pytest.mark.parametrize(
+    ("act", "outcome"),
+    [(services.revoke_by_force, (4401, "invalid_token")), (services.freeze, (4403, "token_frozen"))],
+)
+def test_what_ends_an_extended_token_ends_its_connections(
+    gateway, socket_upstream, alice, olga, alice_token, act, outcome
+):
+    with open_socket(gateway, "/ws", alice_token) as first:
+        extend(alice, alice_token)
+        act(alice_token.token.pk, actor=olga, reason="test")
+        assert closing(first, LIMIT) == outcome
+    denied = gateway.client(alice_token).get("/x")
+    assert denied.headers["X-Zenzefi-Error"] == outcome[1]
+
+
+# case D60
+def test_a_token_that_was_frozen_and_unfrozen_at_once_gives_nothing_back(
+    gateway, socket_upstream, alice, olga, alice_token
+):
+    with open_socket(gateway, "/ws", alice_token) as socket:
+        services.freeze(alice_token.token.pk, actor=olga, reason="test")
+        services.unfreeze(alice_token.token.pk, actor=olga, reason="test")
+        extend(alice, alice_token)
+        assert closing(socket, LIMIT) == (4403, "token_frozen")
+    with open_socket(gateway, "/ws", alice_token) as again:
+        talks(again)
+
+
+# case D60
+def test_where_the_grant_cannot_be_read_the_old_deadline_stays(
+    gateway, socket_upstream, alice, alice_token, monkeypatch
+):
+    def gone(_digest):
+        raise OperationalError("gone")
+
+    old = expires_in(alice_token, 1.5)
+    with open_socket(gateway, "/ws", alice_token) as socket:
+        talks(socket)
+        monkeypatch.setattr(grants_module, "grant_facts", gone)
+        extend(alice, alice_token)
+        assert closing(socket, 1.5 + LIMIT) == (4401, "token_expired")
+        assert old <= timezone.now() < old + timedelta(seconds=LIMIT)
+
+
+# case D60
+def test_nor_where_reading_it_hangs(gateway, socket_upstream, alice, alice_token, monkeypatch):
+    old = expires_in(alice_token, 1.5)
+    with open_socket(gateway, "/ws", alice_token) as socket:
+        talks(socket)
+        monkeypatch.setattr(grants_module, "grant_facts", lambda _digest: time.sleep(4))
+        extend(alice, alice_token)
+        assert closing(socket, 1.5 + LIMIT) == (4401, "token_expired")
+        assert old <= timezone.now() < old + timedelta(seconds=LIMIT)
+
+
+# case D60
+def test_a_failure_that_passes_does_no_harm(gateway, socket_upstream, alice, alice_token, monkeypatch):
+    failures = []
+    read = grants_module.grant_facts
+
+    def fails_twice(digest):
+        if len(failures) < 2:
+            failures.append(digest)
+            raise OperationalError("gone")
+        return read(digest)
+
+    old = expires_in(alice_token, 2.5)
+    with open_socket(gateway, "/ws", alice_token) as socket:
+        talks(socket)
+        monkeypatch.setattr(grants_module, "grant_facts", fails_twice)
+        extend(alice, alice_token)
+        time.sleep(max(0, (old - timezone.now()).total_seconds()) + 1)
+        talks(socket)
+    assert len(failures) == 2
+
+
+def test_a_grant_that_the_cache_forgot_is_found_again(gateway, socket_upstream, alice, bob_token, alice_token):
+    """Its place was needed: the sweep reads it once more, and once only."""
+    with open_socket(gateway, "/ws", alice_token) as socket:
+        grants = gateway.plane.grants
+
+        async def forget():
+            grants._forget(grants._by_token[alice_token.token.pk])
+
+        gateway.run(forget())
+        found = eventually(lambda: grants._by_token.get(alice_token.token.pk))
+        (carry,) = gateway.plane.registry.all()
+        eventually(lambda: carry.grant is found)
+        time.sleep(1.2)
+        assert carry.grant is found
+        talks(socket)
+    assert not any(len(group) > 1 for group in grants._by_user.values())
+
+
+def test_an_answer_that_has_not_begun_outlives_the_old_expiry(gateway, recorded, alice, alice_token):
+    expires_in(alice_token, 1.5)
+
+    async def late(_request, connection):
+        extending.set()
+        await asyncio.sleep(2.5)
+        await connection.send(EVENTS + b"1\r\nx\r\n0\r\n\r\n")
+
+    extending = threading.Event()
+    recorded.answer = late
+
+    def sell():
+        assert extending.wait(5)
+        extend(alice, alice_token)
+        connections.close_all()
+
+    thread = threading.Thread(target=sell)
+    thread.start()
+    answer = gateway.client(alice_token).get("/x")
+    thread.join()
+    assert (answer.status_code, answer.content) == (200, b"x")

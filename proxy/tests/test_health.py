@@ -1,0 +1,145 @@
+"""`/health`, `/health/live` and `/health/ready`."""
+
+from datetime import datetime
+from unittest.mock import Mock
+
+import pytest
+from django.core.cache import cache
+from django.db import OperationalError
+from redis.exceptions import RedisError
+
+from proxy import health
+from proxy.dataplane import feed
+from proxy.dataplane import health as answers
+from proxy.tasks import check_health
+
+PATHS = ("/health", "/health/live", "/health/ready")
+ALL_FINE = {"database": "ok", "cache": "ok", "upstream": "ok"}
+
+
+@pytest.fixture
+def site(gateway):
+    """A client of the gateway's root. What was found before is forgotten."""
+    cache.clear()
+    client = gateway.client()
+    client.base_url = gateway.url
+    return client
+
+
+@pytest.fixture
+def again(site):
+    """Check now, and ask."""
+
+    def ask(path="/health"):
+        check_health()
+        answers._memo = None
+        return site.get(path)
+
+    return ask
+
+
+def gone(*_args, **_kwargs):
+    raise OperationalError("gone")
+
+
+def test_healthy(site):
+    answer = site.get("/health")
+    body = answer.json()
+    assert datetime.fromisoformat(body.pop("checked_at")).utcoffset().total_seconds() == 0
+    assert (answer.status_code, body) == (200, {"status": "healthy", "checks": ALL_FINE})
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_degraded_without_the_upstream(gateway, recording_upstream, again):
+    gateway.restart(ZENZEFI_TARGET_URL="http://127.0.0.1:9")
+    answer = again()
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"] == ALL_FINE | {"upstream": "failed"}
+    # The gateway itself is ready; its answers say 502.
+    assert again("/health/ready").status_code == 200
+
+
+def test_what_the_upstream_answers_counts(gateway, recorded, again):
+    for status, found in ((200, "ok"), (302, "ok"), (404, "ok"), (401, "ok"), (500, "failed"), (503, "failed")):
+        recorded.answer = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
+        assert again().json()["checks"]["upstream"] == found
+        assert recorded.last.line == b"GET / HTTP/1.1"
+
+
+def test_a_frozen_upstream(gateway, recorded, again):
+    async def waits(_request, connection):
+        await connection.client_leaves()
+
+    recorded.answer = waits
+    gateway.restart(UPSTREAM_CONNECT_TIMEOUT=0.2)
+    assert again().json()["checks"]["upstream"] == "failed"
+
+
+def test_unhealthy_without_the_database(again, monkeypatch):
+    monkeypatch.setattr(health, "_database", gone)
+    answer = again()
+    assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
+    assert answer.json()["checks"] == ALL_FINE | {"database": "failed"}
+    assert again("/health/ready").status_code == 503
+    assert again("/health/live").status_code == 200
+
+
+def test_unhealthy_without_the_cache(site, monkeypatch):
+    """Nothing can be kept, so it is checked when somebody asks."""
+
+    monkeypatch.setattr(health, "cache", Mock(**{"get.side_effect": RedisError, "set.side_effect": RedisError}))
+    answer = site.get("/health")
+    assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
+    assert answer.json()["checks"] == ALL_FINE | {"cache": "failed"}
+
+
+def test_it_is_cached(gateway, recorded, site):
+    for _ in range(20):
+        assert site.get("/health").json()["status"] == "healthy"
+    assert len(recorded.requests) == 1
+
+
+def test_live_and_ready(site):
+    assert (site.get("/health/live").status_code, site.get("/health/live").json()) == (200, {"status": "alive"})
+    assert (site.get("/health/ready").status_code, site.get("/health/ready").json()) == (200, {"status": "ready"})
+
+
+def test_not_ready_while_draining(gateway, site):
+    gateway.plane.gate.draining = True
+    answer = site.get("/health/ready")
+    assert (answer.status_code, answer.json()) == (503, {"status": "draining"})
+    assert site.get("/health/live").status_code == 200
+    assert site.get("/health").status_code == 200
+
+
+def test_not_ready_while_the_feed_is_silent(gateway, site, monkeypatch):
+    monkeypatch.setattr(feed, "revocations_since", gone)
+    gateway.plane.feed._last_good -= 6
+    answer = site.get("/health/ready")
+    assert (answer.status_code, answer.json()) == (503, {"status": "not ready"})
+
+
+def test_the_request_id(site):
+    for path in PATHS:
+        assert site.get(path, headers={"X-Request-ID": "abcdefgh.1"}).headers["X-Request-ID"] == "abcdefgh.1"
+        assert len(site.get(path, headers={"X-Request-ID": "x y"}).headers["X-Request-ID"]) == 32
+
+
+def test_head(site):
+    for path in PATHS:
+        answer = site.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_other_methods(site):
+    for path in PATHS:
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            answer = site.request(method, path, content=b"x" * 100_000)
+            assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+            assert answer.headers["Allow"] == "GET, HEAD"
+
+
+def test_neighbours_are_not_found(site):
+    for path in ("/health/", "/healthz", "/health/live/", "/health/other"):
+        assert site.get(path).status_code == 404

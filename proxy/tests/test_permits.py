@@ -1,0 +1,195 @@
+"""Rate permits: never above the limit, and few questions to the store."""
+
+import asyncio
+import time
+from uuid import uuid4
+
+import limits
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.dataplane.denials import RATE_LIMITED, Denied
+from proxy.dataplane.permits import Permits
+from proxy.dataplane.state.memory import MemoryState
+
+ALICE, BOB = uuid4(), uuid4()
+
+
+class Clock:
+    """The time of the data plane and of the store, moved by hand."""
+
+    def __init__(self, patch):
+        self.now = 1_800_000_000.0
+        patch.setattr(time, "time", lambda: self.now)
+        patch.setattr(time, "monotonic", lambda: self.now)
+
+
+class CountingState(MemoryState):
+    """Counts the questions."""
+
+    draws = 0
+
+    async def draw_permits(self, user_id, count):
+        self.draws += 1
+        return await super().draw_permits(user_id, count)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock(monkeypatch)
+
+
+def _permits(rate):
+    item = limits.parse(rate)
+    state = CountingState(item)
+    return Permits(state, item), state
+
+
+async def _admitted(permits, times, user=ALICE):
+    admitted = 0
+    for _ in range(times):
+        try:
+            await permits.take(user)
+        except Denied as denied:
+            assert denied.denial is RATE_LIMITED  # noqa: PT017  (whether it raises is what is counted)
+            continue
+        admitted += 1
+    return admitted
+
+
+async def test_no_limit_is_no_question():
+    permits = Permits(MemoryState(None), None)
+    assert await _admitted(permits, 1000) == 1000
+
+
+@pytest.mark.parametrize("rate", ["5/second", "20/second", "99/minute", "100/minute", "1000/minute", "6000/minute"])
+async def test_exactly_the_limit_at_once(clock, rate):
+    permits, _ = _permits(rate)
+    limit = limits.parse(rate).amount
+    assert await _admitted(permits, limit + 200) == limit
+
+
+@given(
+    st.sampled_from(["3/second", "20/second", "100/minute", "300/minute", "1000/minute"]),
+    st.lists(st.tuples(st.floats(0, 1.2), st.integers(1, 400), st.booleans()), max_size=10),
+)
+@settings(max_examples=40, deadline=None)
+def test_never_more_than_the_limit_within_a_window(rate, bursts):
+    """A block that was drawn may be spent a little later: the contract allows 10 %, a block is 1 %."""
+    item = limits.parse(rate)
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Clock(patch)
+
+        async def run():
+            permits, _ = _permits(rate)
+            spent = []
+            for pause, tries, forget in bursts:
+                clock.now += pause * item.get_expiry()
+                spent += [clock.now] * await _admitted(permits, tries)
+                if forget:
+                    permits.forget_unused()
+            return spent
+
+        spent = asyncio.run(run())
+    for at in spent:
+        within = sum(at - item.get_expiry() < other <= at for other in spent)
+        assert within <= item.amount + item.amount // 100
+
+
+async def test_a_small_real_window():
+    permits, _ = _permits("20/second")
+    started, admitted = time.monotonic(), []
+    while time.monotonic() - started < 1.6:
+        if await _admitted(permits, 1):
+            admitted.append(time.monotonic())
+        await asyncio.sleep(0.004)
+    assert len([at for at in admitted if at - started < 0.9]) == 20
+    assert all(sum(at - 0.98 < other <= at for other in admitted) <= 20 for at in admitted)
+    assert len(admitted) > 20
+
+
+async def test_blocks_spare_the_store(clock):
+    permits, state = _permits("6000/minute")
+    assert await _admitted(permits, 3000) == 3000
+    assert state.draws == 50
+
+
+async def test_a_small_limit_is_drawn_one_by_one(clock):
+    permits, state = _permits("100/minute")
+    assert await _admitted(permits, 50) == 50
+    assert state.draws == 50
+
+
+async def test_users_do_not_share(clock):
+    permits, _ = _permits("5/minute")
+    assert await _admitted(permits, 10) == 5
+    assert await _admitted(permits, 10, BOB) == 5
+
+
+async def test_requests_at_once_waste_no_permit():
+    permits, _ = _permits("6000/minute")
+    # The store's own housekeeping makes a draw wait now and then, as a store across the network always does.
+    results = []
+    for _ in range(20):
+        takes = [permits.take(ALICE) for _ in range(100)]
+        results += await asyncio.gather(*takes, return_exceptions=True)
+    assert [result for result in results if result is not None] == []
+    assert await _admitted(permits, 6000) == 4000
+
+
+async def test_what_a_slow_store_gives_is_not_lost():
+    item = limits.parse("1000/minute")
+
+    class SlowState(MemoryState):
+        async def draw_permits(self, user_id, count):
+            await asyncio.sleep(0.001)
+            return await super().draw_permits(user_id, count)
+
+    permits = Permits(SlowState(item), item)
+    takes = [permits.take(ALICE) for _ in range(1000)]
+    results = await asyncio.gather(*takes, return_exceptions=True)
+    assert sum(result is None for result in results) == 1000
+    assert await _admitted(permits, 5) == 0
+
+
+async def test_retry_after_is_when_the_window_has_room(clock):
+    permits, _ = _permits("10/minute")
+    await _admitted(permits, 4)
+    clock.now += 20
+    await _admitted(permits, 6)
+    with pytest.raises(Denied) as caught:
+        await permits.take(ALICE)
+    assert caught.value.retry_after == 40
+    clock.now += 39
+    assert await _admitted(permits, 1) == 0
+    clock.now += 1.1
+    assert await _admitted(permits, 10) == 4
+
+
+async def test_retry_after_is_at_least_a_second(clock):
+    permits, _ = _permits("1/second")
+    await permits.take(ALICE)
+    clock.now += 0.999
+    with pytest.raises(Denied) as caught:
+        await permits.take(ALICE)
+    assert caught.value.retry_after == 1
+
+
+async def test_what_is_forgotten_gives_no_permit_back(clock):
+    permits, _ = _permits("1000/minute")
+    await _admitted(permits, 995)
+    clock.now += 7  # a block lives for 6 s
+    permits.forget_unused()
+    assert permits._held == {}
+    # The rest of the last block died with it: below the limit, never above.
+    assert await _admitted(permits, 100) <= 5
+
+
+async def test_a_held_block_is_not_forgotten_before_its_time(clock):
+    permits, state = _permits("1000/minute")
+    await _admitted(permits, 1)
+    clock.now += 5
+    permits.forget_unused()
+    await _admitted(permits, 9)
+    assert state.draws == 1

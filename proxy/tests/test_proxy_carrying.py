@@ -1,0 +1,448 @@
+"""What is carried arrives as it was sent, in both directions, as it comes."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import time
+from itertools import pairwise
+
+import httpx
+import pytest
+
+from proxy.models import ProxySession
+from proxy.tests.raw import connected, exchange, head
+from proxy.tests.servers import eventually, once
+
+MIB = 2**20
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+
+
+def pattern(size):
+    """What the demo upstream's `/download` sends."""
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+class TestRequests:
+    def test_methods(self, gateway, recorded, alice_token):
+        client = gateway.client(alice_token)
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            recorded.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (b"" if method == "HEAD" else b"ok")
+            answer = client.request(method, "/x")
+            assert (answer.status_code, answer.content) == (200, b"" if method == "HEAD" else b"ok")
+            assert recorded.last.line == f"{method} /x HTTP/1.1".encode()
+            assert recorded.last.body == b""
+
+    # case C37, case C39
+    def test_path_and_query_byte_for_byte(self, gateway, recorded, alice_token):
+        for target in [
+            "/", "//", "//evil.example/x", "/../x", "/a/../../x", "/./x", "/%2e%2e/x", "/..%2fx", "/%252e",
+            "/a//b///c", "/x?;a", "/;x", "/a;b=c;d", "/%00", "/%0d%0aX:%20y", "/%c0%ae%c0%ae/", "/@evil.example",
+            "/:80", "/a%zz", "/%", "/a+b", "/~a!$&'()*,=:@|^`{}[]\"<>", "/x?x=%2F&y=a+b&z=%20", "/x?a=b?c=d",
+            "/x?&&==", "/x?a=%zz&b=%", "/x?a=/../b", "/x?" + "q" * 8000, "/" + "p" * 8000, "/http://evil.example/",
+            "/status/", "/session", "/\\evil.example", "/%E2%82%AC?%e2%82%ac", "/x?{}|\\^[]`\"<>'",
+        ]:  # fmt: skip
+            request = head("GET", f"/api/v1/proxy{target}", {"Host": "h", **alice_token.headers})
+            answer = exchange(gateway.port, request)
+            assert (answer.status, answer.body) == (200, b"ok"), target
+            assert recorded.last.target.decode() == target
+            assert recorded.last.header(b"host") == f"127.0.0.1:{recorded.port}".encode()
+
+    def test_the_prefix_itself_is_the_root(self, gateway, recorded, alice_token):
+        for target, arrives in (("", b"/"), ("?a=b", b"/?a=b"), ("/", b"/"), ("/?", b"/")):
+            request = head("GET", f"/api/v1/proxy{target}", {"Host": "h", **alice_token.headers})
+            assert exchange(gateway.port, request).status == 200
+            assert recorded.last.target == arrives
+
+    def test_a_query_beyond_ascii(self, gateway, recorded, alice_token):
+        """Not allowed by RFC 3986, and sent by many: as it is, or 400, but nothing else."""
+        for query in ("x=я".encode(), b"x=\xff\xfe"):
+            request = head("GET", b"/api/v1/proxy/x?" + query, {"Host": "h", **alice_token.headers})
+            answer = exchange(gateway.port, request)
+            assert answer.status == 400 or recorded.last.target == b"/x?" + query
+
+    def test_a_neighbour_of_the_prefix_is_not_proxied(self, gateway, recorded, alice_token):
+        for path in ("/api/v1/proxyx", "/api/v1/prox", "/api/v1/Proxy/x", "/api/v1/proxy%2fx", "//api/v1/proxy/x"):
+            answer = exchange(gateway.port, head("GET", path, {"Host": "127.0.0.1", **alice_token.headers}))
+            assert answer.status == 404
+        assert recorded.requests == []
+
+    def test_the_base_path_of_the_target(self, gateway, recorded, alice_token):
+        gateway.restart(ZENZEFI_TARGET_URL=recorded.url + "/base/app")
+        client = gateway.client(alice_token)
+        assert client.get("/x?y=1").status_code == 200
+        assert recorded.last.target == b"/base/app/x?y=1"
+
+
+class TestBodies:
+    def test_small_ones(self, gateway, alice_token):
+        client = gateway.client(alice_token)
+        for body in (b"", b"x", b"\x00\r\n\r\nGET / HTTP/1.1\r\n\r\n", bytes(range(256)) * 200):
+            for method in ("POST", "PUT", "PATCH", "DELETE"):
+                echoed = client.request(method, "/echo", content=body).json()
+                assert (echoed["method"], base64.b64decode(echoed["body_base64"])) == (method, body)
+                lengths = [value for name, value in echoed["headers"] if name == "content-length"]
+                assert lengths == [str(len(body))]
+
+    # case C51
+    def test_a_large_upload(self, gateway, alice_token):
+        body = pattern(20 * MIB)
+        digest = hashlib.sha256(body).hexdigest()
+        answer = gateway.client(alice_token).post("/upload", content=body)
+        assert answer.json() == {"bytes": len(body), "sha256": digest}
+
+    def test_a_large_chunked_upload(self, gateway, alice_token):
+        body = pattern(20 * MIB)
+        pieces = (body[start : start + 65_521] for start in range(0, len(body), 65_521))
+        answer = gateway.client(alice_token).put("/upload", content=pieces)
+        assert answer.json() == {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+
+    def test_large_downloads(self, gateway, alice_token):
+        digest = hashlib.sha256(pattern(20 * MIB)).hexdigest()
+        for query, length in (("", str(20 * MIB)), ("?chunked=1", None)):
+            answer = gateway.client(alice_token).get(f"/download/20MiB{query}")
+            assert answer.status_code == 200
+            assert answer.headers.get("Content-Length") == length
+            assert hashlib.sha256(answer.content).hexdigest() == digest
+
+    def test_an_upload_arrives_while_it_is_sent(self, gateway, recorded, alice_token):
+        arrived = []
+
+        async def script(_request, connection):
+            while b"0\r\n\r\n" not in b"".join(arrived):
+                arrived.append(await connection.reader.read(65536))
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        # Only the header block is read before the script has its turn.
+        recorded.answer = script
+        recorded.reads_bodies = False
+        headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", headers))
+            client.send(b"5\r\nfirst\r\n")
+            eventually(lambda: b"first" in b"".join(arrived))
+            client.send(b"6\r\nsecond\r\n")
+            eventually(lambda: b"second" in b"".join(arrived))
+            client.send(b"0\r\n\r\n")
+            assert client.answer().status == 200
+
+    def test_chunk_extensions_and_sizes(self, gateway, alice_token):
+        headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
+        request = head("POST", "/api/v1/proxy/echo", headers)
+        answer = exchange(gateway.port, request + b"00A;x=y\r\n0123456789\r\n1\r\nx\r\n0\r\n\r\n")
+        assert base64.b64decode(answer.json()["body_base64"]) == b"0123456789x"
+
+    def test_a_get_with_a_body(self, gateway, recorded, alice_token):
+        assert gateway.client(alice_token).request("GET", "/x", content=b"body").status_code == 200
+        assert (recorded.last.header(b"content-length"), recorded.last.body) == (b"4", b"body")
+
+    # case C49
+    def test_expect_100_continue(self, gateway, recorded, alice_token):
+        headers = {"Host": "h", "Content-Length": "4", "Expect": "100-continue", **alice_token.headers}
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", headers))
+            assert client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            client.send(b"body")
+            assert client.answer().status == 200
+        assert recorded.last.body == b"body"
+        assert recorded.last.header(b"expect") is None
+
+    def test_expect_100_continue_is_not_answered_where_it_is_denied(self, gateway, recorded, alice_token):
+        headers = {"Host": "h", "Content-Length": "4", "Expect": "100-continue"}
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", headers))
+            assert client.head().startswith(b"HTTP/1.1 401 ")
+
+    def test_an_early_answer_to_an_upload(self, gateway, recorded, alice_token):
+        """The upstream need not read the body to refuse it."""
+        recorded.reads_bodies = False
+        recorded.answer = once(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+        headers = {"Host": "h", "Content-Length": "1000", **alice_token.headers}
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", headers) + b"x" * 10)
+            answer = client.answer()
+            assert (answer.status, answer.body) == (413, b"big")
+
+
+class TestAnswers:
+    def test_statuses(self, gateway, alice_token):
+        client = gateway.client(alice_token)
+        for status in (200, 201, 202, 203, 300, 302, 400, 401, 403, 404, 418, 429, 451, 500, 502, 503, 599):
+            answer = client.get(f"/status/{status}")
+            assert (answer.status_code, answer.json()) == (status, {"status": status})
+            # A client can tell the upstream's 401 from the gateway's.
+            assert "X-Zenzefi-Error" not in answer.headers
+
+    # case C48
+    def test_answers_without_a_body(self, gateway, recorded, alice_token):
+        client = gateway.client(alice_token)
+        for answer in (
+            b"HTTP/1.1 204 No Content\r\n\r\n",
+            b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n',
+            b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 1234\r\n\r\n',
+            b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        ):
+            recorded.answer = answer
+            for _ in range(2):  # the connection stays in step
+                got = client.get("/x")
+                assert (got.status_code, got.content) == (int(answer[9:12]), b"")
+        assert recorded.connections == 1
+
+    def test_head(self, gateway, alice_token):
+        client = gateway.client(alice_token)
+        for path in ("/download/1MB", "/download/1MB?chunked=1", "/certificates", "/certificates/1"):
+            get, got = client.get(path), client.head(path)
+            assert (got.status_code, got.content) == (200, b"")
+            for name in ("Content-Type", "Content-Length", "ETag"):
+                assert got.headers.get(name) == get.headers.get(name)
+
+    # case C48
+    def test_ranges(self, gateway, alice_token):
+        client = gateway.client(alice_token)
+        whole = pattern(10**6)
+        etag = client.head("/download/1MB").headers["ETag"]
+        for given, first, last in (("0-0", 0, 0), ("500000-600000", 500_000, 600_000), ("-5", 999_995, 999_999)):
+            answer = client.get("/download/1MB", headers={"Range": f"bytes={given}", "If-Range": etag})
+            assert answer.status_code == 206
+            assert answer.headers["Content-Range"] == f"bytes {first}-{last}/1000000"
+            assert answer.content == whole[first : last + 1]
+        assert client.get("/download/1MB", headers={"Range": "bytes=0-0", "If-Range": '"old"'}).content == whole
+        answer = client.get("/download/1MB", headers={"Range": "bytes=1000000-"})
+        assert (answer.status_code, answer.headers["Content-Range"]) == (416, "bytes */1000000")
+        answer = client.get("/download/1MB", headers={"If-None-Match": etag})
+        assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", etag)
+
+    def test_multipart_ranges(self, gateway, recorded, alice_token):
+        body = b"--b\r\nContent-Range: bytes 0-0/9\r\n\r\na\r\n--b--\r\n"
+        recorded.answer = (
+            b"HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=b\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body) + body
+        )
+        answer = gateway.client(alice_token).get("/x", headers={"Range": "bytes=0-0,2-3"})
+        assert (answer.status_code, answer.content) == (206, body)
+        assert recorded.last.header(b"range") == b"bytes=0-0,2-3"
+
+    def test_several_cookies(self, gateway, alice_token):
+        answer = gateway.client(alice_token).get("/cookies")
+        names = [line.partition("=")[0] for line in answer.headers.get_list("Set-Cookie")]
+        assert names == ["plain", "everywhere", "narrow", "domain", "secure", "removed"]
+
+    def test_an_encoded_body_is_left_alone(self, gateway, recorded, alice_token):
+        recorded.answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\nnot gzip"
+        request = head("GET", "/api/v1/proxy/x", {"Host": "h", "Accept-Encoding": "gzip", **alice_token.headers})
+        answer = exchange(gateway.port, request)
+        assert (answer.headers["Content-Encoding"], answer.body) == ("gzip", b"not gzip")
+        assert recorded.last.header(b"accept-encoding") == b"gzip"
+
+    def test_a_body_that_ends_with_the_connection(self, gateway, recorded, alice_token):
+        recorded.answer = once(STREAM + b"\r\nuntil the end")
+        answer = gateway.client(alice_token).get("/x")
+        assert (answer.status_code, answer.content) == (200, b"until the end")
+
+    def test_early_hints_and_trailers_may_be_dropped(self, gateway, recorded, alice_token):
+        # case C49
+        recorded.answer = (
+            b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+            b"Trailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nSet-Cookie: evil=1\r\n\r\n"
+        )
+        for _ in range(2):
+            answer = gateway.client(alice_token).get("/x")
+            assert (answer.status_code, answer.content) == (200, b"ok")
+            assert not {"x-sum", "set-cookie", "trailer", "link"} & set(answer.headers)
+
+    # case C42
+    def test_redirects_are_passed_on(self, gateway, alice_token, demo_upstream):
+        client = gateway.client(alice_token)
+        prefix = "/api/v1/proxy"
+        for location, seen in (
+            ("/certificates", f"{prefix}/certificates"),
+            (f"{demo_upstream.url}/x?y#z", f"{prefix}/x?y#z"),
+            (demo_upstream.url, f"{prefix}/"),
+            ("next", "next"),
+            ("?page=2", "?page=2"),
+            ("https://elsewhere.example/x", "https://elsewhere.example/x"),
+            ("//elsewhere.example/x", "//elsewhere.example/x"),
+            (f"{demo_upstream.url}0/x", f"{demo_upstream.url}0/x"),
+            ("http://127.0.0.1.evil.example/x", "http://127.0.0.1.evil.example/x"),
+            (f"{demo_upstream.url}@evil.example/x", f"{demo_upstream.url}@evil.example/x"),
+        ):
+            answer = client.get("/redirect", params={"to": location})
+            assert (answer.status_code, answer.headers["Location"]) == (302, seen)
+
+
+class TestStreams:
+    def test_headers_before_the_first_event(self, gateway, recorded, alice_token):
+        ready = asyncio.Event()
+
+        async def script(_request, connection):
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+            await ready.wait()
+            await connection.send(b"data: 1\n\n")
+            await connection.client_leaves()
+
+        recorded.answer = script
+        with gateway.client(alice_token).stream("GET", "/events") as answer:
+            assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/event-stream")
+            recorded.call(ready.set)
+            assert next(answer.iter_raw()) == b"data: 1\n\n"
+        eventually(lambda: recorded.left == 1)
+
+    def test_each_event_at_once(self, gateway, alice_token):
+        with gateway.client(alice_token).stream("GET", "/events?interval=0.2&count=4") as answer:
+            arrivals = [(time.monotonic(), event) for event in answer.iter_raw()]
+        assert [json.loads(event.partition(b"data: ")[2])["number"] for _, event in arrivals] == [1, 2, 3, 4]
+        gaps = [after[0] - before[0] for before, after in pairwise(arrivals)]
+        assert all(0.1 < gap < 0.6 for gap in gaps)
+
+    # case C51
+    def test_a_slow_client_pauses_the_upstream(self, gateway, recorded, alice_token):
+        size = 200 * MIB
+        sent = 0
+
+        async def script(_request, connection):
+            nonlocal sent
+            await connection.send(STREAM + b"Content-Length: %d\r\n\r\n" % size)
+            while sent < size:
+                await connection.send(b"x" * 65536)
+                sent += 65536
+
+        recorded.answer = script
+        with connected(gateway.port, receive_buffer=65536) as client:
+            client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
+            assert client.head().startswith(b"HTTP/1.1 200 OK\r\n")
+            eventually(lambda: sent > MIB)
+            before = -1
+            while before != sent:
+                before = sent
+                time.sleep(0.3)
+            # What the gateway and the buffers of four sockets hold.
+            assert sent < 48 * MIB
+        eventually(lambda: recorded.left == 1)
+
+    def test_a_slow_upstream_pauses_the_client(self, gateway, recorded, alice_token):
+        reading = asyncio.Event()
+
+        async def script(_request, connection):
+            await reading.wait()
+
+        recorded.answer = script
+        recorded.reads_bodies = False
+        sent = 0
+        with connected(gateway.port, timeout=0.5) as client:
+            headers = {"Host": "h", "Content-Length": str(200 * MIB), **alice_token.headers}
+            client.send(head("POST", "/api/v1/proxy/x", headers))
+            with contextlib.suppress(TimeoutError):
+                while sent < 200 * MIB:
+                    sent += client.socket.send(b"x" * 65536)
+            assert sent < 32 * MIB
+            recorded.call(reading.set)
+
+    def test_a_client_that_leaves_ends_the_upstreams_request(self, gateway, recorded, alice_token):
+        async def waits(_request, connection):
+            await connection.client_leaves()
+
+        async def begins(_request, connection):
+            await connection.send(STREAM + b"Content-Length: 1000\r\n\r\nx")
+            await connection.client_leaves()
+
+        for count, script in enumerate((waits, begins), start=1):
+            recorded.answer = script
+            with connected(gateway.port) as client:
+                client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
+                eventually(lambda count=count: len(recorded.requests) == count)
+                assert recorded.left == count - 1
+            eventually(lambda count=count: recorded.left == count, seconds=1)
+        eventually(lambda: len(gateway.plane.registry) == 0)
+
+    def test_a_client_that_leaves_within_its_upload(self, gateway, recorded, alice_token):
+        recorded.reads_bodies = False
+
+        async def script(_request, connection):
+            await connection.client_leaves()
+
+        recorded.answer = script
+        with connected(gateway.port) as client:
+            headers = {"Host": "h", "Content-Length": "100000", **alice_token.headers}
+            client.send(head("POST", "/api/v1/proxy/x", headers) + b"x" * 1000)
+            eventually(lambda: recorded.requests)
+        eventually(lambda: recorded.left == 1, seconds=1)
+
+    # case C50
+    def test_an_upstream_that_breaks_off_breaks_the_answer(self, gateway, recorded, alice_token):
+        chunked = STREAM + b"Transfer-Encoding: chunked\r\n\r\n"
+        for answer in (
+            STREAM + b"Content-Length: 10\r\n\r\n12345",
+            STREAM + b"Content-Length: 10\r\n\r\n",
+            chunked + b"5\r\n12345\r\n",
+            chunked + b"5\r\n123",
+            chunked + b"5\r\n12345\r\n0\r\n",
+            chunked,
+        ):
+            recorded.answer = once(answer)
+            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+                gateway.client(alice_token).get("/x")
+
+    def test_the_demo_that_fails(self, gateway, alice_token):
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            gateway.client(alice_token).get("/fail")
+
+    def test_an_upstream_that_stops_in_its_middle(self, gateway, recorded, alice_token):
+        async def script(_request, connection):
+            await connection.send(STREAM + b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n")
+            await connection.client_leaves()
+
+        recorded.answer = script
+        gateway.restart(UPSTREAM_TIMEOUT=0.3)
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            gateway.client(alice_token).get("/x")
+        eventually(lambda: recorded.left == 1)
+
+    def test_a_slow_client_is_no_slow_upstream(self, gateway, recorded, alice_token):
+        gateway.restart(UPSTREAM_TIMEOUT=0.3)
+        body = b"x" * 16 * MIB
+        recorded.answer = STREAM + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        with connected(gateway.port, receive_buffer=65536) as client:
+            client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
+            time.sleep(1.5)
+            assert client.answer().body == body
+
+    def test_a_broken_chunk(self, gateway, recorded, alice_token):
+        """aiohttp tells nobody of a chunk size that it cannot read: the upstream's time limit ends it."""
+        gateway.restart(UPSTREAM_TIMEOUT=0.3)
+        begun = asyncio.Event()
+
+        async def script(_request, connection):
+            await connection.send(STREAM + b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n")
+            await begun.wait()
+            await connection.send(b"nonsense\r\n")
+            await connection.client_leaves()
+
+        recorded.answer = script
+        with gateway.client(alice_token).stream("GET", "/x") as answer:
+            pieces = answer.iter_raw()
+            assert next(pieces) == b"12345"
+            recorded.call(begun.set)
+            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+                next(pieces)
+
+    def test_pipelined_requests_are_answered_in_order(self, gateway, alice_token):
+        paths = [f"/echo/{number}" for number in range(5)]
+        with connected(gateway.port) as client:
+            for path in paths:
+                more = [b"Connection: close"] if path == paths[-1] else []
+                client.send(head("GET", f"/api/v1/proxy{path}", {"Host": "h", **alice_token.headers}, *more))
+            answers = client.rest().split(b"HTTP/1.1 200 OK\r\n")[1:]
+        assert [json.loads(answer.partition(b"\r\n\r\n")[2])["path"] for answer in answers] == paths
+
+
+def test_a_carried_byte_is_counted_in_both_directions(gateway, alice_token):
+    client = gateway.client(alice_token)
+    assert client.post("/upload", content=b"x" * 1000).status_code == 200
+    received = len(client.get("/download/5000").content)
+    assert received == 5000
+    gateway.run(gateway.plane.flush())
+    session = ProxySession.objects.get()
+    assert session.request_count == 2
+    assert session.bytes_transferred >= 6000

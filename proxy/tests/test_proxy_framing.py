@@ -1,0 +1,238 @@
+"""Requests that two programs could read differently are refused, and the upstream sees nothing of them."""
+
+import contextlib
+
+import pytest
+
+from proxy.tests.expect import assert_denied
+from proxy.tests.raw import connected, exchange, head
+
+CHUNKED = b"Transfer-Encoding: chunked"
+BODY = b"5\r\n12345\r\n0\r\n\r\n"
+
+
+@pytest.fixture
+def refused(gateway, recorded, alice_token):
+    """Send these lines after the credentials: the answer is 400, the connection closed, the upstream untouched."""
+
+    def check(*lines, body=b"", method="POST", host="Host: h", version="HTTP/1.1"):
+        more = [host.encode(), *lines] if host else lines
+        with connected(gateway.port) as client:
+            client.send(head(method, "/api/v1/proxy/x", alice_token.headers, *more, version=version) + body)
+            answer = client.answer()
+            assert answer.status == 400, lines
+            assert_denied(answer, "bad_request")
+            assert answer.headers["Connection"] == "close"
+            assert client.is_closed()
+        assert recorded.connections == 0
+        assert alice_token.stored().activated_at is None
+
+    return check
+
+
+def test_what_is_refused_would_pass_otherwise(gateway, recorded, alice_token):
+    for line, body, seen in (
+        (CHUNKED, BODY, b"12345"),
+        (b"Content-Length: 5", b"12345", b"12345"),
+        (b"X: y", b"", b""),
+    ):
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", alice_token.headers, b"Host: h", line) + body)
+            assert client.answer().status == 200
+        assert recorded.last.body == seen
+
+
+# case C33
+def test_content_length_with_transfer_encoding(refused):
+    refused(b"Content-Length: 5", CHUNKED, body=BODY)
+    refused(CHUNKED, b"Content-Length: 15", body=BODY)
+    refused(b"Content-Length: 0", CHUNKED, body=BODY)
+    refused(CHUNKED, b"Content-Length:", body=BODY)
+
+
+# case C33
+def test_two_content_lengths(refused):
+    refused(b"Content-Length: 5", b"Content-Length: 6", body=b"12345")
+    refused(b"Content-Length: 5", b"Content-Length: 5", body=b"12345")
+    refused(b"Content-Length: 5, 5", body=b"12345")
+
+
+# case C33
+def test_malformed_content_lengths(refused):
+    for value in (
+        b"+1",
+        b"0x1",
+        b"-1",
+        b"1 1",
+        b"1_0",
+        b"",
+        b"1.0",
+        b"1e1",
+        b"x",
+        b"\xb2",
+        b"9" * 25,
+        b"18446744073709551617",
+    ):
+        refused(b"Content-Length: " + value, body=b"1")
+
+
+# case C33
+def test_transfer_encodings(refused):
+    for value in (
+        b"chunked, chunked",
+        b"gzip, chunked",
+        b"chunked, gzip",
+        b"identity",
+        b"gzip",
+        b"xchunked",
+        b"",
+        b"\x0bchunked",
+    ):
+        refused(b"Transfer-Encoding: " + value, body=BODY)
+    refused(CHUNKED, CHUNKED, body=BODY)
+    refused(CHUNKED, b"Transfer-Encoding: identity", body=BODY)
+    refused(b"Transfer-Encoding : chunked", body=BODY)
+    refused(b"Transfer-Encoding:\r\n chunked", body=BODY)
+    refused(CHUNKED, body=BODY, version="HTTP/1.0")
+
+
+def test_broken_chunks(gateway, recorded, alice_token):
+    """Found within the body: the request is not completed."""
+    for body in (
+        b"x\r\n",
+        b"-5\r\n12345\r\n",
+        b"0x5\r\n12345\r\n",
+        b"5\r\n123456\r\n0\r\n\r\n",
+        b"5\n12345\n0\n\n",
+        b"f" * 20,
+    ):
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", alice_token.headers, b"Host: h", CHUNKED) + body)
+            assert b" 200 OK" not in client.rest()
+    assert not [request for request in recorded.requests if request.body.endswith(b"0\r\n\r\n")]
+
+
+# case C35
+def test_controls_in_values(refused):
+    for control in (b"\x00", b"\x01", b"\x0b", b"\x0c", b"\x1b", b"\x1c", b"\x1f", b"\x7f"):
+        refused(b"X-Custom: a" + control + b"b", method="GET")
+    refused(b"X-Custom: a\rb", method="GET")
+    refused(b"X-Custom: a\r\n b", method="GET")
+    refused(b"X-Custom: a\n\tb", method="GET")
+
+
+def test_malformed_names(refused):
+    for line in (
+        b"X Custom: 1",
+        b"X-Custom : 1",
+        b": 1",
+        b"X(Custom): 1",
+        b"X-Custom",
+        b" X-Custom: 1",
+        b"X\x00: 1",
+        b"X\xff: 1",
+    ):
+        refused(line, method="GET")
+
+
+# case C40
+def test_hosts(refused):
+    refused(host="", method="GET")
+    refused(host="Host:", method="GET")
+    refused(b"Host: h", method="GET")
+    refused(b"Host: other", method="GET")
+    for host in ("a b", "h/x", "user@h", "h:x", "h:", "h:123456", "[::1", "h,i", "h?x", "h#x", "<h>", "h\\x", "%68"):
+        refused(host=f"Host: {host}", method="GET")
+
+
+def test_an_old_request_needs_no_host(gateway, recorded, alice_token):
+    with connected(gateway.port) as client:
+        client.send(head("GET", "/api/v1/proxy/x", alice_token.headers, version="HTTP/1.0"))
+        assert client.answer().status == 200
+    assert len(recorded.requests) == 1
+
+
+def test_versions_and_request_lines(refused, gateway, recorded, alice_token):
+    for version in ("HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/1.1x", "http/1.1", "HTP/1.1", ""):
+        refused(method="GET", version=version)
+    for line in (b"GET /api/v1/proxy/x y HTTP/1.1", b"get /api/v1/proxy/x HTTP/1.1",
+                 b"GET\t/api/v1/proxy/x HTTP/1.1", b"GET /api/v1/proxy/\x7f HTTP/1.1"):  # fmt: skip
+        with connected(gateway.port) as client:
+            client.send(line + head("", "", {"Host": "h", **alice_token.headers}, version="").lstrip(b" "))
+            assert client.answer().status == 400, line
+    assert recorded.connections == 0
+
+
+# case C36, case C38
+def test_targets_that_are_no_path(gateway, recorded, alice_token):
+    for target in (
+        "http://evil.example/api/v1/proxy/x", "http://127.0.0.1/api/v1/proxy/x", "http:///api/v1/proxy/x",
+        "/api/v1/proxy/x#y", "/api/v1/proxy/x?y#z", "evil.example:443", "*", "api/v1/proxy/x", "?x",
+    ):  # fmt: skip
+        for method in ("GET", "OPTIONS", "CONNECT"):
+            answer = exchange(gateway.port, head(method, target, {"Host": "127.0.0.1", **alice_token.headers}))
+            assert_denied(answer, "bad_request")
+    assert recorded.connections == 0
+
+
+# case C34
+def test_trailers_are_no_headers(gateway, recorded, alice, alice_token):
+    request = head("POST", "/api/v1/proxy/x", alice_token.headers, b"Host: h", CHUNKED)
+    trailers = b"".join(b"X-Trailer: %d\r\n" % number for number in range(10_000))
+    for sent in (
+        b"X-User-Id: root\r\nX-Trailer: 1\r\nHost: other\r\nCookie: a=1\r\n",
+        b"X-Access-Token: other\r\nX-Device-ID: another-device\r\nConnection: X-User-Id\r\n",
+        trailers,
+    ):
+        with connected(gateway.port) as client:
+            client.send(request + b"5\r\n12345\r\n0\r\n" + sent + b"\r\n")
+            assert client.answer().status == 200
+        assert recorded.last.body in (b"12345", b"5\r\n12345\r\n0\r\n\r\n")
+        assert recorded.last.header(b"x-user-id") == str(alice.pk).encode()
+        assert not {b"x-trailer", b"cookie"} & {name for name, _ in recorded.last.headers}
+    count = len(recorded.requests)
+    credentials = "".join(f"{name}: {value}\r\n" for name, value in alice_token.headers.items()).encode()
+    bare = head("POST", "/api/v1/proxy/x", {"Host": "h"}, CHUNKED)
+    assert_denied(exchange(gateway.port, bare + b"0\r\n" + credentials + b"\r\n"), "invalid_token")
+    assert len(recorded.requests) == count
+
+
+def test_a_smuggled_request_is_a_body(gateway, recorded, alice_token):
+    smuggled = b"GET /api/v1/proxy/smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
+    with connected(gateway.port) as client:
+        length = b"Content-Length: %d" % len(smuggled)
+        client.send(head("POST", "/api/v1/proxy/x", alice_token.headers, b"Host: h", length) + smuggled)
+        assert client.answer().status == 200
+        client.send(head("GET", "/api/v1/proxy/after", alice_token.headers, b"Host: h"))
+        assert client.answer().status == 200
+    assert [request.target for request in recorded.requests] == [b"/x", b"/after"]
+    assert recorded.requests[0].body == smuggled
+
+
+def test_a_body_with_an_upgrade_that_is_not_offered(refused, gateway, recorded, alice_token):
+    """The parser would take the body for the next request."""
+    smuggled = b"GET /api/v1/proxy/smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
+    upgrade = [b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"]
+    refused(*upgrade, b"Content-Length: %d" % len(smuggled), body=smuggled)
+    refused(*upgrade, b"Content-Length: %d" % len(smuggled))
+    refused(*upgrade, CHUNKED, body=BODY)
+    with connected(gateway.port) as client:
+        for lines in (upgrade, [*upgrade, b"Content-Length: 0"], []):
+            client.send(head("GET", "/api/v1/proxy/x", alice_token.headers, b"Host: h", *lines))
+            assert client.answer().status == 200
+    assert [request.target for request in recorded.requests] == [b"/x"] * 3
+
+
+def test_nonsense_after_a_request_is_no_answer_to_it(gateway, alice_token):
+    with connected(gateway.port) as client:
+        request = head("GET", "/api/v1/proxy/slow?before=0.3", alice_token.headers, b"Host: h")
+        client.send(request + b"nonsense\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert b" 400 " not in client.rest()
+
+
+def test_a_huge_header_block(gateway, recorded, alice_token):
+    """Bounded: refused or cut, never without end."""
+    with connected(gateway.port) as client:
+        client.send(head("GET", "/api/v1/proxy/x", alice_token.headers, b"Host: h", b"X: " + b"x" * 60_000))
+        assert client.answer().status in (200, 400, 431, 502)

@@ -1,0 +1,243 @@
+"""Sessions: counted in memory, written in bulk; and what the status endpoint says of them."""
+
+import asyncio
+import uuid
+from datetime import datetime, timedelta
+
+from django.db import OperationalError
+from django.utils import timezone
+
+from proxy.dataplane import plane as plane_module
+from proxy.models import ProxySession
+from proxy.tasks import close_idle_sessions
+from proxy.tests.expect import assert_denied
+from proxy.tests.servers import eventually
+
+OTHER = "another-device"
+
+
+def flush(gateway):
+    gateway.run(gateway.plane.flush())
+
+
+def parsed(text):
+    assert text.endswith("Z")
+    return datetime.fromisoformat(text)
+
+
+class TestRows:
+    def test_what_is_written(self, gateway, recorded, alice, alice_token):
+        before = timezone.now()
+        client = gateway.client(alice_token)
+        client.get("/x", headers={"User-Agent": "desktop/1.0 (тест)".encode()})
+        client.post("/x", content=b"12345")
+        flush(gateway)
+        row = ProxySession.objects.get()
+        assert (row.token_id, row.user_id) == (alice_token.token.pk, alice.pk)
+        assert (row.device_id, row.ip, row.user_agent) == (alice_token.device, "127.0.0.1", "desktop/1.0 (тест)")
+        assert (row.request_count, row.bytes_transferred, row.ended_at) == (2, 2 + 5 + 2, None)
+        assert before <= row.started_at <= row.last_activity <= timezone.now()
+
+    def test_a_long_or_strange_user_agent(self, gateway, recorded, alice_token, bob_token):
+        gateway.client(alice_token).get("/x", headers={"User-Agent": b"\xff\xfe" + b"u" * 5000})
+        gateway.client(bob_token).get("/x", headers={"User-Agent": ""})
+        flush(gateway)
+        agents = {row.token_id: row.user_agent for row in ProxySession.objects.all()}
+        assert len(agents[alice_token.token.pk]) == 500
+        assert agents[bob_token.token.pk] == ""
+
+    def test_the_same_row_goes_on(self, gateway, recorded, alice_token):
+        client = gateway.client(alice_token)
+        for count in (1, 2, 3):
+            client.get("/x")
+            flush(gateway)
+            assert ProxySession.objects.get().request_count == count
+
+    def test_no_write_per_request(self, gateway, recorded, alice_token, monkeypatch):
+        writes = []
+        write = plane_module.write_sessions
+
+        def counted(rows):
+            writes.append(len(rows))
+            write(rows)
+
+        monkeypatch.setattr(plane_module, "write_sessions", counted)
+        client = gateway.client(alice_token)
+        for _ in range(200):
+            assert client.get("/x").status_code == 200
+        assert len(writes) <= 2
+        flush(gateway)
+        assert ProxySession.objects.get().request_count == 200
+        count = len(writes)
+        flush(gateway)  # nothing new, nothing written
+        assert len(writes) == count
+
+    def test_written_by_itself(self, gateway, recorded, alice_token, monkeypatch):
+        assert plane_module.FLUSH_SECONDS <= 5
+        monkeypatch.setattr(plane_module, "FLUSH_SECONDS", 0.2)
+        gateway.restart()
+        gateway.client(alice_token).get("/x")
+        eventually(lambda: ProxySession.objects.filter(request_count=1).exists(), seconds=2)
+
+    def test_written_at_the_end(self, gateway, recorded, alice_token, bob_token):
+        gateway.client(alice_token).get("/x")
+        gateway.client(bob_token).get("/x")
+        gateway.restart()
+        assert sorted(ProxySession.objects.values_list("request_count", flat=True)) == [1, 1]
+
+    def test_an_open_stream_is_counted_while_it_runs(self, gateway, alice_token):
+        with gateway.client(alice_token).stream("GET", "/events?interval=0.05") as stream:
+            seen = 0
+            for event in stream.iter_raw():
+                seen += len(event)
+                if seen > 300:
+                    break
+            flush(gateway)
+            assert ProxySession.objects.get().bytes_transferred >= 300
+
+    def test_a_failed_write_is_made_up_for(self, gateway, recorded, alice_token, monkeypatch):
+        def gone(_rows):
+            raise OperationalError("gone")
+
+        gateway.client(alice_token).get("/x")
+        with monkeypatch.context() as patch:
+            patch.setattr(plane_module, "write_sessions", gone)
+            flush(gateway)
+            assert not ProxySession.objects.exists()
+        flush(gateway)
+        assert ProxySession.objects.get().request_count == 1
+
+    def test_another_device_is_another_session(self, gateway, recorded, alice_token):
+        gateway.client(alice_token).get("/x")
+        gateway.run(gateway.plane.gate.release_lease(alice_token.token.pk))
+        gateway.client(alice_token.on(OTHER)).get("/x")
+        flush(gateway)
+        rows = ProxySession.objects.values_list("device_id", "request_count")
+        assert sorted(rows) == [(OTHER, 1), (alice_token.device, 1)]
+
+    def test_a_pause_begins_another_session(self, gateway, recorded, alice_token):
+        client = gateway.client(alice_token)
+        client.get("/x")
+        gateway.plane.accounting.live(alice_token.token.pk).active -= 301
+        client.get("/x")
+        flush(gateway)
+        assert list(ProxySession.objects.values_list("request_count", flat=True)) == [1, 1]
+
+    def test_denied_requests_are_not_counted(self, gateway, recorded, alice_token):
+        gateway.client(alice_token).get("/x")
+        assert_denied(gateway.client(alice_token.on(OTHER)).get("/x"), "device_conflict")
+        flush(gateway)
+        assert ProxySession.objects.get().request_count == 1
+
+
+class TestIdleSessions:
+    def test_they_are_closed(self, alice_token, settings):
+        now = timezone.now()
+        made = {}
+        for name, seconds, ended in (("idle", 301, None), ("live", 290, None), ("over", 900, 800)):
+            made[name] = ProxySession.objects.create(
+                token=alice_token.token,
+                user=alice_token.token.user,
+                device_id=name,
+                started_at=now - timedelta(hours=1),
+                last_activity=now - timedelta(seconds=seconds),
+                ended_at=ended and now - timedelta(seconds=ended),
+            )
+        assert close_idle_sessions() == 1
+        assert close_idle_sessions() == 0
+        for row in made.values():
+            row.refresh_from_db()
+        assert made["idle"].ended_at == made["idle"].last_activity
+        assert made["live"].ended_at is None
+        assert made["over"].ended_at == now - timedelta(seconds=800)
+
+
+class TestStatus:
+    def test_without_a_session(self, gateway, recorded, alice, alice_token):
+        answer = gateway.client(alice_token).get("/status")
+        body = answer.json()
+        remaining = body.pop("time_remaining_seconds")
+        assert 3590 <= remaining <= 3600
+        assert parsed(body.pop("expires_at")) == alice_token.token.expires_at
+        assert (answer.status_code, body) == (
+            200,
+            {
+                "connected": False,
+                "status": "active",
+                "user_id": str(alice.pk),
+                "token_id": str(alice_token.token.pk),
+                "session_id": None,
+                "scope": "full",
+                "started_at": None,
+                "bytes_transferred": 0,
+                "request_count": 0,
+            },
+        )
+        flush(gateway)
+        assert not ProxySession.objects.exists()
+        assert recorded.requests == []
+        assert alice_token.stored().activated_at is None
+
+    def test_with_a_session(self, gateway, recorded, alice_token):
+        client = gateway.client(alice_token)
+        client.post("/x", content=b"12345")
+        client.get("/x")
+        body = client.get("/status").json()
+        flush(gateway)
+        row = ProxySession.objects.get()
+        assert body["connected"] is True
+        assert uuid.UUID(body["session_id"]) == row.pk
+        assert (body["request_count"], body["bytes_transferred"]) == (2, 9)
+        assert parsed(body["started_at"]) == row.started_at
+        assert client.get("/status").json()["request_count"] == 2
+        assert len(recorded.requests) == 2
+
+    def test_it_is_no_activity(self, gateway, recorded, alice_token):
+        client = gateway.client(alice_token)
+        client.get("/x")
+        flush(gateway)
+        before = ProxySession.objects.get().last_activity
+        client.get("/status")
+        flush(gateway)
+        assert ProxySession.objects.get().last_activity == before
+
+    def test_after_a_pause(self, gateway, recorded, alice_token):
+        client = gateway.client(alice_token)
+        client.get("/x")
+        gateway.plane.accounting.live(alice_token.token.pk).active -= 301
+        body = client.get("/status").json()
+        assert (body["connected"], body["session_id"], body["request_count"]) == (False, None, 0)
+
+    def test_on_another_device(self, gateway, recorded, alice_token):
+        gateway.client(alice_token).get("/x")
+        body = gateway.client(alice_token.on(OTHER)).get("/status").json()
+        assert (body["connected"], body["session_id"], body["bytes_transferred"]) == (False, None, 0)
+
+    def test_its_denials(self, gateway, recorded, alice_token):
+        assert_denied(gateway.client().get("/status"), "invalid_token")
+        assert_denied(gateway.client(alice_token.on("short")).get("/status"), "device_id_required")
+
+    def test_with_the_narrow_scope(self, gateway, recorded, alice, sold_token):
+        token = sold_token(alice, scope="certificates_only")
+        assert gateway.client(token).get("/status").json()["scope"] == "certificates_only"
+
+
+def test_a_stream_that_was_silent_for_long_is_counted_still(gateway, recorded, alice_token):
+    """Its session ended meanwhile; what it carries then is use of the token all the same."""
+    wake = asyncio.Event()
+
+    async def pauses(_request, connection):
+        await connection.send(b"HTTP/1.1 200 OK\r\n\r\nx")
+        await wake.wait()
+        await connection.send(b"y" * 1000)
+
+    recorded.answer = pauses
+    with gateway.client(alice_token).stream("GET", "/x") as stream:
+        pieces = stream.iter_raw()
+        assert next(pieces) == b"x"
+        gateway.plane.accounting.live(alice_token.token.pk).active -= 301
+        flush(gateway)
+        recorded.call(wake.set)
+        assert b"".join(pieces) == b"y" * 1000
+    flush(gateway)
+    assert sum(ProxySession.objects.values_list("bytes_transferred", flat=True)) == 1001

@@ -1,0 +1,249 @@
+"""An open WebSocket ends within two seconds, with the right code, once its token admits no more."""
+
+import contextlib
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+from websockets.exceptions import ConnectionClosed
+
+from access import services
+from access.models import AccessToken, Revocation
+from access.signals import access_revoked
+from accounts.models import User
+from accounts.signals import user_activity_changed
+from billing.idempotency import Call
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import closing, open_socket, websocket_tasks
+
+LIMIT = 2.0
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(gateway, socket_upstream):
+    yield
+    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: websocket_tasks(gateway) == [])
+    eventually(lambda: socket_upstream.open == 0)
+
+
+def _revoke(sold, olga):
+    services.revoke_by_force(sold.token.pk, actor=olga, reason="test")
+
+
+def _refund(sold, _olga):
+    services.revoke_with_refund(Call(sold.token.user, "test", "", None), sold.token.pk)
+
+
+def _freeze(sold, olga):
+    services.freeze(sold.token.pk, actor=olga, reason="test")
+
+
+def _block(sold, _olga):
+    user = sold.token.user
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    user.is_active = False
+    user_activity_changed.send(sender=User, user=user)
+
+
+def _reset_device(sold, _olga):
+    services.reset_device(sold.token.user, sold.token.pk)
+
+
+CAUSES = [
+    (_revoke, (4401, "invalid_token")),
+    (_refund, (4401, "invalid_token")),
+    (_freeze, (4403, "token_frozen")),
+    (_block, (4403, "user_inactive")),
+    (_reset_device, (4409, "device_conflict")),
+]
+
+
+# case D60
+@pytest.mark.parametrize(("act", "outcome"), CAUSES)
+def test_an_open_websocket_is_closed(gateway, socket_upstream, alice_token, bob_token, olga, act, outcome):
+    with open_socket(gateway, "/ws", alice_token) as client, open_socket(gateway, "/ws", bob_token) as other:
+        started = time.monotonic()
+        act(alice_token, olga)
+        assert closing(client, LIMIT) == outcome
+        assert time.monotonic() - started < LIMIT
+        other.send("still here")
+        assert other.recv(timeout=5) == "still here"
+    closed = socket_upstream.handshakes[0]
+    eventually(lambda: closed.over, 1)
+    assert (closed.close_code, closed.close_reason) == outcome
+    assert gateway.plane.registry.cuts == {outcome[1]: 1}
+
+
+# case D60
+@pytest.mark.parametrize(("act", "outcome"), [CAUSES[0], *CAUSES[3:]])
+def test_also_when_the_push_is_lost(gateway, socket_upstream, alice_token, olga, act, outcome):
+    pushed = access_revoked.receivers
+    access_revoked.receivers = []
+    access_revoked.sender_receivers_cache.clear()
+    try:
+        with open_socket(gateway, "/ws", alice_token) as client:
+            started = time.monotonic()
+            act(alice_token, olga)
+            assert closing(client, LIMIT) == outcome
+            assert time.monotonic() - started < LIMIT
+    finally:
+        access_revoked.receivers = pushed
+
+
+# case D60
+def test_every_websocket_of_the_token_is_closed(gateway, socket_upstream, alice_token, olga):
+    with open_socket(gateway, "/a", alice_token) as one, open_socket(gateway, "/b", alice_token) as two:
+        _revoke(alice_token, olga)
+        assert {closing(one, LIMIT), closing(two, LIMIT)} == {(4401, "invalid_token")}
+
+
+# case D60
+def test_at_its_expiry(gateway, socket_upstream, alice_token):
+    end = timezone.now() + timedelta(seconds=1)
+    AccessToken.objects.update(created_at=end - timedelta(hours=1), expires_at=end)
+    with open_socket(gateway, "/ws", alice_token) as client:
+        assert closing(client, 1 + LIMIT) == (4401, "token_expired")
+        assert timezone.now() - end < timedelta(seconds=LIMIT)
+        assert timezone.now() >= end
+
+
+# case D60
+def test_while_much_is_being_sent(gateway, socket_upstream, alice_token, olga):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send("flood")
+        client.recv(timeout=5)
+        started = time.monotonic()
+        _revoke(alice_token, olga)
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                client.recv(timeout=LIMIT)
+        assert time.monotonic() - started < LIMIT
+        assert (client.close_code, client.close_reason) == (4401, "invalid_token")
+        eventually(lambda: socket_upstream.last.over, LIMIT)
+
+
+# case D59, case D60
+def test_a_client_that_reads_nothing_does_not_hold_the_upstream(gateway, socket_upstream, alice_token, olga):
+    with open_socket(gateway, "/ws", alice_token, max_queue=1) as client:
+        client.send("flood")
+        client.recv(timeout=5)
+        eventually(lambda: _carried_stands_still(gateway))
+        _revoke(alice_token, olga)
+        eventually(lambda: len(gateway.plane.registry) == 0, LIMIT)
+        eventually(lambda: socket_upstream.last.over, LIMIT)
+
+
+# case D59, case D60
+def test_an_upstream_that_reads_nothing_does_not_hold_the_client(gateway, socket_upstream, alice_token, olga):
+    with open_socket(gateway, "/ws", alice_token) as client:
+
+        def send_for_ever():
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    client.send(bytes(2**18))
+
+        client.send("freeze")
+        sending = threading.Thread(target=send_for_ever)
+        sending.start()
+        eventually(lambda: _carried_stands_still(gateway))
+        started = time.monotonic()
+        _revoke(alice_token, olga)
+        assert closing(client, LIMIT) == (4401, "invalid_token")
+        assert time.monotonic() - started < LIMIT
+        sending.join()
+    eventually(lambda: len(gateway.plane.registry) == 0, LIMIT)
+    socket_upstream.thaw()
+
+
+# case D60
+def test_while_the_upstream_is_still_being_connected(gateway, recorded, alice_token, olga):
+    async def silence(_request, connection):
+        await connection.client_leaves()
+
+    recorded.answer = silence
+
+    def revoke_when_reached():
+        eventually(lambda: recorded.requests)
+        eventually(lambda: len(gateway.plane.registry) == 1)
+        _revoke(alice_token, olga)
+        connections.close_all()
+
+    thread = threading.Thread(target=revoke_when_reached)
+    thread.start()
+    started = time.monotonic()
+    with open_socket(gateway, "/ws", alice_token, subprotocols=["one"]) as client:
+        assert client.subprotocol == "one"
+        assert closing(client, LIMIT) == (4401, "invalid_token")
+    thread.join()
+    assert time.monotonic() - started < LIMIT
+    eventually(lambda: recorded.left == 1)
+
+
+# case D60
+def test_when_nothing_can_be_checked_for_half_a_minute(gateway, socket_upstream, alice_token, monkeypatch):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        monkeypatch.setattr(gateway.plane.feed, "silent_seconds", lambda: 30.5)
+        assert closing(client, LIMIT) == (1013, "state_unavailable")
+
+
+def test_a_change_that_takes_nothing_away_closes_nothing(gateway, socket_upstream, alice_token):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        row = Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=alice_token.token)
+        access_revoked.send(sender=Revocation)
+        eventually(lambda: row.pk in gateway.plane.feed._seen)
+        client.send("still here")
+        assert client.recv(timeout=5) == "still here"
+
+
+# case D60
+def test_after_a_reset_another_device_may_come(gateway, socket_upstream, alice_token):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        services.reset_device(alice_token.token.user, alice_token.token.pk)
+        assert closing(client, LIMIT) == (4409, "device_conflict")
+    with open_socket(gateway, "/ws", alice_token.on("another-device")) as client:
+        client.send("hello")
+        assert client.recv(timeout=5) == "hello"
+
+
+# case D60
+def test_a_silent_websocket_loses_the_token_to_another_device_once_it_speaks(gateway, socket_upstream, alice_token):
+    gateway.restart(SESSION_TIMEOUT_SECONDS=1)
+    with open_socket(gateway, "/ws", alice_token) as silent:
+        time.sleep(2.4)
+        with open_socket(gateway, "/ws", alice_token.on("another-device")) as other:
+            silent.send("am I still the one?")
+            assert silent.recv(timeout=5)
+            assert closing(silent, LIMIT) == (4409, "device_conflict")
+            other.send("hello")
+            assert other.recv(timeout=5) == "hello"
+
+
+# case D60
+def test_data_holds_the_device_and_ping_does_not(gateway, socket_upstream, alice_token):
+    gateway.restart(SESSION_TIMEOUT_SECONDS=1)
+    with open_socket(gateway, "/ws", alice_token) as client:
+        until = time.monotonic() + 1.8
+        while time.monotonic() < until:
+            client.send("x")
+            client.recv(timeout=5)
+            time.sleep(0.1)
+        with open_socket(gateway, "/ws", alice_token.on("another-device")) as other:
+            assert closing(other) == (4409, "device_conflict")
+        until = time.monotonic() + 2.4
+        while time.monotonic() < until:
+            client.ping().wait(1)
+            time.sleep(0.1)
+        with open_socket(gateway, "/ws", alice_token.on("another-device")) as other:
+            other.send("hello")
+            assert other.recv(timeout=5) == "hello"
+
+
+def _carried_stands_still(gateway):
+    """Whether no byte was carried for a moment."""
+    before = gateway.plane.accounting.total_bytes
+    time.sleep(0.2)
+    return gateway.plane.accounting.total_bytes == before

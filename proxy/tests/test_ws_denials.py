@@ -1,0 +1,245 @@
+"""WebSockets that are refused: accepted first, then closed with code and reason; the upstream hears nothing."""
+
+import socket
+from contextlib import ExitStack
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from access import services
+from access.models import AccessToken, Scope
+from accounts.models import User
+from proxy.dataplane.cookies import sign_access
+from proxy.dataplane.grants import digest_of
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import closing, handshake, open_socket, websocket_tasks
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(gateway, socket_upstream):
+    yield
+    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: websocket_tasks(gateway) == [])
+
+
+@pytest.fixture
+def denied(gateway, socket_upstream):
+    """Code and reason with which a WebSocket is closed that never reaches the upstream."""
+
+    def attempt(*sold, path="/ws", headers=(), offered=("one", "two")):
+        before = len(socket_upstream.handshakes)
+        with open_socket(gateway, path, *sold, headers=headers, subprotocols=offered) as client:
+            assert client.subprotocol == (offered[0] if offered else None)
+            outcome = closing(client)
+        assert len(socket_upstream.handshakes) == before
+        return outcome
+
+    return attempt
+
+
+INVALID, EXPIRED = (4401, "invalid_token"), (4401, "token_expired")
+
+
+# case D54
+def test_without_a_token(denied):
+    assert denied() == INVALID
+    assert denied(offered=None) == INVALID
+    assert denied(headers={"X-Device-ID": "device-1"}) == INVALID
+
+
+# case D54
+@pytest.mark.parametrize("text", ["x", "A" * 64, "-", "A" * 5000])
+def test_an_unknown_token(denied, text):
+    assert denied(headers={"X-Access-Token": text, "X-Device-ID": "device-1"}) == INVALID
+
+
+# case D54
+def test_a_revoked_token(denied, alice_token, olga):
+    services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
+    assert denied(alice_token) == INVALID
+
+
+# case D54
+def test_an_expired_token(denied, alice_token):
+    long_ago = timezone.now() - timedelta(hours=2)
+    AccessToken.objects.update(created_at=long_ago, expires_at=long_ago + timedelta(hours=1))
+    assert denied(alice_token) == EXPIRED
+    assert alice_token.stored().activated_at is None
+
+
+def test_a_blocked_user(denied, alice, alice_token):
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert denied(alice_token) == (4403, "user_inactive")
+
+
+def test_a_frozen_token(denied, alice_token, olga):
+    services.freeze(alice_token.token.pk, actor=olga, reason="test")
+    assert denied(alice_token) == (4403, "token_frozen")
+
+
+@pytest.mark.parametrize("device", [None, "short", "x" * 129, "with space", ""])
+def test_no_device_or_a_malformed_one(denied, alice_token, device):
+    headers = {"X-Access-Token": alice_token.text} | ({} if device is None else {"X-Device-ID": device})
+    assert denied(headers=headers) == (4400, "device_id_required")
+    assert alice_token.stored().activated_at is None
+
+
+# case D54
+def test_another_device(gateway, denied, alice_token):
+    with open_socket(gateway, "/ws", alice_token):
+        assert denied(alice_token.on("another-device")) == (4409, "device_conflict")
+    # The lease outlives the WebSocket.
+    assert denied(alice_token.on("another-device")) == (4409, "device_conflict")
+
+
+# case C37, case C38
+@pytest.mark.parametrize(
+    ("path", "outcome"),
+    [
+        ("/ws", (4403, "scope_denied")),
+        ("/", (4403, "scope_denied")),
+        ("/certificatesx", (4403, "scope_denied")),
+        ("/certificates/../ws", (4400, "bad_request")),
+        ("/certificates/%2e%2e/ws", (4400, "bad_request")),
+        ("/certificates/..%2fws", (4400, "bad_request")),
+        ("//certificates", (4400, "bad_request")),
+        ("/certificates/%00", (4400, "bad_request")),
+        ("/ws?/certificates", (4403, "scope_denied")),
+    ],
+)
+def test_outside_the_scope(denied, sold_token, alice, path, outcome):
+    assert denied(sold_token(alice, scope=Scope.CERTIFICATES_ONLY), path=path) == outcome
+
+
+def test_inside_the_scope(gateway, socket_upstream, sold_token, alice):
+    with open_socket(gateway, "/certificates/ws", sold_token(alice, scope=Scope.CERTIFICATES_ONLY)) as client:
+        client.send("hello")
+        assert client.recv(timeout=5) == "hello"
+
+
+# case D55
+@pytest.mark.parametrize(
+    "origin",
+    [
+        None, "null", "", "http://evil.example", "https://{host}", "http://{host}.evil.example", "http://evil.{host}",
+        "http://{host}@evil.example", "http://{host}:80", "http://{name}", "http://{name}:1{port}", "http://{host}/",
+        "http://{host} http://evil", "ws://{host}", "file://", "http://[", "http://]", "{host}", "//{host}",
+        "http:/{host}",
+        "HTTP://{host}", "http://evil#{host}", "javascript:{host}",
+    ],
+)  # fmt: skip
+def test_a_cookie_from_a_foreign_origin(gateway, denied, alice_token, origin):
+    cookie = "zenzefi_access=" + sign_access(digest_of(alice_token.text.encode()), "device-of-browser")
+    headers = {"Cookie": cookie}
+    if origin is not None:
+        headers["Origin"] = origin.format(host=f"127.0.0.1:{gateway.port}", name="127.0.0.1", port=gateway.port)
+    assert denied(headers=headers) == (4403, "origin_denied")
+    assert alice_token.stored().activated_at is None
+
+
+# case D55
+@pytest.mark.parametrize("site", ["cross-site", "same-site", ""])
+def test_a_cookie_without_an_origin_that_the_browser_calls_foreign(denied, alice_token, site):
+    cookie = "zenzefi_access=" + sign_access(digest_of(alice_token.text.encode()), "device-of-browser")
+    assert denied(headers={"Cookie": cookie, "Sec-Fetch-Site": site}) == (4403, "origin_denied")
+
+
+# case D55
+@pytest.mark.parametrize("origin", [None, "null", "http://evil.example", "http://["])
+def test_with_the_header_the_origin_does_not_matter(gateway, socket_upstream, alice_token, origin):
+    with open_socket(gateway, "/ws", alice_token, headers={} if origin is None else {"Origin": origin}) as client:
+        client.send("hello")
+        assert client.recv(timeout=5) == "hello"
+
+
+@pytest.mark.parametrize("value", ["x", "a:b:c", "é", "zenzefi", ":" * 100, "W10:1:x"])
+def test_a_forged_cookie(gateway, denied, value):
+    assert denied(headers={"Cookie": f"zenzefi_access={value}", "Origin": gateway.url}) == INVALID
+
+
+def test_too_fast(gateway, denied, alice_token, bob_token):
+    gateway.restart(RATE_LIMIT_PROXY="3/minute")
+    for _ in range(3):
+        with open_socket(gateway, "/ws", alice_token):
+            pass
+    assert denied(alice_token) == (4429, "rate_limited")
+    with open_socket(gateway, "/ws", bob_token):
+        pass
+
+
+def test_too_many_at_once(gateway, denied, socket_upstream, alice_token):
+    gateway.restart(MAX_CONNECTIONS_PER_TOKEN=3)
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(open_socket(gateway, "/ws", alice_token))
+        # The upstream notes a handshake only after it has answered it.
+        eventually(lambda: len(socket_upstream.handshakes) == 3)
+        assert denied(alice_token) == (4429, "too_many_connections")
+    eventually(lambda: len(gateway.plane.registry) == 0)
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send("hello")
+        assert client.recv(timeout=5) == "hello"
+
+
+# case C33, case C35
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"X-App: a\x1cb",
+        b"X-App: \x0b",
+        b"X-Access-Token: second",
+        b"X-Device-ID: second-device",
+        b"User-Agent: a\x7f",
+    ],
+)
+def test_an_ambiguous_or_malformed_request(gateway, socket_upstream, alice_token, header):
+    given = (b"User-Agent: first",) if not header.startswith(b"User") else ()
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
+        raw.sendall(handshake(alice_token, "/ws", *given, header))
+        answer = b""
+        while b"bad_request" not in answer:
+            answer += (data := raw.recv(1000))
+            assert data, answer
+    assert answer.startswith(b"HTTP/1.1 101 ") == answer.endswith(b"\x88\x0d\x11\x30bad_request")
+    assert answer.startswith((b"HTTP/1.1 101 ", b"HTTP/1.1 400 "))
+    assert socket_upstream.handshakes == []
+
+
+def test_maintenance_and_draining(gateway, denied, alice_token):
+    gateway.plane.gate.draining = True
+    assert denied(alice_token) == (1012, "draining")
+    gateway.restart(MAINTENANCE=True)
+    assert denied(alice_token) == (1013, "maintenance")
+
+
+# case C47, case D60
+def test_when_access_cannot_be_checked(gateway, denied, alice_token, bob_token, monkeypatch):
+    with open_socket(gateway, "/ws", alice_token):
+        pass
+    feed = gateway.plane.feed
+    monkeypatch.setattr(feed, "silent_seconds", lambda: 10.0)
+    assert denied(bob_token) == (1013, "state_unavailable")
+    with open_socket(gateway, "/ws", alice_token):
+        pass
+    monkeypatch.setattr(feed, "silent_seconds", lambda: 31.0)
+    assert denied(alice_token) == (1013, "state_unavailable")
+
+
+def test_the_order_of_the_checks(gateway, denied, sold_token, alice):
+    """Token, user, device form, scope, rate, device."""
+    token = sold_token(alice, scope=Scope.CERTIFICATES_ONLY)
+    bad_device = {"X-Access-Token": token.text, "X-Device-ID": "bad"}
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert denied(headers=bad_device) == (4403, "user_inactive")
+    User.objects.filter(pk=alice.pk).update(is_active=True)
+    gateway.restart(RATE_LIMIT_PROXY="1/minute")
+    assert denied(headers=bad_device) == (4400, "device_id_required")
+    assert denied(token) == (4403, "scope_denied")
+    with open_socket(gateway, "/certificates", token):
+        assert denied(token.on("another-device"), path="/certificates") == (4429, "rate_limited")
+
+
+def test_a_denial_is_counted(gateway, denied):
+    denied()
+    assert gateway.plane.figures.denials["invalid_token"] == 1

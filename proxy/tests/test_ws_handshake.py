@@ -1,0 +1,55 @@
+"""The HTTP answer to a WebSocket's handshake: its headers, and its refusal where it is none."""
+
+import re
+
+import pytest
+from websockets.sync.client import connect
+
+from proxy.tests.raw import RawClient
+from proxy.tests.sockets import closing, handshake, open_socket
+
+REQUEST_ID = {"X-Request-ID": "my-request.1"}
+
+
+def test_the_answer_carries_the_request_id_and_the_expiry(gateway, socket_upstream, alice_token):
+    with open_socket(gateway, "/ws", alice_token, headers=REQUEST_ID) as client:
+        answer = client.response.headers
+    assert answer["X-Request-ID"] == socket_upstream.last.header("x-request-id") == "my-request.1"
+    assert answer["X-Zenzefi-Expires-At"] == f"{alice_token.stored().expires_at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_a_denial_carries_the_request_id(gateway):
+    with connect(f"ws://127.0.0.1:{gateway.port}/api/v1/proxy/ws", additional_headers=REQUEST_ID) as client:
+        assert client.response.headers["X-Request-ID"] == "my-request.1"
+        assert closing(client) == (4401, "invalid_token")
+
+
+def test_without_a_request_id_there_is_a_new_one(gateway):
+    with connect(f"ws://127.0.0.1:{gateway.port}/api/v1/proxy/ws") as client:
+        assert re.fullmatch("[0-9a-f]{32}", client.response.headers["X-Request-ID"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "instead"),
+    [
+        (b"GET ", b"POST "),
+        (b"Sec-WebSocket-Version: 13\r\n", b""),
+        (b"Sec-WebSocket-Version: 13\r\n", b"Sec-WebSocket-Version: 8\r\n"),
+        (b"Sec-WebSocket-Version: 13\r\n", b"Sec-WebSocket-Version: 13\r\n" * 2),
+        (b"Sec-WebSocket-Key: ", b"X-Key: "),
+        (b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Key: x"),
+        (b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: ;;\r\n\r\n"),
+    ],
+)
+def test_what_is_no_handshake_is_refused_as_a_bad_request(gateway, socket_upstream, alice_token, wrong, instead):
+    sent = handshake(alice_token, "/ws")
+    assert wrong in sent
+    client = RawClient(gateway.port)
+    client.send(sent.replace(wrong, instead))
+    answer = client.answer()
+    assert (answer.status, answer.headers["X-Zenzefi-Error"]) == (400, "bad_request")
+    assert answer.json() == {"detail": "The request is malformed or ambiguous.", "code": "bad_request"}
+    assert answer.headers["X-Request-ID"]
+    assert client.socket.recv(1) == b""
+    assert socket_upstream.handshakes == []
+    client.socket.close()

@@ -1,0 +1,377 @@
+"""WebSockets through the gateway: what is relayed, and how it ends."""
+
+import asyncio
+import os
+import socket
+import time
+
+import pytest
+from websockets.utils import accept_key
+
+from proxy.dataplane.cookies import sign_access
+from proxy.dataplane.grants import digest_of
+from proxy.models import ProxySession
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import closing, handshake, open_socket, vanish, websocket_tasks
+
+
+@pytest.fixture
+def nothing_left(gateway, socket_upstream):
+    """Whatever happened: no carry, no task, no WebSocket of the upstream's stays."""
+    yield
+    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: websocket_tasks(gateway) == [])
+    eventually(lambda: socket_upstream.open == 0)
+
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+def test_text_and_binary_cross_both_ways_in_order(gateway, socket_upstream, alice_token):
+    messages = ["one", "я ☃ 💾", b"\x00\xff", "", b"", "zenzefi" * 1000, os.urandom(100_000), *map(str, range(200))]
+    with open_socket(gateway, "/ws", alice_token) as client:
+        for message in messages:
+            client.send(message)
+        assert [client.recv(timeout=5) for _ in messages] == messages
+    assert socket_upstream.last.received == messages
+
+
+def test_the_demo_upstream_echoes(gateway, demo_upstream, alice_token):
+    gateway.restart(ZENZEFI_TARGET_URL=demo_upstream.url)
+    with open_socket(gateway, "/ws/echo", alice_token, subprotocols=["echo.v1"]) as client:
+        client.send("hello")
+        assert client.recv(timeout=5) == "hello"
+        assert client.subprotocol == "echo.v1"
+
+
+def test_a_message_in_fragments_arrives_whole(gateway, socket_upstream, alice_token):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send(iter(["a", "b", "c"]))
+        assert client.recv(timeout=5) == "abc"
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_a_message_of_the_largest_size(gateway, socket_upstream, alice_token, compression):
+    gateway.restart(WEBSOCKET_MAX_MESSAGE_BYTES=16 * 2**20)
+    large = b"zenzefi " * 2**21
+    with open_socket(gateway, "/ws", alice_token, compression=compression) as client:
+        client.send(large)
+        assert client.recv(timeout=10) == large
+
+
+# case D58
+def test_a_message_above_the_limit_from_the_client(gateway, socket_upstream, alice_token):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send("first")
+        assert client.recv(timeout=5) == "first"
+        # The header of a frame is enough.
+        client.socket.sendall(b"\x82\xff" + (16 * 2**20 + 1).to_bytes(8, "big") + bytes(4))
+        assert closing(client)[0] == 1009
+    assert socket_upstream.last.received == ["first"]
+    eventually(lambda: socket_upstream.last.close_code == 1009)
+
+
+# case D58
+def test_a_deflate_bomb_is_not_inflated(gateway, socket_upstream, alice_token):
+    with open_socket(gateway, "/ws", alice_token, compression="deflate") as client:
+        client.send(bytes(2**25))
+        assert closing(client)[0] == 1009
+    assert socket_upstream.last.received == []
+
+
+# case D58
+def test_a_message_above_the_limit_from_the_upstream(gateway, socket_upstream, alice_token):
+    gateway.restart(WEBSOCKET_MAX_MESSAGE_BYTES=1000)
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send("x" * 1001)
+        assert closing(client) == (1009, "")
+    assert socket_upstream.last.close_code == 1009
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "", "/ws?x=%2F&y=a+b&z=%20", "/ws/%D1%8F?q=%D1%8F&&=&a", "/a//b/../%2e%2e/c", "//evil/x", "/ws?"],
+)
+def test_path_and_query_arrive_byte_for_byte(gateway, socket_upstream, alice_token, path):
+    with open_socket(gateway, path, alice_token):
+        pass
+    # case C39; a target of `?` alone has no query to speak of
+    assert socket_upstream.last.path == (path or "/").removesuffix("?")
+
+
+# case C28, case C31, case C44
+def test_what_the_upstream_sees(gateway, socket_upstream, alice, alice_token):
+    given = {
+        "X-User-Id": "spoofed",
+        "X_Token_Id": "spoofed",
+        "X-Forwarded-For": "192.0.2.66",
+        "Forwarded": "for=192.0.2.66",
+        "Proxy-Authorization": "Basic x",
+        "X-Request-ID": "request-of-alice",
+        "X-App": "1",
+        "Origin": gateway.url,
+        "Cookie": "app=1; zenzefi_access=spoofed; zenzefi_session=s; other=2",
+        "User-Agent": "desktop/1.0",
+    }
+    with open_socket(gateway, "/ws", alice_token, headers=given, user_agent_header=None):
+        pass
+    seen = socket_upstream.last
+    assert seen.header("x-user-id") == str(alice.pk)
+    assert seen.header("x-token-id") == str(alice_token.token.pk)
+    assert seen.header("x-request-id") == "request-of-alice"
+    assert seen.header("x-forwarded-for") == "127.0.0.1"
+    assert seen.header("x-forwarded-proto") == "http"
+    assert seen.header("x-forwarded-host") == f"127.0.0.1:{gateway.port}"
+    assert seen.header("host") == f"127.0.0.1:{socket_upstream.port}"
+    assert seen.header("via") == "1.1 zenzefi"
+    assert seen.header("cookie") == "app=1; other=2"
+    assert seen.header("x-app") == "1"
+    assert seen.header("user-agent") == "desktop/1.0"
+    names = {name.lower() for name, _ in seen.headers}
+    assert not names & {"x-access-token", "x-device-id", "proxy-authorization", "forwarded", "x_token_id"}
+    assert alice_token.text not in str(seen.headers)
+
+
+def test_a_websocket_is_the_tokens_first_use(gateway, socket_upstream, alice_token):
+    assert alice_token.stored().activated_at is None
+    with open_socket(gateway, "/ws", alice_token):
+        assert alice_token.stored().activated_at is not None
+
+
+def test_bytes_are_counted_and_written(gateway, socket_upstream, alice_token):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send("я" * 100)
+        client.recv(timeout=5)
+        client.send(bytes(50))
+        client.recv(timeout=5)
+        gateway.run(gateway.plane.flush())
+        row = ProxySession.objects.get()
+        assert (row.bytes_transferred, row.request_count, row.device_id) == (500, 1, alice_token.device)
+
+
+# case D55
+def test_the_browsers_cookie_from_the_own_origin(gateway, socket_upstream, alice_token):
+    cookie = "zenzefi_access=" + sign_access(digest_of(alice_token.text.encode()), "device-of-browser")
+    with open_socket(gateway, "/ws", headers={"Cookie": cookie, "Origin": gateway.url}) as client:
+        client.send("hello")
+        assert client.recv(timeout=5) == "hello"
+    assert socket_upstream.last.header("cookie") is None
+
+
+# case D56
+@pytest.mark.parametrize("chosen", ["one", "two", None])
+def test_the_upstream_chooses_the_subprotocol(gateway, socket_upstream, alice_token, chosen):
+    socket_upstream.subprotocol = chosen
+    with open_socket(gateway, "/ws", alice_token, subprotocols=["one", "two"]) as client:
+        assert client.subprotocol == chosen
+    assert socket_upstream.last.header("sec-websocket-protocol").replace(" ", "") == "one,two"
+
+
+# case D56
+@pytest.mark.parametrize("offered", [None, ["one", "two"]])
+def test_a_subprotocol_that_was_not_offered_fails(gateway, socket_upstream, alice_token, offered):
+    socket_upstream.subprotocol = "three"
+    with open_socket(gateway, "/ws", alice_token, subprotocols=offered) as client:
+        assert client.subprotocol == (offered[0] if offered else None)
+        assert closing(client) == (1014, "upstream_unreachable")
+
+
+# case D56
+@pytest.mark.parametrize("value", [b"\xd1\x8f", b"a b", b"a,\xff", b"a;b", b",", b'"a"'])
+def test_a_malformed_subprotocol_is_400_and_the_upstream_hears_nothing(gateway, socket_upstream, alice_token, value):
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
+        raw.sendall(handshake(alice_token, "/ws", b"Sec-WebSocket-Protocol: " + value))
+        assert raw.recv(1000).startswith(b"HTTP/1.1 400 ")
+    assert socket_upstream.handshakes == []
+
+
+CODES = [1000, 1001, 1003, 1008, 1011, 3000, 3999, 4000, 4401, 4999]
+
+
+# case D57
+@pytest.mark.parametrize("code", CODES)
+def test_the_upstreams_code_and_reason_reach_the_client(gateway, socket_upstream, alice_token, code):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send(f"close:{code}:причина")
+        assert closing(client) == (code, "причина")
+
+
+# case D57
+@pytest.mark.parametrize("code", CODES)
+def test_the_clients_code_and_reason_reach_the_upstream(gateway, socket_upstream, alice_token, code):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.close(code, "причина")
+    eventually(lambda: socket_upstream.last.over)
+    assert (socket_upstream.last.close_code, socket_upstream.last.close_reason) == (code, "причина")
+
+
+# case D57
+def test_a_close_without_a_code_is_an_ordinary_end_on_either_side(gateway, socket_upstream, alice_token):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send("close::")
+        assert closing(client) == (1000, "")
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.protocol.send_close()
+        for data in client.protocol.data_to_send():
+            client.socket.sendall(data)
+        closing(client)
+    eventually(lambda: socket_upstream.last.over)
+    assert socket_upstream.last.close_code == 1000
+
+
+def test_a_long_reason_crosses_whole(gateway, socket_upstream, alice_token):
+    reason = "я" * 61
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.close(4000, reason)
+    eventually(lambda: socket_upstream.last.over)
+    assert socket_upstream.last.close_reason == reason
+
+
+@pytest.mark.parametrize("how", ["vanish", "leave"])
+def test_an_upstream_that_vanishes(gateway, socket_upstream, alice_token, how):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send(how)
+        assert closing(client) == (1014, "upstream_unreachable")
+
+
+@pytest.mark.parametrize("frame", ["c100", "8104fffefdfc", "830161", "88020001", "880203ec", "8801ff"])
+def test_an_upstream_that_breaks_the_protocol(gateway, socket_upstream, alice_token, frame):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send(f"raw:{frame}")
+        assert closing(client) == (1014, "upstream_unreachable")
+
+
+def test_a_client_that_vanishes(gateway, socket_upstream, alice_token):
+    client = open_socket(gateway, "/ws", alice_token, legacy=True)
+    client.send("hello")
+    assert client.recv(timeout=5) == "hello"
+    vanish(client)
+    eventually(lambda: socket_upstream.last.over)
+
+
+def test_a_client_that_vanishes_while_much_is_sent_to_it(gateway, socket_upstream, alice_token):
+    client = open_socket(gateway, "/ws", alice_token, legacy=True)
+    client.send("flood")
+    client.recv(timeout=5)
+    vanish(client)
+    eventually(lambda: socket_upstream.last.over)
+
+
+def test_a_client_that_vanishes_before_the_upstream_answers(gateway, recorded, alice_token):
+    """The upstream's handshake completes to nobody."""
+    reached = []
+
+    async def answer(request, connection):
+        reached.append(request)
+        await asyncio.sleep(0.3)
+        await connection.send(_accepting(request))
+        await connection.client_leaves()
+
+    recorded.answer = answer
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
+        raw.sendall(handshake(alice_token, "/ws"))
+        eventually(lambda: reached)
+    eventually(lambda: recorded.left == 1)
+
+
+# case D54
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 426, 500, 503])
+def test_an_upstream_that_refuses_the_handshake(gateway, socket_upstream, alice_token, status):
+    socket_upstream.refusal = status
+    with open_socket(gateway, "/ws", alice_token, subprotocols=["one"]) as client:
+        assert client.subprotocol == "one"
+        assert closing(client) == (1014, "upstream_unreachable")
+
+
+# case C36, case C42
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_of_the_handshake_is_not_followed(
+    gateway, socket_upstream, recording_upstream, alice_token, status
+):
+    socket_upstream.refusal, socket_upstream.location = status, f"{recording_upstream.url}/elsewhere"
+    with open_socket(gateway, "/ws", alice_token) as client:
+        assert closing(client) == (1014, "upstream_unreachable")
+    assert recording_upstream.connections == 0
+
+
+def test_an_upstream_that_cannot_be_reached(gateway, socket_upstream, alice_token):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    gateway.restart(ZENZEFI_TARGET_URL=f"http://127.0.0.1:{port}")
+    with open_socket(gateway, "/ws", alice_token) as client:
+        assert closing(client) == (1014, "upstream_unreachable")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 101 Switching\r\n\r\n", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
+)
+def test_an_upstream_that_speaks_no_websocket(gateway, recorded, alice_token, answer):
+    recorded.answer = answer
+    with open_socket(gateway, "/ws", alice_token) as client:
+        assert closing(client) == (1014, "upstream_unreachable")
+    eventually(lambda: recorded.left == recorded.connections)
+
+
+def test_an_upstream_that_does_not_answer_the_handshake(gateway, recorded, alice_token):
+    async def silence(_request, connection):
+        await connection.client_leaves()
+
+    recorded.answer = silence
+    gateway.restart(UPSTREAM_TIMEOUT=0.3)
+    started = time.monotonic()
+    with open_socket(gateway, "/ws", alice_token) as client:
+        assert closing(client) == (1014, "upstream_timeout")
+    assert time.monotonic() - started < 2
+    eventually(lambda: recorded.left == 1)
+
+
+# case C36, case C37
+@pytest.mark.parametrize("target", ["/..;/a;b=1", "/%2e%2e/%00/\\\\evil", "/@evil", "//evil/", "/../../../../ws"])
+def test_with_the_full_scope_the_path_is_sent_as_it_came(gateway, socket_upstream, alice_token, target):
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
+        raw.sendall(handshake(alice_token, target))
+        assert raw.recv(1000).startswith(b"HTTP/1.1 101 ")
+        eventually(lambda: socket_upstream.handshakes)
+    assert socket_upstream.last.path == target
+
+
+@pytest.mark.parametrize(
+    "more",
+    [[b"Content-Length: 5"], [b"Transfer-Encoding: chunked"], [b"Cookie: a=" + b"x" * 20_000], [b"X-App: 1"] * 200],
+)
+def test_a_handshake_that_the_server_cannot_read_is_400(gateway, socket_upstream, alice_token, more):
+    body = b"0\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
+        raw.sendall(handshake(alice_token, "/ws", *more) + body)
+        answer = b""
+        while data := raw.recv(1000):
+            answer += data
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"bad_request"' in answer
+    assert socket_upstream.handshakes == []
+
+
+def test_the_upstreams_messages_just_before_its_close_arrive(gateway, socket_upstream, alice_token):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        for number in range(50):
+            client.send(str(number))
+        client.send("close:4000:done")
+        assert [client.recv(timeout=5) for _ in range(50)] == [str(number) for number in range(50)]
+        assert closing(client) == (4000, "done")
+
+
+def test_60_websockets_one_after_another_leave_nothing(gateway, socket_upstream, alice_token):
+    for number in range(60):
+        client = open_socket(gateway, "/ws", alice_token, legacy=True)
+        client.send("x")
+        client.recv(timeout=5)
+        [client.close, lambda client=client: vanish(client), lambda client=client: client.send("vanish")][
+            number % 3
+        ]()
+    eventually(lambda: socket_upstream.open == 0)
+
+
+def _accepting(request):
+    key = accept_key(request.header(b"sec-websocket-key").decode())
+    head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    return f"{head}Sec-WebSocket-Accept: {key}\r\n\r\n".encode()
