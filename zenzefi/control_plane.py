@@ -1,0 +1,76 @@
+"""Django as an ASGI application, with what its handler lacks: a request id, and a limit on what it reads."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.utils.translation import gettext_lazy as _
+
+from proxy.dataplane.answers import denial_answer, request_id
+from proxy.dataplane.denials import Denial, Denied
+from proxy.dataplane.forwarding import Application, Receive, Scope, Send
+
+_django: Application = get_asgi_application()  # type: ignore[assignment]  # the stubs know no MutableMapping
+_TOO_LARGE = Denied(Denial("payload_too_large", 413, 1009, _("The request body is too large.")))
+
+
+class _TooLarge(Exception):
+    """The body is longer than Django would ever use."""
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer through Django; `X-Request-ID` is on every answer and in every log line of the request."""
+    given = dict(scope["headers"])
+    identifier = request_id(given.get(b"x-request-id", b""))
+
+    async def send_with_id(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), (b"x-request-id", identifier)]
+        await send(message)
+
+    with structlog.contextvars.bound_contextvars(request_id=identifier.decode()):
+        try:
+            await _django(*await _measured(scope, _limited(scope, receive)), send_with_id)
+        except _TooLarge:
+            status, headers, body = denial_answer(_TOO_LARGE, given.get(b"accept-language", b""))
+            headers.append((b"connection", b"close"))
+            await send_with_id({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """`receive` that ends a body above the limit: Django's handler reads all of it to disk before a view runs."""
+    declared = dict(scope["headers"]).get(b"content-length", b"0")
+    announced = int(declared) if declared.isdigit() and len(declared) < 19 else 0
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    counted = 0
+
+    async def receive_limited() -> MutableMapping[str, Any]:
+        nonlocal counted
+        if announced > limit:
+            raise _TooLarge
+        message = await receive()
+        counted += len(message.get("body", b""))
+        if counted > limit:
+            raise _TooLarge
+        return message
+
+    return receive_limited
+
+
+async def _measured(scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+    """The request with a `Content-Length`: Django takes a chunked body, which has none, for no body at all."""
+    if not any(name == b"transfer-encoding" for name, _value in scope["headers"]):
+        return scope, receive
+    messages = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+    length = sum(len(message.get("body", b"")) for message in messages)
+    received = iter(messages)
+
+    async def receive_again() -> MutableMapping[str, Any]:
+        return next(received, None) or await receive()
+
+    return {**scope, "headers": [*scope["headers"], (b"content-length", b"%d" % length)]}, receive_again

@@ -1,0 +1,198 @@
+"""Typed reading of settings from the environment and `.env`.
+
+Each reader names the setting and the value it could not use, so that a wrong value stops the start with a
+sentence a person can act on (`django.core.exceptions.ImproperlyConfigured`). `NAME_FILE` is read where `NAME`
+is not set, for secrets that are mounted as files.
+"""
+
+import ipaddress
+import os
+import secrets
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import environ
+import limits
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off"}
+
+
+def load_dotenv(path: Path) -> None:
+    """Read `.env`; what is set in the environment already wins."""
+    if path.is_file():
+        environ.Env.read_env(path)
+
+
+def wrong(name: str, value: str, expected: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name}={value!r} cannot be used: it must be {expected}.")
+
+
+def text(name: str, default: str = "") -> str:
+    """The setting, or the content of the file that `NAME_FILE` names, or `default`; stripped."""
+    value = os.environ.get(name)
+    path = os.environ.get(f"{name}_FILE")
+    if value is None and path:
+        try:
+            value = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise wrong(f"{name}_FILE", path, f"a readable file ({error.strerror})") from error
+    return default if value is None else value.strip()
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = text(name, default)
+    if value not in allowed:
+        raise wrong(name, value, " or ".join(allowed))
+    return value
+
+
+def boolean(name: str, *, default: bool) -> bool:
+    value = text(name).lower()
+    if not value:
+        return default
+    if value not in _TRUE | _FALSE:
+        raise wrong(name, value, "true or false")
+    return value in _TRUE
+
+
+def integer(name: str, default: int, *, low: int, high: int) -> int:
+    value = text(name) or str(default)
+    try:
+        number = int(value)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise wrong(name, value, f"a whole number from {low} to {high}")
+    return number
+
+
+def seconds(name: str, default: float, *, high: float = 86_400) -> float:
+    """A duration in seconds, above zero."""
+    value = text(name) or str(default)
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0
+    if not 0 < number <= high:
+        raise wrong(name, value, f"a number of seconds above 0 and up to {high:g}")
+    return number
+
+
+def money(name: str, default: str) -> Decimal:
+    """An amount in ZNC: above zero, at most two decimals."""
+    value = text(name) or default
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        amount = Decimal(0)
+    # Ten billion ZNC, far below what a bigint of hundredths holds.
+    if not amount.is_finite() or not 0 < amount <= 10**10 or amount != amount.quantize(Decimal("0.01")):
+        raise wrong(name, value, "an amount in ZNC above 0 with at most two decimals, such as 18 or 0.50")
+    return amount
+
+
+def words(name: str, default: str = "") -> list[str]:
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def rate(name: str, default: str) -> str:
+    """A rate such as `5/hour`; an empty value switches the limit off."""
+    value = text(name, default)
+    if value:
+        try:
+            limits.parse(value)
+        except ValueError as error:
+            raise wrong(name, value, "a rate such as 5/hour or 100/minute, or empty for no limit") from error
+    return value
+
+
+def networks(name: str) -> tuple[Network, ...]:
+    """Addresses and networks, comma-separated."""
+    result = []
+    for word in words(name):
+        try:
+            result.append(ipaddress.ip_network(word))
+        except ValueError as error:
+            raise wrong(name, word, "an IP address or a network such as 10.0.0.0/8") from error
+    return tuple(result)
+
+
+def url(name: str, default: str = "") -> str:
+    """An absolute http(s) URL without query or credentials, without its trailing slash; or empty."""
+    value = text(name, default).rstrip("/")
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment or parts.username is not None:
+        raise wrong(name, value, "an absolute URL such as http://10.0.0.5:61000, without query or user name")
+    return value
+
+
+def existing_file(name: str) -> str:
+    value = text(name)
+    if value and not Path(value).is_file():
+        raise wrong(name, value, "the path of an existing file")
+    return value
+
+
+def fernet_keys(name: str) -> list[str]:
+    keys = words(name)
+    for key in keys:
+        try:
+            Fernet(key)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name} holds a key that cannot be used: each must be 32 bytes in URL-safe base64; make one with "
+                '`python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"`.'
+            ) from error
+    return keys
+
+
+def generated_secret(path: Path, make: Callable[[], str]) -> str:
+    """The secret kept in `path` (mode 0600), generated at the first start."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A temporary name and a link: two first starts at once agree on one secret, and nobody reads half of it.
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(make())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return path.read_text().strip()
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
+
+
+def service_url(name: str, scheme: str, prefix: str, *, user: str, port: int) -> str:
+    """`NAME`, or a URL built from `PREFIX_SERVER|HOST`, `_PORT`, `_USER`, `_PASSWORD`, `_DB`; or empty."""
+    given = text(name)
+    if given:
+        if urlsplit(given).scheme not in _SCHEMES[scheme]:
+            raise wrong(name, given, f"a URL that starts with {' or '.join(_SCHEMES[scheme])}")
+        return given
+    host = text(f"{prefix}_SERVER") or text(f"{prefix}_HOST")
+    if not host:
+        return ""
+    password = text(f"{prefix}_PASSWORD")
+    login = text(f"{prefix}_USER", user)
+    credentials = f"{quote(login, safe='')}{':' + quote(password, safe='') if password else ''}@"
+    number = integer(f"{prefix}_PORT", port, low=1, high=65_535)
+    database = text(f"{prefix}_DB", "0" if scheme == "redis" else "zenzefi")
+    return f"{scheme}://{credentials if login or password else ''}{host}:{number}/{database}"
+
+
+_SCHEMES = {"postgres": ("postgres", "postgresql", "sqlite"), "redis": ("redis", "rediss")}

@@ -1,0 +1,65 @@
+"""The main command: prepare the database, then serve the gateway, its jobs and, in the demo, an upstream."""
+
+import contextlib
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, call_command
+
+from accounts.models import User
+from zenzefi import demo, env, jobs, server
+
+
+class Command(BaseCommand):
+    help = "Serve Zenzefi: migrate, then run the gateway and its background jobs until Ctrl-C or SIGTERM."
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--without-jobs",
+            action="store_true",
+            help="leave the background jobs to a Celery worker and beat elsewhere",
+        )
+
+    def handle(self, *_args: Any, without_jobs: bool, **_options: Any) -> None:
+        try:
+            gateway = server.listen(settings.HOST, settings.PORT)
+            demo_port = settings.DEMO_UPSTREAM_PORT if settings.DEMO_UPSTREAM else None
+            upstream = server.listen("127.0.0.1", demo_port, "DEMO_UPSTREAM_PORT") if demo_port else None
+        except server.PortTaken as error:
+            sys.exit(str(error))
+        call_command("migrate", verbosity=0, interactive=False)
+        _create_superuser()
+        cast = None if settings.PRODUCTION else demo.prepare()
+        with contextlib.nullcontext() if without_jobs else jobs.running():
+            started = server.run(gateway, upstream, lambda: self._announce(cast))
+        if not started:
+            sys.exit(1)
+
+    def _announce(self, cast: demo.Demo | None) -> None:
+        self.stdout.write(f"Zenzefi is ready: {settings.BACKEND_URL}")
+        if cast is not None:
+            self.stdout.write(_INTRODUCTION.format(url=settings.BACKEND_URL, cast=cast, demo=demo))
+        self.stdout.flush()
+
+
+_INTRODUCTION = """
+  operator  {demo.OPERATOR}  password {cast.operator_password}  (admin: {url}/admin/)
+  customer  {demo.CUSTOMER}  password {cast.customer_password}  (API: {url}/docs)
+
+The customer has credits and a token. Fetch a page of the demo server through the proxy:
+
+  curl -H 'X-Access-Token: {cast.token}' -H 'X-Device-ID: {demo.DEVICE}' {url}/api/v1/proxy/
+
+Ctrl-C ends it."""
+
+
+def _create_superuser() -> None:
+    """The operator that `DJANGO_SUPERUSER_*` names, unless there is one with this e-mail."""
+    email, password = env.text("DJANGO_SUPERUSER_EMAIL"), env.text("DJANGO_SUPERUSER_PASSWORD")
+    if not (email and password) or User.objects.filter(email__iexact=email).exists():
+        return
+    username = env.text("DJANGO_SUPERUSER_USERNAME") or email.partition("@")[0]
+    User.objects.create_superuser(email, username, password)

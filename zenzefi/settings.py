@@ -1,0 +1,353 @@
+"""Settings, read from the environment and `.env`; `.env.example` documents each one.
+
+One switch, `ENVIRONMENT=demo|production`, decides every rule that holds only in production.
+"""
+
+import os
+import secrets
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import django_stubs_ext
+import environ
+import structlog
+from celery.schedules import crontab
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from zenzefi import env
+
+# Lets `ModelAdmin[User]` and the like be written at run time, too.
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env.load_dotenv(BASE_DIR / os.environ.get("ENV_FILE", ".env"))
+
+# --- Where and how it runs
+
+ENVIRONMENT = env.choice("ENVIRONMENT", "demo", ("demo", "production"))
+PRODUCTION = ENVIRONMENT == "production"
+DEBUG = env.boolean("DEBUG", default=False)
+DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "var").resolve()
+
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.integer("PORT", 8000, low=1, high=65_535)
+WORKERS = env.integer("WORKERS", 1, low=1, high=64)
+BACKEND_URL = env.url("BACKEND_URL", f"http://127.0.0.1:{PORT}")
+ALLOWED_HOSTS = env.words(
+    "ALLOWED_HOSTS",
+    ",".join({"localhost", "127.0.0.1", "[::1]", urlsplit(BACKEND_URL).hostname or "localhost"}),
+)
+CSRF_TRUSTED_ORIGINS = [BACKEND_URL]
+CSRF_FAILURE_VIEW = "zenzefi.api.errors.csrf_failure"
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+
+# --- Secrets
+
+_given_secret_key = env.text("SECRET_KEY")
+_given_encryption_keys = env.fernet_keys("TOKEN_ENCRYPTION_KEYS")
+if not PRODUCTION:
+    SECRET_KEY = _given_secret_key or env.generated_secret(DATA_DIR / "secret_key", lambda: secrets.token_urlsafe(64))
+    TOKEN_ENCRYPTION_KEYS = _given_encryption_keys or [
+        env.generated_secret(DATA_DIR / "token_encryption_key", lambda: Fernet.generate_key().decode())
+    ]
+else:
+    SECRET_KEY, TOKEN_ENCRYPTION_KEYS = _given_secret_key, _given_encryption_keys
+if PRODUCTION and not TOKEN_ENCRYPTION_KEYS:
+    raise ImproperlyConfigured("ENVIRONMENT=production needs TOKEN_ENCRYPTION_KEYS: one or more Fernet keys.")
+# HS256 wants a key of at least 32 bytes (RFC 7518 §3.2).
+_shortest = 50 if PRODUCTION else 32
+if len(SECRET_KEY) < _shortest:
+    raise ImproperlyConfigured(
+        f"SECRET_KEY must be given and have at least {_shortest} characters when ENVIRONMENT={ENVIRONMENT}; "
+        'make one with `python -c "import secrets; print(secrets.token_urlsafe(64))"`.'
+    )
+
+# --- Database, cache, background jobs
+
+DATABASE_URL = env.service_url("DATABASE_URL", "postgres", "POSTGRES", user="postgres", port=5432)
+REDIS_URL = env.service_url("REDIS_URL", "redis", "REDIS", user="", port=6379)
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": environ.Env.db_url_config(DATABASE_URL or f"sqlite:///{DATA_DIR / 'zenzefi.sqlite3'}")
+}
+SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
+DATABASES["default"]["CONN_MAX_AGE"] = 0
+if SQLITE:
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 30,  # seconds to wait for the write lock
+        "transaction_mode": "IMMEDIATE",  # a writer waits at its start, not in its middle
+        # INSERT OR REPLACE deletes; only recursive triggers let the append-only guards see it.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA recursive_triggers=ON;",
+    }
+    # A file, because a memory database cannot be shared with the threads of a live server.
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+else:
+    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 16, "timeout": 10}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {
+    "default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "zenzefi"}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+RATE_LIMIT_STORAGE = REDIS_URL or "memory://"
+
+CELERY_BROKER_URL = REDIS_URL or "memory://localhost/"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+HEALTH_CHECK_INTERVAL_SECONDS = 50
+
+
+def _hourly(minute: int) -> crontab:
+    return crontab(minute=str(minute))
+
+
+CELERY_BEAT_SCHEDULE = {
+    "close-idle-sessions": {"task": "proxy.tasks.close_idle_sessions", "schedule": 120},
+    "check-health": {"task": "proxy.tasks.check_health", "schedule": HEALTH_CHECK_INTERVAL_SECONDS},
+    "expire-tokens": {"task": "access.tasks.expire_tokens", "schedule": 60},
+    "forget-idempotency-keys": {"task": "billing.tasks.forget_idempotency_keys", "schedule": _hourly(17)},
+    "forget-refresh-sessions": {"task": "accounts.tasks.forget_refresh_sessions", "schedule": _hourly(37)},
+    "forget-revocations": {"task": "access.tasks.forget_revocations", "schedule": _hourly(57)},
+}
+
+# --- What is sold
+
+TOKEN_PRICES = {
+    1: env.money("TOKEN_PRICE_1H", "1"),
+    12: env.money("TOKEN_PRICE_12H", "10"),
+    24: env.money("TOKEN_PRICE_24H", "18"),
+    168: env.money("TOKEN_PRICE_7D", "100"),
+    720: env.money("TOKEN_PRICE_30D", "300"),
+}
+MAX_DEPOSIT = env.money("MAX_DEPOSIT", "100000")
+PAYMENT_PROVIDER = env.choice("PAYMENT_PROVIDER", "" if PRODUCTION else "mock", ("mock", ""))
+DEVICE_RESETS_PER_DAY = env.integer("DEVICE_RESETS_PER_DAY", 3, low=0, high=1000)
+
+# --- Limits
+
+RATE_LIMIT_AUTH = env.rate("RATE_LIMIT_AUTH", "5/hour")
+RATE_LIMIT_API = env.rate("RATE_LIMIT_API", "100/minute")
+RATE_LIMIT_PROXY = env.rate("RATE_LIMIT_PROXY", "6000/minute")
+MAX_CONNECTIONS_PER_TOKEN = env.integer("MAX_CONNECTIONS_PER_TOKEN", 256, low=1, high=100_000)
+API_MAX_BODY_BYTES = 1024 * 1024
+# Headroom over the API's own limit for the forms of the site and the admin.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * API_MAX_BODY_BYTES
+
+# --- The upstream and the data plane
+
+DEMO_UPSTREAM_PORT = env.integer("DEMO_UPSTREAM_PORT", 8001, low=1, high=65_535)
+_target = env.url("ZENZEFI_TARGET_URL")
+DEMO_UPSTREAM = not _target and not PRODUCTION
+ZENZEFI_TARGET_URL = _target or (f"http://127.0.0.1:{DEMO_UPSTREAM_PORT}" if DEMO_UPSTREAM else "")
+ZENZEFI_VERIFY_TLS = env.boolean("ZENZEFI_VERIFY_TLS", default=True)
+ZENZEFI_CA_FILE = env.existing_file("ZENZEFI_CA_FILE")
+UPSTREAM_CONNECT_TIMEOUT = env.seconds("UPSTREAM_CONNECT_TIMEOUT", 5)
+UPSTREAM_TIMEOUT = env.seconds("UPSTREAM_TIMEOUT", 60)
+CLIENT_BODY_TIMEOUT = env.seconds("CLIENT_BODY_TIMEOUT", 30)
+SESSION_TIMEOUT_SECONDS = env.integer("SESSION_TIMEOUT_SECONDS", 300, low=1, high=86_400)
+WEBSOCKET_MAX_MESSAGE_BYTES = env.integer("WEBSOCKET_MAX_MESSAGE_BYTES", 16 * 2**20, low=1024, high=2**30)
+DRAIN_DELAY = env.integer("DRAIN_DELAY", 5 if PRODUCTION else 0, low=0, high=600)
+DRAIN_SECONDS = env.integer("DRAIN_SECONDS", 25, low=0, high=3600)
+MAINTENANCE = env.boolean("MAINTENANCE", default=False)
+COOKIE_SECURE = env.boolean("COOKIE_SECURE", default=PRODUCTION)
+COOKIE_SAMESITE = env.choice("COOKIE_SAMESITE", "Lax", ("Strict", "Lax", "None"))
+
+# --- Refuse what production must not have
+
+if PRODUCTION:
+    _refusals = {
+        "DEBUG=true shows internals to strangers": DEBUG,
+        "SQLite cannot serve production, set DATABASE_URL or POSTGRES_SERVER to a PostgreSQL server": SQLITE,
+        "ALLOWED_HOSTS must name the hosts, not '*'": any("*" in host for host in ALLOWED_HOSTS),
+        "PAYMENT_PROVIDER=mock gives credits away": PAYMENT_PROVIDER == "mock",
+        "ZENZEFI_TARGET_URL must name the upstream": not ZENZEFI_TARGET_URL,
+    }
+    for _sentence, _holds in _refusals.items():
+        if _holds:
+            raise ImproperlyConfigured(f"ENVIRONMENT=production: {_sentence}.")
+if WORKERS > 1 and not REDIS_URL:
+    raise ImproperlyConfigured(
+        f"WORKERS={WORKERS} needs REDIS_URL: without Redis each worker would count devices and rates alone."
+    )
+if WORKERS > 1:
+    raise ImproperlyConfigured(
+        f"WORKERS={WORKERS}: this version serves with one worker; device leases live in its memory."
+    )
+
+# --- Django
+
+INSTALLED_APPS = [
+    "daphne",  # before staticfiles: it replaces runserver
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_prometheus",
+    "channels",
+    "accounts",
+    "billing",
+    "access",
+    "proxy",
+    "zenzefi",
+]
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+ROOT_URLCONF = "zenzefi.urls"
+ASGI_APPLICATION = "zenzefi.asgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_USER_MODEL = "accounts.User"
+_password_rules: dict[str, dict[str, Any]] = {
+    "UserAttributeSimilarityValidator": {"user_attributes": ["username", "full_name", "email"]},
+    "MinimumLengthValidator": {},
+    "CommonPasswordValidator": {},
+    "NumericPasswordValidator": {},
+}
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in _password_rules.items()
+]
+LOGIN_URL = "admin:login"
+
+# Every cookie of the gateway has this prefix: such a cookie never reaches the upstream, nor comes from it.
+SESSION_COOKIE_NAME = "zenzefi_session"
+CSRF_COOKIE_NAME = "zenzefi_csrftoken"
+LANGUAGE_COOKIE_NAME = "zenzefi_language"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("ru", _("Russian"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Served from where they lie: no collectstatic step, neither here nor in an image.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = COOKIE_SECURE
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if PRODUCTION:
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^api/", r"^metrics$"]
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Zenzefi <no-reply@localhost>")
+globals().update(environ.Env.email_url_config(env.text("EMAIL_URL", "consolemail://")))
+
+# --- API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["zenzefi.api.json.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["zenzefi.api.json.JSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "zenzefi.api.json.AlwaysJSON",
+    "DEFAULT_PAGINATION_CLASS": "zenzefi.api.pagination.Pagination",
+    "DEFAULT_THROTTLE_CLASSES": ["zenzefi.api.throttling.ApiThrottle"],
+    "DEFAULT_SCHEMA_CLASS": "zenzefi.api.schema.AutoSchema",
+    "EXCEPTION_HANDLER": "zenzefi.api.errors.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": False,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "TEST_REQUEST_RENDERER_CLASSES": ["zenzefi.api.json.JSONRenderer"],
+}
+ACCESS_TOKEN_EXPIRE_MINUTES = env.integer("ACCESS_TOKEN_EXPIRE_MINUTES", 60, low=1, high=1440)
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=ACCESS_TOKEN_EXPIRE_MINUTES),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": SECRET_KEY,
+    "USER_ID_CLAIM": "sub",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Zenzefi API",
+    "DESCRIPTION": "Accounts, credits and access tokens. docs/proxy.md describes the proxied path.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# --- Logs: one JSON object a line, with the request's id
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": [
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        **{name: {"level": "INFO"} for name in ("accounts", "billing", "access", "proxy", "zenzefi")},
+        # A client's mistake is no event of ours, and would let it write our log.
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "CRITICAL"},
+    },
+}

@@ -1,0 +1,47 @@
+"""Background jobs inside the main command's process, on the embedded default."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = """
+import time
+import django
+django.setup()
+from django.core.management import call_command
+from proxy import health
+from zenzefi import jobs
+from zenzefi.celery import app
+
+call_command("migrate", verbosity=0)
+app.loader.import_default_modules()
+missing = {entry["task"] for entry in app.conf.beat_schedule.values()} - set(app.tasks)
+assert not missing, missing
+app.conf.beat_schedule["check-health"]["schedule"] = 0.2
+with jobs.running():
+    deadline = time.monotonic() + 30
+    while health.last_report() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+print(health.last_report()["checks"]["database"])
+"""
+
+
+def test_the_schedule_runs_in_process(tmp_path: Path) -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=ROOT,
+        env={
+            **{name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}},
+            "DATA_DIR": str(tmp_path),
+            "DJANGO_SETTINGS_MODULE": "zenzefi.settings",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (outcome.returncode, outcome.stdout) == (0, "ok\n"), outcome.stderr

@@ -1,0 +1,193 @@
+"""What the environment may say, and how a wrong word stops the start."""
+
+import os
+import re
+import runpy
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from zenzefi.testing import DOCUMENTED
+
+ROOT = Path(__file__).parents[2]
+Load = Callable[..., dict[str, Any]]
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": "k" * 50,
+    "TOKEN_ENCRYPTION_KEYS": KEY,
+    "DATABASE_URL": "postgres://zenzefi@127.0.0.1/zenzefi",
+    "ZENZEFI_TARGET_URL": "http://10.0.0.5:61000",
+    "ALLOWED_HOSTS": "zenzefi.example",
+}
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load the settings afresh with nothing but this environment."""
+
+    def load(**environment: str) -> dict[str, Any]:
+        for name in DOCUMENTED:
+            monkeypatch.setenv(name, "")  # so that what `.env` sets is undone, too
+            monkeypatch.delenv(name)
+        for name, value in {"DATA_DIR": str(tmp_path), "ENV_FILE": os.devnull, **environment}.items():
+            monkeypatch.setenv(name, value)
+        return runpy.run_path(str(ROOT / "zenzefi" / "settings.py"))
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENVIRONMENT", "prod"),
+        ("PORT", "0"),
+        ("PORT", "eighty"),
+        ("WORKERS", "-1"),
+        ("DEBUG", "maybe"),
+        ("RATE_LIMIT_AUTH", "five"),
+        ("RATE_LIMIT_API", "100/fortnight"),
+        ("RATE_LIMIT_PROXY", "-1/minute"),
+        ("TOKEN_PRICE_1H", "0"),
+        ("TOKEN_PRICE_24H", "1.005"),
+        ("TOKEN_PRICE_30D", "NaN"),
+        ("MAX_DEPOSIT", "lots"),
+        ("SESSION_TIMEOUT_SECONDS", "1.5"),
+        ("UPSTREAM_TIMEOUT", "inf"),
+        ("UPSTREAM_CONNECT_TIMEOUT", "0"),
+        ("ZENZEFI_TARGET_URL", "upstream:8000"),
+        ("ZENZEFI_TARGET_URL", "http://user@upstream"),
+        ("BACKEND_URL", "ftp://zenzefi.example"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("TOKEN_ENCRYPTION_KEYS", "short"),
+        ("SECRET_KEY", "short"),
+        ("DATABASE_URL", "mysql://root@127.0.0.1/zenzefi"),
+        ("REDIS_URL", "http://127.0.0.1"),
+        ("COOKIE_SAMESITE", "lax-ish"),
+        ("ZENZEFI_CA_FILE", "/nowhere/ca.pem"),
+        ("SECRET_KEY_FILE", "/nowhere/key"),
+        ("PAYMENT_PROVIDER", "piggybank"),
+    ],
+)
+def test_a_wrong_value_stops_the_start_and_is_named(load: Load, name: str, value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=name):
+        load(**{name: value})
+
+
+def test_the_command_line_says_it_in_one_sentence(tmp_path: Path) -> None:
+    outcome = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={**os.environ, "DATA_DIR": str(tmp_path), "PORT": "eighty"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert outcome.returncode == 1
+    assert outcome.stderr == (
+        "Zenzefi cannot start: PORT='eighty' cannot be used: it must be a whole number from 1 to 65535.\n"
+    )
+
+
+def test_production_starts_with_what_it_needs(load: Load, tmp_path: Path) -> None:
+    settings = load(**PRODUCTION)
+
+    assert (settings["ENVIRONMENT"], settings["PAYMENT_PROVIDER"], settings["DEMO_UPSTREAM"]) == (
+        "production",
+        "",
+        False,
+    )
+    assert settings["SESSION_COOKIE_SECURE"] is settings["CSRF_COOKIE_SECURE"] is True
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"DEBUG": "true"}, "DEBUG"),
+        ({"SECRET_KEY": ""}, "SECRET_KEY"),
+        ({"SECRET_KEY": "k" * 49}, "SECRET_KEY"),
+        ({"TOKEN_ENCRYPTION_KEYS": ""}, "TOKEN_ENCRYPTION_KEYS"),
+        ({"PAYMENT_PROVIDER": "mock"}, "mock"),  # case B27
+        ({"DATABASE_URL": ""}, "SQLite"),
+        ({"DATABASE_URL": "sqlite:////tmp/zenzefi.sqlite3"}, "SQLite"),
+        ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
+        ({"ALLOWED_HOSTS": "zenzefi.example,*"}, "ALLOWED_HOSTS"),
+        ({"ZENZEFI_TARGET_URL": ""}, "ZENZEFI_TARGET_URL"),
+    ],
+)
+def test_production_refuses(load: Load, change: dict[str, str], named: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=named):
+        load(**{**PRODUCTION, **change})
+
+
+def test_several_workers_need_redis(load: Load) -> None:
+    with pytest.raises(ImproperlyConfigured, match="REDIS_URL"):
+        load(WORKERS="2")
+
+
+def test_secrets_are_generated_once_and_private(load: Load, tmp_path: Path) -> None:
+    first, second = load(), load()
+
+    assert len(first["SECRET_KEY"]) >= 64
+    assert first["SECRET_KEY"] == second["SECRET_KEY"]
+    assert first["TOKEN_ENCRYPTION_KEYS"] == second["TOKEN_ENCRYPTION_KEYS"]
+    for name in ("secret_key", "token_encryption_key"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_a_secret_may_come_from_a_file(load: Load, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("f" * 60 + "\n")
+
+    assert load(SECRET_KEY_FILE=str(key))["SECRET_KEY"] == "f" * 60
+
+
+def test_dotenv_is_read_and_the_environment_wins(load: Load, tmp_path: Path) -> None:
+    dotenv = tmp_path / "dotenv"
+    dotenv.write_text("PORT=9100\nMAX_DEPOSIT=50\n")
+
+    settings = load(ENV_FILE=str(dotenv), PORT="9200")
+
+    assert (settings["PORT"], settings["MAX_DEPOSIT"]) == (9200, 50)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "expected"),
+    [
+        (
+            {"POSTGRES_SERVER": "db", "POSTGRES_PASSWORD": "p@ss/word", "POSTGRES_DB": "shop"},
+            "DATABASE_URL",
+            "postgres://postgres:p%40ss%2Fword@db:5432/shop",
+        ),
+        ({"POSTGRES_SERVER": "db", "DATABASE_URL": "postgres://other/x"}, "DATABASE_URL", "postgres://other/x"),
+        ({"REDIS_HOST": "cache", "REDIS_PASSWORD": "s3"}, "REDIS_URL", "redis://:s3@cache:6379/0"),
+        ({"REDIS_HOST": "cache", "REDIS_PORT": "7000", "REDIS_DB": "2"}, "REDIS_URL", "redis://cache:7000/2"),
+        ({"RATE_LIMIT_API": ""}, "RATE_LIMIT_API", ""),
+        ({"PORT": "9000"}, "BACKEND_URL", "http://127.0.0.1:9000"),
+        ({"ZENZEFI_TARGET_URL": "http://up:1/"}, "ZENZEFI_TARGET_URL", "http://up:1"),
+        ({"ZENZEFI_TARGET_URL": "http://up:1/"}, "DEMO_UPSTREAM", False),
+        ({}, "DEMO_UPSTREAM", True),
+    ],
+)
+def test_values_are_built_from_their_parts(load: Load, given: dict[str, str], shown: str, expected: object) -> None:
+    assert load(**given)[shown] == expected
+
+
+def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
+    sources = [ROOT / "zenzefi" / "settings.py", ROOT / "zenzefi" / "management" / "commands" / "serve.py"]
+    code = "".join(path.read_text() for path in sources)
+    read = set(re.findall(r'env\.\w+\(\s*"([A-Z][A-Z0-9_]+)"', code))
+    for prefix, host in (("POSTGRES", "SERVER"), ("REDIS", "HOST")):
+        if f'"{prefix}"' in code:
+            read |= {f"{prefix}_{part}" for part in (host, "PORT", "USER", "PASSWORD", "DB")}
+
+    assert read - {"REDIS_USER"} == DOCUMENTED

@@ -1,0 +1,88 @@
+"""The Russian catalogue is complete and sound."""
+
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import extract
+from babel.messages.pofile import read_po
+from django.utils.translation.template import templatize
+
+ROOT = Path(__file__).parents[2]
+PO = ROOT / "locale/ru/LC_MESSAGES/django.po"
+APPS = ("accounts", "billing", "access", "proxy", "zenzefi")
+KEYWORDS: dict[str, Any] = {
+    **dict.fromkeys(("_", "gettext", "gettext_lazy", "gettext_noop")),
+    **dict.fromkeys(("ngettext", "ngettext_lazy"), (1, 2)),
+    **dict.fromkeys(("pgettext", "pgettext_lazy"), ((1, "c"), 2)),
+    **dict.fromkeys(("npgettext", "npgettext_lazy"), ((1, "c"), 2, 3)),
+}
+PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[a-z]|\{\w*\}")
+CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
+THE_SAME_IN_RUSSIAN = {"SHA-256"}
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalog:
+    return read_po(BytesIO(PO.read_bytes()), locale="ru", abort_invalid=True)
+
+
+def forms(text: str | tuple[str, ...] | list[str]) -> list[str]:
+    return [text] if isinstance(text, str) else list(text)
+
+
+def entries(catalogue: Catalog) -> Iterator[Message]:
+    return (entry for entry in catalogue if entry.id)
+
+
+def texts_of_the_source() -> Iterator[tuple[tuple[Any, str | None], str]]:
+    """Every marked text (a pair where it has a plural) and its context, with the place where it stands."""
+    for app in APPS:
+        for path in sorted((ROOT / app).rglob("*.py")):
+            if "tests" not in path.parts:
+                yield from marked(path, path.read_bytes())
+    for path in sorted((ROOT / "templates").rglob("*.*")):
+        source = templatize(path.read_text(encoding="utf-8"), origin=str(path))
+        yield from marked(path, f"(\n{source}\n)".encode())  # in brackets indentation does not count
+
+
+def marked(path: Path, source: bytes) -> Iterator[tuple[tuple[Any, str | None], str]]:
+    for line, text, _comments, context in extract("python", BytesIO(source), KEYWORDS):
+        yield (text, context), f"{path.relative_to(ROOT)}:{line}"
+
+
+def test_every_text_of_the_source_is_there_and_no_other(catalogue: Catalog) -> None:
+    known = {(entry.id, entry.context) for entry in entries(catalogue)}
+    places = dict(texts_of_the_source())
+    assert len(places) > 100
+    assert [f"{place}: {text!r}" for text, place in places.items() if text not in known] == []
+    assert known - places.keys() == set()
+    assert not catalogue.obsolete
+
+
+def test_every_text_is_translated(catalogue: Catalog) -> None:
+    for entry in entries(catalogue):
+        assert not entry.fuzzy, entry.id
+        assert len(forms(entry.string)) == (3 if entry.pluralizable else 1), entry.id
+        for text in forms(entry.string):
+            assert CYRILLIC.search(text) or entry.id in THE_SAME_IN_RUSSIAN, entry.id
+            assert text == text.strip(), entry.id
+
+
+def test_placeholders_are_kept(catalogue: Catalog) -> None:
+    for entry in entries(catalogue):
+        expected = sorted(PLACEHOLDER.findall(forms(entry.id)[-1]))
+        for text in forms(entry.string):
+            assert sorted(PLACEHOLDER.findall(text)) == expected, entry.id
+        assert list(entry.check(catalogue)) == []
+
+
+def test_the_header(catalogue: Catalog) -> None:
+    assert str(catalogue.locale) == "ru"
+    assert catalogue.charset.lower() == "utf-8"
+    assert catalogue.num_plurals == 3
+    assert not catalogue.fuzzy

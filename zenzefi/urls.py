@@ -1,0 +1,29 @@
+"""The control plane's URLs. The data plane and `/health` never come here (`zenzefi.asgi`)."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import ListView
+from django_prometheus.exports import ExportToDjangoView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
+
+from access.selectors import tariffs
+
+urlpatterns = [
+    path(
+        "",
+        ListView.as_view(queryset=tariffs(), template_name="landing.html", context_object_name="tariffs"),
+        name="landing",
+    ),
+    path("admin/", admin.site.urls),
+    path("pay/", include("billing.web.urls")),
+    path("api/v1/", include("zenzefi.api.urls")),
+    path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(), name="docs"),
+    path("redoc", SpectacularRedocView.as_view(), name="redoc"),
+    path("metrics", ExportToDjangoView, name="metrics"),
+]
+
+handler400 = "zenzefi.api.errors.bad_request"
+handler403 = "zenzefi.api.errors.permission_denied"
+handler404 = "zenzefi.api.errors.not_found"
+handler500 = "zenzefi.api.errors.server_error"
