@@ -1,0 +1,18 @@
+FROM python:3.11-slim AS build
+WORKDIR /app
+COPY requirements.txt .
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r requirements.txt
+
+FROM python:3.11-slim
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    ENVIRONMENT=production HOST=0.0.0.0 PORT=8000
+RUN useradd --system --home-dir /app zenzefi
+WORKDIR /app
+COPY --from=build /venv /venv
+COPY . .
+RUN pybabel compile --directory locale --domain django
+USER zenzefi
+EXPOSE 8000
+HEALTHCHECK --interval=15s --timeout=3s --start-period=30s \
+    CMD python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=2)"
+CMD ["python", "manage.py", "serve", "--without-jobs"]

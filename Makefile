@@ -1,0 +1,75 @@
+# `make run` is all that a newcomer needs; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+MESSAGES := locale/ru/LC_MESSAGES/django.mo
+SOURCES := accounts billing access proxy zenzefi bench conftest.py manage.py
+
+# Where `make test-services` and the race tests find PostgreSQL and Redis.
+SERVICES = DATABASE_URL=$(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres) \
+           REDIS_URL=$(or $(REDIS_URL),redis://127.0.0.1:6379/0)
+# What `check --deploy` needs to judge the production settings.
+PRODUCTION = ENV_FILE=/dev/null ENVIRONMENT=production ALLOWED_HOSTS=zenzefi.example BACKEND_URL=https://zenzefi.example \
+             SECRET_KEY=only-for-this-check-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEF \
+             TOKEN_ENCRYPTION_KEYS=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= \
+             DATABASE_URL=postgres://zenzefi@127.0.0.1/zenzefi ZENZEFI_TARGET_URL=https://upstream.example
+
+.PHONY: help run test test-services test-long check format coverage bench
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/runtime: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Zenzefi needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what Zenzefi needs into $(VENV), which takes a minute"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/dev: requirements-dev.txt $(VENV)/runtime
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# Compiled by a Python package, so that nobody needs GNU gettext.
+$(MESSAGES): %.mo: %.po $(VENV)/runtime
+	@$(BIN)/pybabel --quiet compile --input-file $< --output-file $@ --locale ru
+
+run: $(VENV)/runtime $(MESSAGES) ## start the gateway, its background jobs and a demo upstream
+	@exec $(BIN)/python manage.py serve
+
+test: $(VENV)/dev $(MESSAGES) ## the whole suite on the embedded default (SQLite, in-process state)
+	@$(BIN)/python -m pytest -n 2 -m "not services and not slow"
+
+test-services: $(VENV)/dev $(MESSAGES) ## the whole suite and the race tests on PostgreSQL and Redis
+	@$(SERVICES) $(BIN)/python -m zenzefi.tests.services
+	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-long: $(VENV)/dev $(MESSAGES) ## the long runs
+	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -m slow
+
+check: $(VENV)/dev ## format, lint, types, import rules, migrations, deployment
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy accounts billing access proxy zenzefi manage.py
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/djlint --check --lint templates
+	@$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	@$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+format: $(VENV)/dev ## put the code into the project's form
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/djlint --reformat --quiet templates
+
+coverage: $(VENV)/dev $(MESSAGES) ## the suite with coverage; fails below 85 %
+	@$(BIN)/python -m pytest -n 2 -m "not services and not slow" --cov --cov-report=term --cov-fail-under=85
+
+bench: $(VENV)/runtime .venv-bench/ready ## speed beside nginx and a peer (needs nginx and wrk)
+	@.venv-bench/bin/python -B -m bench.run --gateway-python $(BIN)/python $(BENCH_OPTIONS)
+
+.venv-bench/ready: requirements-bench.txt
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch $@

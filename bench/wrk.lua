@@ -1,0 +1,17 @@
+-- The request comes from the environment; what was measured goes to the file that BENCH_REPORT names, as JSON.
+wrk.method = os.getenv("BENCH_METHOD")
+local body_bytes = tonumber(os.getenv("BENCH_BODY_BYTES"))
+if body_bytes > 0 then
+  wrk.body = string.rep("x", body_bytes)
+end
+
+function done(summary, latency, requests)
+  local errors = summary.errors
+  local report = io.open(os.getenv("BENCH_REPORT"), "w")
+  report:write(string.format(
+    '{"requests": %d, "microseconds": %d, "bytes": %d, "refused": %d, "broken": %d, "p50": %d, "p99": %d}',
+    summary.requests, summary.duration, summary.bytes, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50), latency:percentile(99)))
+  report:close()
+end
