@@ -1,5 +1,6 @@
 """Real servers, and tokens that were sold."""
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,6 +15,7 @@ from accounts.models import User
 from billing.idempotency import Call
 from conftest import fund
 from proxy.dataplane import plane
+from proxy.tests.processes import GatewayProcess
 from proxy.tests.servers import (
     Gateway,
     LoopThread,
@@ -49,16 +51,19 @@ class Sold:
 SellToken = Callable[..., Sold]
 
 
+def _on_sale(hours: int, scope: str) -> Tariff:
+    price = Decimal(django_settings.TOKEN_PRICES[hours])
+    return Tariff.objects.get_or_create(
+        duration_hours=hours, scope=scope, defaults={"price": price, "title": f"{hours} h, {scope}"}
+    )[0]
+
+
 @pytest.fixture
 def sold_token(transactional_db: None) -> SellToken:
     """Give a user what a token costs, and sell it."""
 
     def sell(user: User, hours: int = 1, scope: str = Scope.FULL) -> Sold:
-        price = django_settings.TOKEN_PRICES[hours]
-        Tariff.objects.get_or_create(
-            duration_hours=hours, scope=scope, defaults={"price": price, "title": f"{hours} h, {scope}"}
-        )
-        fund(user, Decimal(price))
+        fund(user, _on_sale(hours, scope).price)
         token = services.purchase(Call(user, "test", "", None), hours, scope)
         text = token_text.decrypt(token.ciphertext)
         assert text is not None
@@ -115,6 +120,45 @@ def gateway(
     gateway.restart(ZENZEFI_TARGET_URL=demo_upstream.url, BACKEND_URL=gateway.url)
     yield gateway
     gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def _workers(django_db_setup: None) -> Iterator[list[GatewayProcess]]:
+    started: list[GatewayProcess] = []
+    yield started
+    for process in started:
+        process.end(signal.SIGTERM)
+
+
+@pytest.fixture
+def workers(
+    _workers: list[GatewayProcess], demo_upstream: ServerThread, transactional_db: None, tmp_path_factory: Any
+) -> list[GatewayProcess]:
+    """Two workers in front of the demo upstream that agree through Redis; a test must leave them running."""
+    if not _workers:
+        _on_sale(720, Scope.FULL)  # for the demo's customer
+        for _ in range(2):
+            _workers.append(GatewayProcess(tmp_path_factory.mktemp("worker"), demo_upstream.url))
+            _workers[-1].wait_ready()
+    return _workers
+
+
+@pytest.fixture
+def start_gateway_process(transactional_db: None, tmp_path: Any) -> Iterator[Callable[..., GatewayProcess]]:
+    """Start gateways of the test's own, given the upstream's URL and settings; killed at the test's end."""
+    started: list[GatewayProcess] = []
+
+    def start(upstream_url: str, **settings: str) -> GatewayProcess:
+        _on_sale(720, Scope.FULL)  # for the demo's customer
+        folder = tmp_path / f"gateway-{len(started)}"
+        folder.mkdir()
+        started.append(GatewayProcess(folder, upstream_url, **settings))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.process.kill()
+        process.process.wait()
 
 
 @pytest.fixture

@@ -40,13 +40,15 @@ def environment_of(data_dir: Path, **settings: str) -> dict[str, str]:
 class Command:
     """`manage.py serve` with its own data folder."""
 
+    arguments: tuple[str, ...] = ("serve",)
+
     def __init__(self, data_dir: Path, **settings: str) -> None:
         environment = environment_of(data_dir, **settings)
         self.port = int(environment["PORT"])
         self.output = data_dir / f"output-{time.monotonic_ns()}"
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve"],
+                [sys.executable, "manage.py", *self.arguments],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
