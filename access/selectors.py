@@ -1,5 +1,6 @@
 """What is known about tariffs and access tokens. Reads only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -99,15 +100,26 @@ def grant_facts(digest: str) -> GrantFacts | None:
 
 @dataclass(frozen=True)
 class RevocationNotice:
-    """A row of the outbox; it concerns a token or a user."""
+    """A row of the outbox; it concerns a token or a user. `created_at` is shortly before its commit."""
 
     id: int
     cause: str
     token_id: UUID | None
     user_id: UUID | None
+    created_at: datetime
 
 
-def revocations_since(since: datetime) -> list[RevocationNotice]:
-    """The outbox's rows written at `since` or later, oldest first."""
-    rows = Revocation.objects.filter(created_at__gte=since).order_by("id")
-    return [RevocationNotice(*row) for row in rows.values_list("id", "cause", "token_id", "user_id")]
+def settled_revocations(since: datetime, before: datetime) -> list[int]:
+    """The ids of the outbox's rows written in this time, after that of the last one before it, 0 without such."""
+    rows = Revocation.objects.order_by("id").values_list("id", flat=True)
+    earlier = rows.filter(created_at__lt=since).last() or 0
+    return [earlier, *rows.filter(created_at__gte=since, created_at__lt=before, id__gt=earlier)]
+
+
+def revocations_since(newest: int, left_out: Iterable[range]) -> list[RevocationNotice]:
+    """The outbox's rows with ids above `newest`, and those in `left_out` that are there now; by id."""
+    wanted = Q(id__gt=newest)
+    for gap in left_out:
+        wanted |= Q(id__range=(gap.start, gap.stop - 1))
+    rows = Revocation.objects.filter(wanted).order_by("id")
+    return [RevocationNotice(*row) for row in rows.values_list("id", "cause", "token_id", "user_id", "created_at")]

@@ -14,6 +14,7 @@ class StateUnavailable(APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "state_unavailable"
     default_detail = _("The service cannot answer right now. Try again in a moment.")
+    wait = 1  # seconds; Retry-After
 
 
 class InvalidCredentials(Unauthorized):

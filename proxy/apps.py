@@ -5,3 +5,8 @@ from django.utils.translation import gettext_lazy as _
 class ProxyConfig(AppConfig):
     name = "proxy"
     verbose_name = _("Proxy")
+
+    def ready(self) -> None:
+        from proxy.push import publish_revocations
+
+        publish_revocations()

@@ -120,16 +120,17 @@ def test_what_the_data_plane_reads(alice: User, buy: Buy, django_assert_num_quer
     assert selectors.grant_facts("0" * 64) is None
 
 
-def test_the_outbox_is_read_in_order_from_a_time_on(alice: User, bob: User, olga: User, buy: Buy) -> None:
+def test_the_outbox_is_read_in_order(alice: User, bob: User, olga: User, buy: Buy) -> None:
     token, old = buy(alice), buy(alice)
     services.revoke_by_force(old.pk, actor=olga, reason="test")
-    Revocation.objects.update(created_at=timezone.now() - timedelta(minutes=1))
-    since = timezone.now()
+    Revocation.objects.update(created_at=timezone.now() - timedelta(minutes=2))
+    before = timezone.now() - timedelta(minutes=1)
+    (newest,) = selectors.settled_revocations(before, before)
     services.freeze(token.pk, actor=olga, reason="test")
     set_active(bob, False, actor=olga, reason="test")
     set_active(bob, True, actor=olga, reason="test")
 
-    notices = selectors.revocations_since(since)
+    notices = selectors.revocations_since(newest, [])
 
     assert [(notice.cause, notice.token_id, notice.user_id) for notice in notices] == [
         ("frozen", token.pk, None),
@@ -137,9 +138,24 @@ def test_the_outbox_is_read_in_order_from_a_time_on(alice: User, bob: User, olga
         ("changed", None, bob.pk),
     ]
     assert [notice.id for notice in notices] == sorted(notice.id for notice in notices)
+    assert newest == Revocation.objects.get(token=old).pk
+    gap = selectors.revocations_since(notices[-1].id, [range(newest - 5, newest + 1)])
+    assert [notice.token_id for notice in gap] == [old.pk]
     facts = selectors.grant_facts(old.digest)
     assert facts is not None
     assert facts.revoked
+
+
+def test_the_ids_that_were_settled(alice: User, buy: Buy) -> None:
+    now = timezone.now()
+    assert selectors.settled_revocations(now, now) == [0]
+    rows = [Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=buy(alice)) for _ in range(5)]
+    for minutes, row in zip((50, 40, 30, 20, 10), rows, strict=True):
+        Revocation.objects.filter(pk=row.pk).update(created_at=now - timedelta(minutes=minutes))
+    rows[2].delete()
+    ids = [row.pk for row in Revocation.objects.order_by("id")]
+    assert selectors.settled_revocations(now - timedelta(minutes=35), now - timedelta(minutes=15)) == ids[1:3]
+    assert selectors.settled_revocations(now - timedelta(minutes=60), now) == [0, *ids]
 
 
 def test_the_signal_comes_after_the_commit(

@@ -1,7 +1,7 @@
-"""Counting in memory, written every few seconds in one bulk statement.
+"""Counting in memory, shared with the other workers and written every few seconds in one bulk statement.
 
-A crash loses at most that interval of counts. Each row is written with its absolute values, so a write that is
-repeated counts nothing twice.
+A crash loses at most that interval of counts. Each worker tells the absolute value of its part of a session, and a
+row takes the greatest sum that it is told, so what is repeated or overtaken counts nothing twice and loses nothing.
 """
 
 import logging
@@ -10,15 +10,18 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, connection
 
 from proxy.dataplane.forwarding import address
 from proxy.dataplane.grants import Grant
+from proxy.dataplane.state.base import Counts, Lease, Report
 from proxy.models import ProxySession
 
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 3.0
+_GROWING = ("last_activity", "bytes_transferred", "request_count")
+_ROWS = 1000  # of one statement: SQLite takes 32 766 values, PostgreSQL 65 535
 
 
 @dataclass(slots=True, eq=False)
@@ -27,27 +30,30 @@ class Session:
 
     accounting: "Accounting"
     grant: Grant
-    device: str
+    lease: Lease
     ip: str | None
     user_agent: str
-    id: uuid.UUID = field(default_factory=uuid.uuid4)
-    started: float = field(default_factory=time.time)
+    part: uuid.UUID = field(default_factory=uuid.uuid4)
     active: float = field(default_factory=time.time)
     bytes: int = 0
     requests: int = 0
     # How many requests and WebSockets of it are being carried.
     streams: int = 0
-    # What the database was told last.
-    written: tuple[float, int, int] | None = None
+    # What was shared and written last.
+    written: Counts | None = None
 
     @property
-    def figures(self) -> tuple[float, int, int]:
-        return self.active, self.bytes, self.requests
+    def counts(self) -> Counts:
+        return Counts(self.active, self.bytes, self.requests)
+
+    @property
+    def report(self) -> Report:
+        return Report(self.lease.session_id, self.part, self.counts)
 
     @property
     def is_over(self) -> bool:
         """Whether nothing is carried any more, and the database knows all that was."""
-        return not self.streams and self.written == self.figures
+        return not self.streams and self.written == self.counts
 
     def carried(self, count: int) -> None:
         """Count bytes that crossed in either direction; data is activity."""
@@ -55,18 +61,19 @@ class Session:
         self.accounting.total_bytes += count
         self.active = time.time()
 
-    def row(self) -> ProxySession:
+    def row(self, counts: Counts) -> ProxySession:
+        """The session as the database should have it, with what all workers carried."""
         return ProxySession(
-            id=self.id,
+            id=self.lease.session_id,
             token_id=self.grant.token_id,
             user_id=self.grant.user_id,
-            device_id=self.device,
+            device_id=self.lease.device,
             ip=self.ip,
             user_agent=self.user_agent,
-            started_at=datetime.fromtimestamp(self.started, UTC),
-            last_activity=datetime.fromtimestamp(self.active, UTC),
-            bytes_transferred=self.bytes,
-            request_count=self.requests,
+            started_at=datetime.fromtimestamp(self.lease.started, UTC),
+            last_activity=datetime.fromtimestamp(counts.active, UTC),
+            bytes_transferred=counts.bytes,
+            request_count=counts.requests,
         )
 
 
@@ -80,18 +87,25 @@ class Accounting:
         # What all sessions carried since the start, in both directions.
         self.total_bytes = 0
 
-    def live(self, token_id: uuid.UUID) -> Session | None:
-        """The token's session, unless it was idle for too long."""
+    def of(self, lease: Lease, token_id: uuid.UUID) -> Session | None:
+        """This worker's part of the session that the lease began."""
         session = self._live.get(token_id)
-        return session if session is not None and not self._is_idle(session) else None
+        return session if session is not None and session.lease.session_id == lease.session_id else None
 
-    def session(self, grant: Grant, device: str, ip: str | None, user_agent: str) -> Session:
-        """The session that a request of this device belongs to; a new one after another device or a long pause."""
-        session = self.live(grant.token_id)
-        if session is None or session.device != device:
+    def wanted_lease(self, token_id: uuid.UUID, device: str) -> Lease:
+        """What to ask for: the session that this worker knows goes on, should the others have lost it."""
+        session = self._live.get(token_id)
+        if session is not None and session.lease.device == device and self._idle_seconds(session) <= self._timeout:
+            return session.lease
+        return Lease(device, uuid.uuid4(), time.time())
+
+    def session(self, grant: Grant, lease: Lease, ip: str | None, user_agent: str) -> Session:
+        """This worker's part of the lease's session; it begins with the first request."""
+        session = self.of(lease, grant.token_id)
+        if session is None:
             self.end(grant.token_id)
             client = address(ip or "")
-            session = Session(self, grant, device, str(client) if client else None, user_agent)
+            session = Session(self, grant, lease, str(client) if client else None, user_agent)
             self._live[grant.token_id] = session
         session.grant = grant
         return session
@@ -102,31 +116,34 @@ class Accounting:
         if session is not None and not session.is_over:
             self._ended.append(session)
 
-    def _is_idle(self, session: Session) -> bool:
-        return time.time() - session.active > self._timeout
+    @staticmethod
+    def _idle_seconds(session: Session) -> float:
+        return time.time() - session.active
 
     def pending(self) -> list[Session]:
         """The sessions whose figures the database does not have yet."""
         for token_id, session in list(self._live.items()):
-            # An open stream may go on after a pause.
-            if self._is_idle(session) and not session.streams:
+            # An open stream may go on after a pause; a lease is held a little longer than the timeout.
+            if self._idle_seconds(session) > 2 * self._timeout and not session.streams:
                 self.end(token_id)
-        return [session for session in (*self._live.values(), *self._ended) if session.written != session.figures]
+        return [session for session in (*self._live.values(), *self._ended) if session.written != session.counts]
 
-    def confirm(self, written: list[tuple[Session, tuple[float, int, int]]]) -> None:
-        """Remember what the database has now."""
-        for session, figures in written:
-            session.written = figures
+    def confirm(self, written: list[tuple[Session, Counts]]) -> None:
+        """Remember what was shared and written."""
+        for session, counts in written:
+            session.written = counts
         self._ended = [session for session in self._ended if not session.is_over]
 
 
 def write_sessions(rows: list[ProxySession]) -> None:
     """Insert or update the sessions in one statement; a row that the database refuses holds no other back."""
-    try:
-        _write(rows)
-    except (IntegrityError, DataError):
-        for row in rows:
-            _write_or_drop(row)
+    for start in range(0, len(rows), _ROWS):
+        some = rows[start : start + _ROWS]
+        try:
+            _write(some)
+        except (IntegrityError, DataError):
+            for row in some:
+                _write_or_drop(row)
 
 
 def _write_or_drop(row: ProxySession) -> None:
@@ -138,10 +155,18 @@ def _write_or_drop(row: ProxySession) -> None:
 
 
 def _write(rows: list[ProxySession]) -> None:
-    ProxySession.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["id"],
-        # `ended_at` too: a session that was closed as idle is open again once it goes on.
-        update_fields=["last_activity", "bytes_transferred", "request_count", "ended_at"],
-    )
+    """One statement; Django's own cannot keep the greater of two values."""
+    model = ProxySession._meta  # noqa: SLF001  (Django documents it)
+    table, fields = model.db_table, model.concrete_fields
+    columns = ", ".join(str(field.column) for field in fields)
+    values = [[field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields] for row in rows]
+    one = "(" + ", ".join(["%s"] * len(fields)) + ")"
+    greatest = "GREATEST" if connection.vendor == "postgresql" else "MAX"
+    grown = ", ".join(f"{column} = {greatest}({table}.{column}, excluded.{column})" for column in _GROWING)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            # `ended_at` too: a session that was closed as idle is open again once it goes on.
+            f"INSERT INTO {table} ({columns}) VALUES {', '.join([one] * len(rows))} "  # noqa: S608  (only names)
+            f"ON CONFLICT (id) DO UPDATE SET {grown}, ended_at = excluded.ended_at",
+            [value for row in values for value in row],
+        )

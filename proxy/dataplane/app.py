@@ -98,22 +98,20 @@ async def _answer(send: Send, status: int, headers: Headers, body: bytes) -> Non
 async def _status(gateway: DataPlane, head: RequestHead, scope: Scope, send: Send) -> None:
     """`GET /api/v1/proxy/status`: the gateway's own figures; neither activates the token nor counts as activity."""
     grant, device = await gateway.gate.identify(head, unsafe=False)
-    session = gateway.accounting.live(grant.token_id)
-    if session is not None and session.device != device:
-        session = None
+    session, counts = await gateway.session_of(grant.token_id, device)
     body = json_body(
         {
             "connected": session is not None,
             "status": "active",
             "user_id": str(grant.user_id),
             "token_id": str(grant.token_id),
-            "session_id": str(session.id) if session else None,
+            "session_id": str(session.session_id) if session else None,
             "scope": grant.scope,
             "started_at": _iso(session.started) if session else None,
             "expires_at": _iso(grant.deadline),
             "time_remaining_seconds": max(0, int(grant.seconds_left)),
-            "bytes_transferred": session.bytes if session else 0,
-            "request_count": session.requests if session else 0,
+            "bytes_transferred": counts.bytes if counts else 0,
+            "request_count": counts.requests if counts else 0,
         }
     )
     await _answer(send, 200, [*json_headers(body), *stated_headers(grant, request_id(head.request_id))], body)

@@ -10,6 +10,7 @@ from django.conf import settings
 class Config:
     """Times in seconds, sizes in bytes."""
 
+    redis_url: str
     target_url: str
     verify_tls: bool
     ca_file: str
@@ -28,6 +29,7 @@ class Config:
     @classmethod
     def from_settings(cls) -> Self:
         return cls(
+            redis_url=settings.REDIS_URL,
             target_url=settings.ZENZEFI_TARGET_URL,
             verify_tls=settings.ZENZEFI_VERIFY_TLS,
             ca_file=settings.ZENZEFI_CA_FILE,

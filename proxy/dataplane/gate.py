@@ -27,7 +27,7 @@ from proxy.dataplane.grants import Grant, Grants, digest_of
 from proxy.dataplane.headers import RequestHead, is_device_id
 from proxy.dataplane.paths import check_certificates_only
 from proxy.dataplane.permits import Permits
-from proxy.dataplane.state.base import State, StateUnavailable
+from proxy.dataplane.state.base import Lease, State, StateUnavailable
 
 # No new grant once the feed missed a few polls; known grants go on for a while longer.
 _FEED_SILENT_SECONDS = 5.0
@@ -55,6 +55,14 @@ def credentials(head: RequestHead) -> Credentials:
     return Credentials(None, "", from_cookie=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A lease as it was confirmed at this time of the monotonic clock."""
+
+    lease: Lease
+    confirmed: float
+
+
 class Gate:
     """Admits or raises `Denied`. Reads caches in the steady state; the database and the state store else."""
 
@@ -73,9 +81,12 @@ class Gate:
         self._state = state
         self._permits = permits
         self._accounting = accounting
-        self._leases: dict[UUID, tuple[str, float]] = {}
+        self._held: dict[UUID, _Held] = {}
         # How long a confirmed lease is believed without asking; the lease itself outlives it.
         self._lease_memo = min(2.0, config.session_timeout / 10)
+        self._lease_seconds = config.session_timeout + self._lease_memo
+        # The same while nobody can be asked.
+        self._lease_grace = min(KNOWN_GRANTS_SECONDS, config.session_timeout)
         self.draining = False
 
     @property
@@ -88,16 +99,15 @@ class Gate:
         grant, device = await self.identify(head, unsafe=unsafe)
         if grant.scope == Scope.CERTIFICATES_ONLY:
             check_certificates_only(path)
-        try:
-            await self._permits.take(grant.user_id)
-            await self._hold_lease(grant, device)
-            if not grant.activated:
+        lease = await self._permitted_lease(grant, device)
+        if not grant.activated:
+            try:
                 await self._grants.activate(grant)
-        except (StateUnavailable, DatabaseError) as error:
-            raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
+            except DatabaseError as error:
+                raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
         if not grant.valid:  # something about it changed while we asked
             return await self.admit(head, path, ip=ip, unsafe=unsafe)
-        session = self._accounting.session(grant, device, ip, head.user_agent.decode("utf-8", "replace")[:500])
+        session = self._accounting.session(grant, lease, ip, head.user_agent.decode("utf-8", "replace")[:500])
         session.requests += 1
         session.active = time.time()
         return grant, session
@@ -152,27 +162,48 @@ class Gate:
         if not (same and name and validate_host(name, settings.ALLOWED_HOSTS)):
             raise Denied(ORIGIN_DENIED)
 
-    async def _hold_lease(self, grant: Grant, device: str) -> None:
-        now = time.monotonic()
-        known = self._leases.get(grant.token_id)
-        if known is not None and known[1] > now and known[0] == device:
-            return
-        seconds = self._config.session_timeout + self._lease_memo
-        if not await self._state.acquire_lease(grant.token_id, device, seconds):
+    async def _permitted_lease(self, grant: Grant, device: str) -> Lease:
+        """Spend a permit and hold the lease. While nobody can be asked, who held it a moment ago goes on."""
+        try:
+            await self._permits.take(grant.user_id)
+            return await self._hold_lease(grant.token_id, device)
+        except StateUnavailable as error:
+            lease = self._held_within(self._lease_grace, grant.token_id, device)
+            if lease is None:
+                raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
+            return lease
+
+    async def _hold_lease(self, token_id: UUID, device: str) -> Lease:
+        known = self._held_within(self._lease_memo, token_id, device)
+        if known is not None:
+            return known
+        asked = time.monotonic()
+        wanted = self._accounting.wanted_lease(token_id, device)
+        lease = await self._state.acquire_lease(token_id, wanted, self._lease_seconds)
+        if lease is None:
+            self._held.pop(token_id, None)
             raise Denied(DEVICE_CONFLICT)
-        self._leases[grant.token_id] = (device, now + self._lease_memo)
+        self._held[token_id] = _Held(lease, asked)
+        return lease
+
+    def _held_within(self, seconds: float, token_id: UUID, device: str) -> Lease | None:
+        held = self._held.get(token_id)
+        if held is None or held.lease.device != device or held.confirmed + seconds <= time.monotonic():
+            return None
+        return held.lease
 
     async def renew_lease(self, session: Session) -> None:
-        """Data on an open stream is activity: hold the lease for it."""
-        await self._hold_lease(session.grant, session.device)
+        """Data on an open stream is activity: hold the lease for it. Raises `Denied` (`device_conflict`) where
+        another device took it, and `StateUnavailable`."""
+        await self._hold_lease(session.grant.token_id, session.lease.device)
 
-    async def release_lease(self, token_id: UUID) -> None:
-        """Free the token for any device."""
-        self._leases.pop(token_id, None)
-        await self._state.release_lease(token_id)
+    async def release_lease(self, token_id: UUID, notice_id: int) -> None:
+        """Free the token for any device, as this notice says."""
+        self._held.pop(token_id, None)
+        await self._state.release_lease(token_id, notice_id)
 
     def forget_memos(self) -> None:
-        """Drop the lease memos whose time is over."""
-        now = time.monotonic()
-        for token_id in [token_id for token_id, memo in self._leases.items() if memo[1] <= now]:
-            del self._leases[token_id]
+        """Drop the leases that were confirmed too long ago to be of use."""
+        oldest = time.monotonic() - self._lease_grace
+        for token_id in [token_id for token_id, held in self._held.items() if held.confirmed <= oldest]:
+            del self._held[token_id]

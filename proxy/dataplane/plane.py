@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Self
+from uuid import UUID
 
 import limits
 from django.db import Error as DatabaseError
@@ -12,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from access.models import Revocation
 from access.selectors import RevocationNotice
-from proxy.dataplane.accounting import FLUSH_SECONDS, Accounting, write_sessions
+from proxy.dataplane.accounting import FLUSH_SECONDS, Accounting, Session, write_sessions
 from proxy.dataplane.config import Config
 from proxy.dataplane.database import Database
 from proxy.dataplane.denials import (
@@ -22,6 +23,7 @@ from proxy.dataplane.denials import (
     TOKEN_EXPIRED,
     TOKEN_FROZEN,
     USER_INACTIVE,
+    Denial,
     Denied,
 )
 from proxy.dataplane.feed import Feed
@@ -31,7 +33,9 @@ from proxy.dataplane.metrics import Figures
 from proxy.dataplane.permits import Permits
 from proxy.dataplane.registry import Registry
 from proxy.dataplane.renewal import renew_grants
+from proxy.dataplane.state.base import Counts, Lease, State, StateUnavailable
 from proxy.dataplane.state.memory import MemoryState
+from proxy.dataplane.state.redis import RedisState
 from proxy.dataplane.upstream import Upstream
 
 logger = logging.getLogger(__name__)
@@ -52,7 +56,7 @@ class DataPlane:
         rate = limits.parse(config.rate) if config.rate else None
         self.config = config
         self.database = Database()
-        self.state = MemoryState(rate)
+        self.state: State = RedisState(config.redis_url, rate) if config.redis_url else MemoryState(rate)
         self.grants = Grants(self.database)
         self.feed = Feed(self.database, self._apply)
         self.permits = Permits(self.state, rate)
@@ -63,6 +67,8 @@ class DataPlane:
         self.gate = Gate(config, self.grants, self.feed, self.state, self.permits, self.accounting)
         # The server stops soon: balancers should send nothing new, but what comes is served.
         self.leaving = False
+        # Since when the leases of open streams cannot be renewed, by the monotonic clock.
+        self._state_lost: float | None = None
         self._jobs: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -72,6 +78,7 @@ class DataPlane:
         plane._jobs = [
             asyncio.create_task(plane.feed.run(), name="revocation feed"),
             asyncio.create_task(_repeat(SWEEP_SECONDS, plane._sweep), name="sweep"),
+            asyncio.create_task(_repeat(SWEEP_SECONDS, plane._renew_leases), name="leases"),
             asyncio.create_task(_repeat(FLUSH_SECONDS, plane.flush), name="flush"),
         ]
         REGISTRY.register(plane.figures)
@@ -85,25 +92,28 @@ class DataPlane:
         await asyncio.gather(*self._jobs, return_exceptions=True)
         await self.flush()
         await self.upstream.close()
+        await self.state.close()
         self.database.close()
+        self.figures.tell()
 
     async def _apply(self, notice: RevocationNotice) -> None:
         """Forget what a revocation concerns, and end what is being carried of it."""
-        denial = _CUT_BY.get(Revocation.Cause(notice.cause))
+        denial, since = _CUT_BY.get(Revocation.Cause(notice.cause)), notice.created_at.timestamp()
         if notice.token_id is not None:
             self.grants.drop_token(notice.token_id)
             if denial is not None:
-                self.registry.cut_token(notice.token_id, denial)
+                self.registry.cut_token(notice.token_id, denial, since)
         if notice.user_id is not None:
             self.grants.drop_user(notice.user_id)
             if denial is not None:
-                self.registry.cut_user(notice.user_id, denial)
+                self.registry.cut_user(notice.user_id, denial, since)
         if denial is DEVICE_CONFLICT and notice.token_id is not None:
             self.accounting.end(notice.token_id)
-            await self.gate.release_lease(notice.token_id)
+            await self.gate.release_lease(notice.token_id, notice.id)
 
     async def _sweep(self) -> None:
-        """End what outlived its token or waits for too long; hold the leases of open streams with traffic."""
+        """End what outlived its token or waits for too long."""
+        self.figures.tell()
         await renew_grants(self.registry, self.grants)
         self.registry.cut_expired(TOKEN_EXPIRED)
         if self.feed.silent_seconds() > KNOWN_GRANTS_SECONDS:
@@ -114,32 +124,77 @@ class DataPlane:
             overdue = carry.overdue(now)
             if overdue is not None:
                 self.registry.cut(carry, overdue)
-        await self._renew_leases()
         self.gate.forget_memos()
         self.permits.forget_unused()
-        self.state.forget_ended_leases()
+        self.state.forget_ended()
 
     async def _renew_leases(self) -> None:
+        """Hold the leases of open streams with traffic; where nobody can be asked, they go on for a while."""
         recent = time.time() - 2 * SWEEP_SECONDS
+        active = {carry.session for carry in self.registry.all() if carry.session.active > recent}
+        if not active:
+            return  # nobody was asked, so nothing is known to be back
+        renewed = await asyncio.gather(*(self._renew_lease(session) for session in active))
+        now = time.monotonic()
+        if all(renewed):
+            self._state_lost = None
+        elif self._state_lost is None:
+            self._state_lost = now
+        elif now - self._state_lost > KNOWN_GRANTS_SECONDS:
+            for session in active:
+                self._cut_session(session, STATE_UNAVAILABLE)
+
+    async def _renew_lease(self, session: Session) -> bool:
+        """Whether the state store could be asked."""
+        try:
+            await self.gate.renew_lease(session)
+        except Denied as denied:
+            # Another device took the token while this one was silent.
+            self._cut_session(session, denied.denial)
+        except StateUnavailable:
+            return False
+        return True
+
+    def _cut_session(self, session: Session, denial: Denial) -> None:
         for carry in self.registry.all():
-            if carry.session.active > recent:
-                try:
-                    await self.gate.renew_lease(carry.session)
-                except Denied as denied:
-                    # Another device took the token while this one was silent.
-                    self.registry.cut(carry, denied.denial)
+            if carry.session is session:
+                self.registry.cut(carry, denial)
+
+    async def session_of(self, token_id: UUID, device: str) -> tuple[Lease | None, Counts | None]:
+        """The session of a device that holds the token, and what all workers carried of it.
+
+        Raises `Denied` (`state_unavailable`).
+        """
+        try:
+            lease = await self.state.lease(token_id)
+            if lease is None or lease.device != device:
+                return None, None
+            own = self.accounting.of(lease, token_id)
+            if own is None:
+                return lease, await self.state.counts(lease.session_id)
+            return lease, (await self.state.share_counts([own.report]))[0]
+        except StateUnavailable as error:
+            raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
 
     async def flush(self) -> None:
-        """Write the sessions' figures that the database does not have yet; they stay where it cannot be reached."""
-        pending = [(session, session.figures) for session in self.accounting.pending()]
+        """Share and write what was counted since the last time; it is kept where that fails."""
+        pending = [(session, session.counts) for session in self.accounting.pending()]
         if not pending:
             return
         try:
-            await self.database.run(write_sessions, [session.row() for session, _ in pending])
+            totals = await self.state.share_counts([session.report for session, _ in pending])
+            shared = True
+        except StateUnavailable:
+            # A row takes what is more than it has; the rest follows once it can be shared.
+            totals, shared = [counts for _, counts in pending], False
+        rows = [session.row(counts) for (session, _), counts in zip(pending, totals, strict=True)]
+        try:
+            await self.database.run(write_sessions, rows)
         except (DatabaseError, OSError) as error:
             logger.warning("%d sessions could not be written, they are kept: %s", len(pending), error)
             return
-        self.accounting.confirm(pending)
+        if shared:
+            self.accounting.confirm(pending)
 
 
 async def _repeat(seconds: float, job: Callable[[], Awaitable[None]]) -> None:

@@ -1,7 +1,7 @@
 """What is being carried now, by token, so that a revocation reaches it."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Protocol
 from uuid import UUID
@@ -9,6 +9,8 @@ from uuid import UUID
 from proxy.dataplane.accounting import Session
 from proxy.dataplane.denials import TOO_MANY_CONNECTIONS, Denial, Denied
 from proxy.dataplane.grants import Grant
+
+_KEPT_DELAYS = 100_000
 
 
 class Carry(Protocol):
@@ -29,6 +31,8 @@ class Registry:
 
     def __init__(self, limit_per_token: int) -> None:
         self.cuts: Counter[str] = Counter()
+        # Code and delay in seconds of the cuts whose cause has a time, for whoever shows them.
+        self.cut_delays: deque[tuple[str, float]] = deque(maxlen=_KEPT_DELAYS)
         self._limit = limit_per_token
         self._live: dict[UUID, set[Carry]] = {}
 
@@ -57,23 +61,25 @@ class Registry:
         for live in list(self._live.values()):
             yield from list(live)
 
-    def cut(self, carry: Carry, denial: Denial) -> None:
-        """End one carry, and count it by the reason's code."""
+    def cut(self, carry: Carry, denial: Denial, since: float | None = None) -> None:
+        """End one carry, and count it by the reason's code; `since` is when it should have ended, in Unix time."""
         if carry.cut(denial):
             self.cuts[denial.code] += 1
+            if since is not None:
+                self.cut_delays.append((denial.code, max(0.0, time.time() - since)))
 
-    def cut_token(self, token_id: UUID, denial: Denial) -> None:
+    def cut_token(self, token_id: UUID, denial: Denial, since: float) -> None:
         for carry in list(self._live.get(token_id, ())):
-            self.cut(carry, denial)
+            self.cut(carry, denial, since)
 
-    def cut_user(self, user_id: UUID, denial: Denial) -> None:
+    def cut_user(self, user_id: UUID, denial: Denial, since: float) -> None:
         for carry in self.all():
             if carry.grant.user_id == user_id:
-                self.cut(carry, denial)
+                self.cut(carry, denial, since)
 
     def cut_expired(self, denial: Denial) -> None:
         """End what outlived its token."""
         now = time.time()
         for carry in self.all():
             if carry.grant.deadline <= now:
-                self.cut(carry, denial)
+                self.cut(carry, denial, carry.grant.deadline)

@@ -150,6 +150,8 @@ def start_gateway_process(transactional_db: None, tmp_path: Any) -> Iterator[Cal
 
     def start(upstream_url: str, **settings: str) -> GatewayProcess:
         _on_sale(720, Scope.FULL)  # for the demo's customer
+        if started:  # one after the other: each prepares the demo
+            started[-1].wait_ready()
         folder = tmp_path / f"gateway-{len(started)}"
         folder.mkdir()
         started.append(GatewayProcess(folder, upstream_url, **settings))

@@ -50,7 +50,12 @@ class ServerThread:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """The result of a coroutine that runs in the server's event loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._server.loop).result(10)
+        running = asyncio.run_coroutine_threadsafe(work, self._server.loop)
+        try:
+            return running.result(10)
+        except TimeoutError:
+            tasks = "\n".join(map(repr, asyncio.all_tasks(self._server.loop)))
+            raise AssertionError(f"{work} is not done; these run:\n{tasks}") from None
 
     @property
     def is_idle(self) -> bool:
@@ -95,6 +100,10 @@ class Gateway:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self._thread.run(work)
+
+    def wait_for_free(self, token: Any) -> None:
+        """Wait until no device holds a `Sold` token."""
+        eventually(lambda: self.run(self.plane.state.lease(token.token.pk)) is None)
 
     def restart(self, **settings: Any) -> None:
         """Stop the data plane and start it with these settings, as a new start of the main command would."""

@@ -1,5 +1,6 @@
 """Sessions and their figures: counted in memory, written every few seconds."""
 
+import asyncio
 import time
 import uuid
 from datetime import UTC, datetime
@@ -15,24 +16,30 @@ from proxy.dataplane.accounting import Accounting, write_sessions
 from proxy.dataplane.database import Database
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.plane import DataPlane
+from proxy.dataplane.state.base import Lease
+from proxy.dataplane.state.memory import MemoryState
 from proxy.models import ProxySession
 
 TIMEOUT = 300.0
 
 
+class Clock:
+    """The time of the data plane, moved by hand."""
+
+    def __init__(self, patch):
+        # A new session takes its time from the real clock.
+        self.at = time.time()
+        patch.setattr(time, "time", lambda: self.at)
+        patch.setattr(time, "monotonic", lambda: self.at)
+
+    def __iadd__(self, seconds):
+        self.at += seconds
+        return self
+
+
 @pytest.fixture
 def now(monkeypatch):
-    class Clock:
-        # A new session takes its time from the real clock.
-        at = time.time()
-
-        def __iadd__(self, seconds):
-            self.at += seconds
-            return self
-
-    clock = Clock()
-    monkeypatch.setattr(time, "time", lambda: clock.at)
-    return clock
+    return Clock(monkeypatch)
 
 
 def _grant(token_id=None, user_id=None):
@@ -43,157 +50,222 @@ def _grant(token_id=None, user_id=None):
     )  # fmt: skip
 
 
-def _flush(accounting, stored, *, fails=False):
-    """What the data plane does every few seconds; `stored` is the database."""
-    pending = [(session, session.figures) for session in accounting.pending()]
-    if fails:
-        return
-    stored |= {session.id: (figures[1], figures[2]) for session, figures in pending}
-    accounting.confirm(pending)
+class Worker:
+    """A worker's part of the data plane; several share the state and the database, which is `stored`."""
+
+    def __init__(self, state=None, stored=None):
+        self.accounting = Accounting(TIMEOUT)
+        self.state = MemoryState(None) if state is None else state
+        self.stored = {} if stored is None else stored
+
+    def session(self, grant, device="device-1", ip=None, user_agent=""):
+        """What an admitted request counts on; None where another device holds the token."""
+        wanted = self.accounting.wanted_lease(grant.token_id, device)
+        lease = asyncio.run(self.state.acquire_lease(grant.token_id, wanted, TIMEOUT))
+        return lease and self.accounting.session(grant, lease, ip, user_agent)
+
+    def release(self, grant):
+        """What a reset of the device does."""
+        self.accounting.end(grant.token_id)
+        asyncio.run(self.state.release_lease(grant.token_id, 1))
+
+    def flush(self, *, fails=False):
+        """What the data plane does every few seconds."""
+        pending = [(session, session.counts) for session in self.accounting.pending()]
+        totals = asyncio.run(self.state.share_counts([session.report for session, _ in pending]))
+        if fails:
+            return
+        for (session, _), counts in zip(pending, totals, strict=True):
+            known = self.stored.get(session.lease.session_id, (0, 0))
+            self.stored[session.lease.session_id] = tuple(map(max, known, counts[1:]))
+        self.accounting.confirm(pending)
 
 
-def test_a_session_goes_on_for_the_same_device(now):
-    accounting, grant = Accounting(TIMEOUT), _grant()
-    first = accounting.session(grant, "device-1", "192.0.2.1", "client")
-    now += TIMEOUT
-    assert accounting.session(grant, "device-1", "192.0.2.9", "other client") is first
-    assert (first.ip, first.user_agent, first.device) == ("192.0.2.1", "client", "device-1")
+@pytest.fixture
+def worker(now):
+    return Worker()
 
 
-def test_a_new_session_after_another_device(now):
-    accounting, grant = Accounting(TIMEOUT), _grant()
-    first = accounting.session(grant, "device-1", None, "")
-    second = accounting.session(grant, "device-2", None, "")
-    assert second is not first
-    assert accounting.live(grant.token_id) is second
-    assert accounting.session(grant, "device-1", None, "") is not first
+def test_a_session_goes_on_for_the_same_device(now, worker):
+    grant = _grant()
+    first = worker.session(grant, "device-1", "192.0.2.1", "client")
+    now += TIMEOUT - 1
+    assert worker.session(grant, "device-1", "192.0.2.9", "other client") is first
+    assert (first.ip, first.user_agent, first.lease.device) == ("192.0.2.1", "client", "device-1")
 
 
-def test_a_new_session_after_a_long_pause(now):
-    accounting, grant = Accounting(TIMEOUT), _grant()
-    first = accounting.session(grant, "device-1", None, "")
+def test_a_new_session_after_another_device(worker):
+    grant = _grant()
+    first = worker.session(grant, "device-1")
+    assert worker.session(grant, "device-2") is None
+    worker.release(grant)
+    second = worker.session(grant, "device-2")
+    assert second.lease.session_id != first.lease.session_id
+    assert worker.accounting.of(second.lease, grant.token_id) is second
+    assert worker.accounting.of(first.lease, grant.token_id) is None
+
+
+def test_a_new_session_after_a_long_pause(now, worker):
+    grant = _grant()
+    first = worker.session(grant)
     now += TIMEOUT + 1
-    assert accounting.live(grant.token_id) is None
-    assert accounting.session(grant, "device-1", None, "").id != first.id
+    assert worker.session(grant).lease.session_id != first.lease.session_id
 
 
-def test_data_is_activity(now):
-    accounting, grant = Accounting(TIMEOUT), _grant()
-    session = accounting.session(grant, "device-1", None, "")
+def test_data_is_activity(now, worker):
+    grant = _grant()
+    session = worker.session(grant)
     for _ in range(3):
         now += TIMEOUT - 1
         session.carried(10)
     assert session.bytes == 30
-    assert accounting.session(grant, "device-1", None, "") is session
+    assert worker.session(grant) is session
 
 
-def test_a_stream_that_wakes_after_a_long_pause_is_counted(now):
-    accounting, grant, stored = Accounting(TIMEOUT), _grant(), {}
-    session = accounting.session(grant, "device-1", None, "")
+def test_a_session_outlives_the_loss_of_the_shared_state(now, worker):
+    grant = _grant()
+    session = worker.session(grant)
+    worker.state = MemoryState(None)
+    assert worker.session(grant) is session
+
+
+def test_workers_count_one_session(now):
+    one = Worker()
+    two, grant = Worker(one.state, one.stored), _grant()
+    here, there = one.session(grant), two.session(grant)
+    assert here.lease == there.lease
+    here.carried(10)
+    there.carried(5)
+    there.requests += 1
+    one.flush()
+    two.flush()
+    assert one.stored == {here.lease.session_id: (15, 1)}
+
+
+def test_a_worker_that_died_and_one_that_forgot_lose_nothing_that_was_shared(now):
+    one, grant = Worker(), _grant()
+    two = Worker(one.state, one.stored)
+    for worker in (one, two):
+        worker.session(grant).carried(10)
+        worker.flush()
+    now += 200
+    two.session(grant).carried(1)
+    now += 200
+    two.session(grant).carried(1)
+    two.flush()
+    now += 201  # the first has had nothing of it for two timeouts
+    one.flush()
+    session = one.session(grant)
+    session.carried(5)
+    one.flush()
+    assert one.stored == {session.lease.session_id: (27, 0)}
+
+
+def test_a_stream_that_wakes_after_a_long_pause_is_counted(now, worker):
+    grant = _grant()
+    session = worker.session(grant)
     session.streams = 1
     session.carried(1)
-    now += TIMEOUT + 1
-    _flush(accounting, stored)
-    assert accounting.live(grant.token_id) is None
+    now += 3 * TIMEOUT
+    worker.flush()
     session.carried(10)
-    assert accounting.live(grant.token_id) is session
-    _flush(accounting, stored)
-    assert stored[session.id] == (11, 0)
+    assert worker.session(grant) is session
+    worker.flush()
+    assert worker.stored[session.lease.session_id] == (11, 0)
 
 
-def test_a_stream_of_an_ended_session_is_counted_until_its_end(now):
-    accounting, grant, stored = Accounting(TIMEOUT), _grant(), {}
-    old = accounting.session(grant, "device-1", None, "")
+def test_a_stream_of_an_ended_session_is_counted_until_its_end(worker):
+    grant = _grant()
+    old = worker.session(grant, "device-1")
     old.streams = 1
-    _flush(accounting, stored)
-    new = accounting.session(grant, "device-2", None, "")
-    _flush(accounting, stored)
+    worker.flush()
+    worker.release(grant)
+    new = worker.session(grant, "device-2")
+    worker.flush()
     old.carried(5)
-    assert accounting.live(grant.token_id) is new
-    _flush(accounting, stored)
-    assert stored == {old.id: (5, 0), new.id: (0, 0)}
+    worker.flush()
+    assert worker.stored == {old.lease.session_id: (5, 0), new.lease.session_id: (0, 0)}
     old.streams = 0
     new.carried(1)
-    _flush(accounting, stored)
-    assert accounting._ended == []
+    worker.flush()
+    assert worker.accounting._ended == []
 
 
-def test_pending_is_what_the_database_does_not_have(now):
-    accounting, grant = Accounting(TIMEOUT), _grant()
-    session = accounting.session(grant, "device-1", None, "")
-    assert accounting.pending() == [session]
-    accounting.confirm([(session, session.figures)])
-    assert accounting.pending() == []
+def test_pending_is_what_the_database_does_not_have(worker):
+    session = worker.session(_grant())
+    assert worker.accounting.pending() == [session]
+    worker.flush()
+    assert worker.accounting.pending() == []
     session.requests += 1
-    assert accounting.pending() == [session]
+    assert worker.accounting.pending() == [session]
 
 
-def test_what_was_carried_during_the_write_is_still_pending(now):
-    accounting, grant = Accounting(TIMEOUT), _grant()
-    session = accounting.session(grant, "device-1", None, "")
-    pending = [(session, session.figures)]
+def test_what_was_carried_during_the_write_is_still_pending(worker):
+    session = worker.session(_grant())
+    pending = [(session, session.counts)]
     session.carried(100)
-    accounting.confirm(pending)
-    assert accounting.pending() == [session]
+    worker.accounting.confirm(pending)
+    assert worker.accounting.pending() == [session]
 
 
-def test_an_ended_session_is_written_once_more_and_then_forgotten(now):
-    accounting, grant, stored = Accounting(TIMEOUT), _grant(), {}
-    session = accounting.session(grant, "device-1", None, "")
+def test_an_ended_session_is_written_once_more_and_then_forgotten(worker):
+    grant = _grant()
+    session = worker.session(grant)
     session.carried(7)
-    accounting.end(grant.token_id)
-    assert accounting.live(grant.token_id) is None
-    _flush(accounting, stored, fails=True)
-    _flush(accounting, stored)
-    assert stored == {session.id: (7, 0)}
-    assert accounting.pending() == []
-    assert accounting._ended == []
+    worker.release(grant)
+    worker.flush(fails=True)
+    worker.flush()
+    assert worker.stored == {session.lease.session_id: (7, 0)}
+    assert worker.accounting.pending() == []
+    assert worker.accounting._ended == []
 
 
-def test_an_idle_session_ends(now):
-    accounting, grant, stored = Accounting(TIMEOUT), _grant(), {}
-    accounting.session(grant, "device-1", None, "")
-    _flush(accounting, stored)
-    now += TIMEOUT + 1
-    _flush(accounting, stored)
-    assert accounting._live == {}
-    assert accounting._ended == []
+def test_an_idle_session_is_forgotten(now, worker):
+    worker.session(_grant())
+    worker.flush()
+    now += 2 * TIMEOUT + 1
+    worker.flush()
+    assert worker.accounting._live == {}
+    assert worker.accounting._ended == []
 
 
 @given(
     st.lists(
         st.one_of(
             st.tuples(
-                st.just("use"), st.integers(0, 1), st.sampled_from(["device-1", "device-2"]), st.integers(0, 999)
+                st.just("use"), st.integers(0, 1), st.integers(0, 1), st.sampled_from(["device-1", "device-2"]),
+                st.integers(0, 999),
             ),
             st.tuples(st.just("wait"), st.sampled_from([1.0, 200.0, 301.0])),
-            st.tuples(st.just("flush"), st.booleans()),
-            st.tuples(st.just("end"), st.integers(0, 1)),
+            st.tuples(st.just("flush"), st.integers(0, 1), st.booleans()),
+            st.tuples(st.just("release"), st.integers(0, 1), st.integers(0, 1)),
         ),
         max_size=25,
     )
-)
+)  # fmt: skip
 @settings(deadline=None)
 def test_nothing_is_lost_and_nothing_counted_twice(steps):
     with pytest.MonkeyPatch.context() as patch:
-        at = [time.time()]
-        patch.setattr(time, "time", lambda: at[0])
-        accounting, grants, stored, total = Accounting(TIMEOUT), [_grant(), _grant()], {}, [0, 0]
+        now = Clock(patch)
+        one = Worker()
+        workers, grants, total = [one, Worker(one.state, one.stored)], [_grant(), _grant()], [0, 0]
         for kind, *rest in steps:
             if kind == "use":
-                session = accounting.session(grants[rest[0]], rest[1], None, "")
-                session.requests += 1
-                session.carried(rest[2])
-                total = [total[0] + rest[2], total[1] + 1]
+                session = workers[rest[0]].session(grants[rest[1]], rest[2])
+                if session is not None:
+                    session.requests += 1
+                    session.carried(rest[3])
+                    total = [total[0] + rest[3], total[1] + 1]
             elif kind == "wait":
-                at[0] += rest[0]
+                now += rest[0]
             elif kind == "flush":
-                _flush(accounting, stored, fails=rest[0])
+                workers[rest[0]].flush(fails=rest[1])
             else:
-                accounting.end(grants[rest[0]].token_id)
-        _flush(accounting, stored)
-    assert [sum(column) for column in zip(*stored.values(), strict=True)] in ([], total)
-    assert stored or total == [0, 0]
+                workers[rest[0]].release(grants[rest[1]])
+        for worker in workers:
+            worker.flush()
+    assert [sum(column) for column in zip(*one.stored.values(), strict=True)] in ([], total)
+    assert one.stored or total == [0, 0]
 
 
 # --- With the database
@@ -208,24 +280,47 @@ def token(alice):
 
 
 def _session_of(token, accounting, **given):
-    values = {"device": "device-1", "ip": "192.0.2.1", "user_agent": "client"} | given
-    return accounting.session(_grant(token.pk, token.user_id), *values.values())
+    lease = Lease("device-1", uuid.uuid4(), time.time())
+    values = {"ip": "192.0.2.1", "user_agent": "client"} | given
+    return accounting.session(_grant(token.pk, token.user_id), lease, *values.values())
+
+
+def _row(session):
+    return session.row(session.counts)
 
 
 def test_a_row_is_written_and_written_again(token):
     accounting = Accounting(TIMEOUT)
     session = _session_of(token, accounting)
     session.requests, session.bytes = 1, 10
-    write_sessions([session.row()])
+    write_sessions([_row(session)])
     session.requests, session.bytes = 3, 25
-    write_sessions([session.row()])
-    write_sessions([session.row()])
+    write_sessions([_row(session)])
+    write_sessions([_row(session)])
     row = ProxySession.objects.get()
-    assert (row.pk, row.token_id, row.user_id, row.device_id) == (session.id, token.pk, token.user_id, "device-1")
+    assert (row.pk, row.token_id, row.user_id, row.device_id) == (
+        session.lease.session_id,
+        token.pk,
+        token.user_id,
+        "device-1",
+    )
     assert (row.ip, row.user_agent, row.bytes_transferred, row.request_count) == ("192.0.2.1", "client", 25, 3)
     assert row.last_activity.timestamp() == pytest.approx(session.active, abs=1e-3)
-    assert row.started_at.timestamp() == pytest.approx(session.started, abs=1e-3)
+    assert row.started_at.timestamp() == pytest.approx(session.lease.started, abs=1e-3)
     assert row.ended_at is None
+
+
+def test_a_write_that_was_overtaken_takes_nothing_back(token):
+    session = _session_of(token, Accounting(TIMEOUT))
+    session.requests, session.bytes = 1, 10
+    overtaken = _row(session)
+    session.requests = 3
+    session.carried(15)
+    write_sessions([_row(session)])
+    write_sessions([overtaken])
+    row = ProxySession.objects.get()
+    assert (row.bytes_transferred, row.request_count) == (25, 3)
+    assert row.last_activity.timestamp() == pytest.approx(session.active, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -236,16 +331,16 @@ def test_a_row_is_written_and_written_again(token):
     ],
 )  # fmt: skip
 def test_whatever_the_peer_is_called_the_row_can_be_written(token, ip, stored):
-    write_sessions([_session_of(token, Accounting(TIMEOUT), ip=ip).row()])
+    write_sessions([_row(_session_of(token, Accounting(TIMEOUT), ip=ip))])
     assert ProxySession.objects.get().ip == stored
 
 
 def test_a_session_that_was_closed_as_idle_is_open_again_once_it_goes_on(token):
     session = _session_of(token, Accounting(TIMEOUT))
-    write_sessions([session.row()])
+    write_sessions([_row(session)])
     ProxySession.objects.update(ended_at=datetime(2026, 1, 1, tzinfo=UTC))
     session.carried(1)
-    write_sessions([session.row()])
+    write_sessions([_row(session)])
     assert ProxySession.objects.get().ended_at is None
 
 
@@ -255,7 +350,7 @@ class _Plane:
     flush = DataPlane.flush
 
     def __init__(self):
-        self.accounting, self.database = Accounting(TIMEOUT), Database()
+        self.accounting, self.database, self.state = Accounting(TIMEOUT), Database(), MemoryState(None)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -288,7 +383,8 @@ async def test_one_row_that_cannot_be_written_holds_no_other_back(token, caplog)
     plane = _Plane()
     _session_of(token, plane.accounting).carried(100)
     # Of a token that is not in the database any more.
-    plane.accounting.session(_grant(user_id=token.user_id), "device-1", None, "")
+    lost = _grant(user_id=token.user_id)
+    plane.accounting.session(lost, Lease("device-1", uuid.uuid4(), time.time()), None, "")
     await plane.flush()
     assert plane.accounting.pending() == []
     row = await plane.database.run(ProxySession.objects.get)

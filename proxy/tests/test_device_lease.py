@@ -67,7 +67,7 @@ def test_a_silent_stream_does_not(gateway, recorded, alice_token, short):
     other = gateway.client(alice_token.on(OTHER))
     with gateway.client(alice_token).stream("GET", "/silent"):
         assert_denied(other.get("/status-of-other"), "device_conflict")
-        eventually(lambda: gateway.run(gateway.plane.state.lease_holder(alice_token.token.pk)) is None)
+        gateway.wait_for_free(alice_token)
         with other.stream("GET", "/other") as stream:
             assert stream.status_code == 200
 
@@ -89,7 +89,7 @@ def test_the_device_that_was_overtaken_loses_its_stream(gateway, recorded, alice
     with gateway.client(alice_token).stream("GET", "/first") as first:
         pieces = first.iter_raw()
         assert next(pieces) == b"x"
-        eventually(lambda: gateway.run(gateway.plane.state.lease_holder(alice_token.token.pk)) is None)
+        gateway.wait_for_free(alice_token)
         with gateway.client(alice_token.on(OTHER)).stream("GET", "/second") as second:
             assert second.status_code == 200
             recorded.call(wake.set)

@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 
 from access.models import Revocation
-from access.selectors import RevocationNotice
+from access.selectors import RevocationNotice, revocations_since, settled_revocations
 from access.signals import access_revoked
 from proxy.dataplane import feed as feed_module
 from proxy.dataplane.database import Database
@@ -27,20 +29,26 @@ class Outbox:
     def commit(self, number, *, ago=0.0):
         self.rows[number] = datetime.now(UTC) - timedelta(seconds=ago)
 
-    def since(self, since):
-        self.polls.append(since)
+    def settled(self, since, before):
+        earlier = max((number for number, at in self.rows.items() if at < since), default=0)
+        return [earlier, *(number for number, at in sorted(self.rows.items()) if since <= at < before)]
+
+    def since(self, newest, left_out):
+        self.polls.append((newest, left_out))
         if self.error is not None:
             raise self.error
-        return [_notice(number) for number, at in sorted(self.rows.items()) if at >= since]
+        asked = [range(newest + 1, 10**15), *left_out]
+        return [_notice(number) for number in sorted(self.rows) if any(number in ids for ids in asked)]
 
 
 def _notice(number):
-    return RevocationNotice(number, Revocation.Cause.CHANGED, None, None)
+    return RevocationNotice(number, Revocation.Cause.CHANGED, None, None, datetime.now(UTC))
 
 
 @pytest.fixture
 def outbox(monkeypatch):
     outbox = Outbox()
+    monkeypatch.setattr(feed_module, "settled_revocations", outbox.settled)
     monkeypatch.setattr(feed_module, "revocations_since", outbox.since)
     monkeypatch.setattr(feed_module, "POLL_SECONDS", 0.02)
     monkeypatch.setattr("proxy.dataplane.database.close_old_connections", lambda: None)
@@ -97,17 +105,50 @@ async def test_each_row_is_handed_over_once_and_in_order(outbox, running):
 async def test_a_row_that_is_committed_late_with_a_lower_id(outbox, running):
     outbox.commit(7)
     await running.until(lambda: running.applied == [7])
-    # Its transaction began first and took longer.
-    outbox.commit(5, ago=30)
+    # Its transaction began first and took longer, whatever its time says.
+    outbox.commit(5, ago=30 * 60)
     await running.until(lambda: running.applied == [7, 5])
     await running.polls(outbox, 2)
     assert running.applied == [7, 5]
 
 
-async def test_rows_of_before_the_start_are_handed_over_too(outbox, running):
-    # A grant may be loaded from a transaction that is older than the feed.
-    outbox.commit(1, ago=50)
-    await running.until(lambda: running.applied == [1])
+async def test_ids_that_were_left_out_are_asked_for_until_no_transaction_can_be_so_long(outbox, running):
+    outbox.commit(3)
+    outbox.commit(10)
+    await running.until(lambda: running.applied == [3, 10])
+    await running.until(lambda: outbox.polls[-1] == (10, [range(1, 3), range(4, 10)]))
+    for number in (6, 7, 9):
+        outbox.commit(number)
+    await running.until(lambda: running.applied == [3, 10, 6, 7, 9])
+    await running.until(lambda: outbox.polls[-1] == (10, [range(1, 3), range(4, 6), range(8, 9)]))
+    running.feed._left_out[range(1, 3)] -= 3590
+    running.feed._left_out[range(4, 6)] -= 3601
+    await running.polls(outbox, 2)
+    assert outbox.polls[-1] == (10, [range(1, 3), range(8, 9)])
+
+
+async def test_many_gaps_and_a_large_one_cost_little(outbox, running):
+    for number in range(0, 1000, 2):
+        outbox.commit(number + 10**12)
+    await running.until(lambda: len(running.applied) == 500)
+    await running.polls(outbox, 2)
+    assert outbox.polls[-1][1] == [range(number, number + 1) for number in range(10**12 + 599, 10**12 + 999, 2)]
+    assert len(outbox.polls[-1][1]) == 200
+
+
+@pytest.fixture
+def written_before(outbox):
+    outbox.commit(5, ago=61)
+    outbox.commit(6, ago=50)
+
+
+async def test_what_was_settled_before_the_start_is_not_handed_over(outbox, written_before, running):
+    await running.until(lambda: running.applied == [6])
+    # It was open at the start: grants that were read since may be of before it.
+    outbox.commit(4, ago=90)
+    await running.until(lambda: running.applied == [6, 4])
+    await running.polls(outbox, 2)
+    assert running.applied == [6, 4]
 
 
 @pytest.mark.parametrize(
@@ -125,18 +166,6 @@ async def test_it_goes_on_through_errors_and_loses_nothing(outbox, running, erro
     outbox.error = None
     await running.until(lambda: running.applied == [1])
     await running.until(lambda: running.feed.silent_seconds() < silent + 0.01)
-
-
-async def test_after_a_long_silence_it_looks_back_behind_the_last_good_poll(outbox, running):
-    await running.polls(outbox, 1)
-    outbox.error = OperationalError("gone")
-    await running.polls(outbox, 2)
-    last_good = running.feed._since
-    # Two hours pass in which the row is written.
-    running.feed._since = last_good - timedelta(hours=2)
-    outbox.commit(1, ago=3600)
-    outbox.error = None
-    await running.until(lambda: running.applied == [1])
 
 
 async def test_a_notice_that_fails_is_tried_again_and_holds_the_feed_silent(outbox, running):
@@ -167,11 +196,31 @@ async def test_silence_grows_until_a_poll_succeeds(outbox, running, monkeypatch)
 
 async def test_a_poll_that_hangs_is_no_sign_of_life(outbox, running, monkeypatch):
     await running.polls(outbox, 1)
-    monkeypatch.setattr(feed_module, "revocations_since", lambda _since: time.sleep(0.3) or [])
+    monkeypatch.setattr(feed_module, "revocations_since", lambda *_args: time.sleep(0.3) or [])
     started = time.monotonic()
     await asyncio.sleep(0.15)
     assert running.feed.silent_seconds() > time.monotonic() - started - 0.05
     assert not running.task.done()
+
+
+async def test_polls_do_not_pile_up_and_go_on_once_the_database_answers(outbox, running, monkeypatch):
+    await running.polls(outbox, 1)
+    hanging, beginning = threading.Event(), []
+
+    def hangs(*args):
+        beginning.append(args)
+        assert hanging.wait(10)
+        return outbox.since(*args)
+
+    monkeypatch.setattr(feed_module, "revocations_since", hangs)
+    outbox.commit(1)
+    for _ in range(20):
+        access_revoked.send(sender=Revocation)
+        await asyncio.sleep(0.02)
+    assert len(beginning) == 1
+    assert running.feed.silent_seconds() > 0.3
+    hanging.set()
+    await running.until(lambda: running.applied == [1])
 
 
 async def test_the_signal_wakes_it_at_once(outbox, running, monkeypatch):
@@ -193,8 +242,8 @@ async def test_a_signal_during_a_poll_is_not_lost(outbox, running, monkeypatch):
     loop = asyncio.get_running_loop()
     read = outbox.since
 
-    def slow(since):
-        found = read(since)
+    def slow(*args):
+        found = read(*args)
         loop.call_soon_threadsafe(polling.set)
         time.sleep(0.05)
         return found
@@ -214,11 +263,34 @@ async def test_nobody_is_told_after_the_end(outbox):
     running.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running.task
-    assert access_revoked.send(sender=Revocation) == []
+    assert running.feed._pushed not in [receiver for receiver, _ in access_revoked.send(sender=Revocation)]
     database.close()
 
 
-async def test_what_was_seen_is_forgotten_in_time(outbox, running):
-    await running.polls(outbox, 1)
-    running.feed._seen = {number: datetime.now(UTC) - timedelta(seconds=181) for number in range(1000)}
-    await running.until(lambda: running.feed._seen == {})
+@pytest.mark.services
+def test_a_transaction_that_is_still_open_is_seen_once_it_commits(alice_token):
+    """PostgreSQL gives out ids before the commit; an id that was rolled back stays missing."""
+    start = timezone.now()
+    (newest,) = settled_revocations(start, start)
+    begun, commit = threading.Event(), threading.Event()
+
+    def write_slowly():
+        with transaction.atomic():
+            Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=alice_token.token)
+            begun.set()
+            assert commit.wait(10)
+        connection.close()
+
+    writing = threading.Thread(target=write_slowly)
+    writing.start()
+    assert begun.wait(10)
+    with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+        rolled_back = Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=alice_token.token)
+        raise ZeroDivisionError
+    Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=alice_token.token)
+    last = rolled_back.pk + 1
+    assert [notice.id for notice in revocations_since(newest, [])] == [last]
+    assert settled_revocations(start, timezone.now()) == [newest, last]
+    commit.set()
+    writing.join()
+    assert [notice.id for notice in revocations_since(last, [range(newest + 1, last)])] == [last - 2]

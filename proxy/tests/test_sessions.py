@@ -109,16 +109,17 @@ class TestRows:
 
     def test_another_device_is_another_session(self, gateway, recorded, alice_token):
         gateway.client(alice_token).get("/x")
-        gateway.run(gateway.plane.gate.release_lease(alice_token.token.pk))
+        gateway.run(gateway.plane.gate.release_lease(alice_token.token.pk, 1))
         gateway.client(alice_token.on(OTHER)).get("/x")
         flush(gateway)
         rows = ProxySession.objects.values_list("device_id", "request_count")
         assert sorted(rows) == [(OTHER, 1), (alice_token.device, 1)]
 
     def test_a_pause_begins_another_session(self, gateway, recorded, alice_token):
+        gateway.restart(SESSION_TIMEOUT_SECONDS=1)
         client = gateway.client(alice_token)
         client.get("/x")
-        gateway.plane.accounting.live(alice_token.token.pk).active -= 301
+        gateway.wait_for_free(alice_token)
         client.get("/x")
         flush(gateway)
         assert list(ProxySession.objects.values_list("request_count", flat=True)) == [1, 1]
@@ -202,9 +203,10 @@ class TestStatus:
         assert ProxySession.objects.get().last_activity == before
 
     def test_after_a_pause(self, gateway, recorded, alice_token):
+        gateway.restart(SESSION_TIMEOUT_SECONDS=1)
         client = gateway.client(alice_token)
         client.get("/x")
-        gateway.plane.accounting.live(alice_token.token.pk).active -= 301
+        gateway.wait_for_free(alice_token)
         body = client.get("/status").json()
         assert (body["connected"], body["session_id"], body["request_count"]) == (False, None, 0)
 
@@ -232,10 +234,11 @@ def test_a_stream_that_was_silent_for_long_is_counted_still(gateway, recorded, a
         await connection.send(b"y" * 1000)
 
     recorded.answer = pauses
+    gateway.restart(SESSION_TIMEOUT_SECONDS=1)
     with gateway.client(alice_token).stream("GET", "/x") as stream:
         pieces = stream.iter_raw()
         assert next(pieces) == b"x"
-        gateway.plane.accounting.live(alice_token.token.pk).active -= 301
+        gateway.wait_for_free(alice_token)
         flush(gateway)
         recorded.call(wake.set)
         assert b"".join(pieces) == b"y" * 1000

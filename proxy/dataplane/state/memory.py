@@ -2,35 +2,51 @@
 
 import math
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 import limits
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 
+from proxy.dataplane.state.base import COUNTS_SECONDS, Counts, Lease, Report, total
+
 
 class MemoryState:
-    """Leases and permits of a gateway with one worker; see `proxy.dataplane.state.base.State`."""
+    """The state of a gateway with one worker; see `proxy.dataplane.state.base.State`."""
 
     def __init__(self, rate: limits.RateLimitItem | None) -> None:
-        self._leases: dict[UUID, tuple[str, float]] = {}
+        self._leases: dict[UUID, tuple[Lease, float]] = {}
+        self._counts: dict[UUID, tuple[dict[UUID, Counts], float]] = {}
         self._rate = rate
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
-    async def acquire_lease(self, token_id: UUID, device: str, seconds: float) -> bool:
-        now = time.monotonic()
-        lease = self._leases.get(token_id)
-        if lease is not None and lease[0] != device and lease[1] > now:
-            return False
-        self._leases[token_id] = (device, now + seconds)
-        return True
+    async def acquire_lease(self, token_id: UUID, wanted: Lease, seconds: float) -> Lease | None:
+        held = await self.lease(token_id) or wanted
+        if held.device != wanted.device:
+            return None
+        self._leases[token_id] = (held, time.monotonic() + seconds)
+        return held
 
-    async def lease_holder(self, token_id: UUID) -> str | None:
-        lease = self._leases.get(token_id)
-        return lease[0] if lease is not None and lease[1] > time.monotonic() else None
+    async def lease(self, token_id: UUID) -> Lease | None:
+        held, until = self._leases.get(token_id, (None, 0.0))
+        return held if until > time.monotonic() else None
 
-    async def release_lease(self, token_id: UUID) -> None:
+    async def release_lease(self, token_id: UUID, notice_id: int) -> None:
+        # The only worker is told once.
         self._leases.pop(token_id, None)
+
+    async def share_counts(self, reports: Sequence[Report]) -> list[Counts]:
+        until = time.monotonic() + COUNTS_SECONDS
+        for report in reports:
+            parts = self._counts.get(report.session_id, ({}, 0.0))[0]
+            parts[report.part] = report.counts
+            self._counts[report.session_id] = (parts, until)
+        return [total(self._counts[report.session_id][0].values()) for report in reports]
+
+    async def counts(self, session_id: UUID) -> Counts | None:
+        known = self._counts.get(session_id)
+        return total(known[0].values()) if known else None
 
     async def draw_permits(self, user_id: UUID, count: int) -> bool:
         return self._rate is None or await self._limiter.hit(self._rate, str(user_id), cost=count)
@@ -41,8 +57,12 @@ class MemoryState:
         window = await self._limiter.get_window_stats(self._rate, str(user_id))
         return max(1, math.ceil(window.reset_time - time.time()))
 
-    def forget_ended_leases(self) -> None:
-        """Drop the leases that ended, so that memory follows the tokens in use."""
+    def forget_ended(self) -> None:
         now = time.monotonic()
-        for token_id in [token_id for token_id, lease in self._leases.items() if lease[1] <= now]:
+        for token_id in [token_id for token_id, (_, until) in self._leases.items() if until <= now]:
             del self._leases[token_id]
+        for session_id in [session_id for session_id, (_, until) in self._counts.items() if until <= now]:
+            del self._counts[session_id]
+
+    async def close(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,152 @@
+"""State in Redis, shared by the workers of a gateway."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import limits
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import RedisError
+
+from proxy.dataplane.state.base import COUNTS_SECONDS, Counts, Lease, Report, StateUnavailable, total
+
+_TIMEOUT_SECONDS = 1.0
+_CONNECTIONS = 32
+# After a failure nobody asks for this long, so that not every request waits for the timeout.
+_PAUSE_SECONDS = 0.5
+# Longer than the feed may hand over a notice again, by another worker or after a restart.
+_NOTICE_SECONDS = 86_400
+
+# Keys: the lease. Arguments: device, milliseconds, session, its start. Gives device, session and start of the
+# holder; the lease is renewed, or taken where nobody has it, for the same device only.
+_ACQUIRE = """
+local held = redis.call('HMGET', KEYS[1], 'device', 'session', 'started')
+if not held[1] then
+  redis.call('HSET', KEYS[1], 'device', ARGV[1], 'session', ARGV[3], 'started', ARGV[4])
+  held = {ARGV[1], ARGV[3], ARGV[4]}
+end
+if held[1] == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return held
+"""
+
+# Keys: the notice, the lease. Arguments: seconds. Frees the lease for the first who brings this notice.
+_RELEASE = """
+if redis.call('SET', KEYS[1], 1, 'NX', 'EX', ARGV[1]) then
+  redis.call('DEL', KEYS[2])
+end
+"""
+
+
+class RedisState:
+    """See `proxy.dataplane.state.base.State`. No command takes longer than two seconds, connecting included."""
+
+    def __init__(self, url: str, rate: limits.RateLimitItem | None) -> None:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=_TIMEOUT_SECONDS,
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            # A connection that idled through a restart of Redis is made anew; what timed out is not asked again.
+            retry=Retry(NoBackoff(), 1, (ConnectionLost,)),
+            decode_responses=True,
+        )
+        self._redis = Redis.from_pool(pool)
+        self._acquire = self._redis.register_script(_ACQUIRE)
+        self._release = self._redis.register_script(_RELEASE)
+        self._rate = rate
+        storage = RedisStorage(
+            url, implementation="redispy", key_prefix="zenzefi:proxy", connection_pool=pool  # type: ignore[arg-type]
+        )  # fmt: skip
+        self._limiter = MovingWindowRateLimiter(storage)
+        self._asking: set[asyncio.Future[Any]] = set()
+        self._paused_until = 0.0
+
+    async def acquire_lease(self, token_id: UUID, wanted: Lease, seconds: float) -> Lease | None:
+        arguments = (wanted.device, math.ceil(seconds * 1000), str(wanted.session_id), repr(wanted.started))
+        held = _lease(await self._ask(self._acquire, [_lease_key(token_id)], arguments))
+        return held if held and held.device == wanted.device else None
+
+    async def lease(self, token_id: UUID) -> Lease | None:
+        return _lease(await self._ask(self._redis.hmget, _lease_key(token_id), "device", "session", "started"))
+
+    async def release_lease(self, token_id: UUID, notice_id: int) -> None:
+        await self._ask(self._release, [f"zenzefi:reset:{notice_id}", _lease_key(token_id)], [_NOTICE_SECONDS])
+
+    async def share_counts(self, reports: Sequence[Report]) -> list[Counts]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for session_id, part, counts in reports:
+            key = _counts_key(session_id)
+            pipeline.hset(key, str(part), " ".join(map(repr, counts)))
+            pipeline.expire(key, COUNTS_SECONDS)
+            pipeline.hvals(key)
+        answers = await self._ask(pipeline.execute)
+        return [_total(parts) for parts in answers[2::3]]
+
+    async def counts(self, session_id: UUID) -> Counts | None:
+        parts = await self._ask(self._redis.hvals, _counts_key(session_id))
+        return _total(parts) if parts else None
+
+    async def draw_permits(self, user_id: UUID, count: int) -> bool:
+        return self._rate is None or bool(await self._ask(self._limiter.hit, self._rate, str(user_id), cost=count))
+
+    async def seconds_until_permit(self, user_id: UUID) -> int:
+        if self._rate is None:
+            return 1
+        window = await self._ask(self._limiter.get_window_stats, self._rate, str(user_id))
+        return max(1, math.ceil(float(window.reset_time) - time.time()))
+
+    def forget_ended(self) -> None:
+        """Every key of Redis has its time to live."""
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        await self._redis.aclose(close_connection_pool=True)
+
+    async def _ask(self, command: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """The answer to a command, which is read to its end even where nobody waits for it any more: what is left
+        on a connection would be taken for the answer to the next command (CVE-2023-28858)."""
+        if time.monotonic() < self._paused_until:
+            raise StateUnavailable
+        asking = asyncio.ensure_future(command(*arguments, **options))
+        self._asking.add(asking)
+        asking.add_done_callback(self._answered)
+        try:
+            return await asyncio.shield(asking)
+        except (RedisError, OSError, RuntimeError) as error:  # RuntimeError: uvloop's, on a connection that was reset
+            raise StateUnavailable(str(error)) from error
+
+    def _answered(self, asking: asyncio.Future[Any]) -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled() and asking.exception() is not None:
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+
+
+def _lease_key(token_id: UUID) -> str:
+    return f"zenzefi:lease:{token_id}"
+
+
+def _counts_key(session_id: UUID) -> str:
+    return f"zenzefi:counts:{session_id}"
+
+
+def _lease(held: Sequence[str | None]) -> Lease | None:
+    device, session_id, started = held
+    if device is None or session_id is None or started is None:
+        return None
+    return Lease(device, UUID(session_id), float(started))
+
+
+def _total(parts: Sequence[str]) -> Counts:
+    split = (part.split() for part in parts)
+    return total(Counts(float(active), int(size), int(requests)) for active, size, requests in split)

@@ -1,0 +1,202 @@
+"""The data plane's figures at `/metrics`, of one worker and of several together."""
+
+import subprocess
+import sys
+import threading
+from collections import Counter
+from datetime import timedelta
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from django.conf import settings
+from django.utils import timezone
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from access import services
+from access.models import AccessToken
+from proxy.dataplane.metrics import Figures
+from proxy.dataplane.registry import Registry
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import open_socket
+
+# One worker that counted what its arguments say, and stays until its input ends.
+WORKER = """
+import sys
+from types import SimpleNamespace
+import django
+django.setup()
+from proxy.dataplane.metrics import Figures
+from proxy.dataplane.registry import Registry
+answers, live, grants = map(int, sys.argv[1:])
+registry = Registry(256)
+registry._live = {number: {object()} for number in range(live)}
+registry.cuts["invalid_token"] = live
+registry.cut_delays.append(("invalid_token", 0.2))
+figures = Figures(registry, range(grants), SimpleNamespace(total_bytes=10 * answers))
+for _ in range(3):
+    figures.answers[200] += answers
+    figures.tell()
+print("told", flush=True)
+sys.stdin.read()
+"""
+
+# What a scrape gives, after a worker that is named by its process id has died.
+SCRAPE = """
+import sys
+from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+for dead in sys.argv[1:]:
+    multiprocess.mark_process_dead(int(dead))
+registry = CollectorRegistry()
+multiprocess.MultiProcessCollector(registry)
+sys.stdout.buffer.write(generate_latest(registry))
+"""
+
+
+def samples(text):
+    """The figures of the data plane by name and label."""
+    return {
+        (sample.name.removeprefix("zenzefi_proxy_"), *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith("zenzefi_proxy_")
+    }
+
+
+def figures_of(**counted):
+    return Figures(counted.get("registry", Registry(256)), [], SimpleNamespace(total_bytes=counted.get("bytes", 0)))
+
+
+def shown(*figures):
+    registry = CollectorRegistry()
+    for one in figures:
+        registry.register(one)
+    return samples(generate_latest(registry).decode())
+
+
+def grown(before, after):
+    """By how much the counters grew."""
+    return {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
+
+
+@pytest.fixture
+def scrape(gateway):
+    return lambda: samples(httpx.get(f"{gateway.url}/metrics", trust_env=False).text)
+
+
+def test_what_the_gateway_carried_denied_and_cut(gateway, scrape, alice_token, olga):
+    before = scrape()
+    assert gateway.client(alice_token).get("/echo").status_code == 200
+    assert gateway.client().get("/echo").status_code == 401
+    with open_socket(gateway, "/ws/echo", alice_token):
+        assert (scrape()[("live",)], scrape()[("cached_grants",)]) == (1, 1)
+        services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
+        eventually(lambda: len(gateway.plane.registry) == 0)
+    new = grown(before, scrape())
+    assert new[("answers_total", "200")] == 1
+    assert new[("denials_total", "invalid_token")] == 1
+    assert new[("cuts_total", "invalid_token")] == 1
+    assert new[("bytes_total",)] > 0
+    assert new[("cut_delay_seconds_count", "invalid_token")] == 1
+    assert 0 < new[("cut_delay_seconds_sum", "invalid_token")] < 2
+    assert new[("cut_delay_seconds_bucket", "invalid_token", "2.0")] == 1
+    assert (scrape()[("live",)], scrape()[("cached_grants",)]) == (0, 0)
+
+
+def test_the_delay_of_an_expiry_counts_from_the_deadline(gateway, scrape, alice_token):
+    before = scrape()
+    end = timezone.now() + timedelta(seconds=1)
+    AccessToken.objects.update(created_at=end - timedelta(hours=1), expires_at=end)
+    with open_socket(gateway, "/ws/echo", alice_token):
+        eventually(lambda: gateway.plane.registry.cuts)
+    new = grown(before, scrape())
+    assert new[("cut_delay_seconds_count", "token_expired")] == 1
+    assert 0 < new[("cut_delay_seconds_sum", "token_expired")] < 1
+
+
+def test_what_has_no_time_of_its_own_counts_as_a_cut_without_a_delay(gateway, scrape, alice_token, monkeypatch):
+    before = scrape()
+    with open_socket(gateway, "/ws/echo", alice_token):
+        monkeypatch.setattr(gateway.plane.feed, "silent_seconds", lambda: 30.5)
+        eventually(lambda: gateway.plane.registry.cuts)
+    new = grown(before, scrape())
+    assert new[("cuts_total", "state_unavailable")] == 1
+    assert ("cut_delay_seconds_count", "state_unavailable") not in new
+
+
+def test_a_data_plane_that_is_started_again_adds_to_what_was(gateway, scrape, alice_token):
+    before = scrape()
+    for _ in range(3):
+        gateway.client(alice_token).get("/echo")
+        gateway.restart()
+    gateway.client(alice_token).get("/echo")
+    new = grown(before, scrape())
+    assert new[("answers_total", "200")] == 4
+
+
+def test_a_figure_is_told_once_however_many_ask_at_once():
+    before = shown(figures_of())
+    figures = figures_of(bytes=1000)
+    figures.answers = Counter({200: 70, 404: 7})
+    asking = [threading.Thread(target=figures.tell) for _ in range(20)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    figures.answers[200] += 1
+    new = grown(before, shown(figures))
+    assert (new[("answers_total", "200")], new[("answers_total", "404")], new[("bytes_total",)]) == (71, 7, 1000)
+
+
+def test_a_sweep_tells_the_figures_though_nobody_asks(gateway, alice_token):
+    """Several workers are shown from files, which only they themselves write."""
+    before = shown(figures_of())
+    gateway.client(alice_token).get("/echo")
+    eventually(lambda: grown(before, shown(figures_of())).get(("answers_total", "200")) == 1, 2)
+
+
+@pytest.fixture
+def multiprocess_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "zenzefi.settings")
+
+
+def worker(*counted):
+    arguments = [sys.executable, "-c", WORKER, *map(str, counted)]
+    process = subprocess.Popen(
+        arguments, cwd=settings.BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "told\n"
+    return process
+
+
+def scrape_all(*dead):
+    """In a process of its own: in this one, the metrics are not in files."""
+    arguments = [sys.executable, "-c", SCRAPE, *map(str, dead)]
+    return samples(
+        subprocess.run(arguments, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True).stdout
+    )
+
+
+def test_several_workers_add_up_and_the_gauges_of_a_dead_one_vanish(multiprocess_environment):
+    one, two = worker(10, 2, 5), worker(1, 3, 7)
+    counters = {
+        ("answers_total", "200"): 33,
+        ("cuts_total", "invalid_token"): 5,
+        ("bytes_total",): 110,
+        ("cut_delay_seconds_count", "invalid_token"): 2,
+    }
+    try:
+        together = scrape_all()
+        assert together | counters == together
+        assert (together[("live",)], together[("cached_grants",)]) == (5, 12)
+        one.kill()
+        one.wait()
+        left = scrape_all(one.pid)
+        assert left | counters == left
+        assert (left[("live",)], left[("cached_grants",)]) == (3, 7)
+    finally:
+        for process in (one, two):
+            process.kill()
+            process.communicate()

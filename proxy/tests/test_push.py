@@ -1,0 +1,257 @@
+"""Wake-ups through Redis: they come at once, and neither their loss nor Redis's end does any harm."""
+
+import asyncio
+import contextlib
+import logging
+import subprocess
+import sys
+import time
+from uuid import uuid4
+
+import pytest
+import redis
+
+from access import services
+from access.models import Revocation
+from access.signals import access_revoked
+from proxy import push
+from proxy.dataplane import feed
+from proxy.tests.faults import Link
+from proxy.tests.servers import eventually
+from proxy.tests.test_cutoffs_http import is_broken
+from zenzefi.tests.command import ROOT, environment_of
+
+
+class Listener:
+    """A worker's end of the channel, and how often it was woken."""
+
+    def __init__(self):
+        self.woken = 0
+        self._task = asyncio.create_task(push.listen(self.wake), name="listener")
+
+    def wake(self):
+        self.woken += 1
+
+    async def until(self, condition, seconds=10):
+        async with asyncio.timeout(seconds):
+            while not condition():
+                assert not self._task.done(), self._task
+                await asyncio.sleep(0.005)
+
+    async def is_woken_by(self, act):
+        before = self.woken
+        act()
+        await self.until(lambda: self.woken > before)
+
+    async def stop(self):
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+
+@pytest.fixture(autouse=True)
+def channel(monkeypatch):
+    """A channel of the test's own: other tests revoke meanwhile."""
+    monkeypatch.setattr(push, "CHANNEL", f"zenzefi:test:{uuid4()}")
+    return push.CHANNEL
+
+
+@pytest.fixture
+def publisher(settings):
+    """A publisher whose way to Redis never breaks."""
+    publisher = push.Publisher(settings.REDIS_URL)
+    yield publisher
+    publisher._thread.shutdown()
+
+
+@pytest.fixture
+def link(_upstream_loop, publisher, settings):
+    """What stands between this process and Redis."""
+    link = Link(_upstream_loop, settings.REDIS_URL)
+    settings.REDIS_URL = link.url
+    yield link
+    link.close()
+
+
+@pytest.fixture
+def linked_publisher(link):
+    publisher = push.Publisher(link.url)
+    yield publisher
+    link.mend()
+    publisher._thread.shutdown()
+
+
+@pytest.fixture
+async def listener(link):
+    listener = Listener()
+    yield listener
+    await listener.stop()
+
+
+def said(caplog, words):
+    return [record.levelname for record in caplog.records if words in record.getMessage()]
+
+
+@pytest.mark.services
+async def test_a_message_wakes_at_once_and_so_does_the_subscription(publisher, listener):
+    await listener.until(lambda: listener.woken == 1)
+    started = time.monotonic()
+    await listener.is_woken_by(publisher.wake_all)
+    assert time.monotonic() - started < 0.5
+
+
+@pytest.mark.services
+def test_a_gateway_reads_the_outbox_at_once(publisher, gateway, alice_token, monkeypatch):
+    """Another process commits: its row, and its message."""
+    eventually(lambda: gateway.plane.feed._newest is not None)
+    monkeypatch.setattr(feed, "POLL_SECONDS", 60)
+    with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events:
+        time.sleep(1.2)  # the pause that began before is over
+        Revocation.objects.create(cause=Revocation.Cause.REVOKED, token=alice_token.token)
+        publisher.wake_all()
+        started = time.monotonic()
+        is_broken(events.iter_raw())
+        assert time.monotonic() - started < 2
+
+
+@pytest.mark.services
+async def test_a_quiet_subscription_stays(publisher, link, listener, monkeypatch, caplog):
+    monkeypatch.setattr(push, "_QUIET_SECONDS", 0.05)
+    await listener.until(lambda: listener.woken == 1)
+    await asyncio.sleep(1.5)  # longer than the timeout of the socket, and than many of its own
+    # A new subscription would have woken it again.
+    assert (link.open, listener.woken) == (1, 1)
+    await listener.is_woken_by(publisher.wake_all)
+    assert listener.woken == 2
+    assert said(caplog, "listening to Redis") == []
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("fault", ["refused", "frozen", "reset", "slow"])
+async def test_it_subscribes_again_after_an_outage_and_warns_once(
+    publisher, link, listener, monkeypatch, caplog, fault
+):
+    monkeypatch.setattr(push, "_QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(push, "_RECONNECT_SECONDS", 0.1)
+    caplog.set_level(logging.INFO, "proxy.push")
+    for outage in (1, 2):
+        await listener.is_woken_by(publisher.wake_all)
+        # The links of the test act in another thread.
+        await asyncio.to_thread(link.breaks, fault)
+        if fault == "reset":
+            await asyncio.to_thread(link.kill)
+        await listener.until(lambda: said(caplog, "listening to Redis").count("WARNING") == outage)  # noqa: B023
+        await asyncio.sleep(0.5)
+        before = listener.woken
+        await asyncio.to_thread(link.mend)
+        # For what was sent meanwhile, nobody heard.
+        await listener.until(lambda: listener.woken > before)  # noqa: B023
+    assert said(caplog, "listening to Redis") == ["WARNING", "INFO"] * 2
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("fault", ["refused", "frozen", "reset"])
+async def test_a_worker_that_stops_does_not_wait_for_redis(link, listener, fault):
+    await listener.until(lambda: listener.woken == 1)
+    await asyncio.to_thread(link.breaks, fault)
+    for _ in range(2):
+        started = time.monotonic()
+        await listener.stop()
+        assert time.monotonic() - started < 1
+        listener = Listener()
+        await asyncio.sleep(0.3)  # in the middle of connecting
+    await listener.stop()
+
+
+@pytest.mark.services
+async def test_connections_that_redis_closes_are_made_again(publisher, link, listener):
+    await listener.until(lambda: listener.woken == 1)
+    await asyncio.to_thread(link.kill)
+    await listener.until(lambda: listener.woken == 2, seconds=push._RECONNECT_SECONDS + 2)
+    await listener.is_woken_by(publisher.wake_all)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("fault", ["refused", "frozen", "reset", "slow"])
+def test_whoever_revokes_neither_waits_for_redis_nor_hears_of_it(link, linked_publisher, caplog, fault):
+    caplog.set_level(logging.INFO, "proxy.push")
+    linked_publisher.wake_all()
+    eventually(lambda: link.open)
+    link.breaks(fault)
+    for _ in range(20):
+        started = time.monotonic()
+        linked_publisher.wake_all()
+        assert time.monotonic() - started < 0.1
+        time.sleep(0.1)
+    eventually(lambda: said(caplog, "publishing to Redis") == ["WARNING"])
+    link.mend()
+
+    def works_again():
+        linked_publisher.wake_all()
+        return said(caplog, "publishing to Redis") == ["WARNING", "INFO"]
+
+    eventually(works_again)
+
+
+@pytest.mark.services
+async def test_a_connection_that_redis_closed_loses_no_message(link, linked_publisher, listener, caplog):
+    await listener.until(lambda: listener.woken == 1)
+    await listener.is_woken_by(linked_publisher.wake_all)
+    await asyncio.to_thread(link.kill)
+    await listener.until(lambda: listener.woken == 3)
+    await listener.is_woken_by(linked_publisher.wake_all)
+    assert said(caplog, "publishing to Redis") == []
+
+
+@pytest.mark.services
+async def test_a_command_s_message_goes_out_before_it_ends(link, listener, channel, tmp_path):
+    await listener.until(lambda: listener.woken == 1)
+    environment = environment_of(tmp_path, REDIS_URL=link.url)
+    script = (
+        "from access.signals import access_revoked; from proxy import push;"
+        f"push.CHANNEL = {channel!r}; access_revoked.send(sender=None)"
+    )
+    arguments = [sys.executable, "manage.py", "shell", "--verbosity=0", "-c", script]
+    await asyncio.to_thread(subprocess.run, arguments, cwd=ROOT, env=environment, check=True)
+    await listener.until(lambda: listener.woken == 2, seconds=1)
+
+
+async def test_a_cancellation_that_a_failing_close_hides_ends_it_all_the_same(settings, monkeypatch):
+    hidden = []
+
+    async def hides(*_args):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as cancelled:
+            hidden.append(cancelled)
+            if len(hidden) == 1:
+                raise redis.TimeoutError("Timed out closing connection") from None
+            raise
+
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(push, "_receive", hides)
+    listener = Listener()
+    await asyncio.sleep(0.01)
+    await asyncio.wait_for(listener.stop(), 3)
+    assert len(hidden) == 1
+
+
+async def test_without_redis_there_is_nothing_to_listen_to(settings):
+    settings.REDIS_URL = ""
+    before = list(access_revoked.receivers)
+    push.publish_revocations()
+    assert access_revoked.receivers == before
+    await asyncio.wait_for(push.listen(pytest.fail), 1)
+
+
+def test_a_listener_that_fails_does_not_reach_whoever_revokes(alice_token, olga, caplog):
+    def fails(**_kwargs):
+        raise RuntimeError("no thread can be started")
+
+    access_revoked.connect(fails, weak=False)
+    try:
+        services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
+    finally:
+        access_revoked.disconnect(fails)
+    assert Revocation.objects.get().token == alice_token.token
+    assert said(caplog, "fails") == ["ERROR"]

@@ -1,0 +1,185 @@
+"""What the workers agree on: leases, counts and permits, in memory and in Redis."""
+
+import asyncio
+import time
+from uuid import uuid4
+
+import limits
+import pytest
+from django.conf import settings as django_settings
+from django_redis import get_redis_connection
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.dataplane.state.base import Counts, Lease, Report, StateUnavailable
+from proxy.dataplane.state.memory import MemoryState
+from proxy.dataplane.state.redis import RedisState
+
+RATE = limits.parse("20/second")
+ONE, OTHER = "device-one", "device-other"
+
+
+def wanted(device):
+    return Lease(device, uuid4(), time.time())
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.services)])
+async def states(request):
+    """Two workers' views of one state."""
+    if request.param == "memory":
+        state = MemoryState(RATE)
+        yield state, state
+        return
+    both = RedisState(django_settings.REDIS_URL, RATE), RedisState(django_settings.REDIS_URL, RATE)
+    yield both
+    for state in both:
+        await state.close()
+    get_redis_connection().flushdb()
+
+
+async def test_the_first_device_holds_a_token_and_its_session(states):
+    a, b = states
+    token, first = uuid4(), wanted(ONE)
+    assert await a.lease(token) is None
+    assert await a.acquire_lease(token, first, 10) == first
+    assert await b.acquire_lease(token, wanted(OTHER), 10) is None
+    assert await b.acquire_lease(token, wanted(ONE), 10) == first
+    assert await b.lease(token) == first
+    assert await a.acquire_lease(uuid4(), wanted(OTHER), 10) is not None
+
+
+async def test_a_lease_ends_by_itself_and_is_prolonged_by_its_holder_alone(states):
+    a, b = states
+    token = uuid4()
+    started = time.monotonic()
+    for _ in range(3):
+        assert await a.acquire_lease(token, wanted(ONE), 0.5)
+        await asyncio.sleep(0.2)
+        assert await b.acquire_lease(token, wanted(OTHER), 0.5) is None or time.monotonic() - started > 0.5
+    while await b.acquire_lease(token, wanted(OTHER), 0.5) is None:
+        assert time.monotonic() - started < 5
+    assert time.monotonic() - started > 0.9
+
+
+async def test_a_notice_frees_a_token_once(states):
+    """Each worker is told; the later ones must not free what the next device holds by then."""
+    a, b = states
+    token = uuid4()
+    await a.acquire_lease(token, wanted(ONE), 10)
+    await a.release_lease(token, 1)
+    next_one = await a.acquire_lease(token, wanted(OTHER), 10)
+    assert next_one is not None
+    if a is not b:  # the only worker is told once
+        await b.release_lease(token, 1)
+        assert await b.lease(token) == next_one
+    await b.release_lease(token, 2)
+    assert await a.lease(token) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 2)), min_size=2, max_size=30))
+@pytest.mark.services
+def test_of_racing_devices_exactly_one_holds_each_token(race):
+    """Tried by two workers at once, each attempt a worker, a device and a token."""
+
+    async def run():
+        workers = [RedisState(django_settings.REDIS_URL, None) for _ in range(2)]
+        tokens = [uuid4() for _ in range(3)]
+        held = await asyncio.gather(
+            *(workers[worker].acquire_lease(tokens[token], wanted(f"device-{device}"), 10)
+              for worker, device, token in race)
+        )  # fmt: skip
+        for worker in workers:
+            await worker.close()
+        for number in range(3):
+            tried = [
+                (f"device-{attempt[1]}", lease)
+                for attempt, lease in zip(race, held, strict=True)
+                if attempt[2] == number
+            ]
+            sessions = {lease.session_id for _, lease in tried if lease}
+            winners = {device for device, lease in tried if lease}
+            losers = {device for device, lease in tried if not lease}
+            assert len(sessions) == len(winners) == bool(tried)
+            assert not winners & losers
+
+    asyncio.run(run())
+
+
+async def test_counts_are_the_sum_of_their_parts(states):
+    a, b = states
+    session, here, there = uuid4(), uuid4(), uuid4()
+    assert await a.counts(session) is None
+    assert await a.share_counts([Report(session, here, Counts(1.5, 10, 1))]) == [Counts(1.5, 10, 1)]
+    other = uuid4()
+    told = [Report(session, there, Counts(0.5, 5, 2)), Report(other, there, Counts(7.25, 0, 0))]
+    assert await b.share_counts(told) == [Counts(1.5, 15, 3), Counts(7.25, 0, 0)]
+    assert await a.share_counts([Report(session, here, Counts(2.0, 11, 1))]) == [Counts(2.0, 16, 3)]
+    assert await b.counts(session) == Counts(2.0, 16, 3)
+
+
+async def test_permits_are_shared(states):
+    user = uuid4()
+    drawn = await asyncio.gather(*(states[number % 2].draw_permits(user, 2) for number in range(15)))
+    assert sum(drawn) == 10
+    assert await states[0].seconds_until_permit(user) == 1
+    assert await states[1].draw_permits(uuid4(), 20)
+
+
+@pytest.mark.services
+async def test_no_key_lives_for_ever():
+    redis = get_redis_connection()
+    redis.flushdb()
+    state, token = RedisState(django_settings.REDIS_URL, RATE), uuid4()
+    await state.acquire_lease(token, wanted(ONE), 10)
+    await state.share_counts([Report(uuid4(), uuid4(), Counts(1.0, 1, 1))])
+    await state.draw_permits(uuid4(), 1)
+    await state.release_lease(uuid4(), 1)
+    await state.close()
+    keys = redis.keys()
+    assert len(keys) == 4
+    assert all(redis.ttl(key) > 0 for key in keys)
+    assert all(key.startswith(b"zenzefi:") for key in keys)
+
+
+async def test_redis_that_is_not_there_is_said_at_once():
+    state = RedisState("redis://127.0.0.1:1/0", RATE)
+    for ask in (
+        lambda: state.acquire_lease(uuid4(), wanted(ONE), 10),
+        lambda: state.lease(uuid4()),
+        lambda: state.release_lease(uuid4(), 1),
+        lambda: state.share_counts([Report(uuid4(), uuid4(), Counts(1.0, 1, 1))]),
+        lambda: state.counts(uuid4()),
+        lambda: state.draw_permits(uuid4(), 1),
+        lambda: state.seconds_until_permit(uuid4()),
+    ):
+        state._paused_until = 0.0
+        with pytest.raises(StateUnavailable):
+            await ask()
+    started = time.monotonic()
+    for _ in range(1000):
+        with pytest.raises(StateUnavailable):
+            await state.lease(uuid4())
+    assert time.monotonic() - started < 2
+    await state.close()
+
+
+# case C69
+@pytest.mark.services
+async def test_an_answer_that_nobody_waits_for_reaches_nobody_else():
+    """[CVE-2023-28858] Cancelled questions leave nothing on the connections that the next ones use."""
+    state = RedisState(django_settings.REDIS_URL, None)
+    tokens = [uuid4() for _ in range(50)]
+    for number, token in enumerate(tokens):
+        await state.acquire_lease(token, wanted(f"device-{number}"), 60)
+    for _ in range(20):
+        asking = [asyncio.create_task(state.lease(token)) for token in tokens]
+        await asyncio.sleep(0)
+        for task in asking[::2]:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        for number, token in enumerate(tokens):
+            assert (await state.lease(token)).device == f"device-{number}"
+    await state.close()
+    assert state._asking == set()
+    get_redis_connection().flushdb()
