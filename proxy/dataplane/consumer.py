@@ -2,36 +2,51 @@
 
 import asyncio
 import contextlib
+from collections.abc import MutableMapping
 from enum import Enum, auto
 from typing import Any
 
 import aiohttp
 from aiohttp import WSMsgType
 from channels.consumer import AsyncConsumer
-from channels.exceptions import StopConsumer
 
 from proxy.dataplane import plane
 from proxy.dataplane.accounting import Session
 from proxy.dataplane.answers import request_id
 from proxy.dataplane.app import stated_headers, upstream_headers
-from proxy.dataplane.denials import BAD_REQUEST, UPSTREAM_UNREACHABLE, Denial, Denied
+from proxy.dataplane.denials import BAD_REQUEST, DRAINING, UPSTREAM_UNREACHABLE, ClientGone, Denial, Denied
+from proxy.dataplane.forwarding import Receive, Scope, Send
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers, RequestHead, read_request
 from proxy.dataplane.paths import is_proxied, upstream_path
 from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.upstream import FAILURES, denial_of
+from proxy.dataplane.protocol import CONNECTION
+from proxy.dataplane.upstream import FAILURES, UpstreamSocket, denial_of
+from proxy.dataplane.websocket import LAST_SECONDS, GatewayWebSocket
 
 # Codes that are never sent (RFC 6455 §7.4.1): they only describe what was seen.
 _NEVER_SENT = frozenset({1005, 1006, 1015})
-_TOO_BIG = 1009
-# How long either side may take to let itself be closed, in seconds.
-_CLOSE_TIMEOUT = 1.5
+_ORDINARY, _TOO_BIG, _OUR_FAULT = 1000, 1009, 1011
+Event = MutableMapping[str, Any]
+# How long either side may take to let itself be closed once it is cut, in seconds: with the one until a revocation is
+# found, less than two. Otherwise it may first read what it was sent.
+_CUT_SECONDS = 0.75
+_UPSTREAM_GONE = (UPSTREAM_UNREACHABLE.close_code, UPSTREAM_UNREACHABLE.code)
 
 
 class State(Enum):
-    CONNECTING = auto()
+    CONNECTING = auto()  # being admitted, and the upstream reached
     OPEN = auto()
+    CLOSING = auto()  # both sides are being told
     CLOSED = auto()
+
+
+_NEXT = {
+    State.CONNECTING: {State.OPEN, State.CLOSED},
+    State.OPEN: {State.CLOSING},
+    State.CLOSING: {State.CLOSED},
+    State.CLOSED: set(),
+}
 
 
 class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untyped
@@ -40,14 +55,43 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
     grant: Grant
     session: Session
     _gateway: DataPlane
+    _client: GatewayWebSocket
+    _upstream: UpstreamSocket
 
     def __init__(self) -> None:
         self._state = State.CONNECTING
-        self._upstream: aiohttp.ClientWebSocketResponse | None = None
-        self._connecting: asyncio.Timeout | None = None
+        self._deadline: asyncio.Timeout | None = None  # of the state it is in
+        self._client_gone = False
         self._denial: Denial | None = None
         self._relay: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._giving_up: asyncio.TimerHandle | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As the base class does it, without a channel layer and without tasks for each event."""
+        self.scope, self.base_send = scope, send
+        self._gateway, self._client = plane.current(), scope[CONNECTION]
+        self._client.on_lost, self._client.on_shutdown = self._client_lost, self._drain
+        try:
+            await self.websocket_connect(await receive())
+            while self._state is not State.CLOSED:
+                event = await receive()
+                if event["type"] == "websocket.disconnect":
+                    self.websocket_disconnect(event)
+                    break
+                await self.websocket_receive(event)
+        finally:
+            if self._giving_up is not None:
+                self._giving_up.cancel()
+            self._end(_OUR_FAULT, "")  # still open: an error or a cancellation
+            if self._closing is not None:
+                await self._closing
+            self._client.on_lost = self._client.on_shutdown = None
+
+    def _enter(self, state: State) -> None:
+        if state not in _NEXT[self._state]:
+            raise RuntimeError(f"a WebSocket cannot go from {self._state.name} to {state.name}")
+        self._state = state
 
     # --- What ends it from outside
 
@@ -56,42 +100,59 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
             return False
         self._denial = denial
         if self._state is State.OPEN:
-            self._closing = asyncio.create_task(self._close(denial.close_code, denial.code), name="websocket cut")
-        elif self._connecting is not None:
-            self._connecting.reschedule(asyncio.get_running_loop().time())
+            self._end(denial.close_code, denial.code)
+        else:
+            self._hurry()
         return True
 
     def overdue(self, _now: float) -> Denial | None:
         return None
 
+    def _drain(self) -> None:
+        self._gateway.registry.cut(self, DRAINING)
+
+    def _client_lost(self) -> None:
+        self._client_gone = True
+        if self._state is State.CONNECTING:
+            self._hurry()
+        elif self._state is State.OPEN:
+            # What it sent before is relayed first; then comes the event of its end. An upstream that takes nothing
+            # must not hold that up for ever.
+            loop = asyncio.get_running_loop()
+            self._giving_up = loop.call_later(LAST_SECONDS, self._end, *self._client.parting)
+
+    def _hurry(self) -> None:
+        if self._deadline is not None:
+            seconds = 0 if self._state is State.CONNECTING else _CUT_SECONDS
+            self._deadline.reschedule(asyncio.get_running_loop().time() + seconds)
+
     # --- Events of the client's side
 
-    async def websocket_connect(self, _message: dict[str, Any]) -> None:
-        self._gateway = plane.current()
+    async def websocket_connect(self, _event: Event) -> None:
         protocols = tuple(self.scope["subprotocols"])
         identifier = request_id(dict(self.scope["headers"]).get(b"x-request-id", b""))
         try:
-            upstream = await self._admit(protocols, identifier)
+            self._upstream = await self._admit(protocols, identifier)
+        except ClientGone:
+            self._enter(State.CLOSED)
+            self._gateway.figures.denials["client_gone"] += 1
         except Denied as denied:
+            self._enter(State.CLOSED)
             self._gateway.figures.denials[denied.denial.code] += 1
             # A browser hides the status of a refused handshake, so accept, then close with the reason.
-            try:
-                await self._accept(protocols[0] if protocols else None, [(b"x-request-id", identifier)])
-            finally:
-                await self._close(denied.denial.close_code, denied.denial.code)
-            return
-        self._state = State.OPEN
-        try:
-            await self._accept(upstream.protocol, stated_headers(self.grant, identifier))
-        except OSError:  # the client left meanwhile
-            await self._end(1001, "")
-            raise
-        self._relay = asyncio.create_task(self._relay_to_client(upstream), name="websocket relay")
+            await self._accept(protocols[0] if protocols else None, [(b"x-request-id", identifier)])
+            await self._tell_client(denied.denial.close_code, denied.denial.code)
+        else:
+            # Not one step of the event loop until the relay: nothing can come between.
+            self._enter(State.OPEN)
+            await self._accept(self._upstream.protocol, stated_headers(self.grant, identifier))
+            self._relay = asyncio.create_task(self._relay_to_client(self._upstream), name="websocket relay")
 
     async def _accept(self, protocol: str | None, headers: Headers) -> None:
         await self.send({"type": "websocket.accept", "subprotocol": protocol, "headers": headers})
 
-    async def _admit(self, protocols: tuple[str, ...], identifier: bytes) -> aiohttp.ClientWebSocketResponse:
+    async def _admit(self, protocols: tuple[str, ...], identifier: bytes) -> UpstreamSocket:
+        """The upstream, reached for this WebSocket. Raises `Denied` or `ClientGone`."""
         raw_path = self.scope["raw_path"]
         head = read_request(self.scope["headers"], self.scope.get("http_version", "1.1"))
         # A handshake has no body: what follows it is frames, to us and to the upstream.
@@ -101,104 +162,121 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
         self.grant, self.session = await self._gateway.gate.admit(
             head, path, ip=client[0] if client else None, unsafe=True
         )
+        self._raise_if_over()
         self._gateway.registry.add(self)
         try:
-            upstream = self._upstream = await self._connect_upstream(head, path, protocols, identifier)
+            return await self._connect_upstream(head, path, protocols, identifier)
         except BaseException:
             self._gateway.registry.remove(self)
             raise
-        if self._denial is not None:
-            raise Denied(self._denial)
-        return upstream
 
     async def _connect_upstream(
         self, head: RequestHead, path: bytes, protocols: tuple[str, ...], identifier: bytes
-    ) -> aiohttp.ClientWebSocketResponse:
+    ) -> UpstreamSocket:
         """Before the client is accepted, so that the subprotocol and a refusal are real."""
         headers = upstream_headers(head, self.grant, self.scope, identifier)
         try:
-            async with asyncio.timeout(self._gateway.config.upstream_timeout) as self._connecting:
-                return await self._gateway.upstream.connect_websocket(
+            async with asyncio.timeout(self._gateway.config.upstream_timeout) as self._deadline:
+                upstream = await self._gateway.upstream.connect_websocket(
                     path, self.scope["query_string"], headers, protocols
                 )
         except FAILURES as error:
-            raise Denied(self._denial or denial_of(error)) from error
+            self._raise_if_over()
+            raise Denied(denial_of(error)) from error
+        finally:
+            self._deadline = None
+        try:
+            self._raise_if_over()
+        except (Denied, ClientGone):
+            upstream.abort()
+            raise
+        return upstream
 
-    async def websocket_receive(self, message: dict[str, Any]) -> None:
+    def _raise_if_over(self) -> None:
+        """Raise where it was ended before it was open."""
+        if self._client_gone:
+            raise ClientGone
+        if self._denial is not None:
+            raise Denied(self._denial)
+
+    async def websocket_receive(self, event: Event) -> None:
         """The client's message to the upstream; awaiting it is the backpressure."""
-        upstream = self._upstream
-        if self._state is not State.OPEN or upstream is None:
+        if self._state is not State.OPEN:
             return
-        text, data = message.get("text"), message.get("bytes")
+        text, data = event.get("text"), event.get("bytes")
         try:
             if text is not None:
-                self.session.carried(len(text.encode()))
-                await upstream.send_str(text)
+                self.session.carried(_utf8_length(text))
+                await self._upstream.send_str(text)
             elif data is not None:
                 self.session.carried(len(data))
-                await upstream.send_bytes(data)
+                await self._upstream.send_bytes(data)
         except (ConnectionError, aiohttp.ClientError):
-            await self._close(*_UPSTREAM_GONE)
+            self._end(*_UPSTREAM_GONE)
 
-    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+    def websocket_disconnect(self, _event: Event) -> None:
         """The client has left, or closing was ours and is complete."""
-        await self._end(message.get("code") or 1005, message.get("reason") or "")
-        raise StopConsumer
+        self._end(*self._client.parting)
 
     # --- The upstream's side
 
-    async def _relay_to_client(self, upstream: aiohttp.ClientWebSocketResponse) -> None:
+    async def _relay_to_client(self, upstream: UpstreamSocket) -> None:
         try:
             while (message := await upstream.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 if message.type is WSMsgType.TEXT:
-                    self.session.carried(len(message.data.encode()))
+                    self.session.carried(_utf8_length(message.data))
                     await self.send({"type": "websocket.send", "text": message.data})
                 else:
                     self.session.carried(len(message.data))
                     await self.send({"type": "websocket.send", "bytes": message.data})
         except OSError:
-            return  # the client left; its disconnect event follows
-        await self._close(*_closing_of(message, upstream.close_code))
+            return  # the client left; the event of it follows
+        except Exception:
+            self._end(_OUR_FAULT, "")
+            raise
+        self._end(*_closing_of(message, upstream.close_code))
 
     # --- Ending
 
+    def _end(self, code: int, reason: str) -> None:
+        """Close both sides with this code and reason (RFC 6455 §5.5.1), unless that has begun."""
+        if self._state is State.OPEN:
+            self._enter(State.CLOSING)
+            self._closing = asyncio.create_task(self._close(code, reason), name="websocket close")
+
     async def _close(self, code: int, reason: str) -> None:
-        """Close the client's side with this code and reason (RFC 6455 §5.5.1), then everything."""
-        if self._state is State.CLOSED:
-            return
-        self._state = State.CLOSED
-        self._stop_relay()
-        await asyncio.gather(self._tell_client(code, reason), self._end(code, reason))
+        try:
+            if self._relay is not None:
+                self._relay.cancel()
+                await asyncio.wait([self._relay])
+            async with asyncio.timeout(LAST_SECONDS if self._denial is None else _CUT_SECONDS) as self._deadline:
+                await asyncio.gather(self._close_client(code, reason), self._upstream.end(code, reason))
+        except TimeoutError:
+            pass  # what was not taken by now is given up
+        finally:
+            self._upstream.abort()
+            self._client.abort()
+            self._gateway.registry.remove(self)
+            self._enter(State.CLOSED)
+        if self._relay is not None and not self._relay.cancelled():
+            self._relay.result()  # an error of ours is to be seen
+
+    async def _close_client(self, code: int, reason: str) -> None:
+        await self._tell_client(code, reason)
+        await self._client.gone.wait()
 
     async def _tell_client(self, code: int, reason: str) -> None:
-        with contextlib.suppress(RuntimeError, OSError):  # it has left, or reads nothing
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await self.send({"type": "websocket.close", "code": code, "reason": reason})
-
-    async def _end(self, code: int, reason: str) -> None:
-        """Close the upstream's side and leave the registry."""
-        self._state = State.CLOSED
-        self._stop_relay()
-        upstream, self._upstream = self._upstream, None
-        if upstream is None:
-            return
-        self._gateway.registry.remove(self)
-        # aiohttp drops the connection when it is cancelled.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await upstream.close(code=1000 if code in _NEVER_SENT else code, message=reason.encode())
-
-    def _stop_relay(self) -> None:
-        if self._relay is not None and self._relay is not asyncio.current_task():
-            self._relay.cancel()
+        with contextlib.suppress(RuntimeError, OSError):  # it closes already, or has left
+            await self.send({"type": "websocket.close", "code": code, "reason": reason})
 
 
-_UPSTREAM_GONE = (UPSTREAM_UNREACHABLE.close_code, UPSTREAM_UNREACHABLE.code)
+def _utf8_length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _closing_of(message: aiohttp.WSMessage, code: int | None) -> tuple[int, str]:
     """Code and reason for the client when the upstream's side has ended with this message."""
-    if message.type is WSMsgType.CLOSE:
+    if message.type is WSMsgType.CLOSE and code not in _NEVER_SENT and (code or 0) < 5000:
         # 0: a close frame without a code.
-        return code or 1000, message.extra or ""
+        return code or _ORDINARY, message.extra or ""
     return (_TOO_BIG, "") if code == _TOO_BIG else _UPSTREAM_GONE

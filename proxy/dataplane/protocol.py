@@ -10,9 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request
 
+from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, request_id
 from proxy.dataplane.denials import BAD_REQUEST, Denied
 
@@ -40,6 +39,13 @@ class GatewayProtocol(HttpToolsProtocol):
         if self.scope.get("raw_path") is not None:  # no WebSocket, whose headers are read once more
             # Trailers are reported as headers; nothing of them may reach the application (RFC 9110 §6.5.1).
             self.headers = deque(maxlen=0)  # type: ignore[assignment]  # it has what is used: append and iteration
+            if plane.current().leaving:
+                self.close_after_answer()
+
+    def close_after_answer(self) -> None:
+        """Let the answer that has not begun say `Connection: close` and end the connection (RFC 9112 §9.6)."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
 
     def _announces_body(self) -> bool:
         return any(
@@ -76,11 +82,3 @@ class GatewayProtocol(HttpToolsProtocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
         self.transport.abort()
-
-
-class GatewayWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol, with the refusal of a malformed handshake left to `GatewayProtocol`."""
-
-    def handle_connect(self, event: Request) -> None:
-        if self.conn.accept(event).status_code == 101:
-            super().handle_connect(event)

@@ -1,7 +1,8 @@
 """The one upstream, through one pooled client per worker."""
 
+import asyncio
 import ssl
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -11,12 +12,63 @@ from proxy.dataplane.config import Config
 from proxy.dataplane.denials import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Denial
 from proxy.dataplane.headers import Headers, has_controls
 
+# After so much silence either peer of a WebSocket is asked whether it lives; it has half of that to answer.
+PING_SECONDS = 30.0
+_CLOSING_FOR_EVER = aiohttp.ClientWSTimeout(ws_close=None)  # who closes sets the limit
 # What the client would add by itself; the client's own headers are what is sent.
 _NOTHING_ADDED = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
 class BrokenAnswer(aiohttp.ClientError):
     """The upstream's status or a header cannot be passed on."""
+
+
+class UpstreamSocket(aiohttp.ClientWebSocketResponse):
+    """aiohttp's WebSocket, with an end that comes in time.
+
+    Tested against the pinned aiohttp; it relies on `_pong_not_received`, `_reset_heartbeat`, `_set_closed`, `_writer`
+    with its `protocol` and `transport`, and of the protocol on `_reading_paused` and `_payload_parser_failed`.
+    """
+
+    async def end(self, code: int, reason: str) -> None:
+        """Close with this code and reason. The upstream may take its time; a cancellation ends it at once."""
+        try:
+            await self.close(code=code, message=reason.encode())
+            if self._broken and (lost := self._handler.closed) is not None:
+                await asyncio.shield(lost)
+        except aiohttp.ClientError:
+            pass  # it has left
+        finally:
+            self.abort()
+
+    async def close(self, *, code: int = aiohttp.WSCloseCode.OK, message: bytes = b"") -> bool:
+        """Where the upstream broke the protocol, only the close frame is sent: a connection that is closed while it
+        sends on is reset, and the frame is lost with it (RFC 6455 §7.1.1). `end` does the rest."""
+        if self.closed or not self._broken:
+            return await super().close(code=code, message=message)
+        self._set_closed()
+        await self._writer.close(code, message)
+        return True
+
+    def abort(self) -> None:
+        """Close the connection at once; without effect where it is closed."""
+        self._response.close()
+        self._writer.transport.abort()
+
+    @property
+    def _handler(self) -> Any:
+        """aiohttp's `ResponseHandler`."""
+        return self._writer.protocol
+
+    @property
+    def _broken(self) -> bool:
+        return bool(self._handler._payload_parser_failed)  # noqa: SLF001  (aiohttp offers no other way)
+
+    def _pong_not_received(self) -> None:
+        if self._handler._reading_paused:  # noqa: SLF001  (as above)
+            self._reset_heartbeat()  # its answer may lie unread, behind what the client does not take
+        else:
+            super()._pong_not_received()
 
 
 class Upstream:
@@ -48,6 +100,7 @@ class Upstream:
             connector=aiohttp.TCPConnector(limit=0, ssl=tls, use_dns_cache=True, force_close=True),
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(_strict_handshake,),
+            ws_response_class=UpstreamSocket,
             **common,
         )
 
@@ -83,17 +136,19 @@ class Upstream:
 
     async def connect_websocket(
         self, path: bytes, query: bytes, headers: Headers, protocols: tuple[str, ...]
-    ) -> aiohttp.ClientWebSocketResponse:
+    ) -> UpstreamSocket:
         """Open a WebSocket with these subprotocols offered. Raises one of `FAILURES`."""
-        return await self._websockets.ws_connect(
+        opened = await self._websockets.ws_connect(
             self._url(self._scheme, path, query),
             headers=_text(headers),
             protocols=protocols,
             max_msg_size=self._max_message_bytes + 1,  # the first size that is refused
             autoping=True,
-            heartbeat=30,
+            heartbeat=PING_SECONDS,
+            timeout=_CLOSING_FOR_EVER,
             autoclose=False,
         )
+        return cast("UpstreamSocket", opened)
 
     async def close(self) -> None:
         await self._websockets.close()

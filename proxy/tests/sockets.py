@@ -2,15 +2,17 @@
 
 import asyncio
 import socket
+import struct
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.client import ClientConnection, connect
 
-from proxy.tests.servers import Gateway, LoopThread
+from proxy.tests.servers import Gateway, LoopThread, eventually
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Handshake:
 
 
 class SocketUpstream:
-    """Echoes what it is sent, but for `close:CODE:REASON`, `vanish`, `freeze` and `flood`."""
+    """Echoes what it is sent, but for `close:CODE:REASON`, `vanish`, `leave`, `freeze`, `talk` and `flood`."""
 
     def __init__(self, loop: LoopThread) -> None:
         self._loop = loop
@@ -50,13 +52,16 @@ class SocketUpstream:
         self.subprotocol: str | None = None  # what it chooses, offered or not
         self.refusal: int | None = None  # the status with which it refuses a handshake
         self.location = ""
+        self.echoes = True
+        self.greeting = ""  # what it does at once, as if told
         self.max_size = 2**25
         self.port = loop.run(self._start())
         self.url = f"http://127.0.0.1:{self.port}"
 
     @property
     def last(self) -> Handshake:
-        return self.handshakes[-1]
+        """The last, once there is one: it is noted only after it was answered."""
+        return eventually(lambda: self.handshakes)[-1]
 
     @property
     def open(self) -> int:
@@ -86,6 +91,8 @@ class SocketUpstream:
         handshake = Handshake(connection.request.path, list(connection.request.headers.raw_items()), connection)
         self.handshakes.append(handshake)
         try:
+            if self.greeting:
+                await self._obey(connection, self.greeting)
             async for message in connection:
                 handshake.received.append(message)
                 await self._obey(connection, message)
@@ -101,9 +108,16 @@ class SocketUpstream:
             connection.transport.close()
         elif message == "freeze":
             connection.transport.pause_reading()
-        elif message == "flood":
+        elif message == "talk":  # and read nothing
+            connection.transport.pause_reading()
             while True:
-                await connection.send(b"x" * 65536)
+                await connection.send("talk")
+                await asyncio.sleep(0.05)
+        elif message in ("flood", "flood of small ones"):
+            data = b"x" * 65536 if message == "flood" else b"x"
+            while True:
+                await connection.send(data)
+                await asyncio.sleep(0)
         elif isinstance(message, str) and message.startswith("close:"):
             _, code, reason = message.split(":", 2)
             if code:
@@ -113,11 +127,15 @@ class SocketUpstream:
                 connection.send_data()
         elif isinstance(message, str) and message.startswith("raw:"):
             connection.transport.write(bytes.fromhex(message[4:]))
-        else:
+        elif self.echoes:
             await connection.send(message)
 
+    def say(self, message: str) -> None:
+        """Do on the last WebSocket what the client could tell."""
+        self._loop.run(self._obey(self.last.connection, message))
+
     def thaw(self) -> None:
-        """Read again after `freeze`."""
+        """Read again after `freeze` or `talk`."""
 
         async def resume() -> None:
             self.last.connection.transport.resume_reading()
@@ -170,6 +188,83 @@ def handshake(sold: Any, target: str, *more: bytes) -> bytes:
         *(f"{name}: {text}".encode() for name, text in sold.headers.items()), *more,
     ]  # fmt: skip
     return b"\r\n".join([*lines, b"", b""])
+
+
+class RawSocket:
+    """A WebSocket of which the client sends the bytes it is told, reads only when told, and answers no ping."""
+
+    def __init__(self, gateway: Any, sold: Any, *more: bytes, waits: bool = True) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+        self.socket.sendall(handshake(sold, "/ws", *more))
+        self.answer = b""
+        while waits and b"\r\n\r\n" not in self.answer:
+            self.answer += self.socket.recv(1)
+        assert not waits or self.answer.startswith(b"HTTP/1.1 101 "), self.answer
+
+    def send(self, payload: bytes, opcode: int = 0x81) -> None:
+        self.socket.sendall(frame(payload, opcode))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.vanish()
+
+    def send_until_held_back(self, data: bytes) -> bytes:
+        """Send this again and again until nothing is taken for half a second; what is left of the last."""
+        self.socket.settimeout(0.5)
+        rest = data
+        try:
+            while True:
+                rest = rest[self.socket.send(rest) :] or data
+        except TimeoutError:
+            self.socket.settimeout(10)
+            return rest
+
+    def closing(self) -> tuple[int, str] | None:
+        """Code and reason of the close frame in what comes until the connection ends; None where there is none."""
+        data = b""
+        try:
+            while piece := self.socket.recv(65536):
+                data = (data + piece)[-1000:]
+        except ConnectionResetError:
+            pass
+        _frames, found, payload = data.rpartition(b"\x88")
+        return (int.from_bytes(payload[1:3], "big"), payload[3:].decode()) if found else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the TCP connection is established still, by the client's kernel."""
+        return self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == b"\x01"
+
+    def vanish(self) -> None:
+        """Reset the connection without a close frame."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+
+def frame(payload: bytes, opcode: int = 0x82) -> bytes:
+    """One frame of a client, masked with zeros (RFC 6455 §5.2); `opcode` is its first byte."""
+    size = len(payload)
+    if size < 126:
+        head = struct.pack("!BB", opcode, 0x80 | size)
+    elif size < 65536:
+        head = struct.pack("!BBH", opcode, 0xFE, size)
+    else:
+        head = struct.pack("!BBQ", opcode, 0xFF, size)
+    return head + bytes(4) + payload
+
+
+def connections_to(port: int) -> int:
+    """How many TCP connections to this port of loopback are established, by the kernel."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[3] == "01" and int(row[2].rpartition(":")[2], 16) == port for row in rows)
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory that a process occupies now."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
 def websocket_tasks(gateway: Gateway) -> list[str]:

@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.signals import user_activity_changed
 from billing.idempotency import Call
 from proxy.tests.servers import eventually
-from proxy.tests.sockets import closing, open_socket, websocket_tasks
+from proxy.tests.sockets import RawSocket, closing, connections_to, open_socket, websocket_tasks
 
 LIMIT = 2.0
 
@@ -127,14 +127,16 @@ def test_while_much_is_being_sent(gateway, socket_upstream, alice_token, olga):
 
 
 # case D59, case D60
-def test_a_client_that_reads_nothing_does_not_hold_the_upstream(gateway, socket_upstream, alice_token, olga):
-    with open_socket(gateway, "/ws", alice_token, max_queue=1) as client:
-        client.send("flood")
-        client.recv(timeout=5)
+def test_a_client_that_reads_nothing_holds_nothing_open(gateway, socket_upstream, alice_token, olga):
+    with RawSocket(gateway, alice_token) as client:
+        client.send(b"flood")
         eventually(lambda: _carried_stands_still(gateway))
+        started = time.monotonic()
         _revoke(alice_token, olga)
+        eventually(lambda: not client.is_open, LIMIT)
         eventually(lambda: len(gateway.plane.registry) == 0, LIMIT)
         eventually(lambda: socket_upstream.last.over, LIMIT)
+        assert time.monotonic() - started < LIMIT
 
 
 # case D59, case D60
@@ -156,7 +158,22 @@ def test_an_upstream_that_reads_nothing_does_not_hold_the_client(gateway, socket
         assert time.monotonic() - started < LIMIT
         sending.join()
     eventually(lambda: len(gateway.plane.registry) == 0, LIMIT)
+    eventually(lambda: connections_to(socket_upstream.port) == 0, LIMIT)
     socket_upstream.thaw()
+
+
+# case D60
+def test_one_that_is_closing_already_is_hurried(gateway, socket_upstream, alice_token, olga):
+    """The client may still read what it was sent, but not once the token is revoked."""
+    with RawSocket(gateway, alice_token) as client:
+        client.send(b"flood")
+        eventually(lambda: _carried_stands_still(gateway))
+        client.send(b"\x0f\xa0", 0x88)
+        eventually(lambda: socket_upstream.last.close_code == 4000)
+        eventually(lambda: socket_upstream.last.over)
+        assert client.is_open
+        _revoke(alice_token, olga)
+        eventually(lambda: not client.is_open, LIMIT)
 
 
 # case D60
@@ -194,7 +211,7 @@ def test_a_change_that_takes_nothing_away_closes_nothing(gateway, socket_upstrea
     with open_socket(gateway, "/ws", alice_token) as client:
         row = Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=alice_token.token)
         access_revoked.send(sender=Revocation)
-        eventually(lambda: row.pk in gateway.plane.feed._seen)
+        eventually(lambda: gateway.plane.feed._newest == row.pk)
         client.send("still here")
         assert client.recv(timeout=5) == "still here"
 

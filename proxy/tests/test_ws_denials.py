@@ -226,7 +226,7 @@ def test_when_access_cannot_be_checked(gateway, denied, alice_token, bob_token, 
     assert denied(alice_token) == (1013, "state_unavailable")
 
 
-def test_the_order_of_the_checks(gateway, denied, sold_token, alice):
+def test_the_order_of_the_checks(gateway, socket_upstream, denied, sold_token, alice):
     """Token, user, device form, scope, rate, device."""
     token = sold_token(alice, scope=Scope.CERTIFICATES_ONLY)
     bad_device = {"X-Access-Token": token.text, "X-Device-ID": "bad"}
@@ -237,6 +237,7 @@ def test_the_order_of_the_checks(gateway, denied, sold_token, alice):
     assert denied(headers=bad_device) == (4400, "device_id_required")
     assert denied(token) == (4403, "scope_denied")
     with open_socket(gateway, "/certificates", token):
+        eventually(lambda: socket_upstream.open == 1)
         assert denied(token.on("another-device"), path="/certificates") == (4429, "rate_limited")
 
 

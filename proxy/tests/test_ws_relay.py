@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import time
+import zlib
 
 import pytest
 from websockets.utils import accept_key
@@ -12,7 +13,7 @@ from proxy.dataplane.cookies import sign_access
 from proxy.dataplane.grants import digest_of
 from proxy.models import ProxySession
 from proxy.tests.servers import eventually
-from proxy.tests.sockets import closing, handshake, open_socket, vanish, websocket_tasks
+from proxy.tests.sockets import RawSocket, closing, handshake, open_socket, vanish, websocket_tasks
 
 
 @pytest.fixture
@@ -72,20 +73,62 @@ def test_a_message_above_the_limit_from_the_client(gateway, socket_upstream, ali
 
 
 # case D58
-def test_a_deflate_bomb_is_not_inflated(gateway, socket_upstream, alice_token):
-    with open_socket(gateway, "/ws", alice_token, compression="deflate") as client:
-        client.send(bytes(2**25))
-        assert closing(client)[0] == 1009
-    assert socket_upstream.last.received == []
+def test_a_client_that_sends_its_over_long_message_to_the_end_learns_why_it_was_closed(
+    gateway, socket_upstream, alice_token
+):
+    with RawSocket(gateway, alice_token) as client:
+        client.send(bytes(2**25), 0x82)
+        assert client.closing()[0] == 1009
+    eventually(lambda: socket_upstream.last.close_code == 1009)
+
+
+# case D58
+def test_fragments_count_together(gateway, socket_upstream, alice_token):
+    with RawSocket(gateway, alice_token) as client:
+        client.send(bytes(2**23), 0x02)
+        client.send(bytes(2**23), 0x00)
+        client.send(b"x", 0x80)
+        assert client.closing()[0] == 1009
 
 
 # case D58
 def test_a_message_above_the_limit_from_the_upstream(gateway, socket_upstream, alice_token):
-    gateway.restart(WEBSOCKET_MAX_MESSAGE_BYTES=1000)
+    gateway.restart(WEBSOCKET_MAX_MESSAGE_BYTES=1024)
     with open_socket(gateway, "/ws", alice_token) as client:
-        client.send("x" * 1001)
+        client.send("x" * 1025)
         assert closing(client) == (1009, "")
     assert socket_upstream.last.close_code == 1009
+
+
+# case D58
+def test_an_upstream_that_sends_its_over_long_message_to_the_end_learns_why_it_was_closed(
+    gateway, recorded, alice_token
+):
+    received = []
+
+    async def send_all(request, connection):
+        await connection.send(_accepting(request) + b"\x82\x7f" + (2**25).to_bytes(8, "big"))
+        for _ in range(2**9):
+            await connection.send(bytes(2**16))
+        received.append(await connection.reader.readexactly(8))
+
+    recorded.answer = send_all
+    with open_socket(gateway, "/ws", alice_token) as client:
+        assert closing(client) == (1009, "")
+    eventually(lambda: received)
+    head, mask, code = received[0][:2], received[0][2:6], received[0][6:8]
+    assert (head, bytes(a ^ b for a, b in zip(code, mask, strict=False))) == (b"\x88\x82", b"\x03\xf1")
+
+
+# case D58
+def test_compression_is_not_negotiated(gateway, socket_upstream, alice_token):
+    """So that there is no deflate bomb: nothing is ever inflated."""
+    with RawSocket(gateway, alice_token, b"Sec-WebSocket-Extensions: permessage-deflate") as client:
+        assert b"sec-websocket-extensions" not in client.answer.lower()
+        client.send(zlib.compress(bytes(2**25), 9, -15), 0xC2)
+        assert client.closing()[0] == 1002
+    assert socket_upstream.last.header("sec-websocket-extensions") is None
+    assert socket_upstream.last.received == []
 
 
 @pytest.mark.parametrize(
@@ -185,7 +228,7 @@ def test_a_malformed_subprotocol_is_400_and_the_upstream_hears_nothing(gateway, 
     assert socket_upstream.handshakes == []
 
 
-CODES = [1000, 1001, 1003, 1008, 1011, 3000, 3999, 4000, 4401, 4999]
+CODES = [1000, 1001, 1003, 1008, 1009, 1011, 3000, 3999, 4000, 4401, 4999]
 
 
 # case D57
@@ -234,19 +277,47 @@ def test_an_upstream_that_vanishes(gateway, socket_upstream, alice_token, how):
         assert closing(client) == (1014, "upstream_unreachable")
 
 
-@pytest.mark.parametrize("frame", ["c100", "8104fffefdfc", "830161", "88020001", "880203ec", "8801ff"])
+# case D57
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "c100", "8104fffefdfc", "830161", "88020001", "880203ec", "8801ff", "880203ed", "880203ee", "880203f7",
+        "88021388", "8802ffff",
+    ],
+)  # fmt: skip
 def test_an_upstream_that_breaks_the_protocol(gateway, socket_upstream, alice_token, frame):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send(f"raw:{frame}")
         assert closing(client) == (1014, "upstream_unreachable")
 
 
-def test_a_client_that_vanishes(gateway, socket_upstream, alice_token):
-    client = open_socket(gateway, "/ws", alice_token, legacy=True)
-    client.send("hello")
-    assert client.recv(timeout=5) == "hello"
-    vanish(client)
+# case D57
+@pytest.mark.parametrize("code", [1004, 1005, 1006, 1015, 999, 5000])
+def test_a_code_that_nobody_may_send_is_not_sent_on(gateway, socket_upstream, alice_token, code):
+    with RawSocket(gateway, alice_token) as client:
+        client.send(code.to_bytes(2, "big"), 0x88)
+        assert client.closing()[0] == 1002
     eventually(lambda: socket_upstream.last.over)
+    assert socket_upstream.last.close_code == 1002
+
+
+@pytest.mark.parametrize("opcodes", [(0x81,), (0x01, 0x80)])
+def test_text_that_is_no_text(gateway, socket_upstream, alice_token, opcodes):
+    with RawSocket(gateway, alice_token) as client:
+        for opcode in opcodes:
+            client.send(b"\xff", opcode)
+        assert client.closing()[0] == 1007
+    eventually(lambda: socket_upstream.last.over)
+    assert socket_upstream.last.close_code == 1007
+
+
+# case D57
+def test_a_client_that_vanishes(gateway, socket_upstream, alice_token):
+    with RawSocket(gateway, alice_token) as client:
+        client.send(b"hello")
+        eventually(lambda: socket_upstream.last.received == ["hello"])
+    eventually(lambda: socket_upstream.last.over)
+    assert socket_upstream.last.close_code == 1001
 
 
 def test_a_client_that_vanishes_while_much_is_sent_to_it(gateway, socket_upstream, alice_token):

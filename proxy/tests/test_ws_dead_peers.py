@@ -1,0 +1,112 @@
+"""Peers that vanish or freeze without a word are found, and nothing of theirs is left."""
+
+import time
+
+import pytest
+
+from proxy.dataplane import consumer
+from proxy.dataplane import upstream as upstream_module
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import RawSocket, closing, connections_to, frame, open_socket, websocket_tasks
+
+PING = 0.6
+
+
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch):
+    monkeypatch.setattr(upstream_module, "PING_SECONDS", PING)
+    monkeypatch.setattr(consumer, "LAST_SECONDS", 0.5)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(gateway, socket_upstream):
+    yield
+    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: websocket_tasks(gateway) == [])
+    eventually(lambda: connections_to(socket_upstream.port) == 0)
+
+
+# case D59
+def test_a_client_that_answers_no_ping_is_closed(gateway, socket_upstream, alice_token):
+    with RawSocket(gateway, alice_token) as client:
+        started = time.monotonic()
+        assert client.closing() == (1011, "keepalive ping timeout")
+        assert time.monotonic() - started > 1.4 * PING
+        eventually(lambda: socket_upstream.last.over)
+        assert socket_upstream.last.close_code == 1001
+
+
+# case D59
+def test_a_client_that_neither_reads_nor_answers_is_reset(gateway, socket_upstream, alice_token):
+    with RawSocket(gateway, alice_token) as client:
+        client.send(b"flood")
+        eventually(lambda: not client.is_open)
+        eventually(lambda: socket_upstream.last.over)
+
+
+# case D59
+def test_an_upstream_that_answers_no_ping_is_left(gateway, socket_upstream, alice_token):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send("freeze")
+        assert closing(client, 5) == (1014, "upstream_unreachable")
+    eventually(lambda: connections_to(socket_upstream.port) == 0)
+    socket_upstream.thaw()
+
+
+# case D59
+def test_also_while_it_is_sent_more_than_it_reads(gateway, socket_upstream, alice_token):
+    with RawSocket(gateway, alice_token) as client:
+        client.send(b"freeze")
+        client.send_until_held_back(frame(bytes(2**18)))
+        eventually(lambda: connections_to(socket_upstream.port) == 0)
+        assert client.closing() == (1014, "upstream_unreachable")
+    socket_upstream.thaw()
+
+
+# case D59
+def test_a_client_that_the_upstream_holds_back_is_not_taken_for_dead(gateway, socket_upstream, alice_token):
+    """The upstream talks but reads nothing, so that what the client answers to pings could not be read either."""
+    with RawSocket(gateway, alice_token) as client:
+        client.send(b"talk")
+        client.send_until_held_back(frame(bytes(2**18)))
+        time.sleep(5 * PING)
+        assert client.is_open
+        assert socket_upstream.open == 1
+    socket_upstream.say("vanish")
+
+
+# case D59
+def test_a_client_that_vanishes_before_an_upstream_that_reads_nothing(gateway, socket_upstream, alice_token):
+    with RawSocket(gateway, alice_token) as client:
+        client.send(b"talk")
+        client.send_until_held_back(frame(bytes(2**18)))
+    eventually(lambda: len(gateway.plane.registry) == 0, 5)
+    eventually(lambda: connections_to(socket_upstream.port) == 0, 5)
+    socket_upstream.say("vanish")
+
+
+# case D59
+def test_an_upstream_that_the_client_holds_back_is_not_taken_for_dead(gateway, socket_upstream, alice_token):
+    """The client talks but reads nothing, so that what the upstream answers to pings could not be read either."""
+    with RawSocket(gateway, alice_token) as client:
+        client.send(b"flood")
+        until = time.monotonic() + 5 * PING
+        while time.monotonic() < until:
+            client.send(b"talk")
+            time.sleep(0.05)
+        assert client.is_open
+        assert socket_upstream.open == 1
+
+
+def test_ping_and_pong_are_no_activity(gateway, socket_upstream, alice_token):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send("data")
+        client.recv(timeout=5)
+        (carry,) = gateway.plane.registry.all()
+        active = carry.session.active
+        time.sleep(3 * PING)
+        client.ping().wait(1)
+        assert carry.session.active == active
+        client.send("data")
+        client.recv(timeout=5)
+        assert carry.session.active > active

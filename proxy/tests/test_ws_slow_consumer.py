@@ -1,0 +1,106 @@
+"""Whoever does not read holds the other side back; the gateway's memory does not grow."""
+
+import contextlib
+import time
+
+import pytest
+
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import RawSocket, SocketUpstream, frame, resident_bytes
+
+MIB = 2**20
+DURATIONS = [2, pytest.param(60, marks=pytest.mark.slow)]
+
+
+@pytest.fixture
+def upstream(_upstream_loop):
+    upstream = SocketUpstream(_upstream_loop)
+    yield upstream
+    upstream.stop()
+
+
+@pytest.fixture
+def gateway_process(start_gateway_process, upstream):
+    process = start_gateway_process(upstream.url, WEBSOCKET_MAX_MESSAGE_BYTES=str(2 * MIB))
+    process.wait_ready()
+    return process
+
+
+@pytest.fixture
+def growth(gateway_process, upstream, alice_token):
+    """How much more memory the gateway occupied at its worst while a client did this again and again."""
+    pid = gateway_process.process.pid
+    with RawSocket(gateway_process, alice_token) as client:  # what the first of all needs does not count
+        for _ in range(20):
+            client.send(bytes(65536), 0x82)
+        eventually(lambda: len(upstream.last.received) == 20)
+
+    def measure(flood, seconds):
+        before = worst = resident_bytes(pid)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            # Until the gateway finds that one side is dead, which is most of a minute.
+            with contextlib.suppress(ConnectionError), RawSocket(gateway_process, alice_token) as client:
+                client.socket.settimeout(0.1)
+                for _ in flood(client):
+                    worst = max(worst, resident_bytes(pid))
+                    if time.monotonic() > until:
+                        break
+        return worst - before
+
+    return measure
+
+
+# case D59
+@pytest.mark.parametrize("seconds", DURATIONS)
+def test_a_client_that_reads_nothing_holds_the_upstream_back(growth, seconds):
+    for message in (b"flood", b"flood of small ones"):
+
+        def flood(client, message=message):
+            client.send(message)
+            while client.is_open:
+                time.sleep(0.02)
+                yield
+
+        assert growth(flood, seconds) < 8 * MIB, message
+
+
+FLOODS = {  # what is sent once, what is sent again and again, and by how many MiB the memory may grow
+    "large messages": (b"", frame(bytes(2**20)), 16),
+    "small messages": (b"", frame(b"x") * 10_000, 8),
+    "tiny fragments": (frame(b"x", 0x02), frame(b"yz", 0x00) * 10_000, 8),
+    "empty fragments": (frame(b"x", 0x02), frame(b"", 0x00) * 10_000, 8),
+    "pings": (b"", frame(b"x" * 125, 0x89) * 1000, 8),
+}
+
+
+# case D59
+@pytest.mark.parametrize("seconds", DURATIONS)
+def test_an_upstream_that_reads_nothing_holds_the_client_back(growth, seconds):
+    for kind, (first, repeated, limit) in FLOODS.items():
+
+        def flood(client, first=first, repeated=repeated):
+            client.send(b"freeze")
+            client.socket.sendall(first)
+            rest = repeated
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    rest = rest[client.socket.send(rest) :] or repeated
+                yield
+
+        assert growth(flood, seconds) < limit * MIB, kind
+
+
+# case D59
+def test_what_was_held_back_arrives_in_the_end(gateway_process, upstream, alice_token):
+    upstream.echoes = False
+    with RawSocket(gateway_process, alice_token) as client:
+        client.send(b"freeze")
+        rest = client.send_until_held_back(frame(b"x" * 1000))
+        upstream.thaw()
+        client.socket.sendall(rest + frame(b"last") + frame(b"\x03\xe8", 0x88))
+        eventually(lambda: upstream.last.over)
+    received = upstream.last.received
+    assert set(received[1:-1]) == {b"x" * 1000}
+    assert len(received) > 1000
+    assert (received[0], received[-1], upstream.last.close_code) == ("freeze", b"last", 1000)
