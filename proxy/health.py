@@ -12,11 +12,14 @@ from django.db import connection
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from proxy.postgres import answers_within
+
 logger = logging.getLogger(__name__)
 
 _CACHE_KEY = "health"
 # Three missed checks: what is older says nothing.
 KEPT_SECONDS = 3 * settings.HEALTH_CHECK_INTERVAL_SECONDS
+_DATABASE_SECONDS = 2.0
 
 
 def check() -> dict[str, Any]:
@@ -40,12 +43,13 @@ def check() -> dict[str, Any]:
 
 
 def last_report() -> dict[str, Any] | None:
-    """What the last check found; None where there is none or the cache cannot be reached."""
+    """What the last check found where all was well; what was missing then may be back. None where there is none, or
+    the cache cannot be reached."""
     try:
         report: dict[str, Any] | None = cache.get(_CACHE_KEY)
     except (RedisError, OSError):
         return None
-    return report
+    return report if report and report["status"] == "healthy" else None
 
 
 def _ok(probe: Any) -> bool:
@@ -58,7 +62,7 @@ def _ok(probe: Any) -> bool:
 
 
 def _database() -> None:
-    with connection.cursor() as cursor:
+    with answers_within(_DATABASE_SECONDS), connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
 

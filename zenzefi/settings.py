@@ -19,6 +19,7 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from proxy import postgres
 from zenzefi import env
 
 # Lets `ModelAdmin[User]` and the like be written at run time, too.
@@ -88,17 +89,48 @@ if SQLITE:
     # A file, because a memory database cannot be shared with the threads of a live server.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
-    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 16, "timeout": 10}}
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"]["OPTIONS"] = {
+        "pool": {
+            "connection_class": postgres.Connection,
+            "min_size": 1,
+            "max_size": 16,
+            "timeout": 2,  # seconds to wait for a connection
+            "max_waiting": 256,
+            # Seconds; its pauses would double. After that, who asks next has it try again.
+            "reconnect_timeout": 1,
+        },
+        "connect_timeout": 2,
+        # A host that is gone without a word is noticed within five to ten seconds.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 5000,
+        # Whoever left or vanished in a transaction gives its locks back: a server that is busy for it looks each two
+        # seconds, one that waits for it does so for a request's time. With the time zone given, a new connection has
+        # nothing to ask before it is of use.
+        "options": "-c client_connection_check_interval=2s -c idle_in_transaction_session_timeout=8s -c timezone=UTC",
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CACHES = {
-    "default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "zenzefi"}
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "zenzefi",
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+    }
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 RATE_LIMIT_STORAGE = REDIS_URL or "memory://"
 
 CELERY_BROKER_URL = REDIS_URL or "memory://localhost/"
+if REDIS_URL:
+    # Longer than a worker's BRPOP waits, and short for a request that sends a job.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2}
+    CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TIMEZONE = "UTC"
@@ -179,10 +211,6 @@ if PRODUCTION:
 if WORKERS > 1 and not REDIS_URL:
     raise ImproperlyConfigured(
         f"WORKERS={WORKERS} needs REDIS_URL: without Redis each worker would count devices and rates alone."
-    )
-if WORKERS > 1:
-    raise ImproperlyConfigured(
-        f"WORKERS={WORKERS}: this version serves with one worker; device leases live in its memory."
     )
 
 # --- Django
@@ -342,12 +370,15 @@ LOGGING = {
             ],
         }
     },
+    "filters": {"brief": {"()": "zenzefi.outages.Brief"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": "INFO"} for name in ("accounts", "billing", "access", "proxy", "zenzefi")},
         # A client's mistake is no event of ours, and would let it write our log.
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["brief"]},
+        # What was to be sent after a commit, and could not.
+        "django.db.backends.base": {"filters": ["brief"]},
         "django.security": {"level": "CRITICAL"},
     },
 }

@@ -5,9 +5,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from django.db import InterfaceError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from proxy.postgres import answers_within
 
 Result = TypeVar("Result")
+
+_ANSWER_SECONDS = 2.0
+# More than the threads could serve in that time.
+_MOST_WAITING = 4096
 
 
 class Database:
@@ -15,22 +21,36 @@ class Database:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="dataplane-db")
+        self._waiting = 0
         self._closed = False
 
     async def run(self, function: Callable[..., Result], *args: object) -> Result:
-        """What the function gives. Raises what it raises, and `InterfaceError` after the close."""
+        """What the function gives. Raises what it raises, `OperationalError` where it takes longer than two
+        seconds, and `InterfaceError` after the close."""
         if self._closed:
             raise InterfaceError("the data plane has stopped")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _with_connection, function, *args)
+        if self._waiting >= _MOST_WAITING:
+            raise OperationalError("too many wait for the database")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._threads, _with_connection, function, *args)
+        except TimeoutError as error:
+            raise OperationalError("the database does not answer in time") from error
+        finally:
+            self._waiting -= 1
 
     def close(self) -> None:
+        """Waits for what runs, which PostgreSQL cannot hold up for long."""
         self._closed = True
         self._threads.shutdown(wait=True)
 
 
 def _with_connection(function: Callable[..., Result], *args: object) -> Result:
-    close_old_connections()
-    try:
-        return function(*args)
-    finally:
+    with answers_within(_ANSWER_SECONDS):
         close_old_connections()
+        try:
+            return function(*args)
+        finally:
+            close_old_connections()

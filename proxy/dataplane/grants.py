@@ -5,6 +5,7 @@ import hashlib
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from access import services
@@ -112,8 +113,13 @@ class Grants:
         if task is None:
             task = asyncio.create_task(self._load(digest), name=f"grant {digest[:8]}")
             self._loading[digest] = task
-            task.add_done_callback(lambda _task: self._loading.pop(digest, None))
+            task.add_done_callback(partial(self._loaded, digest))
         return await asyncio.shield(task)
+
+    def _loaded(self, digest: str, task: asyncio.Task[Grant | None]) -> None:
+        del self._loading[digest]
+        if not task.cancelled():
+            task.exception()  # seen, even where all who waited have left
 
     async def _load(self, digest: str) -> Grant | None:
         while True:

@@ -1,7 +1,10 @@
 """`/health`, `/health/live` and `/health/ready`, outside Django's handler."""
 
+import asyncio
 import time
 from typing import Any
+
+from django.db import connection
 
 from proxy import health
 from proxy.dataplane import plane
@@ -13,6 +16,8 @@ PATHS = frozenset({b"/health", b"/health/live", b"/health/ready"})
 # How long the answer is served from memory before the shared cache is asked again.
 _MEMO_SECONDS = 2.0
 _memo: tuple[float, dict[str, Any]] | None = None
+# One check at a time, however many ask.
+_checking = asyncio.Lock()
 
 
 async def application(scope: Scope, _receive: Receive, send: Send) -> None:
@@ -32,23 +37,28 @@ async def _answer(gateway: DataPlane, method: str, path: bytes) -> tuple[int, di
         return 405, {"detail": f'Method "{method}" not allowed.', "code": "method_not_allowed"}
     if path == b"/health/live":
         return 200, {"status": "alive"}
-    report = await _report(gateway)
     if path == b"/health":
+        report = await _report(gateway)
         return (503 if report["status"] == "unhealthy" else 200), report
     if gateway.leaving or gateway.gate.draining:
         return 503, {"status": "draining"}
-    ready = report["status"] != "unhealthy" and gateway.gate.admits_new
+    ready = gateway.gate.admits_new and (await _report(gateway))["status"] != "unhealthy"
     return (200, {"status": "ready"}) if ready else (503, {"status": "not ready"})
 
 
 async def _report(gateway: DataPlane) -> dict[str, Any]:
-    """The last check's report; where it is missing or outdated, a check now."""
+    """The last check's report; a check now where there is none, or the feed knows better."""
     global _memo  # noqa: PLW0603  (one per process by its nature)
-    now = time.monotonic()
-    if _memo is not None and now - _memo[0] <= _MEMO_SECONDS:
+    async with _checking:
+        if _memo is None or time.monotonic() - _memo[0] > _MEMO_SECONDS:
+            # Not in the threads of the data plane: it may wait for all that is frozen, one after the other.
+            report = await asyncio.to_thread(_ask, gateway.gate.admits_new)
+            _memo = (time.monotonic(), report)
         return _memo[1]
-    report = await gateway.database.run(health.last_report)
-    if report is None:
-        report = await gateway.database.run(health.check)
-    _memo = (now, report)
-    return report
+
+
+def _ask(report_counts: bool) -> dict[str, Any]:
+    try:
+        return (health.last_report() if report_counts else None) or health.check()
+    finally:
+        connection.close()

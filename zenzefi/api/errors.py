@@ -1,6 +1,7 @@
 """Every error of the API as `{"detail", "code"}`; validation errors in DRF's own form."""
 
 import logging
+import sys
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -10,6 +11,9 @@ from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
+
+from accounts.errors import StateUnavailable
+from zenzefi.outages import OUTAGES
 
 logger = logging.getLogger(__name__)
 
@@ -60,4 +64,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    if isinstance(sys.exc_info()[1], OUTAGES):
+        unavailable = StateUnavailable()
+        response = _respond(request, 503, unavailable.default_code, str(unavailable.detail))
+        response["Retry-After"] = str(unavailable.wait)
+        return response
     return _respond(request, 500, "internal_error", _("Something went wrong on our side. We have been told."))

@@ -1,0 +1,316 @@
+"""PostgreSQL refuses, freezes, slows down or resets: nobody is admitted who should not be, and all of it recovers."""
+
+import asyncio
+import gc
+import signal
+import threading
+import time
+from functools import partial
+
+import httpx
+import pytest
+from django.db import OperationalError, connection, transaction
+from django.test import Client
+
+from access import services
+from access.models import AccessToken
+from accounts.models import User
+from accounts.tokens import issue_access
+from billing import ledger
+from conftest import fund
+from proxy.dataplane import database as database_module
+from proxy.dataplane import grants as grants_module
+from proxy.dataplane.database import Database
+from proxy.dataplane.grants import Grants
+from proxy.postgres import answers_within
+from proxy.tests.conftest import _on_sale
+from proxy.tests.expect import assert_denied
+from proxy.tests.faults import Link, at_once
+from proxy.tests.processes import GatewayProcess, database_url
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import closing
+
+FAULTS = ["refused", "frozen", *(pytest.param(fault, marks=pytest.mark.slow) for fault in ("reset", "slow"))]
+UNKNOWN = {"X-Access-Token": "no-such-token", "X-Device-ID": "device-of-nobody"}
+
+
+class Site:
+    """A gateway whose database is reached by way of `link`."""
+
+    def __init__(self, folder, upstream_url, link):
+        self.link = link
+        self.gateway = GatewayProcess(folder, upstream_url, DATABASE_URL=link.url, RATE_LIMIT_PROXY="60000/minute")
+        self.gateway.wait_ready()
+        self.url = self.gateway.url
+
+    def get(self, path, **options):
+        return httpx.get(self.url + path, trust_env=False, timeout=20, **options)
+
+    def carried(self, token, **options):
+        return self.gateway.get("/api/info", token, **options)
+
+    def closed(self, token):
+        with self.gateway.socket("/ws/echo", token) as client:
+            return closing(client, 10)
+
+    def is_ready(self):
+        return self.get("/health/ready").status_code == 200
+
+
+@pytest.fixture(scope="module")
+def _site(_upstream_loop):
+    started = []
+    yield started
+    for site in started:
+        site.gateway.end(signal.SIGTERM)
+        site.link.close()
+        assert "Traceback" not in site.gateway.said
+        assert "never retrieved" not in site.gateway.said
+
+
+@pytest.fixture
+def site(_site, _upstream_loop, demo_upstream, transactional_db, tmp_path_factory):
+    """Shared by the tests; mended, and ready again, after each."""
+    if not _site:
+        _on_sale(720, "full")
+        _site.append(Site(tmp_path_factory.mktemp("site"), demo_upstream.url, Link(_upstream_loop, database_url())))
+    site = _site[0]
+    yield site
+    site.link.mend()
+    eventually(site.is_ready)
+
+
+def admin_page(site, cookies):
+    return site.get("/admin/", cookies=cookies, follow_redirects=False)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("fault", FAULTS)
+def test_nothing_new_is_admitted_without_the_database_and_all_recovers(site, sold_token, alice, bob, olga, fault):
+    # case F67
+    known, unused, revoked, fresh, fresh_socket = (sold_token(alice) for _ in range(5))
+    api = {"Authorization": f"Bearer {issue_access(alice)}"}
+    operator = Client()
+    operator.force_login(olga)
+    cookies = {name: morsel.value for name, morsel in operator.cookies.items()}
+    assert site.carried(known).status_code == site.carried(revoked).status_code == 200
+    assert admin_page(site, cookies).status_code == 200
+    # Known, but its first use could not be noted.
+    assert site.get("/api/v1/proxy/status", headers=unused.headers).status_code == 200
+    services.revoke_by_force(revoked.token.pk, actor=olga, reason="test")
+    eventually(lambda: site.carried(revoked).status_code == 401)
+
+    site.link.breaks(fault)
+    found = at_once(
+        known=lambda: site.carried(known),
+        other_device=lambda: site.carried(known.on("another-device")),
+        unused=lambda: site.carried(unused),
+        revoked=lambda: site.carried(revoked),
+        unknown=lambda: site.get("/api/v1/proxy/api/info", headers=UNKNOWN),
+        fresh=lambda: site.carried(fresh),
+        fresh_socket=lambda: site.closed(fresh_socket),
+        live=lambda: site.get("/health/live"),
+        balance=lambda: site.get("/api/v1/currency/balance", headers=api),
+        login=lambda: httpx.post(
+            site.url + "/api/v1/auth/login", json={"email": "a@b.example", "password": "x"}, timeout=20
+        ),
+        landing=lambda: site.get("/", headers={"Accept-Language": "ru"}),
+        admin=lambda: admin_page(site, cookies),
+    )
+    assert found["known"].result.status_code == found["live"].result.status_code == 200
+    assert_denied(found["other_device"].result, "device_conflict")
+    assert_denied(found["revoked"].result, "invalid_token")
+    for name in ("unknown", "unused", "fresh"):
+        assert_denied(found[name].result, "state_unavailable")
+    assert found["fresh_socket"].result == (1013, "state_unavailable")
+    for name in ("unknown", "unused", "fresh", "fresh_socket", "revoked"):
+        assert found[name].seconds < 4
+    for name in ("balance", "login"):
+        answer = found[name].result
+        assert (answer.status_code, answer.json()["code"]) == (503, "state_unavailable")
+        assert int(answer.headers["Retry-After"]) >= 1
+    for name in ("landing", "admin"):
+        answer = found[name].result
+        assert (answer.status_code, answer.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+        assert int(answer.headers["Retry-After"]) >= 1
+    assert "Сервис сейчас не может ответить" in found["landing"].result.text
+    assert all(one.seconds < 10 for one in found.values())
+
+    health = eventually(lambda: (answer := site.get("/health")).status_code == 503 and answer)
+    assert health.json()["checks"] == {"database": "failed", "cache": "ok", "upstream": "ok"}
+    assert not site.is_ready()
+    assert_denied(site.carried(fresh), "state_unavailable")
+    assert_denied(site.carried(revoked), "invalid_token")
+
+    site.link.mend()
+    eventually(lambda: site.carried(fresh).status_code == 200)
+    eventually(lambda: site.get("/api/v1/currency/balance", headers=api).status_code == 200)
+    eventually(lambda: admin_page(site, cookies).status_code == 200)
+    eventually(site.is_ready)
+    assert_denied(site.carried(revoked), "invalid_token")
+
+
+@pytest.mark.services
+def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # case F67
+    fresh = sold_token(alice)
+    api = {"Authorization": f"Bearer {issue_access(alice)}"}
+
+    def balance():
+        return site.get("/api/v1/currency/balance", headers=api)
+
+    assert all(one.result.status_code == 200 for one in at_once(**{f"n{n}": balance for n in range(32)}).values())
+    assert site.link.open > 4
+    site.link.kill()
+    assert [balance().status_code for _ in range(20)] == [200] * 20
+    assert site.carried(fresh).status_code == 200
+
+
+@pytest.mark.services
+def test_a_flood_of_unknown_tokens_meets_a_frozen_database(site, alice_token):  # case F67
+    assert site.carried(alice_token).status_code == 200
+    site.link.breaks("frozen")
+
+    def flood(number):
+        headers = {**UNKNOWN, "X-Access-Token": f"no-such-token-{number}"}
+        return lambda: site.get("/api/v1/proxy/api/info", headers=headers)
+
+    found = at_once(known=lambda: site.carried(alice_token), **{f"n{n}": flood(n) for n in range(100)})
+    assert found.pop("known").result.status_code == 200
+    for one in found.values():
+        assert_denied(one.result, "state_unavailable")
+        assert one.seconds < 6
+    site.link.mend()
+    eventually(lambda: flood(0)().status_code == 401)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("fault", ["frozen", "reset"])
+def test_purchases_that_are_cut_in_two_are_made_once(site, alice, fault):  # case F67
+    price = _on_sale(1, "full").price
+    fund(alice, 10 * price)
+    api = {"Authorization": f"Bearer {issue_access(alice)}"}
+
+    def buy(number):
+        headers = {**api, "Idempotency-Key": f"purchase-{number}"}
+        return httpx.post(
+            site.url + "/api/v1/tokens/purchase", json={"duration_hours": 1}, headers=headers, timeout=20
+        )
+
+    purchases = {f"n{number}": partial(buy, number) for number in range(8)}
+    site.link.breaks_after(100, fault)
+    found = at_once(**purchases)
+    assert site.link.is_broken
+    assert {one.result.status_code for one in found.values()} <= {200, 503}
+    assert any(one.result.status_code == 503 for one in found.values())
+    assert all(one.seconds < 11 for one in found.values())
+    site.link.mend()
+    for purchase in purchases.values():
+        eventually(lambda purchase=purchase: purchase().status_code == 200)
+    assert AccessToken.objects.filter(user=alice).count() == 8
+    assert ledger.balance(alice) == 2 * price
+    assert ledger.verify() == []
+
+
+@pytest.fixture
+def link(_upstream_loop):
+    """A way to the database for a gateway of the test's own."""
+    link = Link(_upstream_loop, database_url())
+    yield link
+    link.close()
+
+
+@pytest.mark.services
+def test_a_frozen_database_does_not_hold_up_the_shutdown(link, start_gateway_process, demo_upstream, alice_token):
+    # case F67
+    gateway = start_gateway_process(demo_upstream.url, DATABASE_URL=link.url)
+    gateway.wait_ready()
+    assert gateway.get("/api/info", alice_token).status_code == 200
+    link.breaks("frozen")
+    began = time.monotonic()
+    assert gateway.end(signal.SIGTERM) == 0
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.services
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["refused", "frozen"])
+def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault):  # case F67
+    known, streaming = sold_token(alice), sold_token(alice)
+    assert site.carried(known).status_code == 200
+    with (
+        site.gateway.socket("/ws/echo", known) as client,
+        httpx.stream(
+            "GET", site.gateway.proxy_url + "/events?count=0", headers=streaming.headers, timeout=20
+        ) as stream,
+    ):
+        events = stream.iter_raw()
+        assert next(events)
+        site.link.breaks(fault)
+        began = time.monotonic()
+        eventually(lambda: site.carried(known).status_code == 503, 33)
+        assert time.monotonic() - began > 25
+        assert closing(client, 3) == (1013, "state_unavailable")
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(events)
+        assert time.monotonic() - began < 35
+    site.link.mend()
+    eventually(lambda: site.carried(known).status_code == 200)
+
+
+@pytest.mark.services
+def test_a_question_that_takes_too_long_is_given_up(transactional_db, alice):  # case F67
+    def rename_slowly():
+        with transaction.atomic():
+            User.objects.update(full_name="Somebody else")
+            connection.cursor().execute("SELECT pg_sleep(10)")
+
+    with answers_within(0.3), pytest.raises(OperationalError):
+        rename_slowly()
+    assert User.objects.get().full_name == alice.full_name
+
+
+@pytest.mark.services
+def test_what_comes_before_the_first_question_is_not_the_databases_fault(transactional_db):
+    with answers_within(0.3):
+        time.sleep(0.4)
+        assert User.objects.count() == 0
+
+
+@pytest.fixture
+async def database(monkeypatch):
+    """With reads of at most 0.3 s; `held` keeps what runs until it is set."""
+    monkeypatch.setattr(database_module, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(database_module, "_MOST_WAITING", 8)
+    database = Database()
+    database.held = threading.Event()
+    yield database
+    database.held.set()
+    database.close()
+
+
+async def test_whoever_waits_for_the_database_does_so_for_a_limited_time(database):
+    began = time.monotonic()
+    waiting = await asyncio.gather(*(database.run(database.held.wait) for _ in range(9)), return_exceptions=True)
+    assert [str(error) for error in waiting] == ["the database does not answer in time"] * 8 + [
+        "too many wait for the database"
+    ]
+    assert all(isinstance(error, OperationalError) for error in waiting)
+    assert time.monotonic() - began < 3
+    database.held.set()
+    assert await database.run(lambda: "again") == "again"
+
+
+async def test_a_read_that_nobody_waits_for_fails_quietly(database, monkeypatch):
+    monkeypatch.setattr(grants_module, "grant_facts", lambda _digest: database.held.wait())
+    unhandled = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
+    grants = Grants(database)
+    reader = asyncio.create_task(grants.load("d" * 64))
+    await asyncio.sleep(0)
+    reader.cancel()
+    await asyncio.wait([reader, *grants._loading.values()])
+    assert reader.cancelled()
+    # What nobody has seen of a task is told when it is forgotten.
+    del reader
+    gc.collect()
+    assert unhandled == []

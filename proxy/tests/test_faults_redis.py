@@ -1,0 +1,286 @@
+"""Redis refuses, freezes, slows down or resets: no second device is admitted, and all of it recovers by itself."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import time
+import uuid
+
+import httpx
+import pytest
+from django.conf import settings
+from websockets.exceptions import ConnectionClosed
+
+from access import services
+from accounts.tokens import issue_access
+from proxy.dataplane.state.base import Lease, StateUnavailable
+from proxy.dataplane.state.redis import RedisState
+from proxy.tests.conftest import _on_sale
+from proxy.tests.expect import assert_denied
+from proxy.tests.faults import Link, at_once
+from proxy.tests.processes import GatewayProcess
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import closing
+
+pytestmark = pytest.mark.services
+FAULTS = ["refused", "reset", "frozen", pytest.param("slow", marks=pytest.mark.slow)]
+UNKNOWN = {"X-Access-Token": "no-such-token", "X-Device-ID": "device-of-nobody"}
+
+
+class Site:
+    """A gateway whose Redis is reached by way of `link`."""
+
+    def __init__(self, folder, upstream_url, link):
+        self.link = link
+        limits = {"RATE_LIMIT_AUTH": "1000/hour", "RATE_LIMIT_PROXY": "60000/minute"}
+        self.gateway = GatewayProcess(folder, upstream_url, REDIS_URL=link.url, **limits)
+        self.gateway.wait_ready()
+        self.url = self.gateway.url
+
+    def get(self, path, **options):
+        return httpx.get(self.url + path, trust_env=False, timeout=20, **options)
+
+    def carried(self, token):
+        return self.gateway.get("/api/info", token)
+
+    def closed(self, token):
+        with self.gateway.socket("/ws/echo", token) as client:
+            return closing(client, 10)
+
+    def login(self):
+        given = {"email": "nobody@example.com", "password": "x"}
+        return httpx.post(self.url + "/api/v1/auth/login", json=given, trust_env=False, timeout=20)
+
+    def is_ready(self):
+        return self.get("/health/ready").status_code == 200
+
+
+@pytest.fixture(scope="module")
+def _site(_upstream_loop):
+    started = []
+    yield started
+    for site in started:
+        site.gateway.end(signal.SIGTERM)
+        site.link.close()
+        assert "never retrieved" not in site.gateway.said
+        assert "Traceback" not in site.gateway.said
+
+
+@pytest.fixture
+def site(_site, _upstream_loop, demo_upstream, transactional_db, tmp_path_factory):
+    """Shared by the tests; mended, and ready again, after each."""
+    if not _site:
+        _on_sale(720, "full")
+        _site.append(
+            Site(tmp_path_factory.mktemp("site"), demo_upstream.url, Link(_upstream_loop, settings.REDIS_URL))
+        )
+    site = _site[0]
+    yield site
+    site.link.mend()
+    eventually(site.is_ready)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_nothing_new_is_admitted_without_redis_and_all_recovers(site, sold_token, alice, olga, fault):  # case F67
+    known, read, revoked, fresh, fresh_socket = (sold_token(alice) for _ in range(5))
+    api = {"Authorization": f"Bearer {issue_access(alice)}"}
+    for token in (known, revoked):
+        assert site.carried(token).status_code == 200
+    # Known, but nobody holds it.
+    assert site.get("/api/v1/proxy/status", headers=read.headers).status_code == 200
+    services.revoke_by_force(revoked.token.pk, actor=olga, reason="test")
+    eventually(lambda: site.carried(revoked).status_code == 401)
+
+    site.link.breaks(fault)
+    found = at_once(
+        known=lambda: site.carried(known),
+        other_device=lambda: site.carried(known.on("another-device")),
+        read=lambda: site.carried(read),
+        revoked=lambda: site.carried(revoked),
+        unknown=lambda: site.get("/api/v1/proxy/api/info", headers=UNKNOWN),
+        fresh=lambda: site.carried(fresh),
+        fresh_socket=lambda: site.closed(fresh_socket),
+        live=lambda: site.get("/health/live"),
+        health=lambda: site.get("/health"),
+        balance=lambda: site.get("/api/v1/currency/balance", headers=api),
+        landing=lambda: site.get("/"),
+        login=site.login,
+        password=lambda: httpx.patch(
+            site.url + "/api/v1/users/me", json={"password": "another-good-one-42"}, headers=api, timeout=20
+        ),
+    )
+    for name in ("known", "live", "landing", "balance", "password"):
+        assert found[name].result.status_code == 200, name
+    for name in ("other_device", "read", "fresh"):
+        assert_denied(found[name].result, "state_unavailable")
+        assert found[name].seconds < 4
+    for name in ("revoked", "unknown"):
+        assert_denied(found[name].result, "invalid_token")
+    assert found["fresh_socket"].result == (1013, "state_unavailable")
+    login = found["login"].result
+    assert (login.status_code, login.json()["code"]) == (503, "state_unavailable")
+    assert int(login.headers["Retry-After"]) >= 1
+    assert all(one.seconds < 10 for one in found.values()), found
+
+    health = eventually(lambda: (answer := site.get("/health")).status_code == 503 and answer)
+    assert health.json()["checks"] == {"database": "ok", "cache": "failed", "upstream": "ok"}
+    assert not site.is_ready()
+    # Held by the one device a moment ago, and by no other; a revocation still ends it.
+    assert site.carried(known).status_code == 200
+    assert_denied(site.carried(known.on("another-device")), "state_unavailable")
+    services.revoke_by_force(known.token.pk, actor=olga, reason="test")
+    eventually(lambda: site.carried(known).status_code == 401, 4)
+
+    site.link.mend()
+    eventually(lambda: site.carried(fresh).status_code == 200)
+    assert_denied(site.carried(fresh.on("another-device")), "device_conflict")
+    eventually(lambda: site.login().status_code == 401)
+    eventually(site.is_ready)
+
+
+def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # case F67
+    tokens = [sold_token(alice) for _ in range(20)]
+    found = at_once(**{f"n{n}": lambda token=token: site.carried(token) for n, token in enumerate(tokens)})
+    assert {one.result.status_code for one in found.values()} == {200}
+    site.link.kill()
+    fresh = [sold_token(alice) for _ in range(20)]
+    began = time.monotonic()
+    for token in fresh:
+        eventually(lambda token=token: site.carried(token).status_code == 200)
+        assert_denied(site.carried(token.on("another-device")), "device_conflict")
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["refused", "frozen"])
+def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault):  # case F67
+    known, streaming = sold_token(alice), sold_token(alice)
+    assert site.carried(known).status_code == 200
+    with site.gateway.socket("/ws/echo", streaming) as client:
+        site.link.breaks(fault)
+        began = time.monotonic()
+
+        def is_cut():
+            with contextlib.suppress(ConnectionClosed):
+                client.send("still here")
+                assert client.recv(timeout=5) == "still here"
+            return client.close_code is not None
+
+        eventually(is_cut, 35)
+        assert (client.close_code, client.close_reason) == (1013, "state_unavailable")
+    assert 25 < time.monotonic() - began < 38
+    assert_denied(site.carried(known), "state_unavailable")
+    site.link.mend()
+    eventually(lambda: site.carried(known).status_code == 200)
+
+
+@pytest.fixture
+def link(_upstream_loop):
+    """A way to Redis for one test."""
+    link = Link(_upstream_loop, settings.REDIS_URL)
+    yield link
+    link.close()
+
+
+class WithJobs(GatewayProcess):
+    arguments = ("serve",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["refused", "reset", "frozen", "slow"])
+def test_jobs_are_done_again(link, demo_upstream, transactional_db, alice, tmp_path, fault):  # case F67
+    _on_sale(720, "full")
+    api = {"Authorization": f"Bearer {issue_access(alice)}"}
+    gateway = WithJobs(tmp_path, demo_upstream.url, REDIS_URL=link.url)
+    mails = 0
+
+    def mail_comes():
+        nonlocal mails
+        given = {"password": f"another-good-one-{mails}"}
+        assert httpx.patch(gateway.url + "/api/v1/users/me", json=given, headers=api, timeout=20).status_code == 200
+        mails += 1
+        eventually(lambda: gateway.said.count(f"To: {alice.email}") == mails)
+
+    try:
+        gateway.wait_ready()
+        mail_comes()
+        link.breaks(fault)
+        time.sleep(12)  # longer than any timeout of it
+        link.mend()
+        mail_comes()
+    finally:
+        gateway.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+async def test_nobody_is_told_the_holder_of_another_token_where_requests_are_cancelled(link, count):  # case C69
+    """What a cancelled command leaves on its connection is not taken for the answer to the next (CVE-2023-28858)."""
+    state = RedisState(link.url, None)
+    chance = random.Random(count)
+    wanted = {uuid.uuid4(): Lease(f"device-{n}", uuid.uuid4(), float(n)) for n in range(count)}
+    cancelled = asked = 0
+
+    async def asks(token_id, lease):
+        nonlocal asked
+        assert await state.acquire_lease(token_id, lease, 60) == lease
+        assert await state.acquire_lease(token_id, Lease("thief", uuid.uuid4(), 0.0), 60) is None
+        assert await state.lease(token_id) == lease
+        asked += 1
+
+    async def asks_or_leaves(token_id, lease):
+        nonlocal cancelled
+        asking = asyncio.create_task(asks(token_id, lease))
+        if chance.random() < 0.5:
+            await asyncio.wait([asking], timeout=chance.random() * 0.02)
+            cancelled += asking.cancel()
+        await asyncio.wait([asking])
+        return asking.cancelled() or asking.result()
+
+    pairs = list(wanted.items())
+    try:
+        for start in range(0, count, 100):
+            await asyncio.gather(*(asks_or_leaves(*pair) for pair in pairs[start : start + 100]))
+        assert min(cancelled, asked) > count / 10
+        for token_id, lease in pairs:
+            assert await state.lease(token_id) in (lease, None)
+    finally:
+        await state.close()
+
+
+async def test_a_frozen_redis_is_asked_for_two_seconds_at_most(link):  # case F67
+    state = RedisState(link.url, None)
+    lease = Lease("device-of-the-owner", uuid.uuid4(), 0.0)
+    try:
+        tokens = [uuid.uuid4() for _ in range(200)]
+        assert await state.acquire_lease(tokens[0], lease, 60) == lease
+        link.breaks("frozen")
+        began = time.monotonic()
+        answers = await asyncio.gather(
+            *(state.acquire_lease(token_id, lease, 60) for token_id in tokens), return_exceptions=True
+        )
+        assert all(isinstance(answer, StateUnavailable) for answer in answers)
+        assert time.monotonic() - began < 4
+        link.mend()
+        thief = Lease("thief", uuid.uuid4(), 0.0)
+        while True:
+            try:
+                assert await state.acquire_lease(tokens[0], thief, 60) is None
+                break
+            except StateUnavailable:
+                assert time.monotonic() - began < 10
+                await asyncio.sleep(0.05)
+    finally:
+        await state.close()
+
+
+async def test_a_connection_that_was_reset_under_uvloop_is_an_outage(link):  # case F67
+    async def write():
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    state = RedisState(link.url, None)
+    try:
+        with pytest.raises(StateUnavailable):
+            await state._ask(write)
+    finally:
+        await state.close()
