@@ -4,55 +4,79 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import select
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Literal
 
 import uvicorn
 from django.conf import settings
 
 from proxy.dataplane import plane
-from proxy.dataplane.protocol import GatewayProtocol, GatewayWebSocket
+from proxy.dataplane.protocol import GatewayProtocol
+from proxy.dataplane.websocket import GatewayWebSocket
+
+# How long a client that connected just before the port was given up has to send its request.
+FIRST_REQUEST_SECONDS = 1.0
 
 
 class PortTaken(Exception):
     """Somebody else listens there already."""
 
 
-def listen(host: str, port: int, setting: str = "PORT") -> socket.socket:
-    """A listening socket, taken before anything else is done. Raises `PortTaken`, which names the setting."""
+def bind(host: str, port: int, setting: str = "PORT") -> socket.socket:
+    """A socket that has the port, taken before anything else is done. Raises `PortTaken`, which names the setting.
+
+    It does not listen yet: until the server serves, a balancer is refused at once instead of made to wait.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-        listener.listen(2048)
+        bound.bind((host, port))
     except OSError as error:
-        listener.close()
-        reason = (error.strerror or str(error)).lower()
-        raise PortTaken(f"Port {port} on {host} is not to be had ({reason}): free it, or set {setting}.") from error
-    listener.setblocking(False)
+        bound.close()
+        raise _port_taken(host, port, setting, error) from error
+    bound.setblocking(False)
+    return bound
+
+
+def listen(host: str, port: int, setting: str = "PORT") -> socket.socket:
+    """The same, and it listens."""
+    listener = bind(host, port, setting)
+    listener.listen(2048)
     return listener
 
 
-class _Gateway(uvicorn.Server):
+def _port_taken(host: str, port: int, setting: str, error: OSError) -> PortTaken:
+    reason = (error.strerror or str(error)).lower()
+    return PortTaken(f"Port {port} on {host} is not to be had ({reason}): free it, or set {setting}.")
+
+
+class Gateway(uvicorn.Server):
     """Says when it is ready, and leaves in three steps.
 
-    For `DRAIN_DELAY` seconds `/health/ready` answers 503 while everything is served as before, so that balancers
-    see it; then nothing new is admitted and running requests get `DRAIN_SECONDS`; WebSockets are closed with 1012.
+    For `DRAIN_DELAY` seconds `/health/ready` answers 503 while everything is served as before, but each answer ends
+    its connection, so that balancers and clients go elsewhere; then what waits at the port is still taken and the
+    port is given up; then nothing new is admitted, running requests get `DRAIN_SECONDS` and WebSockets are closed
+    with 1012.
     """
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, on_ready: Callable[[], None]) -> None:
+        super().__init__(_config("zenzefi.asgi:application", http=GatewayProtocol, lifespan="on"))
         self._on_ready = on_ready
         self._leaving_since: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            # Somebody who started at the same time was the first to listen.
+            raise _port_taken(settings.HOST, settings.PORT, "PORT", error) from error
         if self.started:
             # What lives until the end need not be looked through at each collection.
             gc.collect()
@@ -65,11 +89,43 @@ class _Gateway(uvicorn.Server):
         if self._leaving_since is None:
             self._leaving_since = time.monotonic()
             plane.current().leaving = True
+            for connection in self._http_connections():
+                connection.close_after_answer()
         return self.force_exit or time.monotonic() - self._leaving_since >= settings.DRAIN_DELAY
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._take_the_last(sockets or [])
         plane.current().gate.draining = True
         await super().shutdown(sockets)
+
+    async def _take_the_last(self, listeners: list[socket.socket]) -> None:
+        """Close the listeners and serve who was connected already: the kernel would reset those that wait there."""
+        waiting = [connection for listener in listeners for connection in _accept_all(listener)]
+        for listening in self.servers:
+            listening.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._protocol, connection)
+        deadline = time.monotonic() + FIRST_REQUEST_SECONDS
+        unasked = True
+        while unasked and not self.force_exit and time.monotonic() < deadline:
+            # Before the first look, too: who was accepted a moment ago is no connection before the loop's next turn.
+            await asyncio.sleep(0.02)
+            unasked = any(connection.cycle is None for connection in self._http_connections())
+
+    def _protocol(self) -> GatewayProtocol:
+        return GatewayProtocol(self.config, self.server_state, self.lifespan.state)
+
+    def _http_connections(self) -> list[GatewayProtocol]:
+        return [connection for connection in self.server_state.connections if isinstance(connection, GatewayProtocol)]
+
+
+def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
+    while True:
+        try:
+            yield listener.accept()[0]
+        except BlockingIOError:
+            return
 
 
 class _DemoUpstream(uvicorn.Server):
@@ -81,21 +137,23 @@ class _DemoUpstream(uvicorn.Server):
 
 
 def run(gateway: socket.socket, upstream: socket.socket | None, on_ready: Callable[[], None]) -> bool:
-    """Serve until SIGINT, SIGTERM or the end of the terminal; whether it had started at all."""
-    server = _Gateway(_config("zenzefi.asgi:application", http=GatewayProtocol, lifespan="on"), on_ready)
+    """Serve in this process until SIGINT, SIGTERM or the end of the terminal; whether it had started at all."""
+    server = Gateway(on_ready)
 
-    def hang_up(_signal: int, _frame: object) -> None:
+    def leave(_signal: int) -> None:
         server.should_exit = True
 
-    # uvicorn raises the signal that ended it once more when it is done; we are done then, too.
+    heed_end(leave)
+    return serve(server, gateway, upstream)
+
+
+def heed_end(leave: Callable[[int], None]) -> None:
+    """Call `leave` with each SIGINT, SIGTERM and SIGHUP, and with SIGHUP when the terminal ends."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, hang_up)
+        signal.signal(number, lambda number, _frame: leave(number))
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
-        signal.signal(signal.SIGHUP, hang_up)
+        signal.signal(signal.SIGHUP, lambda number, _frame: leave(number))
         threading.Thread(target=_hang_up_with_terminal, name="terminal", daemon=True).start()
-    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(_serve(server, gateway, upstream))
-    return server.started
 
 
 def _hang_up_with_terminal() -> None:
@@ -111,14 +169,35 @@ def _hang_up_with_terminal() -> None:
     os.kill(os.getpid(), signal.SIGHUP)
 
 
-async def _serve(server: _Gateway, gateway: socket.socket, upstream: socket.socket | None) -> None:
-    if upstream is None:
-        await server.serve(sockets=[gateway])
+def serve(server: Gateway, gateway: socket.socket, upstream: socket.socket | None = None) -> bool:
+    """Serve until `server.should_exit`; whether it had started at all.
+
+    uvicorn heeds SIGINT and SIGTERM meanwhile, and raises the one that ended it once more when it is done: the caller
+    has set handlers that then do no harm.
+    """
+
+    async def serving() -> None:
+        async with demo_upstream(upstream):
+            await server.serve(sockets=[gateway])
+
+    # Two descriptors for each WebSocket are soon more than the customary 1024.
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(serving())
+    return server.started
+
+
+@contextlib.asynccontextmanager
+async def demo_upstream(listener: socket.socket | None) -> AsyncIterator[None]:
+    """Serve the demo upstream, where there is a socket for it, until the block ends."""
+    if listener is None:
+        yield
         return
     demo = _DemoUpstream(_config("proxy.demo.app:application", http="httptools", lifespan="off"))
-    serving = asyncio.create_task(demo.serve(sockets=[upstream]), name="demo upstream")
+    serving = asyncio.create_task(demo.serve(sockets=[listener]), name="demo upstream")
     try:
-        await server.serve(sockets=[gateway])
+        yield
     finally:
         demo.should_exit = True
         await serving
@@ -134,6 +213,8 @@ def _config(
         loop="uvloop",
         ws=GatewayWebSocket,
         ws_max_size=settings.WEBSOCKET_MAX_MESSAGE_BYTES,
+        # Its windows would double the memory of a WebSocket, which is 34 KiB.
+        ws_per_message_deflate=False,
         timeout_graceful_shutdown=settings.DRAIN_SECONDS,
         proxy_headers=False,
         server_header=False,

@@ -23,6 +23,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_refused(port: int) -> bool:
+    """Whether nobody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def wait_until(holds: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not holds():

@@ -1,8 +1,10 @@
 """How the main command leaves: nothing that runs is lost, and a balancer is told first. Case F70."""
 
 import signal
+import socket
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from zenzefi.tests.command import Serve, wait_until
+from zenzefi.tests.command import Command, Serve, is_refused, wait_until
 
 
 @pytest.fixture
@@ -34,23 +36,42 @@ def test_what_runs_is_finished_and_balancers_are_told(leaving: Any, tmp_path: Pa
         request.start()
         ws.send("before")
         assert ws.recv(timeout=5) == "before"
-        assert httpx.get(f"{base}/health/ready").status_code == 200
+        ready = httpx.get(f"{base}/health/ready")
+        assert (ready.status_code, ready.headers.get("Connection")) == (200, None)
 
         leaving.process.send_signal(signal.SIGTERM)
 
         wait_until(lambda: httpx.get(f"{base}/health/ready").status_code == 503)
-        # Told, but still served.
-        assert httpx.get(f"{base}/api/v1/proxy/api/info", headers=leaving.credentials).status_code == 200
+        # Told, but still served: each answer ends its connection, so that nobody is on one when it is closed.
+        for path in ("/api/v1/proxy/api/info", "/api/v1/proxy/status", "/health/live", "/docs"):
+            answer = httpx.get(f"{base}{path}", headers=leaving.credentials)
+            assert (answer.status_code, answer.headers.get("Connection")) == (200, "close")
         ws.send("after")
         assert ws.recv(timeout=5) == "after"
         with pytest.raises(ConnectionClosed):
             ws.recv(timeout=15)
         assert ws.close_code == 1012
     request.join()
-    assert [answer.status_code for answer in answers] == [200]
+    assert [(answer.status_code, answer.headers.get("Connection")) for answer in answers] == [(200, "close")]
     assert leaving.process.wait(20) == 0
 
     with sqlite3.connect(tmp_path / "zenzefi.sqlite3") as database:
         counted = database.execute("SELECT request_count FROM proxy_proxysession").fetchall()
     database.close()
     assert counted == [(3,)]
+
+
+def open_connection(command: Command) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", command.port), timeout=10)
+
+
+REQUEST = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def test_who_connected_just_before_the_port_was_given_up_is_answered(leaving: Command) -> None:
+    with closing(open_connection(leaving)) as connection:
+        leaving.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_refused(leaving.port))
+
+        connection.sendall(REQUEST)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")

@@ -2,14 +2,17 @@
 
 import contextlib
 import sys
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
 from django.conf import settings
 from django.core.management import BaseCommand, call_command
+from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 
 from accounts.models import User
-from zenzefi import demo, env, jobs, server
+from zenzefi import demo, env, jobs, server, supervisor
+from zenzefi.worker import run as run_worker
 
 
 class Command(BaseCommand):
@@ -22,21 +25,28 @@ class Command(BaseCommand):
             action="store_true",
             help="leave the background jobs to a Celery worker and beat elsewhere",
         )
+        # What `zenzefi.supervisor` starts: the descriptors of the socket and of the pulse.
+        parser.add_argument("--worker", nargs=2, type=int, help=SUPPRESS)
 
-    def handle(self, *_args: Any, without_jobs: bool, **_options: Any) -> None:
+    def handle(self, *_args: Any, without_jobs: bool, worker: tuple[int, int] | None, **_options: Any) -> None:
         try:
-            gateway = server.listen(settings.HOST, settings.PORT)
-            demo_port = settings.DEMO_UPSTREAM_PORT if settings.DEMO_UPSTREAM else None
-            upstream = server.listen("127.0.0.1", demo_port, "DEMO_UPSTREAM_PORT") if demo_port else None
+            started = run_worker(*worker) if worker else self._serve(without_jobs=without_jobs)
         except server.PortTaken as error:
             sys.exit(str(error))
+        if not started:
+            sys.exit(1)
+
+    def _serve(self, *, without_jobs: bool) -> bool:
+        gateway = server.bind(settings.HOST, settings.PORT)
+        demo_port = settings.DEMO_UPSTREAM_PORT if settings.DEMO_UPSTREAM else None
+        upstream = server.listen("127.0.0.1", demo_port, "DEMO_UPSTREAM_PORT") if demo_port else None
         call_command("migrate", verbosity=0, interactive=False)
         _create_superuser()
         cast = None if settings.PRODUCTION else demo.prepare()
+        _disconnect()
+        run = server.run if settings.WORKERS == 1 else supervisor.run
         with contextlib.nullcontext() if without_jobs else jobs.running():
-            started = server.run(gateway, upstream, lambda: self._announce(cast))
-        if not started:
-            sys.exit(1)
+            return run(gateway, upstream, lambda: self._announce(cast))
 
     def _announce(self, cast: demo.Demo | None) -> None:
         self.stdout.write(f"Zenzefi is ready: {settings.BACKEND_URL}")
@@ -54,6 +64,14 @@ The customer has credits and a token. Fetch a page of the demo server through th
   curl -H 'X-Access-Token: {cast.token}' -H 'X-Device-ID: {demo.DEVICE}' {url}/api/v1/proxy/
 
 Ctrl-C ends it."""
+
+
+def _disconnect() -> None:
+    """Close what the preparations opened: no process is started beside connections and the threads of their pool."""
+    connection = connections["default"]
+    connection.close()
+    if isinstance(connection, PostgreSQL):
+        connection.close_pool()
 
 
 def _create_superuser() -> None:

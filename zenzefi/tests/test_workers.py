@@ -1,0 +1,236 @@
+"""`WORKERS=2`: one command, two gateway processes on one port, watched and replaced by their parent."""
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from zenzefi.tests.command import READY_SECONDS, Command, Serve, is_refused, wait_until
+
+pytestmark = pytest.mark.services
+
+
+def two_workers() -> dict[str, str]:
+    return {"WORKERS": "2", "REDIS_URL": os.environ["REDIS_URL"], "RATE_LIMIT_PROXY": ""}
+
+
+@pytest.fixture
+def serve_two(serve: Serve) -> Any:
+    """Start the main command with two workers, on a database of its own."""
+
+    def start(**settings: str) -> Command:
+        return serve(**{**two_workers(), **settings})
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: Any) -> Iterator[Command]:
+    """Two workers that a test may disturb as it likes, as long as they recover."""
+    command = Command(tmp_path_factory.mktemp("workers"), **two_workers())
+    command.wait_ready()
+    yield command
+    try:
+        assert command.end(signal.SIGTERM) == 0
+    finally:
+        command.process.kill()
+
+
+def children(command: Command, part: str) -> list[int]:
+    """The parent's living child processes whose command line has this part."""
+    listing = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,stat=,args=", "--ppid", str(command.process.pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    rows = [line.split(maxsplit=2) for line in listing.stdout.splitlines()]
+    return [int(pid) for pid, state, arguments in rows if part in arguments and not state.startswith("Z")]
+
+
+def workers(command: Command) -> list[int]:
+    return children(command, "--worker")
+
+
+def metrics_folder(pid: int) -> str:
+    """Where the process keeps its figures for all to read; empty where it keeps them to itself."""
+    variables = dict(entry.partition("=")[::2] for entry in Path(f"/proc/{pid}/environ").read_text().split("\0"))
+    return variables.get("PROMETHEUS_MULTIPROC_DIR", "")
+
+
+def fetch(command: Command, path: str = "/api/info") -> httpx.Response:
+    """A request of the proxied path on a connection of its own."""
+    url = f"http://127.0.0.1:{command.port}/api/v1/proxy{path}"
+    return httpx.get(url, headers=command.credentials, trust_env=False, timeout=READY_SECONDS)
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_two_workers_serve_and_the_jobs_run_once(gateway: Command) -> None:
+    assert gateway.said.count("Zenzefi is ready") == 1
+    first, second = workers(gateway)
+    for other in (first, second):
+        with stopped(other):
+            assert fetch(gateway).status_code == 200
+    assert (len(children(gateway, "zenzefi worker")), len(children(gateway, "zenzefi beat"))) == (1, 1)
+
+
+def test_metrics_are_the_sum_over_the_workers(gateway: Command) -> None:
+    for other in workers(gateway):
+        with stopped(other):
+            assert httpx.get(f"http://127.0.0.1:{gateway.port}/docs", timeout=READY_SECONDS).status_code == 200
+    metrics = httpx.get(f"http://127.0.0.1:{gateway.port}/metrics").text
+
+    name = 'django_http_responses_total_by_status_view_method_total{method="GET",status="200",view="docs"}'
+    assert f"{name} 2.0" in metrics
+    assert len({metrics_folder(pid) for pid in workers(gateway)} - {""}) == 1
+    assert {metrics_folder(pid) for pid in children(gateway, "celery")} == {""}
+
+
+def test_a_killed_worker_is_replaced_while_the_other_serves_on(gateway: Command) -> None:
+    killed, other = workers(gateway)
+
+    os.kill(killed, signal.SIGKILL)
+
+    wait_until(lambda: len(set(workers(gateway)) - {killed, other}) == 1)
+    (new,) = set(workers(gateway)) - {killed, other}
+    wait_until(lambda: f"worker {new} serves" in gateway.said)
+    for _ in range(100):
+        assert fetch(gateway).status_code == 200
+    with stopped(other):
+        assert fetch(gateway).status_code == 200
+    assert set(workers(gateway)) == {other, new}
+    assert f"worker {killed} ended (SIGKILL)" in gateway.said
+    assert gateway.said.count("Zenzefi is ready") == 1
+
+
+def test_a_worker_that_hangs_is_replaced(gateway: Command) -> None:
+    hanging, other = workers(gateway)
+
+    os.kill(hanging, signal.SIGSTOP)
+
+    wait_until(lambda: len(set(workers(gateway)) - {hanging, other}) == 1)
+    assert hanging not in workers(gateway)
+    assert f"worker {hanging} gave no sign of life" in gateway.said
+
+
+def test_a_killed_parent_takes_all_along(serve_two: Any) -> None:
+    command = serve_two()
+    command.wait_ready()
+
+    command.end(signal.SIGKILL)
+
+    wait_until(lambda: command.processes() == [])
+
+
+def test_a_second_ctrl_c_does_not_wait(serve_two: Any) -> None:
+    command = serve_two(DRAIN_DELAY="600")
+    command.wait_ready()
+
+    # As a terminal does it: to the whole group of processes.
+    os.killpg(command.process.pid, signal.SIGINT)
+    wait_until(lambda: httpx.get(f"http://127.0.0.1:{command.port}/health/ready").status_code == 503)
+    os.killpg(command.process.pid, signal.SIGINT)
+
+    assert command.process.wait(20) == 0
+    wait_until(lambda: command.processes() == [])
+    assert "Traceback" not in command.said
+
+
+def test_traffic_and_sockets_end_well_when_it_is_told_to_leave(serve_two: Any) -> None:
+    command = serve_two(DRAIN_DELAY="4")
+    command.wait_ready()
+    (folder,) = {metrics_folder(pid) for pid in workers(command)}
+    answers: list[int] = []
+    told = threading.Event()
+
+    def drive() -> None:
+        """Slow answers, one after the other; the last was asked for just before the workers left."""
+        while not told.is_set():
+            answers.append(fetch(command, "/slow?before=0.3").status_code)
+
+    clients = [threading.Thread(target=drive) for _ in range(4)]
+    last = threading.Thread(target=lambda: answers.append(fetch(command, "/slow?before=8").status_code))
+    url = f"ws://127.0.0.1:{command.port}/api/v1/proxy/ws/echo"
+    with connect(url, additional_headers=command.credentials) as websocket:
+        for client in (*clients, last):
+            client.start()
+        wait_until(lambda: len(answers) > 4)
+        command.process.send_signal(signal.SIGTERM)
+        served = len(answers)
+        wait_until(lambda: len(answers) > served + 4)  # within DRAIN_DELAY, as before
+        told.set()
+        with pytest.raises(ConnectionClosed):
+            websocket.recv(timeout=15)
+        assert websocket.close_code == 1012
+    # Nobody waits at a port that is not served any more while the last answer is still being given.
+    wait_until(lambda: is_refused(command.port))  # the other worker may be a moment behind
+    assert last.is_alive()
+    for client in (*clients, last):
+        client.join()
+
+    assert set(answers) == {200}
+    assert command.process.wait(20) == 0
+    assert workers(command) == []
+    wait_until(lambda: command.processes() == [])
+    assert not Path(folder).exists()
+    assert "Traceback" not in command.said
+
+
+@pytest.fixture
+def broken_start(tmp_path: Path) -> Any:
+    """What breaks the start of each worker for as long as the file `broken` exists, and counts the attempts."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pathlib, sys\n"
+        "folder = pathlib.Path(__file__).parent\n"
+        "if '--worker' in sys.orig_argv and (folder / 'broken').exists():\n"
+        "    (folder / f'attempt-{os.getpid()}').touch()\n"
+        "    os._exit(7)\n"
+    )
+    return tmp_path / "broken"
+
+
+def test_workers_that_cannot_start_end_it(serve_two: Any, broken_start: Path) -> None:
+    broken_start.touch()
+    command = serve_two(PYTHONPATH=str(broken_start.parent))
+
+    assert command.process.wait(READY_SECONDS) == 1
+    assert command.said.count("a worker could not start (exit status 7)") == 1
+    assert "Zenzefi is ready" not in command.said
+    wait_until(lambda: command.processes() == [])
+
+
+def test_a_worker_that_keeps_dying_is_replaced_after_growing_pauses(serve_two: Any, broken_start: Path) -> None:
+    command = serve_two(PYTHONPATH=str(broken_start.parent))
+    command.wait_ready()
+    killed, other = workers(command)
+    broken_start.touch()
+
+    os.kill(killed, signal.SIGKILL)
+
+    wait_until(lambda: "is replaced in 3.5 s" in command.said)
+    pauses = [f"is replaced in {pause} s" for pause in ("0.5", "1.5", "3.5")]
+    positions = [command.said.index(pause) for pause in pauses]
+    assert all(before < after for before, after in itertools.pairwise(positions))
+    assert len(list(broken_start.parent.glob("attempt-*"))) == 2
+    assert workers(command) == [other]
+    assert fetch(command).status_code == 200
+    broken_start.unlink()
+    wait_until(lambda: len(workers(command)) == 2)

@@ -1,0 +1,43 @@
+"""One of several gateway processes, as `zenzefi.supervisor` starts them: a fresh interpreter with two descriptors."""
+
+import contextlib
+import os
+import signal
+import socket
+
+from zenzefi.server import Gateway, serve
+
+_TICKS_A_BEAT = 10  # uvicorn ticks ten times a second
+
+
+class _Worker(Gateway):
+    """Writes a byte into a pipe when it is ready, and each second for as long as its event loop turns."""
+
+    def __init__(self, pulse: int) -> None:
+        super().__init__(self._beat)
+        self._pulse = pulse
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_A_BEAT == 0:
+            self._beat()
+        return await super().on_tick(counter)
+
+    def _beat(self) -> None:
+        try:
+            with contextlib.suppress(BlockingIOError):  # so much unread that one more tells nothing
+                os.write(self._pulse, b".")
+        except BrokenPipeError:  # nobody supervises any more
+            self.should_exit = True
+
+
+def run(gateway: int, pulse: int) -> bool:
+    """Serve on an inherited socket until SIGTERM or the end of the supervisor; whether it had started at all."""
+    os.set_blocking(pulse, False)
+    worker = _Worker(pulse)
+
+    def leave(_signal: int, _frame: object) -> None:
+        worker.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+    return serve(worker, socket.socket(fileno=gateway))
