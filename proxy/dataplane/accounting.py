@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 3.0
 _GROWING = ("last_activity", "bytes_transferred", "request_count")
-_ROWS = 1000  # of one statement: SQLite takes 32 766 values, PostgreSQL 65 535
+ROWS = 1000  # of one statement: SQLite takes 32 766 values, PostgreSQL 65 535
 
 
 @dataclass(slots=True, eq=False)
@@ -136,14 +136,12 @@ class Accounting:
 
 
 def write_sessions(rows: list[ProxySession]) -> None:
-    """Insert or update the sessions in one statement; a row that the database refuses holds no other back."""
-    for start in range(0, len(rows), _ROWS):
-        some = rows[start : start + _ROWS]
-        try:
-            _write(some)
-        except (IntegrityError, DataError):
-            for row in some:
-                _write_or_drop(row)
+    """Insert or update at most `ROWS` sessions in one statement; a row that is refused holds no other back."""
+    try:
+        _write(rows)
+    except (IntegrityError, DataError):
+        for row in rows:
+            _write_or_drop(row)
 
 
 def _write_or_drop(row: ProxySession) -> None:

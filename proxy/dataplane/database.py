@@ -12,15 +12,15 @@ from proxy.postgres import answers_within
 Result = TypeVar("Result")
 
 _ANSWER_SECONDS = 2.0
-# More than the threads could serve in that time.
-_MOST_WAITING = 4096
+# About what the threads can serve in that time.
+_MOST_WAITING = 1024
 
 
 class Database:
     """Runs functions that use the ORM; each gives its connection back at its end."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="dataplane-db")
+    def __init__(self, threads: int = 4) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="dataplane-db")
         self._waiting = 0
         self._closed = False
 

@@ -11,7 +11,6 @@ from access.selectors import RevocationNotice, revocations_since, settled_revoca
 from access.signals import access_revoked
 from proxy import push
 from proxy.dataplane.database import Database
-from proxy.dataplane.state.base import StateUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -124,9 +123,6 @@ class Feed:
         """A notice that cannot be applied is kept for the next poll; until then the feed counts as silent."""
         try:
             await self._apply(notice)
-        except StateUnavailable as error:
-            logger.warning("revocation %d waits for the state store: %s", notice.id, error)
-            return False
         except Exception:
             logger.exception("revocation %d could not be applied", notice.id)
             return False

@@ -82,6 +82,7 @@ class Gate:
         self._permits = permits
         self._accounting = accounting
         self._held: dict[UUID, _Held] = {}
+        self._releases = 0
         # How long a confirmed lease is believed without asking; the lease itself outlives it.
         self._lease_memo = min(2.0, config.session_timeout / 10)
         self._lease_seconds = config.session_timeout + self._lease_memo
@@ -95,7 +96,7 @@ class Gate:
         return not self.draining and self._feed.silent_seconds() <= _FEED_SILENT_SECONDS
 
     async def admit(self, head: RequestHead, path: bytes, *, ip: str | None, unsafe: bool) -> tuple[Grant, Session]:
-        """Decide; on admission the token is activated and the session counted on."""
+        """Decide; on admission the token is activated and the session known on which the carry counts."""
         grant, device = await self.identify(head, unsafe=unsafe)
         if grant.scope == Scope.CERTIFICATES_ONLY:
             check_certificates_only(path)
@@ -107,9 +108,8 @@ class Gate:
                 raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
         if not grant.valid:  # something about it changed while we asked
             return await self.admit(head, path, ip=ip, unsafe=unsafe)
+        grant.check_active()  # it may have expired while we asked
         session = self._accounting.session(grant, lease, ip, head.user_agent.decode("utf-8", "replace")[:500])
-        session.requests += 1
-        session.active = time.time()
         return grant, session
 
     async def identify(self, head: RequestHead, *, unsafe: bool) -> tuple[Grant, str]:
@@ -177,9 +177,11 @@ class Gate:
         known = self._held_within(self._lease_memo, token_id, device)
         if known is not None:
             return known
-        asked = time.monotonic()
-        wanted = self._accounting.wanted_lease(token_id, device)
-        lease = await self._state.acquire_lease(token_id, wanted, self._lease_seconds)
+        releases = -1
+        while releases != self._releases:  # what was answered before a release is not true after it
+            releases, asked = self._releases, time.monotonic()
+            wanted = self._accounting.wanted_lease(token_id, device)
+            lease = await self._state.acquire_lease(token_id, wanted, self._lease_seconds)
         if lease is None:
             self._held.pop(token_id, None)
             raise Denied(DEVICE_CONFLICT)
@@ -197,10 +199,15 @@ class Gate:
         another device took it, and `StateUnavailable`."""
         await self._hold_lease(session.grant.token_id, session.lease.device)
 
-    async def release_lease(self, token_id: UUID, notice_id: int) -> None:
-        """Free the token for any device, as this notice says."""
+    async def release_lease(self, token_id: UUID, notice_id: int) -> Lease | None:
+        """Free the token for any device, as this notice says; gives who holds it now. Raises `StateUnavailable`."""
+        self._releases += 1
         self._held.pop(token_id, None)
-        await self._state.release_lease(token_id, notice_id)
+        try:
+            return await self._state.release_lease(token_id, notice_id)
+        finally:
+            self._releases += 1
+            self._held.pop(token_id, None)
 
     def forget_memos(self) -> None:
         """Drop the leases that were confirmed too long ago to be of use."""

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from access.models import Revocation
 from access.selectors import RevocationNotice
-from proxy.dataplane.accounting import FLUSH_SECONDS, Accounting, Session, write_sessions
+from proxy.dataplane.accounting import FLUSH_SECONDS, ROWS, Accounting, Session, write_sessions
 from proxy.dataplane.config import Config
 from proxy.dataplane.database import Database
 from proxy.dataplane.denials import (
@@ -41,6 +41,7 @@ from proxy.dataplane.upstream import Upstream
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 0.5
+_STATE_LOST_SECONDS = 5.0
 _CUT_BY = {
     Revocation.Cause.REVOKED: INVALID_TOKEN,
     Revocation.Cause.FROZEN: TOKEN_FROZEN,
@@ -58,7 +59,9 @@ class DataPlane:
         self.database = Database()
         self.state: State = RedisState(config.redis_url, rate) if config.redis_url else MemoryState(rate)
         self.grants = Grants(self.database)
-        self.feed = Feed(self.database, self._apply)
+        # A connection of its own: whoever asks for tokens must not hold up what is revoked.
+        self._outbox = Database(threads=1)
+        self.feed = Feed(self._outbox, self._apply)
         self.permits = Permits(self.state, rate)
         self.accounting = Accounting(config.session_timeout)
         self.registry = Registry(config.max_connections_per_token)
@@ -67,8 +70,10 @@ class DataPlane:
         self.gate = Gate(config, self.grants, self.feed, self.state, self.permits, self.accounting)
         # The server stops soon: balancers should send nothing new, but what comes is served.
         self.leaving = False
-        # Since when the leases of open streams cannot be renewed, by the monotonic clock.
-        self._state_lost: float | None = None
+        # When the leases of open streams could first and last not be renewed, by the monotonic clock.
+        self._state_lost: tuple[float, float] | None = None
+        self._renewed = 0.0
+        self._resets: set[asyncio.Task[None]] = set()
         self._jobs: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -87,19 +92,27 @@ class DataPlane:
     async def stop(self) -> None:
         """End the jobs, write the last figures, close every connection."""
         REGISTRY.unregister(self.figures)
-        for job in self._jobs:
+        jobs = [*self._jobs, *self._resets]
+        for job in jobs:
             job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await asyncio.gather(*jobs, return_exceptions=True)
         await self.flush()
         await self.upstream.close()
         await self.state.close()
         self.database.close()
+        self._outbox.close()
         self.figures.tell()
 
     async def _apply(self, notice: RevocationNotice) -> None:
         """Forget what a revocation concerns, and end what is being carried of it."""
         denial, since = _CUT_BY.get(Revocation.Cause(notice.cause)), notice.created_at.timestamp()
-        if notice.token_id is not None:
+        if denial is DEVICE_CONFLICT and notice.token_id is not None:
+            self.grants.drop_token(notice.token_id)
+            # Not waited for: what else is revoked must not wait for the state store.
+            reset = asyncio.create_task(self._reset(notice.token_id, notice.id, since), name="device reset")
+            self._resets.add(reset)
+            reset.add_done_callback(self._resets.discard)
+        elif notice.token_id is not None:
             self.grants.drop_token(notice.token_id)
             if denial is not None:
                 self.registry.cut_token(notice.token_id, denial, since)
@@ -107,15 +120,33 @@ class DataPlane:
             self.grants.drop_user(notice.user_id)
             if denial is not None:
                 self.registry.cut_user(notice.user_id, denial, since)
-        if denial is DEVICE_CONFLICT and notice.token_id is not None:
-            self.accounting.end(notice.token_id)
-            await self.gate.release_lease(notice.token_id, notice.id)
+
+    async def _reset(self, token_id: UUID, notice_id: int, since: float) -> None:
+        """Free a token, and end what its device has open; who came next, by way of another worker, stays."""
+        while True:
+            try:
+                holder = await self.gate.release_lease(token_id, notice_id)
+            except StateUnavailable as error:
+                logger.warning("the reset %d waits for the state store: %s", notice_id, error)
+                self._end_all_but(None, token_id, since)
+                await asyncio.sleep(SWEEP_SECONDS)
+            else:
+                self._end_all_but(holder, token_id, since)
+                return
+
+    def _end_all_but(self, holder: Lease | None, token_id: UUID, since: float) -> None:
+        kept = self.accounting.of(holder, token_id) if holder else None
+        if kept is None:
+            self.accounting.end(token_id)
+        self.registry.cut_token(token_id, DEVICE_CONFLICT, since, kept)
 
     async def _sweep(self) -> None:
         """End what outlived its token or waits for too long."""
         self.figures.tell()
+        asked = time.time()
         await renew_grants(self.registry, self.grants)
-        self.registry.cut_expired(TOKEN_EXPIRED)
+        # What expires from now on has not been looked up yet.
+        self.registry.cut_expired(TOKEN_EXPIRED, asked)
         if self.feed.silent_seconds() > KNOWN_GRANTS_SECONDS:
             for carry in self.registry.all():
                 self.registry.cut(carry, STATE_UNAVAILABLE)
@@ -130,17 +161,20 @@ class DataPlane:
 
     async def _renew_leases(self) -> None:
         """Hold the leases of open streams with traffic; where nobody can be asked, they go on for a while."""
-        recent = time.time() - 2 * SWEEP_SECONDS
-        active = {carry.session for carry in self.registry.all() if carry.session.active > recent}
+        since, self._renewed = min(self._renewed, time.time() - SWEEP_SECONDS), time.time()
+        active = {carry.session for carry in self.registry.all() if carry.session.active > since}
         if not active:
-            return  # nobody was asked, so nothing is known to be back
+            return
         renewed = await asyncio.gather(*(self._renew_lease(session) for session in active))
-        now = time.monotonic()
         if all(renewed):
             self._state_lost = None
-        elif self._state_lost is None:
-            self._state_lost = now
-        elif now - self._state_lost > KNOWN_GRANTS_SECONDS:
+            return
+        now = time.monotonic()
+        first, last = self._state_lost or (now, now)
+        if now - last > _STATE_LOST_SECONDS:  # nobody asked meanwhile: that was another outage
+            first = now
+        self._state_lost = first, now
+        if now - first > KNOWN_GRANTS_SECONDS:
             for session in active:
                 self._cut_session(session, STATE_UNAVAILABLE)
 
@@ -179,22 +213,30 @@ class DataPlane:
     async def flush(self) -> None:
         """Share and write what was counted since the last time; it is kept where that fails."""
         pending = [(session, session.counts) for session in self.accounting.pending()]
-        if not pending:
-            return
+        for start in range(0, len(pending), ROWS):
+            if not await self._flush(pending[start : start + ROWS]):
+                return
+
+    async def _flush(self, pending: list[tuple[Session, Counts]]) -> bool:
         try:
             totals = await self.state.share_counts([session.report for session, _ in pending])
             shared = True
         except StateUnavailable:
             # A row takes what is more than it has; the rest follows once it can be shared.
             totals, shared = [counts for _, counts in pending], False
-        rows = [session.row(counts) for (session, _), counts in zip(pending, totals, strict=True)]
+        # Of two parts of one session, the later total has both.
+        rows = {
+            session.lease.session_id: session.row(counts)
+            for (session, _), counts in zip(pending, totals, strict=True)
+        }  # fmt: skip
         try:
-            await self.database.run(write_sessions, rows)
+            await self.database.run(write_sessions, list(rows.values()))
         except (DatabaseError, OSError) as error:
             logger.warning("%d sessions could not be written, they are kept: %s", len(pending), error)
-            return
+            return False
         if shared:
             self.accounting.confirm(pending)
+        return True
 
 
 async def _repeat(seconds: float, job: Callable[[], Awaitable[None]]) -> None:

@@ -48,6 +48,8 @@ class Registry:
             raise Denied(TOO_MANY_CONNECTIONS, retry_after=1)
         live.add(carry)
         carry.session.streams += 1
+        carry.session.requests += 1
+        carry.session.active = time.time()
 
     def remove(self, carry: Carry) -> None:
         live = self._live.get(carry.grant.token_id)
@@ -68,18 +70,18 @@ class Registry:
             if since is not None:
                 self.cut_delays.append((denial.code, max(0.0, time.time() - since)))
 
-    def cut_token(self, token_id: UUID, denial: Denial, since: float) -> None:
+    def cut_token(self, token_id: UUID, denial: Denial, since: float, kept: Session | None = None) -> None:
         for carry in list(self._live.get(token_id, ())):
-            self.cut(carry, denial, since)
+            if kept is None or carry.session is not kept:
+                self.cut(carry, denial, since)
 
     def cut_user(self, user_id: UUID, denial: Denial, since: float) -> None:
         for carry in self.all():
             if carry.grant.user_id == user_id:
                 self.cut(carry, denial, since)
 
-    def cut_expired(self, denial: Denial) -> None:
-        """End what outlived its token."""
-        now = time.time()
+    def cut_expired(self, denial: Denial, now: float) -> None:
+        """End what had outlived its token at `now`, in Unix time."""
         for carry in self.all():
             if carry.grant.deadline <= now:
                 self.cut(carry, denial, carry.grant.deadline)

@@ -46,8 +46,9 @@ class State(Protocol):
     async def lease(self, token_id: UUID) -> Lease | None:
         """Who holds the token now."""
 
-    async def release_lease(self, token_id: UUID, notice_id: int) -> None:
-        """Free the token for any device; once for each notice, however many workers are told of it."""
+    async def release_lease(self, token_id: UUID, notice_id: int) -> Lease | None:
+        """Free the token from the session that held it when the first worker told of this notice; gives who holds it
+        now. However late another worker tells, whoever came next keeps it."""
 
     async def share_counts(self, reports: Sequence[Report]) -> list[Counts]:
         """Tell what this worker carried; gives for each report what all workers carried of its session."""

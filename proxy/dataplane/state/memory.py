@@ -32,9 +32,10 @@ class MemoryState:
         held, until = self._leases.get(token_id, (None, 0.0))
         return held if until > time.monotonic() else None
 
-    async def release_lease(self, token_id: UUID, notice_id: int) -> None:
+    async def release_lease(self, token_id: UUID, notice_id: int) -> Lease | None:
         # The only worker is told once.
         self._leases.pop(token_id, None)
+        return None
 
     async def share_counts(self, reports: Sequence[Report]) -> list[Counts]:
         until = time.monotonic() + COUNTS_SECONDS

@@ -39,11 +39,15 @@ end
 return held
 """
 
-# Keys: the notice, the lease. Arguments: seconds. Frees the lease for the first who brings this notice.
+# Keys: the notice, the lease. Arguments: seconds. The first who brings the notice notes which session held the lease;
+# it is freed from that one alone, which another worker may have renewed meanwhile. Gives the holder as above.
 _RELEASE = """
-if redis.call('SET', KEYS[1], 1, 'NX', 'EX', ARGV[1]) then
+local held = redis.call('HGET', KEYS[2], 'session')
+redis.call('SET', KEYS[1], held or '', 'NX', 'EX', ARGV[1])
+if held and held == redis.call('GET', KEYS[1]) then
   redis.call('DEL', KEYS[2])
 end
+return redis.call('HMGET', KEYS[2], 'device', 'session', 'started')
 """
 
 
@@ -80,8 +84,9 @@ class RedisState:
     async def lease(self, token_id: UUID) -> Lease | None:
         return _lease(await self._ask(self._redis.hmget, _lease_key(token_id), "device", "session", "started"))
 
-    async def release_lease(self, token_id: UUID, notice_id: int) -> None:
-        await self._ask(self._release, [f"zenzefi:reset:{notice_id}", _lease_key(token_id)], [_NOTICE_SECONDS])
+    async def release_lease(self, token_id: UUID, notice_id: int) -> Lease | None:
+        keys = [f"zenzefi:reset:{notice_id}", _lease_key(token_id)]
+        return _lease(await self._ask(self._release, keys, [_NOTICE_SECONDS]))
 
     async def share_counts(self, reports: Sequence[Report]) -> list[Counts]:
         pipeline = self._redis.pipeline(transaction=False)

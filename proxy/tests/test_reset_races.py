@@ -1,0 +1,137 @@
+"""A reset of the device while workers ask, renew and hear of it late."""
+
+import asyncio
+import socket
+import time
+import uuid
+
+import pytest
+
+from conftest import client_of
+from proxy.dataplane.state.base import Lease
+from proxy.models import ProxySession
+from proxy.tests.raw import head
+from proxy.tests.servers import eventually
+
+OTHER = "another-device"
+
+
+def _lease(gateway, token):
+    return gateway.run(gateway.plane.state.lease(token.token.pk))
+
+
+@pytest.mark.services
+def test_a_worker_that_hears_late_gives_the_token_to_nobody(gateway, recorded, alice_token):
+    """It has renewed the lease of the session that another worker freed."""
+    assert gateway.client(alice_token).get("/x").status_code == 200
+    state, held = gateway.plane.state, _lease(gateway, alice_token)
+    gateway.run(state.release_lease(alice_token.token.pk, 1))
+    assert gateway.run(state.acquire_lease(alice_token.token.pk, held, 60)) == held
+    assert gateway.run(gateway.plane.gate.release_lease(alice_token.token.pk, 1)) is None
+    assert gateway.client(alice_token.on(OTHER)).get("/x").status_code == 200
+
+
+@pytest.mark.services
+def test_a_worker_that_hears_late_leaves_the_next_device_alone(gateway, alice, alice_token):
+    assert gateway.client(alice_token).get("/api/info").status_code == 200
+    plane = gateway.plane
+    gateway.run(plane.gate.release_lease(alice_token.token.pk, 1))  # as the other worker did
+    with gateway.client(alice_token.on(OTHER)).stream("GET", "/events?interval=0.1") as stream:
+        events = stream.iter_raw()
+        next(events)
+        gateway.run(plane._reset(alice_token.token.pk, 1, time.time()))
+        for _ in range(5):
+            next(events)
+        assert _lease(gateway, alice_token).device == OTHER
+        assert plane.figures._registry.cuts == {}
+    assert client_of(alice).post(f"/api/v1/tokens/{alice_token.token.pk}/reset-device").status_code == 200
+
+
+def test_an_answer_from_before_a_reset_is_not_believed_after_it(gateway, recorded, alice_token, monkeypatch):
+    plane, token_id = gateway.plane, alice_token.token.pk
+    acquire, asked = plane.state.acquire_lease, []
+
+    async def slow(token, wanted, seconds):
+        asked.append(wanted.device)
+        lease = await acquire(token, wanted, seconds)
+        if len(asked) == 1:
+            await plane.gate.release_lease(token, 1)
+            other = Lease(OTHER, uuid.uuid4(), time.time())
+            assert await acquire(token, other, seconds) == other
+        return lease
+
+    monkeypatch.setattr(plane.state, "acquire_lease", slow)
+    assert gateway.client(alice_token).get("/x").status_code == 409
+    assert len(asked) == 2
+    assert gateway.run(plane.state.lease(token_id)).device == OTHER
+
+
+def test_a_client_that_leaves_while_it_is_admitted_leaves_nothing(gateway, alice_token, monkeypatch):
+    acquire, left = gateway.plane.state.acquire_lease, asyncio.Event()
+
+    async def slow(*arguments):
+        left.set()
+        await asyncio.sleep(0.3)
+        return await acquire(*arguments)
+
+    monkeypatch.setattr(gateway.plane.state, "acquire_lease", slow)
+    with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+        client.sendall(head("GET", "/api/v1/proxy/events?interval=0.05", alice_token.headers, b"Host: h"))
+        eventually(left.is_set)
+    eventually(lambda: gateway.plane.figures.denials["client_gone"] == 1)
+    assert len(gateway.plane.registry) == 0
+
+
+def test_a_token_that_expires_while_it_is_admitted_is_not_carried(gateway, recorded, alice_token, monkeypatch):
+    gateway.client(alice_token).get("/first")
+    acquire = gateway.plane.state.acquire_lease
+
+    async def slow(*arguments):
+        gateway.plane.grants.cached(alice_token.token.digest).deadline = time.time() - 0.1
+        return await acquire(*arguments)
+
+    gateway.plane.gate._held.clear()
+    monkeypatch.setattr(gateway.plane.state, "acquire_lease", slow)
+    answer = gateway.client(alice_token).get("/second")
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
+    assert [request.target for request in recorded.requests] == [b"/first"]
+
+
+def test_two_parts_of_one_session_are_written_at_once(gateway, recorded, alice, bob_token, alice_token):
+    gateway.client(alice_token).get("/x")
+    gateway.client(bob_token).get("/x")
+    plane, lease = gateway.plane, _lease(gateway, alice_token)
+
+    async def again():
+        grant = plane.grants.cached(alice_token.token.digest)
+        plane.accounting.end(alice_token.token.pk)
+        plane.accounting.session(grant, lease, None, "").carried(100)
+        await plane.flush()
+
+    gateway.run(again())
+    assert plane.accounting.pending() == []
+    figures = ProxySession.objects.values_list("token_id", "bytes_transferred", "request_count")
+    assert set(figures) == {(alice_token.token.pk, 102, 1), (bob_token.token.pk, 2, 1)}
+
+
+def test_what_is_refused_as_too_many_is_not_counted(gateway, alice_token):
+    gateway.restart(MAX_CONNECTIONS_PER_TOKEN=1)
+    with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as stream:
+        events = stream.iter_raw()
+        next(events)
+        assert gateway.client(alice_token).get("/api/info").status_code == 429
+        assert gateway.client(alice_token).get("/status").json()["request_count"] == 1
+
+
+def test_health_answers_where_the_report_cannot_be_kept(gateway, monkeypatch):
+    from django.core.cache import cache
+
+    keep = cache.set
+
+    def fails(key, *arguments, **options):
+        if key == "health":
+            raise OSError("gone")
+        keep(key, *arguments, **options)
+
+    monkeypatch.setattr(cache, "set", fails)
+    assert gateway.client().get(f"{gateway.url}/health").status_code == 200
