@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from proxy.postgres import answers_within
+from proxy.tls import upstream_tls
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +30,8 @@ def check() -> dict[str, Any]:
 
     `unhealthy` without the database or the cache; `degraded` where only the upstream is missing.
     """
-    checks = {"database": _ok(_database), "cache": _ok(_cache), "upstream": _ok(_upstream)}
+    probes = {"database": _database, "cache": _cache, "upstream": _upstream}
+    checks = {name: _ok(probe, name) for name, probe in probes.items()}
     if not (checks["database"] and checks["cache"]):
         status = "unhealthy"
     else:
@@ -38,7 +42,7 @@ def check() -> dict[str, Any]:
         "checked_at": timezone.now().isoformat().replace("+00:00", "Z"),
     }
     if checks["cache"]:
-        cache.set(_CACHE_KEY, report, timeout=KEPT_SECONDS)
+        _ok(partial(cache.set, _CACHE_KEY, report, timeout=KEPT_SECONDS), "keeping the report")
     return report
 
 
@@ -52,11 +56,11 @@ def last_report() -> dict[str, Any] | None:
     return report if report and report["status"] == "healthy" else None
 
 
-def _ok(probe: Any) -> bool:
+def _ok(probe: Callable[[], object], name: str) -> bool:
     try:
         probe()
     except (DatabaseError, RedisError, httpx.HTTPError, OSError) as error:
-        logger.warning("health: %s failed: %s", probe.__name__.strip("_"), error)
+        logger.warning("health: %s failed: %s", name, error)
         return False
     return True
 
@@ -75,9 +79,11 @@ def _cache() -> None:
 
 def _upstream() -> None:
     """Any answer below 500 shows that the server is there."""
-    verify: Any = settings.ZENZEFI_CA_FILE or settings.ZENZEFI_VERIFY_TLS
     answer = httpx.get(
-        settings.ZENZEFI_TARGET_URL, timeout=settings.UPSTREAM_CONNECT_TIMEOUT, trust_env=False, verify=verify
+        settings.ZENZEFI_TARGET_URL,
+        timeout=settings.UPSTREAM_CONNECT_TIMEOUT,
+        trust_env=False,
+        verify=upstream_tls() or True,
     )
     if answer.status_code >= 500:
         raise OSError(f"the upstream answers {answer.status_code}")

@@ -8,6 +8,7 @@ is not set, for secrets that are mounted as files.
 import ipaddress
 import os
 import secrets
+import ssl
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -144,6 +145,31 @@ def existing_file(name: str) -> str:
     if value and not Path(value).is_file():
         raise wrong(name, value, "the path of an existing file")
     return value
+
+
+def authorities(name: str) -> str:
+    path = existing_file(name)
+    if path:
+        try:
+            ssl.create_default_context(cafile=path)
+        except OSError as error:
+            raise wrong(name, path, "a readable file of certificates in PEM") from error
+    return path
+
+
+def client_certificate(name: str, *, key_name: str) -> str:
+    """The file of a certificate; its key stands in the file that `key_name` names, or in the same."""
+    certificate, key = existing_file(name), existing_file(key_name)
+    if key and not certificate:
+        raise ImproperlyConfigured(f"{key_name} is set without {name}: the key is of no use without its certificate.")
+    if certificate:
+        try:
+            # Without a password given, OpenSSL would ask for one at the terminal.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key or None, password="")
+        except OSError as error:
+            expected = f"a certificate in PEM, with its unencrypted key in {key_name} or in the same file"
+            raise wrong(name, certificate, expected) from error
+    return certificate
 
 
 def fernet_keys(name: str) -> list[str]:

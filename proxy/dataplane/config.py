@@ -1,9 +1,12 @@
 """What the data plane reads from the settings, once at its start."""
 
+import ssl
 from dataclasses import dataclass
 from typing import Self
 
 from django.conf import settings
+
+from proxy.tls import upstream_tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,10 +15,11 @@ class Config:
 
     redis_url: str
     target_url: str
-    verify_tls: bool
-    ca_file: str
+    tls: ssl.SSLContext | None
     connect_timeout: float
     upstream_timeout: float
+    max_header_bytes: int
+    header_timeout: float
     body_timeout: float
     session_timeout: float
     rate: str
@@ -31,10 +35,11 @@ class Config:
         return cls(
             redis_url=settings.REDIS_URL,
             target_url=settings.ZENZEFI_TARGET_URL,
-            verify_tls=settings.ZENZEFI_VERIFY_TLS,
-            ca_file=settings.ZENZEFI_CA_FILE,
+            tls=upstream_tls(),
             connect_timeout=settings.UPSTREAM_CONNECT_TIMEOUT,
             upstream_timeout=settings.UPSTREAM_TIMEOUT,
+            max_header_bytes=settings.MAX_HEADER_BYTES,
+            header_timeout=settings.HEADER_TIMEOUT_SECONDS,
             body_timeout=settings.CLIENT_BODY_TIMEOUT,
             session_timeout=settings.SESSION_TIMEOUT_SECONDS,
             rate=settings.RATE_LIMIT_PROXY,

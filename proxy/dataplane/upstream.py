@@ -1,11 +1,12 @@
 """The one upstream, through one pooled client per worker."""
 
 import asyncio
-import ssl
+import functools
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from proxy.dataplane.config import Config
@@ -15,12 +16,58 @@ from proxy.dataplane.headers import Headers, has_controls
 # After so much silence either peer of a WebSocket is asked whether it lives; it has half of that to answer.
 PING_SECONDS = 30.0
 _CLOSING_FOR_EVER = aiohttp.ClientWSTimeout(ws_close=None)  # who closes sets the limit
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 # What the client would add by itself; the client's own headers are what is sent.
 _NOTHING_ADDED = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
 class BrokenAnswer(aiohttp.ClientError):
     """The upstream's status or a header cannot be passed on."""
+
+
+class StaleConnection(aiohttp.ClientConnectionError):
+    """A connection that was kept alive was dead: not one byte of an answer came."""
+
+
+class KeptAlive(ResponseHandler):
+    """aiohttp's connection, which knows whether it died while it was idle. As soon as anything comes that no
+    request asked for, it is given up: it would be the next client's answer (RFC 9112 §9.2).
+
+    Tested against the pinned aiohttp; it relies on `set_response_params`, which begins each request, on
+    `set_exception`, and of the connector on `_factory` and `_acquired`, the connections in use.
+    """
+
+    def __init__(self, in_use: set[ResponseHandler], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._in_use = in_use
+        self._requests = 0
+        self._heard = False
+
+    def set_response_params(self, **params: Any) -> None:
+        self._requests += 1
+        self._heard = False
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        idle = data and self not in self._in_use  # aiohttp resumes a reading with nothing
+        super().data_received(data)
+        if idle or (self._buffer and self not in self._in_use):  # or more than the end of an answer came
+            self.abort()
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        lost = isinstance(exc, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError))
+        if lost and self._requests > 1 and not self._heard:
+            exc = StaleConnection()
+        super().set_exception(exc, *cause)
+
+
+class Pool(aiohttp.TCPConnector):
+    """aiohttp's pool, of such connections."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = functools.partial(KeptAlive, self._acquired, self._loop)  # type: ignore[assignment]
 
 
 class UpstreamSocket(aiohttp.ClientWebSocketResponse):
@@ -89,20 +136,24 @@ class Upstream:
             "max_line_size": 16 * 1024,
             "max_field_size": 32 * 1024,
         }
-        tls = _tls(config)
+        tls = config.tls or True
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=tls, use_dns_cache=True, keepalive_timeout=30),
+            connector=Pool(limit=0, ssl=tls, use_dns_cache=True, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
             **common,
         )
-        # Of its own, because a connection on which a handshake failed is never used again.
-        self._websockets = aiohttp.ClientSession(
+        # Connections for one use: one on which a handshake failed is never used again, and who tries once more must
+        # not take another dead one.
+        self._unpooled = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=tls, use_dns_cache=True, force_close=True),
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(_strict_handshake,),
             ws_response_class=UpstreamSocket,
             **common,
         )
+        for session in (self._session, self._unpooled):
+            # aiohttp would try again whatever died, also after a part of the answer, and with a body.
+            session._retry_connection = False  # noqa: SLF001  (aiohttp offers no other way)
 
     def _url(self, scheme: str, path: bytes, query: bytes) -> URL:
         """The target with this path and query byte for byte; the host can be no other."""
@@ -120,15 +171,17 @@ class Upstream:
     ) -> aiohttp.ClientResponse:
         """Send a request and give the answer as soon as its header block is there.
 
-        Raises one of `FAILURES`.
+        Where the upstream had closed the idle connection, and the request is idempotent and without a body, it is
+        sent once more (RFC 9110 §9.2.2, RFC 9112 §9.3.1). Raises one of `FAILURES`.
         """
-        response = await self._session.request(
-            method,
-            self._url(self._scheme, path, query),
-            headers=_text(headers),
-            data=body,
-            allow_redirects=False,
-        )
+        url = self._url(self._scheme, path, query)
+        options: dict[str, Any] = {"headers": _text(headers), "data": body, "allow_redirects": False}
+        try:
+            response = await self._session.request(method, url, **options)
+        except StaleConnection:
+            if body is not None or method not in _IDEMPOTENT:
+                raise
+            response = await self._unpooled.request(method, url, **options, middlewares=())
         if not 200 <= response.status <= 599 or has_controls(response.raw_headers):
             response.close()
             raise BrokenAnswer(response.status)
@@ -138,7 +191,7 @@ class Upstream:
         self, path: bytes, query: bytes, headers: Headers, protocols: tuple[str, ...]
     ) -> UpstreamSocket:
         """Open a WebSocket with these subprotocols offered. Raises one of `FAILURES`."""
-        opened = await self._websockets.ws_connect(
+        opened = await self._unpooled.ws_connect(
             self._url(self._scheme, path, query),
             headers=_text(headers),
             protocols=protocols,
@@ -151,7 +204,7 @@ class Upstream:
         return cast("UpstreamSocket", opened)
 
     async def close(self) -> None:
-        await self._websockets.close()
+        await self._unpooled.close()
         await self._session.close()
 
 
@@ -179,9 +232,3 @@ FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
 
 def _text(headers: Headers) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in headers]
-
-
-def _tls(config: Config) -> ssl.SSLContext | bool:
-    if not config.verify_tls:
-        return False
-    return ssl.create_default_context(cafile=config.ca_file) if config.ca_file else True

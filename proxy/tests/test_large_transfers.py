@@ -1,0 +1,217 @@
+"""Large bodies and slow readers cost no memory, and events no time."""
+
+import asyncio
+import hashlib
+import statistics
+import time
+
+import httpx
+import pytest
+
+from proxy.demo.transfers import PATTERN, PERIOD
+from proxy.tests.raw import connected, head
+from proxy.tests.servers import eventually
+
+MIB = 2**20
+SIZES = [(64, 24), pytest.param(1024, 64, marks=pytest.mark.slow)]  # of the body, and for the gateway; MiB
+BLOCK = PATTERN[:PERIOD] * 4096
+
+
+class Memory:
+    """What a process has grown by since this was made, at its peak; in bytes."""
+
+    def __init__(self, pid):
+        self._status = f"/proc/{pid}/status"
+        with open(f"/proc/{pid}/clear_refs", "w") as peak:
+            peak.write("5")  # the peak is what it has now (proc(5))
+        self._before = self._kib("VmRSS")
+
+    @property
+    def growth(self):
+        return (self._kib("VmHWM") - self._before) * 1024
+
+    def _kib(self, name):
+        with open(self._status) as status:
+            return next(int(line.split()[1]) for line in status if line.startswith(name))
+
+
+@pytest.fixture
+def apart(start_gateway_process, alice_token):
+    """Start a gateway in a process of its own in front of this upstream; a client of it, and its memory."""
+    clients = []
+
+    def start(upstream):
+        gateway = start_gateway_process(upstream.url)
+        gateway.wait_ready()
+        clients.append(
+            httpx.Client(base_url=gateway.proxy_url, headers=alice_token.headers, trust_env=False, timeout=60)
+        )
+        assert clients[-1].get("/warm").status_code in (200, 404)
+        return gateway, clients[-1], Memory(gateway.process.pid)
+
+    yield start
+    for client in clients:
+        client.close()
+
+
+def blocks(size):
+    """The pattern in pieces, so many bytes of it."""
+    for start in range(0, size, len(BLOCK)):
+        yield BLOCK[: size - start]
+
+
+def sha256(pieces):
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize(("size", "bound"), SIZES)
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_download(apart, demo_upstream, size, bound, framing):  # case C51
+    _gateway, client, memory = apart(demo_upstream)
+    query = "?chunked=1" if framing == "chunked" else ""
+    with client.stream("GET", f"/download/{size}MiB{query}") as answer:
+        assert answer.headers.get("Content-Length") == (None if query else str(size * MIB))
+        assert sha256(answer.iter_raw()) == sha256(blocks(size * MIB))
+    assert memory.growth < bound * MIB
+
+
+@pytest.mark.parametrize(("size", "bound"), SIZES)
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_an_upload(apart, demo_upstream, size, bound, framing):  # case C51
+    _gateway, client, memory = apart(demo_upstream)
+    headers = {"Content-Length": str(size * MIB)} if framing == "length" else {}
+    answer = client.post("/upload", content=blocks(size * MIB), headers=headers)
+    assert answer.json() == {"bytes": size * MIB, "sha256": sha256(blocks(size * MIB))}
+    assert memory.growth < bound * MIB
+
+
+def test_a_client_that_reads_nothing_pauses_the_upstream(apart, recording_upstream, alice_token):  # case C51
+    size, sent = 400 * MIB, 0
+
+    async def script(request, connection):
+        nonlocal sent
+        if request.target == b"/warm":
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            return True
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        while sent < size:
+            await connection.send(b"x" * 65536)
+            sent += 65536
+        return False
+
+    recording_upstream.answer = script
+    gateway, _client, memory = apart(recording_upstream)
+    with connected(gateway.port, receive_buffer=65536, timeout=30) as client:
+        client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
+        assert client.head().startswith(b"HTTP/1.1 200 OK\r\n")
+        stands_still(lambda: sent)
+        # What the buffers of four sockets hold, and of it in the gateway's memory.
+        assert sent < 48 * MIB
+        assert memory.growth < 8 * MIB
+        before = sent
+        received = 0
+        while received < 2 * before:  # it goes on
+            received += len(client.some())
+        assert before < sent < received + 48 * MIB
+    assert memory.growth < 8 * MIB
+
+
+def stands_still(value):
+    """Wait until it has begun and is the same for half a second."""
+    seen, since = value(), time.monotonic()
+
+    def rests():
+        nonlocal seen, since
+        if value() != seen:
+            seen, since = value(), time.monotonic()
+        return seen and time.monotonic() - since > 0.5
+
+    eventually(rests, 20)
+
+
+class TestRanges:
+    SIZE = 64 * MIB
+
+    def part(self, first, last):
+        return (PATTERN[first % PERIOD : first % PERIOD + PERIOD] * ((last - first) // PERIOD + 1))[
+            : last - first + 1
+        ]
+
+    def test_they_are_those_bytes(self, gateway, alice_token):  # case C48
+        client = gateway.client(alice_token)
+        etag = client.head("/download/64MiB").headers["ETag"]
+        for first, last in [(0, 0), (1, 8 * MIB), (40 * MIB + 7, 56 * MIB), (self.SIZE - 3, self.SIZE - 1)]:
+            asked = {"Range": f"bytes={first}-{last}", "If-Range": etag}
+            answer = client.get("/download/64MiB", headers=asked)
+            assert (answer.status_code, answer.headers["Content-Length"]) == (206, str(last - first + 1))
+            assert answer.headers["Content-Range"] == f"bytes {first}-{last}/{self.SIZE}"
+            assert sha256([answer.content]) == sha256([self.part(first, last)])
+
+    def test_of_an_old_copy_it_is_the_whole_and_beyond_the_end_nothing(self, gateway, alice_token):  # case C48
+        client = gateway.client(alice_token)
+        with client.stream("GET", "/download/64MiB", headers={"Range": "bytes=5-9", "If-Range": '"old"'}) as answer:
+            assert (answer.status_code, "Content-Range" in answer.headers) == (200, False)
+            assert sha256(answer.iter_raw()) == sha256(blocks(self.SIZE))
+        answer = client.get("/download/64MiB", headers={"Range": f"bytes={self.SIZE}-"})
+        assert (answer.status_code, answer.headers["Content-Range"]) == (416, f"bytes */{self.SIZE}")
+
+    def test_several_parts_in_one_answer(self, gateway, recorded, alice_token):  # case C48
+        parts = [(0, 4 * MIB), (20 * MIB, 24 * MIB), (self.SIZE - 9, self.SIZE - 1)]
+        body = b"".join(
+            b"\r\n--sep\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes %d-%d/%d\r\n\r\n%s"
+            % (first, last, self.SIZE, self.part(first, last))
+            for first, last in parts
+        )
+        body += b"\r\n--sep--\r\n"
+        kind = b"multipart/byteranges; boundary=sep"
+        recorded.answer = b"HTTP/1.1 206 Partial Content\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (
+            kind,
+            len(body),
+            body,
+        )
+        asked = "bytes=" + ", ".join(f"{first}-{last}" for first, last in parts)
+        answer = gateway.client(alice_token).get("/x", headers={"Range": asked})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (206, kind.decode())
+        assert sha256([answer.content]) == sha256([body])
+        assert recorded.last.header(b"range") == asked.encode()
+
+
+# case C49
+def test_a_large_upload_waits_for_its_100_continue(gateway, alice_token):
+    size = 8 * MIB
+    headers = {"Host": "h", "Content-Length": str(size), "Expect": "100-continue", **alice_token.headers}
+    with connected(gateway.port) as client:
+        client.send(head("POST", "/api/v1/proxy/upload", headers))
+        assert client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        for block in blocks(size):
+            client.send(block)
+        assert client.answer().json() == {"bytes": size, "sha256": sha256(blocks(size))}
+
+
+def test_an_event_is_there_as_soon_as_it_is_sent(gateway, recorded, alice_token):
+    taken = asyncio.Event()
+    count = 100
+
+    async def script(_request, connection):
+        await connection.send(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        for _ in range(count):
+            event = b"data: %.6f\n\n" % time.monotonic()
+            await connection.send(b"%x\r\n%s\r\n" % (len(event), event))
+            await taken.wait()
+            taken.clear()
+        await connection.send(b"0\r\n\r\n")
+        return True
+
+    recorded.answer = script
+    delays = []
+    with gateway.client(alice_token).stream("GET", "/events") as answer:
+        for event in answer.iter_raw():
+            delays.append(time.monotonic() - float(event.removeprefix(b"data: ")))
+            recorded.call(taken.set)
+    assert len(delays) == count
+    assert statistics.median(delays) < 0.05

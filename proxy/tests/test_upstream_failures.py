@@ -1,0 +1,86 @@
+"""502 and 504 told apart, and neither says where the upstream is or what is wrong with it."""
+
+import socket
+
+import pytest
+
+from proxy.tests.expect import assert_denied
+from proxy.tests.raw import exchange, head
+from proxy.tests.servers import once
+from proxy.tests.sockets import closing, open_socket
+
+UNREACHABLE, TIMEOUT = "upstream_unreachable", "upstream_timeout"
+
+
+@pytest.fixture
+def silent():
+    """The port of a listener that takes connections into its backlog and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def unanswered():
+    """A port where not even a connection is answered: the backlog is full."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+async def resets(_request, connection):
+    own = connection.writer.get_extra_info("socket")
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    connection.writer.transport.abort()
+
+
+async def stalls(_request, connection):
+    await connection.send(b"HTTP/1.1 200 OK\r\nX-Begun: ")
+    await connection.client_leaves()
+
+
+@pytest.mark.parametrize(
+    ("target", "answer", "code"),
+    [
+        ("http://127.0.0.1:{refused}", None, UNREACHABLE),
+        ("http://no-such-host.invalid:8123", None, UNREACHABLE),
+        ("https://127.0.0.1:{plain}", None, UNREACHABLE),
+        ("http://127.0.0.1:{recorded}", resets, UNREACHABLE),
+        ("http://127.0.0.1:{recorded}", once(b""), UNREACHABLE),
+        ("http://127.0.0.1:{recorded}", once(b"garbage from 10.1.2.3:4567\r\n\r\n"), UNREACHABLE),
+        ("http://127.0.0.1:{recorded}", once(b"HTTP/1.1 200 OK\r\nBad name: 10.1.2.3\r\n\r\n"), UNREACHABLE),
+        ("http://127.0.0.1:{recorded}", stalls, TIMEOUT),
+        ("http://127.0.0.1:{silent}", None, TIMEOUT),
+        ("https://127.0.0.1:{silent}", None, TIMEOUT),
+        ("http://127.0.0.1:{unanswered}", None, TIMEOUT),
+    ],
+    ids=[
+        "refused", "no such host", "no TLS", "reset", "closed", "garbage", "bad header", "stalls in the header block",
+        "silent", "silent before TLS", "connection unanswered",
+    ],
+)  # fmt: skip
+def test_each_failure(
+    gateway, demo_upstream, recording_upstream, silent, unanswered, alice_token, target, answer, code
+):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        ports = {"refused": unused.getsockname()[1], "recorded": recording_upstream.port, "plain": demo_upstream.port}
+        target = target.format(**ports, silent=silent, unanswered=unanswered)
+        gateway.restart(ZENZEFI_TARGET_URL=target, UPSTREAM_CONNECT_TIMEOUT=0.5, UPSTREAM_TIMEOUT=1)
+        recording_upstream.answer = answer
+        for method in ("GET", "POST"):
+            request = head(method, "/api/v1/proxy/x", {"Host": "shop.example", **alice_token.headers})
+            denied = exchange(gateway.port, request, method)
+            assert_denied(denied, code)
+            said = f"{denied.headers} {denied.text}".lower()
+            port = target[target.rindex(":") :]
+            for secret in (port, "127.0.0.1", "no-such-host", "10.1.2.3", "errno", "connect call", "aiohttp", "ssl"):
+                assert secret not in said
+        with open_socket(gateway, "/x", alice_token) as opened:
+            assert closing(opened) == (1014, code)
+            assert set(opened.response.headers) <= {"upgrade", "connection", "sec-websocket-accept", "x-request-id"}
