@@ -1,5 +1,7 @@
-"""Django as an ASGI application, with what its handler lacks: a request id, and a limit on what it reads."""
+"""Django as an ASGI application, with what its handler lacks: a request id, a strict reading of the request's form,
+and limits on what it reads and for how long."""
 
+import asyncio
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -9,17 +11,14 @@ from django.core.asgi import get_asgi_application
 from django.utils.translation import gettext_lazy as _
 
 from proxy.dataplane.answers import denial_answer, request_id
-from proxy.dataplane.denials import Denial, Denied
+from proxy.dataplane.denials import REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.forwarding import Application, Receive, Scope, Send
+from proxy.dataplane.headers import check_form
 from proxy.postgres import answers_within
 
 _django: Application = get_asgi_application()  # type: ignore[assignment]  # the stubs know no MutableMapping
 _DATABASE_SECONDS = 8.0  # for one request
-_TOO_LARGE = Denied(Denial("payload_too_large", 413, 1009, _("The request body is too large.")))
-
-
-class _TooLarge(Exception):
-    """The body is longer than Django would ever use."""
+_TOO_LARGE = Denial("payload_too_large", 413, 1009, _("The request body is too large."))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,32 +31,45 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             message["headers"] = [*message.get("headers", []), (b"x-request-id", identifier)]
         await send(message)
 
+    refused: list[Denied] = []
     with structlog.contextvars.bound_contextvars(request_id=identifier.decode()):
         try:
+            check_form(scope["headers"], scope["http_version"])
             with answers_within(_DATABASE_SECONDS):
-                await _django(*await _measured(scope, _limited(scope, receive)), send_with_id)
-        except _TooLarge:
-            status, headers, body = denial_answer(_TOO_LARGE, given.get(b"accept-language", b""))
-            headers.append((b"connection", b"close"))
+                await _django(*await _measured(scope, _limited(scope, receive, refused)), send_with_id)
+            if refused:
+                raise refused[0]
+        except Denied as denied:
+            status, headers, body = denial_answer(denied, given.get(b"accept-language", b""))
+            if (b"connection", b"close") not in headers:
+                headers.append((b"connection", b"close"))
             await send_with_id({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
 
-def _limited(scope: Scope, receive: Receive) -> Receive:
-    """`receive` that ends a body above the limit: Django's handler reads all of it to disk before a view runs."""
+def _limited(scope: Scope, receive: Receive, refused: list[Denied]) -> Receive:
+    """`receive` that ends a body above the limit, or one that does not come: Django's handler reads all of it to disk
+    before a view runs. Raises `Denied`; for one that does not come, Django is told that the client left."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     announced = int(declared) if declared.isdigit() and len(declared) < 19 else 0
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    counted = 0
+    counted, complete = 0, False
 
     async def receive_limited() -> MutableMapping[str, Any]:
-        nonlocal counted
+        nonlocal counted, complete
         if announced > limit:
-            raise _TooLarge
-        message = await receive()
+            raise Denied(_TOO_LARGE)
+        try:
+            # Once the body is there, Django listens for the client's end.
+            async with asyncio.timeout(None if complete else settings.CLIENT_BODY_TIMEOUT):
+                message = await receive()
+        except TimeoutError:
+            refused.append(Denied(REQUEST_TIMEOUT))
+            return {"type": "http.disconnect"}
+        complete = not message.get("more_body", False)
         counted += len(message.get("body", b""))
         if counted > limit:
-            raise _TooLarge
+            raise Denied(_TOO_LARGE)
         return message
 
     return receive_limited

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils import translation
 from django.utils.translation.trans_real import parse_accept_lang_header
 
-from proxy.dataplane.denials import BAD_REQUEST, REQUEST_TIMEOUT, Denial, Denied
+from proxy.dataplane.denials import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.headers import Headers, is_request_id
 
 
@@ -23,7 +23,7 @@ def denial_answer(denied: Denied, accept_language: bytes) -> tuple[int, Headers,
     headers: Headers = [(b"x-zenzefi-error", denial.code.encode())]
     if denied.retry_after is not None:
         headers.append((b"retry-after", str(denied.retry_after).encode()))
-    if denial in (BAD_REQUEST, REQUEST_TIMEOUT):
+    if denial in (BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT):
         # Where the next request begins on this connection cannot be known (RFC 9112 §9.6).
         headers.append((b"connection", b"close"))
     body = _denial_body(denial, _language(accept_language))

@@ -36,6 +36,7 @@ _SPECIAL = frozenset(
         b"x-access-token", b"x-device-id", b"x-request-id", b"via", b"upgrade", b"sec-fetch-site",
     }
 )  # fmt: skip
+_STATED_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 # Identity and forwarding are the gateway's to state; `expect` is answered by the server itself; some servers take
 # the path from `x-original-url` and `x-rewrite-url`, which would lead around the scope.
 _DROPPED = HOP_BY_HOP | {
@@ -118,6 +119,14 @@ def read_request(headers: Headers, http_version: str) -> RequestHead:
     if named_by_connection:
         head.passed = [pair for pair in head.passed if pair[0] not in named_by_connection]
     return head
+
+
+def check_form(headers: Headers, http_version: str) -> None:
+    """Raise `Denied` for the framing, the hosts and the controls that `read_request` refuses."""
+    seen = {name: value for name, value in headers if name in _STATED_ONCE}
+    if has_controls(headers) or len(seen) < sum(name in _STATED_ONCE for name, _ in headers):
+        raise Denied(BAD_REQUEST)
+    _read_framing(RequestHead(), seen, http_version)
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -1,27 +1,86 @@
-"""uvicorn's HTTP protocol with what an application cannot reach: the end of the connection, and its abortion.
+"""uvicorn's HTTP protocol with what an application cannot reach: the end of the connection and its abortion, and
+bounds for what a client sends around its requests.
 
-Tested against the pinned uvicorn; it relies on `HttpToolsProtocol.on_message_begin`,
-`on_headers_complete`, `connection_lost`, `send_400_response`, `_should_upgrade`, `parser`, `url`,
-`headers`, `scope`, `cycle` and `transport`.
+Tested against the pinned uvicorn and httptools; it relies on what `HttpToolsProtocol` has: the methods that are
+overridden here, `parser`, `url`, `headers`, `scope`, `cycle`, `pipeline`, `flow`, `loop` and `transport`; and on what
+`RequestResponseCycle` has: `send`, `response_started`, `response_complete`, `more_body`, `message_event`,
+`disconnected`, `keep_alive`, `chunked_encoding` and `expected_content_length`.
 """
 
-from collections import deque
-from collections.abc import Callable
+import asyncio
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, request_id
-from proxy.dataplane.denials import BAD_REQUEST, Denied
+from proxy.dataplane.denials import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
 
 CONNECTION = "zenzefi.connection"
+# How long what a refused client still sends is discarded: closed at once, the connection would be reset, and the
+# answer lost with it (RFC 9112 §9.6).
+_LINGER_SECONDS = 1.0
+_RESET = struct.pack("ii", 1, 0)  # linger for no time: reset at the close
 
 
 class GatewayProtocol(HttpToolsProtocol):
-    """Puts itself into the scope as `zenzefi.connection`."""
+    """Puts itself into the scope as `zenzefi.connection`.
+
+    Held to `MAX_HEADER_BYTES` are a header block with its request line, the trailers, and whatever else comes without
+    a byte of a body. `HEADER_TIMEOUT_SECONDS` runs from the connection, and from the first byte of each later
+    request, to the end of the header block.
+    """
 
     on_lost: Callable[[], None] | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        config = plane.current().config
+        self._max_bytes, self._head_seconds = config.max_header_bytes, config.header_timeout
+        self._pending = 0  # bytes since the last header block, piece of a body or end of a request
+        self._trailers = _Trailers(self._max_bytes)
+        self._timer: asyncio.TimerHandle | None = None  # only while no request is read or answered
+        self._refused = False
+        self._earlier: list[RequestResponseCycle] = []  # before `cycle`, where requests are pipelined
+
+    # --- Reading
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self._head_seconds, self._head_is_late)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        first = not self._pending
+        self._pending += len(data)
+        super().data_received(data)
+        if self._pending > self._max_bytes:
+            self._refuse(HEADERS_TOO_LARGE)
+        elif (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
+            self._wait_for_head(first=first)
+
+    def _wait_for_head(self, *, first: bool) -> None:
+        """Nobody else limits the time now: with the first byte uvicorn forgets its keep-alive timeout."""
+        if self._refused or self.transport.get_protocol() is not self:
+            return
+        first_of_all = first and self.cycle is None
+        if first_of_all:
+            self._stop_timer()  # that of the connection
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._head_seconds, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        self._timer = None
+        if self._pending:
+            self._refuse(REQUEST_TIMEOUT)
+        else:  # not a byte, or what is left of a body whose request is answered: nobody waits for an answer
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -29,46 +88,45 @@ class GatewayProtocol(HttpToolsProtocol):
         scope[CONNECTION] = self
 
     def on_headers_complete(self) -> None:
+        if self._pending > self._max_bytes and len(self.url) + _size(self.headers) > self._max_bytes:
+            raise Denied(HEADERS_TOO_LARGE)
         # Only the origin form is read one way by everybody (RFC 9112 §3.2); httptools would drop host and fragment.
         if not self.url.startswith(b"/") or b"#" in self.url:
             raise ValueError("the request target is not in origin form")
         if self.parser.should_upgrade() and not self._should_upgrade() and self._announces_body():
             # httptools skips the body of whatever asks for an upgrade and would read it as the next request.
             raise ValueError("a body with an upgrade that is not offered")
+        self._pending = 0
+        self._stop_timer()
+        previous = self.cycle
         super().on_headers_complete()
+        if self.pipeline:
+            self._earlier.append(previous)
+        elif self._earlier:
+            self._earlier.clear()
         if self.scope.get("raw_path") is not None:  # no WebSocket, whose headers are read once more
             # Trailers are reported as headers; nothing of them may reach the application (RFC 9110 §6.5.1).
-            self.headers = deque(maxlen=0)  # type: ignore[assignment]  # it has what is used: append and iteration
+            self._trailers.size = 0
+            self.headers = self._trailers  # type: ignore[assignment]  # it has what is used: append and iteration
+            if self.scope["http_version"] == "1.0":
+                self.cycle.__class__ = _CloseDelimited
             if plane.current().leaving:
                 self.close_after_answer()
 
-    def close_after_answer(self) -> None:
-        """Let the answer that has not begun say `Connection: close` and end the connection (RFC 9112 §9.6)."""
-        if self.cycle is not None and not self.cycle.response_started:
-            self.cycle.keep_alive = False
+    def on_body(self, body: bytes) -> None:
+        self._pending = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._pending = 0
+        self._stop_timer()
+        super().on_message_complete()
 
     def _announces_body(self) -> bool:
         return any(
             name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
             for name, value in self.headers
         )
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self.on_lost is not None:
-            self.on_lost()
-
-    def send_400_response(self, msg: str) -> None:
-        """Deny what httptools cannot read; while an earlier request is being answered, only an abort is left."""
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete and (cycle.response_started or not cycle.more_body):
-            self.abort()
-            return
-        _status, headers, body = denial_answer(Denied(BAD_REQUEST), b"")
-        headers.append((b"x-request-id", request_id(b"")))
-        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers), b"", body]
-        self.transport.write(b"\r\n".join(lines))
-        self.transport.close()
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
@@ -77,8 +135,103 @@ class GatewayProtocol(HttpToolsProtocol):
             # What cannot be read: a body, too many headers, a line that is too long; or is no handshake.
             self.send_400_response("")
 
+    # --- Ending
+
+    def close_after_answer(self) -> None:
+        """Let the answer that has not begun say `Connection: close` and end the connection (RFC 9112 §9.6)."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def send_400_response(self, msg: str) -> None:
+        """Deny what httptools cannot read, or what a method above denies, which httptools makes the context."""
+        error = sys.exception()
+        cause = error.__context__ if error else None
+        self._refuse(cause.denial if isinstance(cause, Denied) else BAD_REQUEST)
+
+    def _refuse(self, denial: Denial) -> None:
+        """Deny and read no further; while an earlier request is being answered, only an abort is left."""
+        if self._refused or self.transport.is_closing():
+            return
+        self._refused = True
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started or not cycle.more_body or self.pipeline:
+                self.abort()
+                return
+            self._disconnect()
+            if self.on_lost is not None:
+                self.on_lost()
+        plane.current().figures.denials[denial.code] += 1
+        _status, headers, body = denial_answer(Denied(denial), b"")
+        headers.append((b"x-request-id", request_id(b"")))
+        status = HTTPStatus(denial.status)
+        line = f"HTTP/1.1 {status.value} {status.phrase}".encode()
+        lines = [line, *(name + b": " + value for name, value in headers), b"", body]
+        self.transport.write(b"\r\n".join(lines))
+        if self.transport.get_protocol() is not self:  # a handshake that has been read whole
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._stop_timer()
+        self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _disconnect(self) -> None:
+        """Let nothing more be sent or received; uvicorn does so for the last of pipelined requests only."""
+        for cycle in (*self._earlier, self.cycle):
+            cycle.disconnected = True
+            cycle.message_event.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_timer()
+        if self.on_lost is not None:
+            self.on_lost()
+
     def abort(self) -> None:
         """Cut the connection, so that the client cannot take a cut answer for a complete one."""
         if self.cycle is not None:
-            self.cycle.disconnected = True
+            self._disconnect()
+            if isinstance(self.cycle, _CloseDelimited):  # to which the end would look like that of the body
+                self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _Trailers:
+    """Keeps nothing of the trailers. Raises `Denied` when they are more than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self.size = 0
+        self._limit = limit
+
+    def append(self, field: tuple[bytes, bytes]) -> None:
+        self.size += _size([field])
+        if self.size > self._limit:
+            raise Denied(HEADERS_TOO_LARGE)
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(())
+
+
+def _size(fields: list[tuple[bytes, bytes]]) -> int:
+    """In bytes, as lines with `: ` and CRLF."""
+    return sum(len(name) + len(value) + 4 for name, value in fields)
+
+
+class _CloseDelimited(RequestResponseCycle):
+    """Answers HTTP/1.0, which knows no chunks: a body without a length ends with the connection (RFC 9112 §6.1)."""
+
+    _until_close = False
+
+    async def send(self, message: Any) -> None:
+        if self._until_close:
+            self.expected_content_length = len(message.get("body", b""))
+        elif not self.response_started and not any(name == b"content-length" for name, _ in message["headers"]):
+            self._until_close = True
+            self.chunked_encoding = False
+        await super().send(message)

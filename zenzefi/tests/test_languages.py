@@ -219,8 +219,9 @@ class TestTheApi:
             await receive()
 
         monkeypatch.setattr(control_plane, "_django", django)
-        headers = [(b"content-length", b"9" * 9), (b"accept-language", b"ru")]
-        scope = {"type": "http", "method": "POST", "path": "/api/v1/auth/login", "headers": headers}
+        headers = [(b"host", b"localhost"), (b"content-length", b"9" * 9), (b"accept-language", b"ru")]
+        path = "/api/v1/auth/login"
+        scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": path, "headers": headers}
         sent: list[Any] = []
 
         async def send(message: Any) -> None:

@@ -1,0 +1,110 @@
+"""Behind nginx, as `deploy/nginx.conf` has it, the gateway behaves as it does alone."""
+
+import ipaddress
+import json
+import ssl
+import time
+from itertools import pairwise
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from proxy.tests import test_rolling_restart
+from proxy.tests.expect import assert_denied
+from proxy.tests.sockets import closing
+from zenzefi import asgi
+
+pytestmark = pytest.mark.skipif(test_rolling_restart.NGINX is None, reason="needs nginx")
+nginx = test_rolling_restart.nginx
+CLIENT = "127.0.0.5"
+
+
+@pytest.fixture
+def front(gateway, nginx, monkeypatch):
+    """The URL of nginx, which the gateway trusts."""
+    monkeypatch.setattr(asgi.application, "_trusted", [ipaddress.ip_network("127.0.0.1/32")])
+    return nginx(gateway.port, gateway.port)
+
+
+@pytest.fixture
+def ask(front):
+    """Ask nginx for a proxied path, from an address that is not its own."""
+    transport = httpx.HTTPTransport(verify=False, local_address=CLIENT)
+    with httpx.Client(base_url=f"{front}/api/v1/proxy", transport=transport, timeout=10) as client:
+        yield lambda path, token=None, method="GET", **options: client.request(
+            method, path, **{"headers": token.headers if token else {}, **options}
+        )
+
+
+def open_socket(front, path, token=None):
+    trusting = ssl._create_unverified_context()
+    url = f"{front.replace('https', 'wss')}/api/v1/proxy{path}"
+    return connect(url, ssl=trusting, additional_headers=token.headers if token else {}, proxy=None)
+
+
+def test_denials_keep_code_and_body(gateway, ask, alice_token):
+    assert_denied(ask("/echo"), "invalid_token")
+    assert_denied(ask("/echo", headers={"X-Access-Token": alice_token.text}), "device_id_required")
+    assert ask("/echo", alice_token).status_code == 200
+    assert_denied(ask("/echo", alice_token.on("another-device")), "device_conflict")
+    gateway.restart(RATE_LIMIT_PROXY="1/minute")
+    assert ask("/echo", alice_token).status_code == 200
+    assert_denied(ask("/echo", alice_token), "rate_limited")
+    gateway.restart(RATE_LIMIT_PROXY="", MAINTENANCE=True)
+    assert_denied(ask("/echo", alice_token), "maintenance")
+    gateway.restart(MAINTENANCE=False, ZENZEFI_TARGET_URL="http://127.0.0.1:9")
+    assert_denied(ask("/echo", alice_token), "upstream_unreachable")
+
+
+def test_a_body_that_does_not_come(gateway, ask, alice_token):
+    gateway.restart(CLIENT_BODY_TIMEOUT=0.3)
+
+    def pieces():
+        yield b"x"
+        time.sleep(1.5)
+        yield b"y"
+
+    assert_denied(ask("/upload", alice_token, "POST", content=pieces()), "request_timeout")
+
+
+def test_the_upstream_sees_the_same_request(recorded, ask, alice_token):
+    for target in ("/a%2Fb//c;d?x=%2F&y=a+b", "/%2e%2e/x", "/x?a=b?c"):
+        assert ask(target, alice_token, "POST", content=b"body").status_code == 200
+        assert recorded.last.target.decode() == target
+        assert recorded.last.body == b"body"
+
+
+# case C32
+def test_the_client_is_who_nginx_says_whatever_the_client_says(recorded, ask, alice_token):
+    claims = {"X-Forwarded-For": "9.9.9.9", "X-Forwarded-Proto": "http", "X-Real-IP": "9.9.9.9", "Forwarded": "for=9"}
+    assert ask("/x", headers={**alice_token.headers, **claims}).status_code == 200
+    assert recorded.last.header(b"x-forwarded-for") == f"{CLIENT}, 127.0.0.1".encode()
+    assert recorded.last.header(b"x-forwarded-proto") == b"https"
+    assert b"9.9.9.9" not in recorded.last.raw
+    assert not {b"x-real-ip", b"forwarded"} & {name for name, _ in recorded.last.headers}
+
+
+def test_events_come_one_by_one(front, alice_token):
+    url = f"{front}/api/v1/proxy/events?interval=0.2&count=4"
+    with httpx.stream("GET", url, headers=alice_token.headers, verify=False, trust_env=False) as answer:
+        arrivals = [(time.monotonic(), event) for event in answer.iter_raw()]
+    assert [json.loads(event.partition(b"data: ")[2])["number"] for _, event in arrivals] == [1, 2, 3, 4]
+    assert all(after[0] - before[0] > 0.1 for before, after in pairwise(arrivals))
+
+
+def test_a_websocket_and_its_denial(front, socket_upstream, alice_token):
+    with open_socket(front, "/ws", alice_token) as client:
+        for message in ("hello", b"\x00\xff"):
+            client.send(message)
+            assert client.recv(timeout=5) == message
+        client.send("close:4999:bye")
+        assert closing(client) == (4999, "bye")
+    with open_socket(front, "/ws") as client:
+        assert closing(client) == (4401, "invalid_token")
+
+
+# case C50
+def test_an_answer_that_breaks_off_never_looks_complete(front, alice_token):
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"{front}/api/v1/proxy/fail", headers=alice_token.headers, verify=False, trust_env=False)

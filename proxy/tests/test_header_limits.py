@@ -1,0 +1,229 @@
+"""Header blocks that are too large or too slow, on both planes and for WebSockets; and what else never ends."""
+
+import asyncio
+import resource
+import socket
+import time
+
+import pytest
+
+from proxy.tests.expect import assert_denied
+from proxy.tests.raw import connected, exchange, head
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import connections_to, handshake, open_socket
+
+LIMIT = 8192
+CHUNKED = b"Transfer-Encoding: chunked"
+TOO_LARGE = {"detail": "The header fields of the request are too large.", "code": "bad_request"}
+
+
+def assert_too_large(answer):
+    assert (answer.status, answer.json()) == (431, TOO_LARGE)
+    assert (answer.headers["X-Zenzefi-Error"], answer.headers["Connection"]) == ("bad_request", "close")
+
+
+@pytest.fixture
+def limited(gateway, recorded):
+    """The gateway with small limits, in front of the recording upstream."""
+    gateway.restart(MAX_HEADER_BYTES=LIMIT, HEADER_TIMEOUT_SECONDS=1)
+    return gateway
+
+
+class TestTooLarge:
+    @pytest.mark.parametrize("path", ["/api/v1/proxy/x", "/api/v1/tariffs", "/health/live"])
+    def test_the_limit_is_exact_and_the_same_everywhere(self, limited, recorded, alice_token, path):
+        given = {"Host": "127.0.0.1", **alice_token.headers, "X": ""}
+        room = LIMIT - len(head("GET", path, given)) + len(b"GET  HTTP/1.1\r\n\r\n")
+        assert exchange(limited.port, head("GET", path, {**given, "X": "x" * room})).status == 200
+        assert_too_large(exchange(limited.port, head("GET", path, {**given, "X": "x" * (room + 1)})))
+        assert_too_large(exchange(limited.port, head("GET", path + "?" + "q" * LIMIT, given)))
+        many = [b"X-%d: x" % number for number in range(1000)]
+        assert_too_large(exchange(limited.port, head("GET", path, given, *many)))
+        assert all(len(request.raw) < LIMIT + 400 for request in recorded.requests)
+
+    @pytest.mark.parametrize("line", [b"GET /api/v1/proxy/", b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\nX"])
+    def test_a_block_without_an_end_is_refused_at_the_limit(self, limited, recorded, line):
+        with connected(limited.port) as client:
+            client.send(line + b"x" * (LIMIT - len(line)))
+            client.send(b"x")
+            assert_too_large(client.answer())
+            assert client.is_closed()
+        assert recorded.connections == 0
+
+    def test_blank_lines_without_an_end(self, limited):
+        with connected(limited.port) as client:
+            client.send(b"\r\n" * LIMIT)
+            assert_too_large(client.answer())
+
+    def test_who_still_sends_gets_to_read_why(self, limited):
+        """Closed at once, the connection would be reset, and the answer lost."""
+        with connected(limited.port) as client:
+            client.send(b"GET /")
+            for _ in range(100):
+                client.send(b"x" * 65_536)
+            assert_too_large(client.answer())
+
+    def test_a_websocket(self, limited, recorded, alice_token):
+        assert_too_large(exchange(limited.port, handshake(alice_token, "/ws", b"X: " + b"x" * LIMIT)))
+        assert recorded.connections == 0
+
+    def test_bodies_and_further_requests_do_not_count(self, limited, recorded, alice_token):
+        body = b"x" * 1_000_000
+        request = head("POST", "/api/v1/proxy/x", {"Host": "h", "Content-Length": len(body), **alice_token.headers})
+        with connected(limited.port) as client:
+            for _ in range(3):
+                client.send(request + body)
+                assert client.answer().status == 200
+            last = request.replace(b"Host: h", b"Host: h\r\nConnection: close")
+            client.send(request + body + request + body + last + body)
+            assert client.rest().count(b"HTTP/1.1 200 OK\r\n") == 3
+        assert [request.body for request in recorded.requests] == [body] * 6
+
+    # case C34
+    def test_trailers(self, limited, recorded, alice_token):
+        request = head("POST", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}, CHUNKED)
+        for trailers in (b"".join(b"X: %d\r\n" % number for number in range(10_000)), b"X: " + b"x" * LIMIT):
+            assert_too_large(exchange(limited.port, request + b"0\r\n" + trailers + b"\r\n\r\n", "POST"))
+            with connected(limited.port) as client:
+                client.send(request + b"1\r\nx\r\n")
+                eventually(lambda: len(limited.plane.registry) == 1)
+                client.send(b"0\r\n" + trailers + b"\r\n\r\n")
+                assert_too_large(client.answer("POST"))
+        assert not [request for request in recorded.requests if request.body.endswith(b"0\r\n\r\n")]
+
+    def test_trailers_do_not_count_for_the_next_request(self, limited, alice_token):
+        request = head("POST", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}, CHUNKED)
+        following = head("GET", "/api/v1/proxy/x", {"Host": "h", "X": "x" * 6000, **alice_token.headers})
+        with connected(limited.port) as client:
+            client.send(request + b"1\r\nx\r\n")
+            eventually(lambda: len(limited.plane.registry) == 1)
+            client.send(b"0\r\nX: " + b"x" * 6000 + b"\r\n\r\n")
+            assert client.answer("POST").status == 200
+            client.send(following[:4000])
+            assert not _comes(client.socket)
+            client.send(following[4000:])
+            assert client.answer().status == 200
+
+    def test_trailers_and_chunk_extensions_without_an_end(self, limited, alice_token):
+        request = head("POST", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}, CHUNKED)
+        for begun in (b"0\r\nX: ", b"1;x="):
+            with connected(limited.port) as client:
+                client.send(request)
+                eventually(lambda: len(limited.plane.registry) == 1)
+                client.send(begun + b"x" * 2 * LIMIT)
+                assert_too_large(client.answer("POST"))
+            eventually(lambda: len(limited.plane.registry) == 0)
+
+
+class TestTooSlow:
+    @pytest.mark.parametrize("sent", [b"G", b"GET /api/v1/tariffs HTTP/1.1\r\nHost: h\r\nX", b"\r\n"])
+    def test_what_has_begun_gets_408(self, limited, sent):
+        with connected(limited.port) as client:
+            started = time.monotonic()
+            client.send(sent)
+            answer = client.answer()
+            assert_denied(answer, "request_timeout")
+            assert answer.headers["Connection"] == "close"
+            assert client.is_closed()
+            assert time.monotonic() - started > 0.9
+
+    def test_a_websockets_handshake(self, limited, recorded, alice_token):
+        with connected(limited.port) as client:
+            client.send(handshake(alice_token, "/ws")[:-2])
+            assert_denied(client.answer(), "request_timeout")
+        assert recorded.connections == 0
+
+    def test_a_connection_without_a_byte_is_closed_without_one(self, limited):
+        with connected(limited.port) as client:
+            assert client.rest() == b""
+
+    def test_further_bytes_gain_no_time(self, limited):
+        with connected(limited.port) as client:
+            started = time.monotonic()
+            client.send(b"GET / HTTP/1.1\r\nX: ")
+            client.socket.settimeout(0.1)
+            while not _comes(client.socket):
+                client.send(b"x")
+                assert time.monotonic() - started < 8
+            client.socket.settimeout(8)
+            assert_denied(client.answer(), "request_timeout")
+
+    def test_each_request_of_a_connection_has_its_own_time(self, limited, alice_token):
+        request = head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers})
+        with connected(limited.port) as client:
+            for _ in range(4):
+                client.send(request[:20])
+                assert not _comes(client.socket, seconds=0.3)
+                client.send(request[20:])
+                assert client.answer().status == 200
+            client.send(request[:20])
+            assert_denied(client.answer(), "request_timeout")
+
+    def test_an_answer_may_take_longer(self, limited, recorded, alice_token):
+        async def late(_request, connection):
+            await asyncio.sleep(1.5)
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        recorded.answer = late
+        assert limited.client(alice_token).post("/x", content=b"x").status_code == 200
+
+    def test_an_open_websocket_is_not_concerned(self, gateway, socket_upstream, alice_token):
+        gateway.restart(HEADER_TIMEOUT_SECONDS=0.5)
+        with open_socket(gateway, "/ws", alice_token) as client:
+            with pytest.raises(TimeoutError):
+                client.recv(timeout=1)
+            client.send("hello")
+            assert client.recv(timeout=5) == "hello"
+
+    def test_the_rest_of_a_body_whose_request_was_answered(self, limited, alice_token):
+        """uvicorn's keep-alive timeout ends with the next byte."""
+        with connected(limited.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", {"Host": "h", "Content-Length": "1000"}) + b"x")
+            assert client.answer("POST").status == 401
+            client.socket.settimeout(0.1)
+            for _ in range(80):
+                if _comes(client.socket):
+                    break
+                client.send(b"x")
+            assert client.rest() == b""
+
+    # case C53
+    def test_a_thousand_half_sent_requests(self, gateway, recorded, alice_token):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
+        gateway.restart(HEADER_TIMEOUT_SECONDS=6)
+        request = head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers})
+        started = time.monotonic()
+        slow = [socket.create_connection(("127.0.0.1", gateway.port), timeout=20) for _ in range(1000)]
+        try:
+            for number, connection in enumerate(slow):
+                connection.sendall(request[: 1 + number % (len(request) - 1)])
+            times = []
+            while time.monotonic() - started < 3:
+                asked = time.monotonic()
+                assert gateway.client(alice_token).get("/x").status_code == 200
+                times.append(time.monotonic() - asked)
+            assert connections_to(gateway.port) >= 1000
+            assert max(times) < 2
+            answers = [connection.recv(65536)[:12] for connection in slow]
+            assert answers == [b"HTTP/1.1 408"] * 1000
+            assert 5.9 < time.monotonic() - started < 15
+            eventually(lambda: connections_to(gateway.port) < 100)
+        finally:
+            for connection in slow:
+                connection.close()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert {request.target for request in recorded.requests} == {b"/x"}
+        assert gateway.plane.figures.denials["request_timeout"] == 1000
+
+
+def _comes(connection, seconds=0.1):
+    """Whether anything, or the end, comes in this time; it stays unread."""
+    connection.settimeout(seconds)
+    try:
+        connection.recv(1, socket.MSG_PEEK)
+    except TimeoutError:
+        return False
+    finally:
+        connection.settimeout(8)
+    return True
