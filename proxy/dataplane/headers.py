@@ -204,8 +204,11 @@ def response_headers(headers: tuple[tuple[bytes, bytes], ...]) -> Headers:
     return [pair for pair in result if pair[0] not in named] if named else result
 
 
-# `clear-site-data` would log the user out of the gateway, on whose host the upstream is shown.
-_RESPONSE_DROPPED = HOP_BY_HOP | {b"x-request-id", b"proxy-authenticate", b"alt-svc", b"clear-site-data"}
+# `clear-site-data` would log the user out of the gateway, on whose host the upstream is shown; `x-accel-redirect`
+# would have an nginx before the gateway send one of its own internal locations.
+_RESPONSE_DROPPED = HOP_BY_HOP | {
+    b"x-request-id", b"proxy-authenticate", b"alt-svc", b"clear-site-data", b"x-accel-redirect",
+}  # fmt: skip
 
 
 def forwarding_headers(peer_chain: bytes, scheme: bytes, host: bytes) -> Headers:
