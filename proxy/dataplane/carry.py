@@ -91,7 +91,7 @@ class HttpCarry:
         """
         self._task = asyncio.current_task()
         if self._connection is not None:
-            if self._connection.transport.is_closing():  # the client left while it was being admitted
+            if self._connection.lost:  # while it was being admitted
                 raise ClientGone
             self._connection.on_lost = self.client_gone
         try:

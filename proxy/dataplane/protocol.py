@@ -37,6 +37,8 @@ class GatewayProtocol(HttpToolsProtocol):
     """
 
     on_lost: Callable[[], None] | None = None
+    # From then on nobody calls that, and nothing can be sent.
+    lost = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -158,9 +160,7 @@ class GatewayProtocol(HttpToolsProtocol):
             if cycle.response_started or not cycle.more_body or self.pipeline:
                 self.abort()
                 return
-            self._disconnect()
-            if self.on_lost is not None:
-                self.on_lost()
+            self._lose()
         plane.current().figures.denials[denial.code] += 1
         _status, headers, body = denial_answer(Denied(denial), b"")
         headers.append((b"x-request-id", request_id(b"")))
@@ -185,6 +185,13 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_timer()
+        if not self.lost:
+            self._lose()
+
+    def _lose(self) -> None:
+        self.lost = True
+        if self.cycle is not None:
+            self._disconnect()
         if self.on_lost is not None:
             self.on_lost()
 
