@@ -374,7 +374,7 @@ LOGGING = {
             ],
         }
     },
-    "filters": {"brief": {"()": "zenzefi.outages.Brief"}},
+    "filters": {"brief": {"()": "zenzefi.outages.Brief"}, "sparse": {"()": "zenzefi.log_floods.Sparse"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
@@ -384,5 +384,7 @@ LOGGING = {
         # What was to be sent after a commit, and could not.
         "django.db.backends.base": {"filters": ["brief"]},
         "django.security": {"level": "CRITICAL"},
+        # A line for each request that is no HTTP.
+        "uvicorn.error": {"filters": ["sparse"]},
     },
 }

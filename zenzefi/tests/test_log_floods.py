@@ -1,0 +1,76 @@
+"""A flood of malformed requests costs a line a minute, and the next line says how many there were."""
+
+import json
+import logging
+
+import pytest
+
+from proxy.tests.raw import connected
+from zenzefi import log_floods
+from zenzefi.log_floods import SECONDS, Sparse
+
+MALFORMED = "Invalid HTTP request received."
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until it is told; in seconds."""
+
+    class Clock:
+        now = 1000.0
+
+        def monotonic(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(log_floods, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def say(clock):
+    """Log a message: how many before it were suppressed, None where it is suppressed itself."""
+    sparse = Sparse()
+
+    def say(message, *arguments, level=logging.WARNING):
+        record = logging.LogRecord("uvicorn.error", level, "", 0, message, arguments, None)
+        return getattr(record, "suppressed", 0) if sparse.filter(record) else None
+
+    return say
+
+
+def test_one_line_a_minute_that_counts_the_others(say, clock):
+    assert [say(MALFORMED) for _ in range(4)] == [0, None, None, None]
+    clock.now += SECONDS - 1
+    assert say(MALFORMED) is None
+    clock.now += 1
+    assert [say(MALFORMED), say(MALFORMED)] == [4, None]
+    clock.now += SECONDS
+    assert say(MALFORMED) == 1
+    clock.now += SECONDS
+    assert say(MALFORMED) == 0
+
+
+def test_each_text_for_itself_whatever_it_is_about(say):
+    assert [say("%s is late", 1), say("%s is late", 2), say(MALFORMED)] == [0, None, 0]
+
+
+def test_errors_always_pass(say):
+    assert [say("broken", level=logging.ERROR) for _ in range(3)] == [0, 0, 0]
+
+
+# case E66
+def test_a_flood_of_malformed_requests(serve):
+    command = serve()
+    command.wait_ready()
+    before = len(command.said)
+    for request in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"):
+        for _ in range(200):
+            with connected(command.port) as client:
+                client.send(request)
+                assert client.answer().status == 400
+    lines = [json.loads(line) for line in command.said[before:].splitlines()]
+    assert [(line["event"], line["suppressed"]) for line in lines if line["logger"] == "uvicorn.error"] == [
+        (MALFORMED, 0),
+        ("Unsupported upgrade request.", 0),
+    ]
