@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 from proxy.tests import test_rolling_restart
 from proxy.tests.expect import assert_denied
 from proxy.tests.sockets import closing
+from proxy.tests.test_header_limits import TOO_LARGE
 from zenzefi import asgi
 
 pytestmark = pytest.mark.skipif(test_rolling_restart.NGINX is None, reason="needs nginx")
@@ -73,6 +74,27 @@ def test_the_upstream_sees_the_same_request(recorded, ask, alice_token):
         assert ask(target, alice_token, "POST", content=b"body").status_code == 200
         assert recorded.last.target.decode() == target
         assert recorded.last.body == b"body"
+
+
+@pytest.mark.parametrize("size", [9_000, 16_000, 31_000])
+def test_header_blocks_that_the_gateway_takes(recorded, ask, alice_token, size):
+    cookie = "c=" + "x" * size
+    assert ask("/x", alice_token, headers={**alice_token.headers, "Cookie": cookie}).status_code == 200
+    assert recorded.last.header(b"cookie") == cookie.encode()
+    assert ask("/x?" + "q" * size, alice_token).status_code == 200
+    assert len(recorded.last.target) == 3 + size
+
+
+def test_header_blocks_that_are_too_large_for_the_gateway(recorded, ask, alice_token):
+    """nginx answers a line that is too large, the gateway a block of which no line is."""
+    answers = [
+        ask("/x", headers={**alice_token.headers, "Cookie": "c=" + "x" * 33_000}),
+        ask("/x?" + "q" * 33_000, alice_token),
+        ask("/x", headers={**alice_token.headers, "A": "a" * 20_000, "B": "b" * 20_000}),
+    ]
+    assert [answer.status_code for answer in answers] == [400, 414, 431]
+    assert answers[-1].json() == TOO_LARGE
+    assert recorded.connections == 0
 
 
 # case C32
