@@ -15,15 +15,18 @@ from accounts.models import User
 from billing.idempotency import Call
 from conftest import fund
 from proxy.dataplane import plane
+from proxy.tests.faults import Link
 from proxy.tests.processes import GatewayProcess
 from proxy.tests.servers import (
     Gateway,
     LoopThread,
     RecordingUpstream,
     ServerThread,
+    eventually,
     start_demo_upstream,
     start_gateway,
 )
+from proxy.tests.sites import Site
 from proxy.tests.sockets import SocketUpstream
 
 
@@ -161,6 +164,39 @@ def start_gateway_process(transactional_db: None, tmp_path: Any) -> Iterator[Cal
     for process in started:
         process.process.kill()
         process.process.wait()
+
+
+@pytest.fixture(scope="module")
+def _sites() -> Iterator[list[Site]]:
+    started: list[Site] = []
+    yield started
+    for site in started:
+        site.gateway.end(signal.SIGTERM)
+        site.link.close()
+        assert "Traceback" not in site.gateway.said
+        assert "never retrieved" not in site.gateway.said
+
+
+@pytest.fixture
+def site(
+    _sites: list[Site],
+    breakable: tuple[str, str],
+    _upstream_loop: LoopThread,
+    demo_upstream: ServerThread,
+    transactional_db: None,
+    tmp_path_factory: Any,
+) -> Iterator[Site]:
+    """A gateway of which the service that the module calls `breakable`, a setting and its URL, can break. It is
+    shared by the module's tests; mended, and ready again, after each."""
+    if not _sites:
+        _on_sale(720, Scope.FULL)  # for the demo's customer
+        setting, url = breakable
+        link = Link(_upstream_loop, url)
+        _sites.append(Site(tmp_path_factory.mktemp("site"), demo_upstream.url, setting, link))
+    site = _sites[0]
+    yield site
+    site.link.mend()
+    eventually(site.is_ready)
 
 
 @pytest.fixture

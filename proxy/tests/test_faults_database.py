@@ -26,7 +26,7 @@ from proxy.postgres import answers_within
 from proxy.tests.conftest import _on_sale
 from proxy.tests.expect import assert_denied
 from proxy.tests.faults import Link, at_once
-from proxy.tests.processes import GatewayProcess, database_url
+from proxy.tests.processes import database_url
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import closing
 
@@ -34,50 +34,9 @@ FAULTS = ["refused", "frozen", *(pytest.param(fault, marks=pytest.mark.slow) for
 UNKNOWN = {"X-Access-Token": "no-such-token", "X-Device-ID": "device-of-nobody"}
 
 
-class Site:
-    """A gateway whose database is reached by way of `link`."""
-
-    def __init__(self, folder, upstream_url, link):
-        self.link = link
-        self.gateway = GatewayProcess(folder, upstream_url, DATABASE_URL=link.url, RATE_LIMIT_PROXY="60000/minute")
-        self.gateway.wait_ready()
-        self.url = self.gateway.url
-
-    def get(self, path, **options):
-        return httpx.get(self.url + path, trust_env=False, timeout=20, **options)
-
-    def carried(self, token, **options):
-        return self.gateway.get("/api/info", token, **options)
-
-    def closed(self, token):
-        with self.gateway.socket("/ws/echo", token) as client:
-            return closing(client, 10)
-
-    def is_ready(self):
-        return self.get("/health/ready").status_code == 200
-
-
-@pytest.fixture(scope="module")
-def _site(_upstream_loop):
-    started = []
-    yield started
-    for site in started:
-        site.gateway.end(signal.SIGTERM)
-        site.link.close()
-        assert "Traceback" not in site.gateway.said
-        assert "never retrieved" not in site.gateway.said
-
-
 @pytest.fixture
-def site(_site, _upstream_loop, demo_upstream, transactional_db, tmp_path_factory):
-    """Shared by the tests; mended, and ready again, after each."""
-    if not _site:
-        _on_sale(720, "full")
-        _site.append(Site(tmp_path_factory.mktemp("site"), demo_upstream.url, Link(_upstream_loop, database_url())))
-    site = _site[0]
-    yield site
-    site.link.mend()
-    eventually(site.is_ready)
+def breakable():
+    return "DATABASE_URL", database_url()
 
 
 def admin_page(site, cookies):
@@ -111,9 +70,7 @@ def test_nothing_new_is_admitted_without_the_database_and_all_recovers(site, sol
         fresh_socket=lambda: site.closed(fresh_socket),
         live=lambda: site.get("/health/live"),
         balance=lambda: site.get("/api/v1/currency/balance", headers=api),
-        login=lambda: httpx.post(
-            site.url + "/api/v1/auth/login", json={"email": "a@b.example", "password": "x"}, timeout=20
-        ),
+        login=site.login,
         landing=lambda: site.get("/", headers={"Accept-Language": "ru"}),
         admin=lambda: admin_page(site, cookies),
     )

@@ -21,64 +21,15 @@ from proxy.tests.expect import assert_denied
 from proxy.tests.faults import Link, at_once
 from proxy.tests.processes import GatewayProcess
 from proxy.tests.servers import eventually
-from proxy.tests.sockets import closing
 
 pytestmark = pytest.mark.services
 FAULTS = ["refused", "reset", "frozen", pytest.param("slow", marks=pytest.mark.slow)]
 UNKNOWN = {"X-Access-Token": "no-such-token", "X-Device-ID": "device-of-nobody"}
 
 
-class Site:
-    """A gateway whose Redis is reached by way of `link`."""
-
-    def __init__(self, folder, upstream_url, link):
-        self.link = link
-        limits = {"RATE_LIMIT_AUTH": "1000/hour", "RATE_LIMIT_PROXY": "60000/minute"}
-        self.gateway = GatewayProcess(folder, upstream_url, REDIS_URL=link.url, **limits)
-        self.gateway.wait_ready()
-        self.url = self.gateway.url
-
-    def get(self, path, **options):
-        return httpx.get(self.url + path, trust_env=False, timeout=20, **options)
-
-    def carried(self, token):
-        return self.gateway.get("/api/info", token)
-
-    def closed(self, token):
-        with self.gateway.socket("/ws/echo", token) as client:
-            return closing(client, 10)
-
-    def login(self):
-        given = {"email": "nobody@example.com", "password": "x"}
-        return httpx.post(self.url + "/api/v1/auth/login", json=given, trust_env=False, timeout=20)
-
-    def is_ready(self):
-        return self.get("/health/ready").status_code == 200
-
-
-@pytest.fixture(scope="module")
-def _site(_upstream_loop):
-    started = []
-    yield started
-    for site in started:
-        site.gateway.end(signal.SIGTERM)
-        site.link.close()
-        assert "never retrieved" not in site.gateway.said
-        assert "Traceback" not in site.gateway.said
-
-
 @pytest.fixture
-def site(_site, _upstream_loop, demo_upstream, transactional_db, tmp_path_factory):
-    """Shared by the tests; mended, and ready again, after each."""
-    if not _site:
-        _on_sale(720, "full")
-        _site.append(
-            Site(tmp_path_factory.mktemp("site"), demo_upstream.url, Link(_upstream_loop, settings.REDIS_URL))
-        )
-    site = _site[0]
-    yield site
-    site.link.mend()
-    eventually(site.is_ready)
+def breakable():
+    return "REDIS_URL", settings.REDIS_URL
 
 
 @pytest.mark.parametrize("fault", FAULTS)

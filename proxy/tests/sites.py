@@ -1,0 +1,39 @@
+"""A gateway of which one service can break."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from proxy.tests.faults import Link
+from proxy.tests.processes import GatewayProcess
+from proxy.tests.sockets import closing
+
+LIMITS = {"RATE_LIMIT_AUTH": "1000/hour", "RATE_LIMIT_PROXY": "60000/minute"}
+
+
+class Site:
+    """A gateway that reaches the service of `setting` by way of `link`."""
+
+    def __init__(self, folder: Path, upstream_url: str, setting: str, link: Link) -> None:
+        self.link = link
+        self.gateway = GatewayProcess(folder, upstream_url, **{setting: link.url}, **LIMITS)
+        self.gateway.wait_ready()
+        self.url = self.gateway.url
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.get(self.url + path, trust_env=False, timeout=20, **options)
+
+    def carried(self, token: Any) -> httpx.Response:
+        return self.gateway.get("/api/info", token)
+
+    def closed(self, token: Any) -> tuple[int | None, str | None]:
+        with self.gateway.socket("/ws/echo", token) as client:
+            return closing(client, 10)
+
+    def login(self) -> httpx.Response:
+        given = {"email": "nobody@example.com", "password": "x"}
+        return httpx.post(self.url + "/api/v1/auth/login", json=given, trust_env=False, timeout=20)
+
+    def is_ready(self) -> bool:
+        return self.get("/health/ready").status_code == 200
