@@ -24,7 +24,8 @@ from proxy.dataplane.protocol import CONNECTION
 LAST_SECONDS = 10.0
 # How long what a client still sends is read and discarded, so that it learns why it was closed.
 _LINGER_SECONDS = 2.0
-# What is parsed at once: the messages in it may all be tiny, and each of them costs hundreds of bytes.
+# What is parsed at once, and what may wait to be sent: the messages in it may all be tiny, and each of them costs
+# hundreds of bytes.
 _PIECE = 8 * 1024
 
 # How long one that does not answer may take to read why it was closed.
@@ -58,6 +59,10 @@ class GatewayWebSocket(WebSocketsSansIOProtocol):
         if frame is None:
             return _WENT_AWAY, ""
         return (_ORDINARY if frame.code == _NO_CODE else frame.code), frame.reason
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=_PIECE)
 
     # --- Reading
 

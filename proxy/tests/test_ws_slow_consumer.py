@@ -1,6 +1,7 @@
 """Whoever does not read holds the other side back; the gateway's memory does not grow."""
 
 import contextlib
+import socket
 import time
 
 import pytest
@@ -63,6 +64,18 @@ def test_a_client_that_reads_nothing_holds_the_upstream_back(growth, seconds):
                 yield
 
         assert growth(flood, seconds) < 8 * MIB, message
+
+
+# case D59
+def test_little_waits_for_a_client_that_reads_nothing(gateway, socket_upstream, alice_token):
+    """Each message that waits costs some 150 bytes more than it has: of the smallest, 64 KiB cost 3.5 MiB."""
+    with RawSocket(gateway, alice_token) as client:
+        (carry,) = gateway.plane.registry.all()
+        connection = carry._client
+        connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        client.send(b"flood of small ones")
+        eventually(lambda: not connection.writable.is_set())
+        assert connection.transport.get_write_buffer_size() < 10 * 1024
 
 
 FLOODS = {  # what is sent once, what is sent again and again, and by how many MiB the memory may grow
