@@ -238,7 +238,9 @@ class _CloseDelimited(RequestResponseCycle):
     async def send(self, message: Any) -> None:
         if self._until_close:
             self.expected_content_length = len(message.get("body", b""))
-        elif not self.response_started and not any(name == b"content-length" for name, _ in message["headers"]):
+        elif message["type"] == "http.response.start" and not any(
+            name == b"content-length" for name, _ in message["headers"]
+        ):
             self._until_close = True
             self.chunked_encoding = False
         await super().send(message)

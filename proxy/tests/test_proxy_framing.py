@@ -296,6 +296,12 @@ def test_an_old_client_gets_a_length_where_there_is_one(gateway, recorded, alice
         assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "2", body)
 
 
+def test_an_old_client_whose_connection_ends_before_the_answer(gateway, alice_token):
+    """Its answer is begun and ended all the same, in vain."""
+    request = head("POST", "/api/v1/proxy/x", alice_token.headers, CHUNKED, version="HTTP/1.0")
+    assert_denied(exchange(gateway.port, request + b"no chunk"), "bad_request")
+
+
 # case C50
 def test_an_old_client_sees_that_an_answer_broke_off(gateway, recorded, alice_token):
     recorded.answer = once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
