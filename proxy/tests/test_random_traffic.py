@@ -1,0 +1,107 @@
+"""Valid and hostile requests at random for ten minutes: no 500, nothing is left, and every byte is counted.
+
+`TRAFFIC_SEED` repeats the requests of an earlier run.
+"""
+
+import os
+import random
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from access.models import Scope
+from proxy.models import ProxySession
+from proxy.tests.crowd import BAD, GOOD, KINDS, PATIENT, Crowd
+from proxy.tests.hostile_visitors import HostileVisitor
+from proxy.tests.scripted_upstream import ScriptedUpstream
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import resident_bytes
+
+SECONDS = 600
+MIB = 2**20
+PATIENCE = {"UPSTREAM_TIMEOUT": "3", "HEADER_TIMEOUT_SECONDS": "2", "CLIENT_BODY_TIMEOUT": "2"}
+# One client each; what needs patience costs the machine nothing.
+SHARES = [list(GOOD) * 2 + list(BAD)] * 5 + [list(PATIENT)] * 3
+
+
+@pytest.fixture
+def upstream(_upstream_loop):
+    upstream = ScriptedUpstream(_upstream_loop, stall_seconds=float(PATIENCE["UPSTREAM_TIMEOUT"]) + 1)
+    yield upstream
+    upstream.stop()
+
+
+@pytest.fixture
+def gateway(start_gateway_process, upstream):
+    process = start_gateway_process(upstream.url, **PATIENCE)
+    process.wait_ready()
+    return process
+
+
+@pytest.fixture
+def say(capsys):
+    """Print, also where the test passes."""
+
+    def say(text):
+        with capsys.disabled():
+            sys.stdout.write(f"\n{text}")
+
+    return say
+
+
+def wait(crowd, condition):
+    """Until it holds, or something is wrong."""
+    eventually(lambda: crowd.problems or condition(), 2 * SECONDS)
+
+
+def descriptors(pid):
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def live(gateway):
+    """How many requests and WebSockets the gateway says that it carries."""
+    metrics = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
+    return float(re.search(r"^zenzefi_proxy_live (\S+)$", metrics, re.MULTILINE)[1])
+
+
+@pytest.mark.parametrize("seconds", [8, pytest.param(SECONDS, marks=pytest.mark.slow)])
+def test_random_traffic(gateway, upstream, sold_token, alice, bob, say, seconds):
+    seed = os.environ.get("TRAFFIC_SEED") or random.SystemRandom().randrange(2**32)
+    say(f"seed {seed}")
+    tokens, certificates = [sold_token(alice), sold_token(bob)], sold_token(bob, scope=Scope.CERTIFICATES_ONLY)
+    pid = gateway.process.pid
+    for token in tokens:
+        assert gateway.get("/", token).status_code == 200  # and the device holds it
+    idle = descriptors(pid)
+    visitors = [
+        (HostileVisitor(gateway, upstream, tokens[number % 2], certificates, f"{seed}/{number}"), kinds)
+        for number, kinds in enumerate(SHARES)
+    ]
+    with Crowd(visitors) as crowd:
+        began = time.monotonic()
+        wait(crowd, lambda: time.monotonic() - began > seconds / 4)
+        warm = resident_bytes(pid)
+        # On a busy machine some kind may not have had its turn.
+        wait(crowd, lambda: time.monotonic() - began > seconds and crowd.seen == set(KINDS))
+    tally = crowd.tally
+    say(f"{sum(tally.kinds.values())} visits, {tally.least} to {tally.most} bytes: {dict(tally.kinds)}")
+    assert not crowd.problems, "\n".join(crowd.problems)
+    assert upstream.intruders == []
+
+    eventually(lambda: live(gateway) == 0)
+    upstream.end_connections()
+    eventually(lambda: descriptors(pid) <= idle)
+    grown = resident_bytes(pid) - warm
+    assert gateway.end(signal.SIGTERM) == 0
+    counted = sum(ProxySession.objects.values_list("bytes_transferred", flat=True)) - 2 * len(tokens)
+    say(f"{counted} bytes counted, {grown / MIB:.1f} MiB grown since {seconds / 4} s")
+    assert tally.least * 0.999 <= counted <= tally.most * 1.001
+    assert tally.most - tally.least <= 0.001 * tally.most
+    assert grown < 32 * MIB
+    for wrong in ("Traceback", '"level": "error"', "never retrieved", "was destroyed"):
+        assert wrong not in gateway.said, gateway.said[-5000:]
