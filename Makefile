@@ -66,7 +66,7 @@ format: $(VENV)/dev ## put the code into the project's form
 coverage: $(VENV)/dev $(MESSAGES) ## the suite with coverage; fails below 85 %
 	@$(BIN)/python -m pytest -n 2 -m "not services and not slow" --cov --cov-report=term --cov-fail-under=85
 
-bench: $(VENV)/runtime .venv-bench/ready ## speed beside nginx and a peer (needs nginx and wrk)
+bench: $(VENV)/runtime .venv-bench/ready ## speed beside nginx and a peer (needs nginx, wrk and redis-server)
 	@.venv-bench/bin/python -B -m bench.run --gateway-python $(BIN)/python $(BENCH_OPTIONS)
 
 .venv-bench/ready: requirements-bench.txt

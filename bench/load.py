@@ -5,16 +5,21 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from bench.gateway import Gateway
+from bench.goals import Figure
 from bench.processes import ROOT, BenchFailed, executable
 from bench.servers import Server
+from bench.stage import Stage
 
 CONNECTIONS = 32
-_WARM_UP_SECONDS = 2
+_WARM_UP_SECONDS = 1
+_MISCOUNT = 0.01
 
 
 @dataclass(frozen=True)
@@ -45,31 +50,73 @@ class Run:
     task: Task
     server: Server
     headers: dict[str, str] = field(repr=False)
+    # Lines of a token and a device id, which take turns instead of those in the headers.
+    credentials: Path | None = None
+    label: str = ""
     rounds: list[Round] = field(default_factory=list)
     # The answers to the warm-up and the probe, too; each load ends with up to `CONNECTIONS` unanswered.
     answers: int = 0
     unanswered: int = 0
 
     @property
-    def median(self) -> Round:
+    def name(self) -> str:
+        return self.label or self.server.name
+
+    @property
+    def per_second(self) -> float:
+        return statistics.median(each.per_second for each in self.rounds)
+
+    @property
+    def figure(self) -> Figure:
         """The median of each figure."""
-        return Round(
-            per_second=statistics.median(each.per_second for each in self.rounds),
-            p50=statistics.median(each.p50 for each in self.rounds),
-            p99=statistics.median(each.p99 for each in self.rounds),
-        )
+        p50, p99 = (statistics.median(getattr(each, name) for each in self.rounds) for name in ("p50", "p99"))
+        return Figure(self.task.name, self.name, self.per_second, "requests", p50, p99)
+
+    def to(self, other: "Run") -> float:
+        return self.per_second / other.per_second
 
 
-def measure(runs: list[Run], directory: Path, *, rounds: int, seconds: int) -> None:
-    """Warm each up, then let them take turns, so that a slow moment of the machine meets all of them."""
+def measure(stage: Stage, runs: list[Run]) -> None:
+    """Warm each up, then let them take turns, so that a slow moment of the machine meets all of them.
+
+    Raises `BenchFailed` where an answer is not the wanted one, or a gateway counts other than wrk.
+    """
+    before = {run.name: run.server.session()["request_count"] for run in _counted(runs)}
     for run in runs:
-        _probe(run)
-        _load(run, directory, _WARM_UP_SECONDS)
-    for number in range(rounds):
+        if run.credentials is None:
+            _probe(run)
+        load(stage, run, _WARM_UP_SECONDS)
+    for number in range(stage.rounds):
         for run in runs:
-            run.rounds.append(_load(run, directory, seconds))
+            run.rounds.append(load(stage, run, stage.seconds))
             rate = f"{run.rounds[-1].per_second:,.0f}/s"
-            print(f"{run.task.name}, round {number + 1}: {run.server.name} {rate}", file=sys.stderr)
+            print(f"{run.task.name}, round {number + 1}: {run.name} {rate}", file=sys.stderr)
+    for run in _counted(runs):
+        _check_count(run, before[run.name])
+
+
+def _counted(runs: list[Run]) -> list[Run]:
+    """Those that carry requests on one session, which a gateway counts."""
+    return [
+        run for run in runs if isinstance(run.server, Gateway) and run.task.status == 200 and run.credentials is None
+    ]
+
+
+def _check_count(run: Run, before: int) -> None:
+    """The gateway's own count of the session agrees with what wrk sent."""
+    time.sleep(run.server.settle_seconds)
+    check_count(run, run.server.session()["request_count"] - before)
+
+
+def check_count(run: Run, counted: int) -> None:
+    """Raises `BenchFailed` where what was counted is not what wrk sent."""
+    sent_at_most = run.answers + run.unanswered
+    figures = (
+        f"{run.name} counted {counted:,} requests; wrk had {run.answers:,} answers, sent at most {sent_at_most:,}."
+    )
+    print(figures, file=sys.stderr)
+    if not run.answers * (1 - _MISCOUNT) <= counted <= sent_at_most * (1 + _MISCOUNT):
+        raise BenchFailed(f"{figures} That is more than 1 % apart.")
 
 
 def _probe(run: Run) -> None:
@@ -83,22 +130,28 @@ def _probe(run: Run) -> None:
     expected = task.status == 200 and len(answer.content) != task.answer_bytes
     if answer.status_code != task.status or expected:
         raise BenchFailed(
-            f"{run.server.name} answered {task.method} {task.path} with {answer.status_code} and "
+            f"{run.name} answered {task.method} {task.path} with {answer.status_code} and "
             f"{len(answer.content)} bytes instead of {task.status} and {task.answer_bytes} bytes."
         )
 
 
-def _load(run: Run, directory: Path, seconds: int) -> Round:
-    task, report = run.task, directory / "wrk.json"
+def load(stage: Stage, run: Run, seconds: int) -> Round:
+    """One go of wrk. Raises `BenchFailed` where an answer is not the wanted one."""
+    task, report = run.task, stage.directory / "wrk.json"
     report.unlink(missing_ok=True)
     command = [executable("wrk"), "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s", "--timeout", "10s"]
     for name, value in run.headers.items():
         command += ["-H", f"{name}: {value}"]
     command += ["-s", str(ROOT / "bench" / "wrk.lua"), run.server.url + task.path]
-    wanted = {"BENCH_METHOD": task.method, "BENCH_BODY_BYTES": str(task.body_bytes), "BENCH_REPORT": str(report)}
+    wanted = {
+        "BENCH_METHOD": task.method,
+        "BENCH_BODY_BYTES": str(task.body_bytes),
+        "BENCH_CREDENTIALS": str(run.credentials or ""),
+        "BENCH_REPORT": str(report),
+    }
     done = subprocess.run(command, env={**os.environ, **wanted}, capture_output=True, text=True, check=False)
     if done.returncode or not report.exists():
-        raise BenchFailed(f"wrk failed against {run.server.name}: {done.stderr.strip() or done.stdout.strip()}")
+        raise BenchFailed(f"wrk failed against {run.name}: {done.stderr.strip() or done.stdout.strip()}")
     measured = json.loads(report.read_text())
     _check_answers(run, measured)
     run.answers += measured["requests"]
@@ -117,6 +170,6 @@ def _check_answers(run: Run, measured: dict[str, int]) -> None:
     complete = measured["bytes"] >= requests * run.task.answer_bytes
     if not requests or refused != expected or broken or not complete:
         raise BenchFailed(
-            f"{run.server.name}, {run.task.name}: of {requests} answers {refused} had an error status instead of "
+            f"{run.name}, {run.task.name}: of {requests} answers {refused} had an error status instead of "
             f"{expected}, {broken} connections broke, and the bodies were {'' if complete else 'not '}complete."
         )

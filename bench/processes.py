@@ -23,7 +23,9 @@ def executable(name: str) -> str:
     """The path of a program; Debian's nginx is not on everybody's PATH."""
     path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin")
     if path is None:
-        raise BenchFailed(f"{name} is missing: install what the benchmark needs with `apt-get install nginx wrk`.")
+        raise BenchFailed(
+            f"{name} is missing: `apt-get install nginx wrk redis-server` has what the benchmark needs."
+        )
     return path
 
 
@@ -34,6 +36,12 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on that port of the loopback."""
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 def environment(**settings: str) -> dict[str, str]:

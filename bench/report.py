@@ -1,4 +1,4 @@
-"""The figures as a table, for a terminal or as Markdown, with what is needed to read them later."""
+"""The figures and the goals as tables, for a terminal or as Markdown, with what is needed to read them later."""
 
 import json
 import os
@@ -9,38 +9,46 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.load import CONNECTIONS, Run
+from bench.goals import GOALS, Figure
+from bench.load import CONNECTIONS
 from bench.processes import executable
 
 _COMPARED_WITH = ["fastapi-proxy-lib", "nginx as proxy"]
-_HEAD = ["Request", "Server", "Requests/s", *(f"to {name}" for name in _COMPARED_WITH), "p50 ms", "p99 ms"]
+_FIGURES = ["What", "Server", "Per second", *(f"to {name}" for name in _COMPARED_WITH), "p50 ms", "p99 ms"]
+_GOALS = ["Goal", "", "Measured", "At least", "Aim"]
 _TEXT_COLUMNS = 2
 
 
-def ratio(run: Run, other: Run) -> float:
-    return run.median.per_second / other.median.per_second
+def figures(measured: list[Figure], *, markdown: bool) -> str:
+    """One row a figure; its ratios are to the servers that did the same."""
+    return _table([_FIGURES, *(_figure(each, measured) for each in measured)], markdown=markdown)
 
 
-def rows(runs: list[Run]) -> list[list[str]]:
-    """One row a run; its ratios are to the servers that did the same task."""
-    return [_row(run, {other.server.name: other for other in runs if other.task == run.task}) for run in runs]
+def _figure(figure: Figure, everybody: list[Figure]) -> list[str]:
+    peers = {peer.server: peer for peer in everybody if peer.what == figure.what}
+    ratios = [f"{figure.rate / peers[name].rate:.2f}" if name in peers else "" for name in _COMPARED_WITH]
+    times = ["" if time is None else f"{time:.2f}" for time in (figure.p50, figure.p99)]
+    return [figure.what, figure.server, f"{figure.rate:,.0f} {figure.unit}", *ratios, *times]
 
 
-def _row(run: Run, peers: dict[str, Run]) -> list[str]:
-    ratios = [f"{ratio(run, peers[name]):.2f}" if name in peers else "" for name in _COMPARED_WITH]
-    median = run.median
-    return [
-        run.task.name,
-        run.server.name,
-        f"{median.per_second:,.0f}",
-        *ratios,
-        f"{median.p50:.2f}",
-        f"{median.p99:.2f}",
+def goals(measured: dict[str, float], *, markdown: bool) -> str:
+    rows = [
+        [
+            goal.what,
+            "met" if goal.met(figure) else "MISSED",
+            goal.shown(figure),
+            goal.bound_shown,
+            goal.shown(goal.aim),
+        ]
+        for goal, figure in ((GOALS[key], figure) for key, figure in measured.items())
     ]
+    return _table([_GOALS, *rows], markdown=markdown)
 
 
-def plain(runs: list[Run]) -> str:
-    lines = [_HEAD, *rows(runs)]
+def _table(lines: list[list[str]], *, markdown: bool) -> str:
+    if markdown:
+        rule = ["---" if index < _TEXT_COLUMNS else "--:" for index in range(len(lines[0]))]
+        return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
@@ -51,11 +59,6 @@ def plain(runs: list[Run]) -> str:
     )
 
 
-def markdown(runs: list[Run]) -> str:
-    rule = ["---" if index < _TEXT_COLUMNS else "--:" for index in range(len(_HEAD))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [_HEAD, rule, *rows(runs)])
-
-
 def circumstances(gateway_python: Path, *, rounds: int, seconds: int) -> str:
     """When, on what and with what it was measured."""
     ours = _gateway_versions(gateway_python)
@@ -63,8 +66,9 @@ def circumstances(gateway_python: Path, *, rounds: int, seconds: int) -> str:
         f"{datetime.now(UTC):%Y-%m-%d}; {_processor()}, {os.cpu_count()} cores, {platform.system()} "
         f"{platform.machine()}, loopback; wrk {_wrk_version()} with 1 thread and {CONNECTIONS} connections, "
         f"the median of {rounds} interleaved rounds of {seconds} s; nginx {_nginx_version()}, one worker; "
-        f"Zenzefi on {ours}, one worker; fastapi-proxy-lib {version('fastapi-proxy-lib')} on Python "
-        f"{platform.python_version()}, uvicorn {version('uvicorn')}, httpx {version('httpx')}, one worker."
+        f"Zenzefi on {ours}, one worker where nothing else is said; fastapi-proxy-lib {version('fastapi-proxy-lib')} "
+        f"on Python {platform.python_version()}, uvicorn {version('uvicorn')}, httpx {version('httpx')}, one worker; "
+        f"WebSockets with picows {version('picows')} at both ends."
     )
 
 

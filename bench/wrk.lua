@@ -5,6 +5,26 @@ if body_bytes > 0 then
   wrk.body = string.rep("x", body_bytes)
 end
 
+-- With BENCH_CREDENTIALS, requests take turns with the tokens and device ids of that file.
+local credentials = os.getenv("BENCH_CREDENTIALS")
+if credentials ~= "" then
+  local requests, turn = {}, 0
+
+  function init(args)
+    for line in io.lines(credentials) do
+      local token, device = line:match("(%S+) (%S+)")
+      wrk.headers["X-Access-Token"] = token
+      wrk.headers["X-Device-ID"] = device
+      requests[#requests + 1] = wrk.format()
+    end
+  end
+
+  function request()
+    turn = turn % #requests + 1
+    return requests[turn]
+  end
+end
+
 function done(summary, latency, requests)
   local errors = summary.errors
   local report = io.open(os.getenv("BENCH_REPORT"), "w")
