@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,17 @@ class Gateway(Server):
     def session(self) -> dict[str, Any]:
         """What the gateway itself has counted for the token's session."""
         return checked(httpx.get(f"{self.url}/status", headers=self.headers, trust_env=False))
+
+    def request_count(self) -> int:
+        """All requests of the token's session until now, those of other workers too."""
+        time.sleep(self.settle_seconds)
+        return int(self.session()["request_count"])
+
+    def metric(self, name: str) -> float:
+        """A figure of `/metrics` by its name and labels; 0 where it was never counted."""
+        text = httpx.get(f"{self.origin}/metrics", trust_env=False).text
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
 
 
 @contextlib.contextmanager

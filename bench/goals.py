@@ -49,7 +49,7 @@ class Figure(NamedTuple):
 
     what: str
     server: str
-    rate: float
+    rate: float | None = None
     unit: str = "requests"
     p50: float | None = None
     p99: float | None = None

@@ -27,8 +27,9 @@ def figures(measured: list[Figure], *, markdown: bool) -> str:
 def _figure(figure: Figure, everybody: list[Figure]) -> list[str]:
     peers = {peer.server: peer for peer in everybody if peer.what == figure.what}
     ratios = [f"{figure.rate / peers[name].rate:.2f}" if name in peers else "" for name in _COMPARED_WITH]
+    rate = "" if figure.rate is None else f"{figure.rate:,.0f} {figure.unit}"
     times = ["" if time is None else f"{time:.2f}" for time in (figure.p50, figure.p99)]
-    return [figure.what, figure.server, f"{figure.rate:,.0f} {figure.unit}", *ratios, *times]
+    return [figure.what, figure.server, rate, *ratios, *times]
 
 
 def goals(measured: dict[str, float], *, markdown: bool) -> str:

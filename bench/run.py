@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import download, report, sockets, throughput
+from bench import denied, download, events, report, sockets, throughput, tokens
 from bench.goals import GOALS, Findings
 from bench.processes import ROOT, BenchFailed, executable
 from bench.stage import Stage
@@ -23,6 +23,9 @@ _PARTS: dict[str, Callable[[Stage], Findings]] = {
     "bodies": throughput.bodies,
     "download": download.measure,
     "websockets": sockets.measure,
+    "events": events.measure,
+    "tokens": tokens.measure_tokens,
+    "denied": denied.measure_denied,
 }
 
 

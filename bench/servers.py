@@ -110,22 +110,23 @@ def _nginx(name: str, directory: Path, content: str, **names: str) -> Iterator[S
         yield server
 
 
-@contextlib.contextmanager
-def fastapi_proxy_lib(directory: Path, upstream: Server) -> Iterator[Server]:
-    app = [sys.executable, "-m", "uvicorn", "bench.baseline:app", "--factory"]
+def fastapi_proxy_lib(directory: Path, upstream: Server) -> contextlib.AbstractContextManager[Server]:
     env = environment(BENCH_UPSTREAM=f"{upstream.url}/")
-    with _uvicorn("fastapi-proxy-lib", app, directory, env, "/1k") as server:
-        yield server
+    return asgi("fastapi-proxy-lib", "bench.baseline:app", directory, env, "--factory", path="/1k")
 
 
 @contextlib.contextmanager
-def _uvicorn(name: str, app: list[str], directory: Path, env: dict[str, str], path: str) -> Iterator[Server]:
-    """An ASGI application in uvicorn as the gateway runs it."""
+def asgi(
+    name: str, app: str, directory: Path, env: dict[str, str], *options: str, path: str = "/"
+) -> Iterator[Server]:
+    """An ASGI application in uvicorn as the gateway runs it; it is ready when it answers `path`."""
     (port,) = free_ports(1)
-    command = [*app, "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
-    command += ["--log-level", "warning", "--no-proxy-headers", "--no-server-header", "--no-date-header"]
+    command = [sys.executable, "-m", "uvicorn", app, *options, "--port", str(port), "--loop", "uvloop"]
+    command += ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    command += ["--no-proxy-headers", "--no-server-header", "--no-date-header"]
     server = Server(name, f"http://127.0.0.1:{port}")
-    with running(command, directory / f"{name}.log", env, lambda: answers(f"{server.url}{path}")):
+    log = directory / f"{app.replace(':', '.')}.log"
+    with running(command, log, env, lambda: answers(server.url + path)):
         yield server
 
 

@@ -1,0 +1,67 @@
+"""Access tokens by the hundred thousand in the gateway's database; run with the gateway's Python and settings.
+
+`issue FILE ALL USED`: so many tokens, ten for each user. FILE gets the texts of those that will be used, each of
+another user as far as there are, with a device id. `count`: the requests that the database knows of their sessions.
+"""
+
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import django
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "zenzefi.settings"
+django.setup()
+
+from django.db.models import Sum  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from access import token_text  # noqa: E402
+from access.models import AccessToken, Scope  # noqa: E402
+from accounts.models import User  # noqa: E402
+from proxy.models import ProxySession  # noqa: E402
+
+_TOKENS_EACH = 10
+_HOURS = 24
+_BATCH = 2000
+_DEVICE = "bench-device"
+
+
+def issue(file: Path, count: int, used: int) -> None:
+    """As `access.services` issues what was paid for, but in bulk and for nothing."""
+    users = [
+        User(email=f"bench-{number}@example.com", username=f"bench-{number}", password="!")
+        for number in range(count // _TOKENS_EACH)
+    ]
+    User.objects.bulk_create(users, batch_size=_BATCH)
+    texts = [token_text.generate() for _ in range(count)]
+    tokens = [_token(users[number % len(users)], text) for number, text in enumerate(texts)]
+    AccessToken.objects.bulk_create(tokens, batch_size=_BATCH)
+    file.write_text("".join(f"{text} {_DEVICE}\n" for text in texts[:used]))
+
+
+def _token(user: User, text: str) -> AccessToken:
+    now = timezone.now()
+    return AccessToken(
+        user=user,
+        digest=token_text.digest(text),
+        ciphertext=token_text.encrypt(text),
+        scope=Scope.FULL,
+        duration_hours=_HOURS,
+        cost=0,
+        created_at=now,
+        expires_at=now + timedelta(hours=_HOURS),
+    )
+
+
+def count() -> int:
+    sessions = ProxySession.objects.filter(device_id=_DEVICE)
+    return int(sessions.aggregate(total=Sum("request_count"))["total"] or 0)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "issue":
+        issue(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    else:
+        print(count())
