@@ -13,7 +13,7 @@ from bench.servers import Server, asgi
 from bench.stage import Stage
 
 _WHAT = "server-sent events, 10 streams"
-_STREAMS, _EVENTS = 10, 60
+_STREAMS, _EVENTS = 10, 30
 _STAGGER_SECONDS = 0.005
 _TIMEOUT = 30
 

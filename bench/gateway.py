@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import secrets
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from bench.processes import BenchFailed, environment, executable, free_ports, listens, running
+from bench.processes import ROOT, BenchFailed, environment, executable, free_ports, listens, running
 from bench.servers import Server
 
 _PREFIX = "/api/v1/proxy"
@@ -107,3 +108,12 @@ def checked(answer: httpx.Response) -> dict[str, Any]:
         raise BenchFailed(f"{answer.request.url} answered {answer.status_code}: {answer.text[:500]}")
     content: dict[str, Any] = answer.json()
     return content
+
+
+def seed(python: Path, gateway: Gateway, *arguments: str) -> str:
+    """What `bench.seed` says with the gateway's settings."""
+    command = [str(python), "-m", "bench.seed", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=gateway.settings, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchFailed(f"bench.seed failed:\n{done.stderr[-2000:].strip()}")
+    return done.stdout

@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,8 @@ class Run:
     # Lines of a token and a device id, which take turns instead of those in the headers.
     credentials: Path | None = None
     label: str = ""
+    # Seconds after a load in which the gateway still works off what was asked of it.
+    rest: float = 0
     # What of it was counted; a gateway's own session, where nothing else is said.
     count: Callable[[], int] | None = None
     rounds: list[Round] = field(default_factory=list)
@@ -88,9 +91,11 @@ def measure(stage: Stage, runs: list[Run]) -> None:
         if run.credentials is None:
             _probe(run)
         load(stage, run, _WARM_UP_SECONDS)
+        time.sleep(run.rest)
     for number in range(stage.rounds):
         for run in runs:
             run.rounds.append(load(stage, run, stage.seconds))
+            time.sleep(run.rest)
             rate = f"{run.rounds[-1].per_second:,.0f}/s"
             print(f"{run.task.name}, round {number + 1}: {run.name} {rate}", file=sys.stderr)
     for run, count, before in counters:
@@ -130,11 +135,11 @@ def _probe(run: Run) -> None:
         )
 
 
-def load(stage: Stage, run: Run, seconds: int) -> Round:
+def load(stage: Stage, run: Run, seconds: int, connections: int = CONNECTIONS) -> Round:
     """One go of wrk. Raises `BenchFailed` where an answer is not the wanted one."""
     task, report = run.task, stage.directory / "wrk.json"
     report.unlink(missing_ok=True)
-    command = [executable("wrk"), "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s", "--timeout", "10s"]
+    command = [executable("wrk"), "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s"]
     for name, value in run.headers.items():
         command += ["-H", f"{name}: {value}"]
     command += ["-s", str(ROOT / "bench" / "wrk.lua"), run.server.url + task.path]
@@ -142,6 +147,8 @@ def load(stage: Stage, run: Run, seconds: int) -> Round:
         "BENCH_METHOD": task.method,
         "BENCH_BODY_BYTES": str(task.body_bytes),
         "BENCH_CREDENTIALS": str(run.credentials or ""),
+        # Where it was the last time, so that each has its turn.
+        "BENCH_CREDENTIALS_USED": str(run.answers),
         "BENCH_REPORT": str(report),
     }
     done = subprocess.run(command, env={**os.environ, **wanted}, capture_output=True, text=True, check=False)
@@ -150,7 +157,7 @@ def load(stage: Stage, run: Run, seconds: int) -> Round:
     measured = json.loads(report.read_text())
     _check_answers(run, measured)
     run.answers += measured["requests"]
-    run.unanswered += CONNECTIONS
+    run.unanswered += connections
     return Round(
         per_second=measured["requests"] / measured["microseconds"] * 1e6,
         p50=measured["p50"] / 1000,

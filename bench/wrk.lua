@@ -8,7 +8,7 @@ end
 -- With BENCH_CREDENTIALS, requests take turns with the tokens and device ids of that file.
 local credentials = os.getenv("BENCH_CREDENTIALS")
 if credentials ~= "" then
-  local requests, turn = {}, 0
+  local requests, turn = {}, tonumber(os.getenv("BENCH_CREDENTIALS_USED"))
 
   function init(args)
     for line in io.lines(credentials) do
