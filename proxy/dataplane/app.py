@@ -15,7 +15,7 @@ from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers, RequestHead, forwarding_headers, read_request
 from proxy.dataplane.paths import PREFIX, upstream_path
 from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.protocol import CONNECTION
+from proxy.dataplane.protocol import CONNECTION, TARGET
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +54,18 @@ async def _carry(gateway: DataPlane, head: RequestHead, scope: Scope, receive: R
     gateway.registry.add(carry)
     try:
         await carry.run(
-            gateway.upstream, method, path, scope["query_string"], upstream_headers(head, grant, scope, identifier),
+            gateway.upstream, method, path + _query(scope), upstream_headers(head, grant, scope, identifier),
             head.has_body, receive, send, stated_headers(grant, identifier),
         )  # fmt: skip
     finally:
         gateway.registry.remove(carry)
         gateway.figures.answers[carry.status] += 1
+
+
+def _query(scope: Scope) -> bytes:
+    """The query with its `?`, which may stand there alone."""
+    query: bytes = scope["query_string"]
+    return b"?" + query if query or scope.get(TARGET, b"").endswith(b"?") else b""
 
 
 def upstream_headers(head: RequestHead, grant: Grant, scope: Scope, identifier: bytes) -> Headers:

@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator
 from enum import Enum, auto
 from typing import Any
 
-import aiohttp
-
 from proxy.dataplane.accounting import Session
 from proxy.dataplane.cookies import rewrite_set_cookie
 from proxy.dataplane.denials import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
 from proxy.dataplane.forwarding import Receive, Send
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers, response_headers
+from proxy.dataplane.http1 import Answer
 from proxy.dataplane.paths import rewrite_location
 from proxy.dataplane.protocol import GatewayProtocol
 from proxy.dataplane.upstream import FAILURES, Upstream, denial_of
@@ -81,7 +80,7 @@ class HttpCarry:
     # --- Carrying
 
     async def run(
-        self, upstream: Upstream, method: str, path: bytes, query: bytes, headers: Headers, has_body: bool,
+        self, upstream: Upstream, method: str, target: bytes, headers: Headers, has_body: bool,
         receive: Receive, send: Send, extra: Headers,
     ) -> None:  # fmt: skip
         """Carry it to its end.
@@ -97,11 +96,11 @@ class HttpCarry:
         try:
             body = await self._request_body(receive) if has_body else None
             self._enter(Phase.UPSTREAM)
-            response = await upstream.request(method, path, query, headers, body)
+            answer = await upstream.request(method, target, headers, body)
             try:
-                await self._answer(upstream, response, method, send, extra)
+                await self._answer(upstream, answer, method, send, extra)
             finally:
-                response.release()
+                answer.release()
         except asyncio.CancelledError:
             if not (self._client_gone or self._denial):
                 raise  # a shutdown, not ours
@@ -160,39 +159,40 @@ class HttpCarry:
         self.session.carried(len(chunk))
         return chunk, message.get("more_body", False)
 
-    async def _answer(
-        self, upstream: Upstream, response: aiohttp.ClientResponse, method: str, send: Send, extra: Headers
-    ) -> None:
-        self.status = response.status
-        headers = _client_headers(upstream, response) + extra
-        bodiless = method == "HEAD" or response.status in _BODILESS
-        content = response.content
+    async def _answer(self, upstream: Upstream, answer: Answer, method: str, send: Send, extra: Headers) -> None:
+        self.status = answer.status
+        headers = _client_headers(upstream, answer) + extra
         self._started = True
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         # Only what is there already: an event stream's header block must not wait for its first event.
-        chunk = b"" if bodiless else content.read_nowait()
-        if not bodiless and not content.at_eof():
-            chunk = await self._stream(response, chunk, send)
+        chunk = answer.take()
+        if not answer.at_end:
+            chunk = await self._stream(answer, chunk, send)
         await send({"type": "http.response.body", "body": chunk, "more_body": False})
         self.session.carried(len(chunk))
 
-    async def _stream(self, response: aiohttp.ClientResponse, chunk: bytes, send: Send) -> bytes:
+    async def _stream(self, answer: Answer, chunk: bytes, send: Send) -> bytes:
         """Pass on what comes, one chunk at a time, and give the last one."""
-        waiting = Phase.UPSTREAM_EVENTS if response.content_type == "text/event-stream" else Phase.UPSTREAM
+        waiting = Phase.UPSTREAM_EVENTS if _is_event_stream(answer.headers) else Phase.UPSTREAM
         while True:
-            if chunk:
-                self._enter(Phase.CLIENT_READING)
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                self.session.carried(len(chunk))
+            self._enter(Phase.CLIENT_READING)
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            self.session.carried(len(chunk))
             self._enter(waiting)
-            chunk = await response.content.readany()
-            if response.content.at_eof():
+            chunk = await answer.read()
+            if answer.at_end:
                 return chunk
 
 
-def _client_headers(upstream: Upstream, response: aiohttp.ClientResponse) -> Headers:
-    headers = response_headers(response.raw_headers)
-    if response.status in _BODILESS:
+def _is_event_stream(headers: Headers) -> bool:
+    return any(
+        name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream") for name, value in headers
+    )
+
+
+def _client_headers(upstream: Upstream, answer: Answer) -> Headers:
+    headers = response_headers(answer.headers)
+    if answer.status in _BODILESS:
         # A 304 may state the length of what it does not send (RFC 9110 §8.6); uvicorn would wait for it.
         headers = [pair for pair in headers if pair[0] != b"content-length"]
     if not any(name in _REWRITTEN for name, _ in headers):

@@ -98,9 +98,6 @@ def read_request(headers: Headers, http_version: str) -> RequestHead:
         name = pair[0]
         rule = rules.get(name) or _rule(name)
         if rule is _Rule.PASS:
-            # What is not UTF-8 cannot be sent on as it is: aiohttp would drop bytes of it.
-            if not pair[1].isascii() and not _is_utf8(pair[1]):
-                raise Denied(BAD_REQUEST)
             head.passed.append(pair)
         elif rule is _Rule.SPECIAL:
             if name == b"connection":
@@ -127,14 +124,6 @@ def check_form(headers: Headers, http_version: str) -> None:
     if has_controls(headers) or len(seen) < sum(name in _STATED_ONCE for name, _ in headers):
         raise Denied(BAD_REQUEST)
     _read_framing(RequestHead(), seen, http_version)
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def has_controls(headers: Sequence[tuple[bytes, bytes]]) -> bool:
@@ -190,7 +179,7 @@ def is_request_id(value: bytes) -> bool:
     return _REQUEST_ID.fullmatch(value) is not None
 
 
-def response_headers(headers: tuple[tuple[bytes, bytes], ...]) -> Headers:
+def response_headers(headers: Headers) -> Headers:
     """The upstream's answer without what concerns its connection or is the gateway's to say."""
     named: set[bytes] = set()
     result: Headers = []

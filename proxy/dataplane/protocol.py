@@ -21,7 +21,9 @@ from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, request_id
 from proxy.dataplane.denials import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
 
+# In the scope: the protocol, and the request target as it came.
 CONNECTION = "zenzefi.connection"
+TARGET = "zenzefi.target"
 # How long what a refused client still sends is discarded: closed at once, the connection would be reset, and the
 # answer lost with it (RFC 9112 §9.6).
 _LINGER_SECONDS = 1.0
@@ -101,6 +103,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._pending = 0
         self._stop_timer()
         previous = self.cycle
+        scope: Any = self.scope
+        scope[TARGET] = self.url
         super().on_headers_complete()
         if self.pipeline:
             self._earlier.append(previous)

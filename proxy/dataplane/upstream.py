@@ -1,73 +1,27 @@
 """The one upstream, through one pooled client per worker."""
 
 import asyncio
-import functools
+import ssl
+from collections.abc import AsyncIterator
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from proxy.dataplane.config import Config
-from proxy.dataplane.denials import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Denial
-from proxy.dataplane.headers import Headers, has_controls
+from proxy.dataplane.denials import BAD_REQUEST, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Denial, Denied
+from proxy.dataplane.headers import Headers
+from proxy.dataplane.http1 import Answer, BrokenAnswer, Connection, StaleConnection, UpstreamError
+from proxy.dataplane.pool import Pool
 
 # After so much silence either peer of a WebSocket is asked whether it lives; it has half of that to answer.
 PING_SECONDS = 30.0
 _CLOSING_FOR_EVER = aiohttp.ClientWSTimeout(ws_close=None)  # who closes sets the limit
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
-# What the client would add by itself; the client's own headers are what is sent.
+_PORTS = {"http": 80, "https": 443}
+# What aiohttp would add by itself; the client's own headers are what is sent.
 _NOTHING_ADDED = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
-
-
-class BrokenAnswer(aiohttp.ClientError):
-    """The upstream's status or a header cannot be passed on."""
-
-
-class StaleConnection(aiohttp.ClientConnectionError):
-    """A connection that was kept alive was dead: not one byte of an answer came."""
-
-
-class KeptAlive(ResponseHandler):
-    """aiohttp's connection, which knows whether it died while it was idle. As soon as anything comes that no
-    request asked for, it is given up: it would be the next client's answer (RFC 9112 §9.2).
-
-    Tested against the pinned aiohttp; it relies on `set_response_params`, which begins each request, on
-    `set_exception`, and of the connector on `_factory` and `_acquired`, the connections in use.
-    """
-
-    def __init__(self, in_use: set[ResponseHandler], loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self._in_use = in_use
-        self._requests = 0
-        self._heard = False
-
-    def set_response_params(self, **params: Any) -> None:
-        self._requests += 1
-        self._heard = False
-        super().set_response_params(**params)
-
-    def data_received(self, data: bytes) -> None:
-        self._heard = True
-        idle = data and self not in self._in_use  # aiohttp resumes a reading with nothing
-        super().data_received(data)
-        if idle or (self._buffer and self not in self._in_use):  # or more than the end of an answer came
-            self.abort()
-
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        lost = isinstance(exc, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError))
-        if lost and self._requests > 1 and not self._heard:
-            exc = StaleConnection()
-        super().set_exception(exc, *cause)
-
-
-class Pool(aiohttp.TCPConnector):
-    """aiohttp's pool, of such connections."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._factory = functools.partial(KeptAlive, self._acquired, self._loop)  # type: ignore[assignment]
 
 
 class UpstreamSocket(aiohttp.ClientWebSocketResponse):
@@ -126,73 +80,56 @@ class Upstream:
         self.origin = f"{parts.scheme}://{parts.netloc}".encode()
         self.base_path = parts.path.encode()
         self._authority = parts.netloc
-        self._scheme = parts.scheme
+        self._after_target = b" HTTP/1.1\r\nhost: %b\r\n" % parts.netloc.encode()
+        self._socket_scheme = parts.scheme
         self._max_message_bytes = config.max_message_bytes
-        common: dict[str, Any] = {
-            "timeout": aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout),
-            "auto_decompress": False,
-            "trust_env": False,
-            "skip_auto_headers": _NOTHING_ADDED,
-            "max_line_size": 16 * 1024,
-            "max_field_size": 32 * 1024,
-        }
-        tls = config.tls or True
-        self._session = aiohttp.ClientSession(
-            connector=Pool(limit=0, ssl=tls, use_dns_cache=True, keepalive_timeout=30),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            **common,
-        )
-        # Connections for one use: one on which a handshake failed is never used again, and who tries once more must
-        # not take another dead one.
-        self._unpooled = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=tls, use_dns_cache=True, force_close=True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=(_strict_handshake,),
-            ws_response_class=UpstreamSocket,
-            **common,
-        )
-        for session in (self._session, self._unpooled):
-            # aiohttp would try again whatever died, also after a part of the answer, and with a body.
-            session._retry_connection = False  # noqa: SLF001  (aiohttp offers no other way)
-
-    def _url(self, scheme: str, path: bytes, query: bytes) -> URL:
-        """The target with this path and query byte for byte; the host can be no other."""
-        target = (self.base_path + path).decode("latin-1")
-        return URL.build(
-            scheme=scheme,
-            authority=self._authority,
-            path=target,
-            query_string=query.decode("latin-1"),
-            encoded=True,
-        )
+        port = parts.port or _PORTS[parts.scheme]
+        self.pool = Pool(parts.hostname or "", port, config.tls, config.connect_timeout)
+        self._sockets = _websocket_session(config.tls, config.connect_timeout)
 
     async def request(
-        self, method: str, path: bytes, query: bytes, headers: Headers, body: object
-    ) -> aiohttp.ClientResponse:
-        """Send a request and give the answer as soon as its header block is there.
+        self, method: str, target: bytes, headers: Headers, body: bytes | AsyncIterator[bytes] | None
+    ) -> Answer:
+        """Send a request for a path with its query, byte for byte, and give the answer as soon as its header block is
+        there; whoever asked releases it.
 
-        Where the upstream had closed the idle connection, and the request is idempotent and without a body, it is
-        sent once more (RFC 9110 §9.2.2, RFC 9112 §9.3.1). Raises one of `FAILURES`.
+        `headers` states the length of a body that is streamed, else it goes in chunks. Where the upstream had closed
+        the idle connection, and the request is idempotent and without a body, it is sent once more (RFC 9110 §9.2.2,
+        RFC 9112 §9.3.1). Raises one of `FAILURES`.
         """
-        url = self._url(self._scheme, path, query)
-        options: dict[str, Any] = {"headers": _text(headers), "data": body, "allow_redirects": False}
+        lines = [name + b": " + value for name, value in headers]
+        stated = any(name == b"content-length" for name, _ in headers)
+        whole = body if isinstance(body, bytes) else b""
+        stream = body if body is not None and not isinstance(body, bytes) else None
+        if body is not None and not stated:
+            lines.append(b"content-length: %d" % len(whole) if stream is None else b"transfer-encoding: chunked")
+        start = method.encode() + b" " + self.base_path + target + self._after_target
+        message = start + b"\r\n".join(lines) + b"\r\n\r\n" + whole
+        connection = self.pool.take() or await self.pool.connect()
         try:
-            response = await self._session.request(method, url, **options)
+            return await _answer(connection, method, message, stream, chunked=not stated)
         except StaleConnection:
             if body is not None or method not in _IDEMPOTENT:
                 raise
-            response = await self._unpooled.request(method, url, **options, middlewares=())
-        if not 200 <= response.status <= 599 or has_controls(response.raw_headers):
-            response.close()
-            raise BrokenAnswer(response.status)
-        return response
+            return await _answer(await self.pool.connect(), method, message, None, chunked=False)
 
     async def connect_websocket(
         self, path: bytes, query: bytes, headers: Headers, protocols: tuple[str, ...]
     ) -> UpstreamSocket:
-        """Open a WebSocket with these subprotocols offered. Raises one of `FAILURES`."""
-        opened = await self._unpooled.ws_connect(
-            self._url(self._scheme, path, query),
+        """Open a WebSocket with these subprotocols offered.
+
+        Raises one of `FAILURES`, and `Denied` (`bad_request`) for a header that is not UTF-8, which aiohttp cannot
+        send as it is.
+        """
+        opened = await self._sockets.ws_connect(
+            # The host can be no other, whatever the path.
+            URL.build(
+                scheme=self._socket_scheme,
+                authority=self._authority,
+                path=(self.base_path + path).decode("latin-1"),
+                query_string=query.decode("latin-1"),
+                encoded=True,
+            ),
             headers=_text(headers),
             protocols=protocols,
             max_msg_size=self._max_message_bytes + 1,  # the first size that is refused
@@ -204,8 +141,38 @@ class Upstream:
         return cast("UpstreamSocket", opened)
 
     async def close(self) -> None:
-        await self._unpooled.close()
-        await self._session.close()
+        await self._sockets.close()
+        await self.pool.close()
+
+
+async def _answer(
+    connection: Connection, method: str, message: bytes, stream: AsyncIterator[bytes] | None, *, chunked: bool
+) -> Answer:
+    answer = connection.request(method, message, stream, chunked=chunked)
+    try:
+        await answer.head()
+    except BaseException:
+        answer.release()
+        raise
+    return answer
+
+
+def _websocket_session(tls: ssl.SSLContext | None, connect_timeout: float) -> aiohttp.ClientSession:
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls or True, use_dns_cache=True, force_close=True),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        middlewares=(_strict_handshake,),
+        ws_response_class=UpstreamSocket,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
+        auto_decompress=False,
+        trust_env=False,
+        skip_auto_headers=_NOTHING_ADDED,
+        max_line_size=16 * 1024,
+        max_field_size=32 * 1024,
+    )
+    # aiohttp would try again whatever died.
+    session._retry_connection = False  # noqa: SLF001  (aiohttp offers no other way)
+    return session
 
 
 async def _strict_handshake(
@@ -227,8 +194,11 @@ def denial_of(error: Exception) -> Denial:
     return UPSTREAM_TIMEOUT if isinstance(error, TimeoutError) else UPSTREAM_UNREACHABLE
 
 
-FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
+FAILURES = (UpstreamError, aiohttp.ClientError, TimeoutError, OSError)
 
 
 def _text(headers: Headers) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in headers]
+    try:
+        return [(name.decode("latin-1"), value.decode("utf-8")) for name, value in headers]
+    except UnicodeDecodeError as error:
+        raise Denied(BAD_REQUEST) from error

@@ -192,7 +192,6 @@ RULES = {
         ("request", "gateway", r"content-length", r"\d+"),
         ("request", "nginx", r"transfer-encoding", r"chunked"),
     ],
-    "A `?` with nothing behind it": [("request", "nginx", r":empty query", ANY)],
 }
 
 

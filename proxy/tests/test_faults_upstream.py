@@ -170,8 +170,7 @@ def test_clients_that_leave_in_the_middle_harm_nobody(gateway, recorded, sold_to
     assert crowd.answered + crowd.left == count
     assert min(crowd.answered, crowd.left) > count / 10
     eventually(lambda: len(gateway.plane.registry) == 0)
-    connector = gateway.plane.upstream._session.connector
-    assert not connector._acquired
-    in_store = sum(map(len, connector._conns.values()))
-    eventually(lambda: recorded.connections - recorded.left == in_store)
-    assert in_store <= 50
+    pool = gateway.plane.upstream.pool
+    eventually(lambda: pool.open == pool.idle)
+    eventually(lambda: recorded.connections - recorded.left == pool.idle)
+    assert pool.idle <= 50

@@ -289,11 +289,9 @@ def test_no_hop_by_hop_field_of_an_answer_passes(headers):
     named = b",".join(value for name, value in headers if name == b"Connection").lower()
     named = set(re.split(rb"\s*,\s*", named)) - {b"close"}
     expected = [(n.lower(), v) for n, v in headers if n in (b"X-App", b"Vary", b"Server") and n.lower() not in named]
-    assert response_headers(tuple(headers)) == expected
+    assert response_headers(headers) == expected
 
 
-def test_a_value_beyond_ascii_must_be_utf8():
-    assert _read((b"x-name", "отчёт".encode())).passed == [(b"x-name", "отчёт".encode())]
-    with pytest.raises(Denied) as refused:
-        _read((b"x-name", b"\xe9t\xe9"))
-    assert refused.value.denial is BAD_REQUEST
+def test_a_value_beyond_ascii_passes_as_it_is():
+    for value in ("отчёт".encode(), b"\xe9t\xe9"):
+        assert _read((b"x-name", value)).passed == [(b"x-name", value)]

@@ -50,7 +50,7 @@ class TestRequests:
             assert recorded.last.header(b"host") == f"127.0.0.1:{recorded.port}".encode()
 
     def test_the_prefix_itself_is_the_root(self, gateway, recorded, alice_token):
-        for target, arrives in (("", b"/"), ("?a=b", b"/?a=b"), ("/", b"/"), ("/?", b"/")):
+        for target, arrives in (("", b"/"), ("?a=b", b"/?a=b"), ("/", b"/"), ("/?", b"/?")):
             request = head("GET", f"/api/v1/proxy{target}", {"Host": "h", **alice_token.headers})
             assert exchange(gateway.port, request).status == 200
             assert recorded.last.target == arrives
@@ -83,7 +83,8 @@ class TestBodies:
                 echoed = client.request(method, "/echo", content=body).json()
                 assert (echoed["method"], base64.b64decode(echoed["body_base64"])) == (method, body)
                 lengths = [value for name, value in echoed["headers"] if name == "content-length"]
-                assert lengths == [str(len(body))]
+                stated = body or method != "DELETE"  # the client states no length of nothing there
+                assert lengths == ([str(len(body))] if stated else [])
 
     # case C51
     def test_a_large_upload(self, gateway, alice_token):
