@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from enum import Enum, auto
+from http import HTTPStatus
 from typing import Any
 
 from proxy.dataplane.accounting import Session
@@ -16,7 +17,6 @@ from proxy.dataplane.paths import rewrite_location
 from proxy.dataplane.protocol import GatewayProtocol
 from proxy.dataplane.upstream import FAILURES, Upstream, denial_of
 
-_BODILESS = frozenset({204, 304})
 _REWRITTEN = frozenset({b"set-cookie", b"location", b"content-location"})
 
 
@@ -192,8 +192,7 @@ def _is_event_stream(headers: Headers) -> bool:
 
 def _client_headers(upstream: Upstream, answer: Answer) -> Headers:
     headers = response_headers(answer.headers)
-    if answer.status in _BODILESS:
-        # A 304 may state the length of what it does not send (RFC 9110 §8.6); uvicorn would wait for it.
+    if answer.status == HTTPStatus.NO_CONTENT:  # it must not state a length (RFC 9110 §8.6)
         headers = [pair for pair in headers if pair[0] != b"content-length"]
     if not any(name in _REWRITTEN for name, _ in headers):
         return headers

@@ -3,8 +3,8 @@ bounds for what a client sends around its requests.
 
 Tested against the pinned uvicorn and httptools; it relies on what `HttpToolsProtocol` has: the methods that are
 overridden here, `parser`, `url`, `headers`, `scope`, `cycle`, `pipeline`, `flow`, `loop` and `transport`; and on what
-`RequestResponseCycle` has: `send`, `response_started`, `response_complete`, `more_body`, `message_event`,
-`disconnected`, `keep_alive`, `chunked_encoding` and `expected_content_length`.
+`RequestResponseCycle` has: `response_started`, `response_complete`, `more_body`, `message_event`, `disconnected` and
+`keep_alive`.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, request_id
+from proxy.dataplane.cycle import Cycle
 from proxy.dataplane.denials import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
 
 # In the scope: the protocol, and the request target as it came.
@@ -114,8 +115,7 @@ class GatewayProtocol(HttpToolsProtocol):
             # Trailers are reported as headers; nothing of them may reach the application (RFC 9110 §6.5.1).
             self._trailers.size = 0
             self.headers = self._trailers  # type: ignore[assignment]  # it has what is used: append and iteration
-            if self.scope["http_version"] == "1.0":
-                self.cycle.__class__ = _CloseDelimited
+            self.cycle.__class__ = Cycle
             if plane.current().leaving:
                 self.close_after_answer()
 
@@ -203,7 +203,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """Cut the connection, so that the client cannot take a cut answer for a complete one."""
         if self.cycle is not None:
             self._disconnect()
-            if isinstance(self.cycle, _CloseDelimited):  # to which the end would look like that of the body
+            if isinstance(self.cycle, Cycle) and self.cycle.until_close:  # the end would look like that of the body
                 self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
@@ -232,19 +232,3 @@ class _Trailers:
 def _size(fields: list[tuple[bytes, bytes]]) -> int:
     """In bytes, as lines with `: ` and CRLF."""
     return sum(len(name) + len(value) + 4 for name, value in fields)
-
-
-class _CloseDelimited(RequestResponseCycle):
-    """Answers HTTP/1.0, which knows no chunks: a body without a length ends with the connection (RFC 9112 §6.1)."""
-
-    _until_close = False
-
-    async def send(self, message: Any) -> None:
-        if self._until_close:
-            self.expected_content_length = len(message.get("body", b""))
-        elif message["type"] == "http.response.start" and not any(
-            name == b"content-length" for name, _ in message["headers"]
-        ):
-            self._until_close = True
-            self.chunked_encoding = False
-        await super().send(message)
