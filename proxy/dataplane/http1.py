@@ -116,21 +116,21 @@ class Answer:
             self._parser.feed_data(data)
             if self._pending > _MAX_HEAD_BYTES:
                 raise BrokenAnswer
-        self._wake()
 
     def ended(self) -> bool:
         """The connection is at its end; whether that is the answer's, too (RFC 9112 §6.3)."""
         if self.started and self._left is None and not self._chunked:
             self.complete = True
-            self._wake()
+            self.wake()
         return self.complete
 
     def fail(self, error: Exception) -> None:
         if self._error is None and not self.complete:
             self._error = error
-            self._wake()
+            self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let whoever waits look again."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -149,19 +149,22 @@ class Answer:
         self._interim = 100 <= self.status < 200
         if self.status < 100 or self.status == 101 or self.complete:
             raise BrokenAnswer
-        self._pending = 0
         if self._interim:  # it may be dropped (RFC 9110 §15.2)
             self.headers.clear()
             return
+        self._pending = 0
         if self.status > 599 or len(self.headers) > _MAX_FIELDS or has_controls(self.headers):
             raise BrokenAnswer
         self._read_framing()
         self.started = True
 
     def _read_framing(self) -> None:
+        closes = self._parser.get_http_version() != "1.1"
         for name, value in self.headers:
             lower = name.lower()
-            if lower == b"content-length":
+            if lower == b"connection":
+                closes = closes or b"close" in value.lower()
+            elif lower == b"content-length":
                 self._left = int(value)
             elif lower == b"transfer-encoding":
                 if value.lower() != b"chunked" or self._chunked:
@@ -169,7 +172,7 @@ class Answer:
                 self._chunked = True
         self._no_body = self._no_body or self.status in _BODILESS
         framed = self._no_body or self._chunked or self._left is not None
-        self.keep_alive = framed and self._parser.should_keep_alive()
+        self.keep_alive = framed and not closes
         if self._no_body or self._left == 0:
             self.complete = True
 
@@ -283,6 +286,7 @@ class Connection(asyncio.Protocol):
             answer.keep_alive = False
             answer.fail(BrokenAnswer(str(error)))  # without effect where only what follows the answer is broken
             self.transport.abort()
+        answer.wake()
         self._free_if_through()
 
     def pause_writing(self) -> None:

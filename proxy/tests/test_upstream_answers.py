@@ -1,0 +1,123 @@
+"""Answers of the upstream at the edges of RFC 9112: what belongs to one, and when its connection serves another."""
+
+import asyncio
+from http.client import IncompleteRead
+
+import pytest
+
+from proxy.tests.expect import assert_denied
+from proxy.tests.raw import connected, head
+from proxy.tests.servers import eventually
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+
+
+def connections_for(gateway, recorded, token, method="GET", requests=3):
+    """How many connections so many requests took."""
+    client = gateway.client(token)
+    before = recorded.connections
+    for _ in range(requests):
+        answer = client.request(method, "/x")
+        assert (answer.status_code, answer.content) in ((200, b"ok"), (200, b""), (204, b""), (304, b""))
+        eventually(lambda: gateway.plane.upstream.pool.open == gateway.plane.upstream.pool.idle)
+    return recorded.connections - before
+
+
+@pytest.mark.parametrize(
+    ("answer", "taken"),
+    [
+        (OK + b"ok", 1),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK + b"ok", 1),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nX-Trailer: 1\r\n\r\n", 1),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 1),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 1),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", 3),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 3),
+        (b"HTTP/1.1 204 No Content\r\n\r\nok", 3),
+        (OK + b"okHTTP", 3),
+        (OK + b"ok" + OK + b"ok", 3),
+    ],
+)  # fmt: skip
+def test_which_connection_serves_another_request(gateway, recorded, alice_token, answer, taken):
+    recorded.answer = answer
+    assert connections_for(gateway, recorded, alice_token) == taken
+
+
+@pytest.mark.parametrize(("answer", "taken"), [(OK, 1), (b"HTTP/1.1 200 OK\r\n\r\n", 1), (OK + b"ok", 3)])
+def test_an_answer_to_head_has_no_body(gateway, recorded, alice_token, answer, taken):  # case C48
+    recorded.answer = answer
+    assert connections_for(gateway, recorded, alice_token, "HEAD") == taken
+
+
+def test_the_length_of_what_a_304_does_not_send_is_told(gateway, recorded, alice_token):
+    recorded.answer = b'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n'
+    answer = gateway.client(alice_token).get("/x")
+    assert (answer.status_code, answer.headers["Content-Length"], answer.content) == (304, "5", b"")
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+        b"X-More: 1\r\n",
+        b"a",
+    ],
+)
+def test_a_head_without_an_end_is_bounded(gateway, recorded, alice_token, endless):
+    async def answer(_request, connection):
+        if not endless.startswith(b"HTTP"):
+            await connection.send(b"HTTP/1.1 200 OK\r\nX: ")
+        while not connection.reader.at_eof():
+            await connection.send(endless * 1000)
+            await asyncio.sleep(0.001)
+
+    recorded.answer = answer
+    assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
+    eventually(lambda: recorded.left == recorded.connections)
+
+
+@pytest.mark.parametrize("begun", [b"2;", b"0\r\nX-Trailer: "])
+def test_what_surrounds_chunks_is_bounded(gateway, recorded, alice_token, begun):  # case C34
+    async def answer(_request, connection):
+        await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n" + begun)
+        while not connection.reader.at_eof():
+            await connection.send(b"a" * 10_000)
+            await asyncio.sleep(0.001)
+
+    recorded.answer = answer
+    with connected(gateway.port) as client:
+        client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
+        with pytest.raises(IncompleteRead):  # broken off: it must never look complete (case C50)
+            client.answer()
+    eventually(lambda: recorded.left == 1)
+
+
+def test_an_answer_before_the_end_of_the_upload(gateway, recorded, alice_token):
+    """It is passed on at once, and its connection, on which the rest would follow, is given up."""
+    recorded.reads_bodies = False
+    recorded.answer = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"
+    headers = {"Host": "h", "Content-Length": "1000000", **alice_token.headers}
+    with connected(gateway.port) as client:
+        client.send(head("POST", "/api/v1/proxy/x", headers) + b"x" * 1000)
+        answer = client.answer()
+        assert (answer.status, answer.body) == (413, b"no")
+        eventually(lambda: gateway.plane.upstream.pool.open == 0)
+
+
+def test_the_connection_that_was_used_last_is_taken_first(gateway, recorded, alice_token):
+    pool = gateway.plane.upstream.pool
+    recorded.answer = OK + b"ok"
+    client = gateway.client(alice_token)
+    for _ in range(3):
+        assert client.get("/x").status_code == 200
+    assert (recorded.connections, pool.open, pool.idle) == (1, 1, 1)
+
+
+def test_idle_connections_are_given_up(gateway, recorded, alice_token, monkeypatch):
+    monkeypatch.setattr("proxy.dataplane.pool._IDLE_SECONDS", 0.2)
+    recorded.answer = OK + b"ok"
+    client = gateway.client(alice_token)
+    for number in (1, 2):
+        assert client.get("/x").status_code == 200
+        eventually(lambda: gateway.plane.upstream.pool.open == 0)
+        eventually(lambda number=number: recorded.left == number)
