@@ -9,6 +9,8 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from typing import Any
 
 from django.db import DataError, IntegrityError, connection
 
@@ -20,11 +22,12 @@ from proxy.models import ProxySession
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 3.0
+_STATED = ("id", "token", "user", "device_id", "ip", "user_agent", "started_at")
 _GROWING = ("last_activity", "bytes_transferred", "request_count")
 ROWS = 1000  # of one statement: SQLite takes 32 766 values, PostgreSQL 65 535
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Session:
     """One stretch of use of a token by one device."""
 
@@ -61,20 +64,23 @@ class Session:
         self.accounting.total_bytes += count
         self.active = time.time()
 
-    def row(self, counts: Counts) -> ProxySession:
-        """The session as the database should have it, with what all workers carried."""
-        return ProxySession(
-            id=self.lease.session_id,
-            token_id=self.grant.token_id,
-            user_id=self.grant.user_id,
-            device_id=self.lease.device,
-            ip=self.ip,
-            user_agent=self.user_agent,
-            started_at=datetime.fromtimestamp(self.lease.started, UTC),
-            last_activity=datetime.fromtimestamp(counts.active, UTC),
-            bytes_transferred=counts.bytes,
-            request_count=counts.requests,
-        )
+    @cached_property
+    def stated(self) -> list[Any]:
+        """What never changes of its row, as the database takes it, in the order of `_STATED`."""
+        values = {
+            "id": self.lease.session_id,
+            "token": self.grant.token_id,
+            "user": self.grant.user_id,
+            "device_id": self.lease.device,
+            "ip": self.ip,
+            "user_agent": self.user_agent,
+            "started_at": datetime.fromtimestamp(self.lease.started, UTC),
+        }
+        return [_column(name).get_db_prep_save(value, connection) for name, value in values.items()]
+
+
+# A session, and what all workers carried of it.
+Row = tuple[Session, Counts]
 
 
 class Accounting:
@@ -135,7 +141,7 @@ class Accounting:
         self._ended = [session for session in self._ended if not session.is_over]
 
 
-def write_sessions(rows: list[ProxySession]) -> None:
+def write_sessions(rows: list[Row]) -> None:
     """Insert or update at most `ROWS` sessions in one statement; a row that is refused holds no other back."""
     try:
         _write(rows)
@@ -144,27 +150,38 @@ def write_sessions(rows: list[ProxySession]) -> None:
             _write_or_drop(row)
 
 
-def _write_or_drop(row: ProxySession) -> None:
+def _write_or_drop(row: Row) -> None:
     try:
         _write([row])
     except (IntegrityError, DataError) as error:
         # Its token or user was deleted: no later try can succeed.
-        logger.warning("session %s can never be written: %s", row.pk, error)
+        logger.warning("session %s can never be written: %s", row[0].lease.session_id, error)
 
 
-def _write(rows: list[ProxySession]) -> None:
+def _write(rows: list[Row]) -> None:
     """One statement; Django's own cannot keep the greater of two values."""
-    model = ProxySession._meta  # noqa: SLF001  (Django documents it)
-    table, fields = model.db_table, model.concrete_fields
-    columns = ", ".join(str(field.column) for field in fields)
-    values = [[field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields] for row in rows]
-    one = "(" + ", ".join(["%s"] * len(fields)) + ")"
-    greatest = "GREATEST" if connection.vendor == "postgresql" else "MAX"
-    grown = ", ".join(f"{column} = {greatest}({table}.{column}, excluded.{column})" for column in _GROWING)
+    values: list[Any] = []
+    moment = connection.ops.adapt_datetimefield_value
+    for session, counts in rows:
+        values += session.stated
+        values += (moment(datetime.fromtimestamp(counts.active, UTC)), counts.bytes, counts.requests)
     with connection.cursor() as cursor:
-        cursor.execute(
-            # `ended_at` too: a session that was closed as idle is open again once it goes on.
-            f"INSERT INTO {table} ({columns}) VALUES {', '.join([one] * len(rows))} "  # noqa: S608  (only names)
-            f"ON CONFLICT (id) DO UPDATE SET {grown}, ended_at = excluded.ended_at",
-            [value for row in values for value in row],
-        )
+        cursor.execute(_statement(connection.vendor, len(rows)), values)
+
+
+@lru_cache(maxsize=8)
+def _statement(vendor: str, rows: int) -> str:
+    table = ProxySession._meta.db_table  # noqa: SLF001  (Django documents it)
+    columns = ", ".join(_column(name).column for name in (*_STATED, *_GROWING))
+    one = "(" + "%s, " * (len(_STATED) + len(_GROWING)) + "NULL)"
+    greatest = "GREATEST" if vendor == "postgresql" else "MAX"
+    grown = ", ".join(f"{column} = {greatest}({table}.{column}, excluded.{column})" for column in _GROWING)
+    return (
+        # `ended_at` too: a session that was closed as idle is open again once it goes on.
+        f"INSERT INTO {table} ({columns}, ended_at) VALUES {', '.join([one] * rows)} "  # noqa: S608  (only names)
+        f"ON CONFLICT (id) DO UPDATE SET {grown}, ended_at = excluded.ended_at"
+    )
+
+
+def _column(name: str) -> Any:
+    return ProxySession._meta.get_field(name)  # noqa: SLF001  (as above)

@@ -226,7 +226,7 @@ class DataPlane:
             totals, shared = [counts for _, counts in pending], False
         # Of two parts of one session, the later total has both.
         rows = {
-            session.lease.session_id: session.row(counts)
+            session.lease.session_id: (session, counts)
             for (session, _), counts in zip(pending, totals, strict=True)
         }  # fmt: skip
         try:

@@ -286,7 +286,7 @@ def _session_of(token, accounting, **given):
 
 
 def _row(session):
-    return session.row(session.counts)
+    return session, session.counts
 
 
 def test_a_row_is_written_and_written_again(token):
