@@ -39,15 +39,17 @@ class MemoryState:
 
     async def share_counts(self, reports: Sequence[Report]) -> list[Counts]:
         until = time.monotonic() + COUNTS_SECONDS
-        for report in reports:
-            parts = self._counts.get(report.session_id, ({}, 0.0))[0]
-            parts[report.part] = report.counts
-            self._counts[report.session_id] = (parts, until)
-        return [total(self._counts[report.session_id][0].values()) for report in reports]
+        for session_id, part, counts in reports:
+            parts = self._counts.get(session_id, ({}, 0.0))[0]
+            parts[part] = counts
+            self._counts[session_id] = (parts, until)
+        return [await self.counts(session_id) or counts for session_id, _, counts in reports]
 
     async def counts(self, session_id: UUID) -> Counts | None:
-        known = self._counts.get(session_id)
-        return total(known[0].values()) if known else None
+        parts = self._counts.get(session_id, ({}, 0.0))[0]
+        if len(parts) == 1:
+            return next(iter(parts.values()))
+        return total(parts.values()) if parts else None
 
     async def draw_permits(self, user_id: UUID, count: int) -> bool:
         return self._rate is None or await self._limiter.hit(self._rate, str(user_id), cost=count)
