@@ -152,11 +152,18 @@ class Answer:
         if self._interim:  # it may be dropped (RFC 9110 §15.2)
             self.headers.clear()
             return
-        self._pending = 0
-        if self.status > 599 or len(self.headers) > _MAX_FIELDS or has_controls(self.headers):
+        if self.status > 599 or self._is_too_large() or has_controls(self.headers):
             raise BrokenAnswer
+        self._pending = 0
         self._read_framing()
         self.started = True
+
+    def _is_too_large(self) -> bool:
+        """Also where all of it, and more, came at once."""
+        size = self._pending
+        if size > _MAX_HEAD_BYTES:
+            size = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return size > _MAX_HEAD_BYTES or len(self.headers) > _MAX_FIELDS
 
     def _read_framing(self) -> None:
         closes = self._parser.get_http_version() != "1.1"

@@ -76,6 +76,12 @@ def test_a_head_without_an_end_is_bounded(gateway, recorded, alice_token, endles
     eventually(lambda: recorded.left == recorded.connections)
 
 
+@pytest.mark.parametrize(("size", "status"), [(60_000, 200), (70_000, 502), (200_000, 502)])
+def test_a_head_that_comes_at_once_is_bounded(gateway, recorded, alice_token, size, status):
+    recorded.answer = b"HTTP/1.1 200 OK\r\nX: %b\r\nContent-Length: 50000\r\n\r\n" % (b"a" * size) + b"b" * 50_000
+    assert gateway.client(alice_token).get("/x").status_code == status
+
+
 @pytest.mark.parametrize("begun", [b"2;", b"0\r\nX-Trailer: "])
 def test_what_surrounds_chunks_is_bounded(gateway, recorded, alice_token, begun):  # case C34
     async def answer(_request, connection):
