@@ -23,6 +23,10 @@ BOTH = [
     ("answer", "nginx", r"connection|keep-alive|transfer-encoding", r".*"),
     ("answer", "gateway", r"connection|transfer-encoding", r".*"),
 ]
+NEVER_SENT = {
+    b"x-access-token", b"x-device-id", b"proxy-authorization", b"forwarded", b"x-real-ip", b"x-hop", b"te",
+    b"keep-alive", b"expect", b"x-under_score",
+}  # fmt: skip
 ALLOWED = [*(rule for rules in RULES.values() for rule in rules), *BOTH]
 
 
@@ -180,7 +184,17 @@ class Visitor:
         ]
         unlisted = [one for one in found if not any(map(one.is_allowed_by, ALLOWED))]
         assert not unlisted, (case.method, case.target, unlisted)
+        self._check_claims(seen)
         self.tally.carried(len(case.body) + len(answer.body))
+
+    def _check_claims(self, seen: Recorded) -> None:
+        """What is the gateway's to say, nobody else says; the rules allow it to be missing."""
+        assert seen.header(b"x-user-id") == str(self._token.token.user_id).encode(), seen
+        assert seen.header(b"x-token-id") == str(self._token.token.pk).encode(), seen
+        assert seen.header(b"x-forwarded-for") == b"127.0.0.1", seen
+        names = {name for name, _ in seen.headers}
+        assert not names & NEVER_SENT, seen
+        assert not any(b"zenzefi_" in value for name, value in seen.headers if name == b"cookie"), seen
 
     def _request(self, case: Case) -> bytes:
         return case.request("/api/v1/proxy", self._token.headers)
