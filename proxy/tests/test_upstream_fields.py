@@ -1,0 +1,106 @@
+"""A header of the upstream that two programs could read differently is never passed on, joined or split: 502."""
+
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from websockets.utils import accept_key
+
+from proxy.tests.raw import connected, head
+from proxy.tests.servers import once
+from proxy.tests.sockets import closing, open_socket
+
+LINES = {
+    "folded by a space": b"X-A: a\r\n X-Evil: b",
+    "folded by a tab": b"X-A: a\r\n\tX-Evil: b",
+    "folded with nothing before": b"X-A:\r\n X-Evil: b",
+    "folded with nothing behind": b"X-A: X-Evil\r\n ",
+    "folded twice": b"X-A: a\r\n b\r\n X-Evil: c",
+    "a folded cookie": b"Set-Cookie: a=1\r\n X-Evil: b",
+    "a folded length": b"Content-Length: 2\r\n 5X-Evil",
+    "a bare CR": b"X-A: a\rX-Evil: b",
+    "a bare CR before a name": b"\rX-Evil: b",
+    "a CR too many": b"X-A: a\r\r\nX-Evil: b",
+    "a bare LF": b"X-A: a\n X-Evil: b",
+    "a NUL": b"X-A: a\x00X-Evil: b",
+    "a NUL in a name": b"X-Evil\x00: a",
+    "a space before the colon": b"X-Evil : a",
+    "a space before the name": b" X-Evil: a",
+    "no colon": b"X-Evil",
+    "no name": b": X-Evil",
+}
+
+
+@pytest.fixture
+def answered(gateway, recorded, alice_token):
+    """What a client gets, byte for byte, when the upstream answers with this header block and `ok`."""
+
+    def ask(lines):
+        recorded.answer = once(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n\r\nok")
+        with connected(gateway.port) as client:
+            given = {"Host": "h", "Connection": "close", **alice_token.headers}
+            client.send(head("GET", "/api/v1/proxy/x", given))
+            return client.rest()
+
+    return ask
+
+
+# case C41
+@pytest.mark.parametrize("place", ["first", "last", "alone"])
+def test_it_is_refused(answered, place):
+    for kind, line in LINES.items():
+        lines = {"first": [line, b"X-B: b"], "last": [b"X-B: b", line], "alone": [line]}[place]
+        answer = answered(b"\r\n".join(lines))
+        assert answer.startswith(b"HTTP/1.1 502 "), kind
+        assert b"evil" not in answer.lower(), kind
+        assert b"x-b" not in answer.lower(), kind
+
+
+# case C41
+def test_what_is_refused_would_pass_otherwise(answered):
+    answer = answered(b"X-A: a\tX-Evil: b\r\nContent-Length: 2")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nx-a: a\tX-Evil: b\r\n" in answer
+
+
+VALUES = st.binary(max_size=12).map(lambda raw: raw.translate(bytes.maketrans(b"01234567", b"\r\n\t \x00\x0b\x7f:")))
+
+
+# case C41
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(VALUES)
+def test_a_value_arrives_as_it_is_or_not_at_all(answered, value):
+    answer = answered(b"X-A: a%bz\r\nContent-Length: 2" % value)
+    fields = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    if re.fullmatch(rb"[\t\x20-\x7e\x80-\xff]*", value):
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"x-a: a%bz" % value in fields
+    elif b"\r\n" not in value:  # else those are two lines, which may be two headers
+        assert answer.startswith(b"HTTP/1.1 502 ")
+        assert not any(field.startswith(b"x-a:") for field in fields)
+
+
+# case C41
+@pytest.mark.parametrize(
+    ("line", "closed"),
+    [
+        (b"Sec-WebSocket-Protocol: a", (1000, "")),
+        (b"Sec-WebSocket-Protocol: a\r\n b", (1014, "upstream_unreachable")),
+        (b"X-A: a\rb", (1014, "upstream_unreachable")),
+        (b"X-A: a\x00b", (1014, "upstream_unreachable")),
+    ],
+)
+def test_of_a_handshake(gateway, recorded, alice_token, line, closed):
+    """Of which the subprotocol alone is passed on."""
+
+    async def answer(request, connection):
+        accepted = accept_key(request.header(b"sec-websocket-key").decode()).encode()
+        lines = [b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket", b"Connection: Upgrade",
+                 b"Sec-WebSocket-Accept: " + accepted, line]  # fmt: skip
+        await connection.send(b"\r\n".join([*lines, b"", b"\x88\x02\x03\xe8"]))
+        await connection.client_leaves()
+
+    recorded.answer = answer
+    with open_socket(gateway, "/ws", alice_token, subprotocols=["a", "b"]) as client:
+        assert closing(client) == closed
