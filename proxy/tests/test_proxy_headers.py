@@ -249,9 +249,11 @@ class TestClientSees:
 
 # case C46
 def test_two_users_never_cross_over(gateway, recorded, alice, bob, alice_token, bob_token):
+    """Each on a connection of its own, both on one connection to the upstream."""
+
     async def answer(request, connection):
         user = request.header(b"x-user-id")
-        body = user + b" " + request.target
+        body = user + b" " + request.target + b" " + request.body
         await connection.send(
             b"HTTP/1.1 200 OK\r\nSet-Cookie: of=%s\r\nX-Of: %s\r\nContent-Length: %d\r\n\r\n%s"
             % (user, user, len(body), body)
@@ -260,14 +262,18 @@ def test_two_users_never_cross_over(gateway, recorded, alice, bob, alice_token, 
 
     recorded.answer = answer
     clients = [(alice, gateway.client(alice_token)), (bob, gateway.client(bob_token))]
-    for number in range(200):
+    for number in range(1000):
         user, client = clients[number % 2]
-        got = client.post(f"/{number}", content=user.username, headers={"Cookie": f"me={user.username}"})
-        assert (got.status_code, got.text) == (200, f"{user.pk} /{number}")
+        name, body = user.username, f"{user.username} {number} " * (number % 50)
+        headers = {f"X-{name}": name} if number % 3 else {}
+        got = client.post(f"/{number}", content=body, headers={"Cookie": f"me={name}", **headers})
+        assert (got.status_code, got.text) == (200, f"{user.pk} /{number} {body}")
         assert got.headers["X-Of"] == str(user.pk)
         assert got.headers.get_list("Set-Cookie") == [f"of={user.pk}"]
-        assert recorded.last.body == user.username.encode()
-        assert recorded.last.header(b"cookie") == f"me={user.username}".encode()
-        assert recorded.last.header(b"x-user-id") == str(user.pk).encode()
+        seen = recorded.last
+        assert (seen.body.decode(), seen.header(b"cookie")) == (body, f"me={name}".encode())
+        assert seen.header(b"x-user-id") == str(user.pk).encode()
+        theirs = {b"x-alice", b"x-bob"} & {known for known, _ in seen.headers}
+        assert theirs == ({f"x-{name}".encode()} if headers else set())
         client.cookies.clear()
-    assert len(recorded.requests) == 200
+    assert (len(recorded.requests), recorded.connections) == (1000, 1)
