@@ -55,6 +55,26 @@ class TestRequests:
             assert exchange(gateway.port, request).status == 200
             assert recorded.last.target == arrives
 
+    # case C39
+    @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
+    def test_a_question_mark_with_nothing_behind_it(self, gateway, recorded, alice_token, version):
+        for target in ("/path?", "/path", "/path??", "/path?a?", "/%3F?", "/path/?", "/path?&", "/path?%3F"):
+            for method, body in (("GET", b""), ("POST", b"body")):
+                headers = {"Host": "h", "Content-Length": len(body), **alice_token.headers}
+                request = head(method, f"/api/v1/proxy{target}", headers, version=version) + body
+                assert exchange(gateway.port, request).status == 200
+                assert (recorded.last.target.decode(), recorded.last.body) == (target, body)
+
+    # case C39
+    def test_question_marks_of_pipelined_requests(self, gateway, recorded, alice_token):
+        targets = ["/a?", "/b", "/c?", "/d?x", "/e"]
+        with connected(gateway.port) as client:
+            for target in targets:
+                more = [b"Connection: close"] if target == targets[-1] else []
+                client.send(head("GET", f"/api/v1/proxy{target}", {"Host": "h", **alice_token.headers}, *more))
+            assert client.rest().count(b"HTTP/1.1 200 OK\r\n") == len(targets)
+        assert [request.target.decode() for request in recorded.requests] == targets
+
     def test_a_query_beyond_ascii(self, gateway, recorded, alice_token):
         """Not allowed by RFC 3986, and sent by many: as it is, or 400, but nothing else."""
         for query in ("x=я".encode(), b"x=\xff\xfe"):

@@ -300,6 +300,25 @@ class TestRequestTimeout:
             assert client.is_closed()
         assert recorded.requests == []
 
+    # case C49
+    def test_bodies_that_are_announced_and_never_come(self, gateway, recorded, alice_token, bob_token):
+        """They are told to go on, hold nobody up and no connection to the upstream."""
+        gateway.restart(CLIENT_BODY_TIMEOUT=1, MAX_CONNECTIONS_PER_TOKEN=50)
+        framings = [b"Content-Length: 10", b"Transfer-Encoding: chunked"]
+        given = {"Host": "h", "Expect": "100-continue", **alice_token.headers}
+        began = time.monotonic()
+        with contextlib.ExitStack() as clients:
+            waiting = [clients.enter_context(connected(gateway.port)) for _ in range(60)]
+            for number, client in enumerate(waiting):
+                client.send(head("POST", "/api/v1/proxy/x", given, framings[number % 2]))
+            assert gateway.client(bob_token).get("/x").status_code == 200
+            assert recorded.connections == 1
+            codes = [client.answer().json()["code"] for client in waiting]
+        assert sorted(codes) == ["request_timeout"] * 50 + ["too_many_connections"] * 10
+        assert 1 <= time.monotonic() - began < 6
+        assert len(recorded.requests) == recorded.connections == 1
+        assert len(gateway.plane.registry) == 0
+
     def test_a_slow_body_that_comes(self, gateway, recorded, alice_token):
         """The limit is between two pieces."""
         gateway.restart(CLIENT_BODY_TIMEOUT=1)
