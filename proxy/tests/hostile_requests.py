@@ -76,7 +76,7 @@ def bad_fields(chance: Random, credentials: Credentials) -> Hostile:
         [
             b"X-Custom: a" + control + b"b", b"X-Cust" + control + b"om: a", b"X-Custom: a\rb", b"X-Custom: a\r\n b",
             b"X-Custom: a\r\n\tb", b"X-Custom: a\n b", b"X Custom: 1", b"X-Custom : 1", b": 1", b" X-Custom: 1",
-            b"X-Custom", b"X\xff: 1", b"X(: 1", b"Cookie: a=1" + control, b"X-Latin: \xe9",
+            b"X-Custom", b"X\xff: 1", b"X(: 1", b"Cookie: a=1" + control,
         ]
     )  # fmt: skip
     return _refused(head(chance.choice(["GET", "POST"]), PATH, {"Host": "h", **credentials}, line))

@@ -134,7 +134,7 @@ def refused_answer(chance: Random) -> list[Step]:
             [HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", CLOSE],
             [HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", CLOSE],
             [HEAD + b"bad name: x\r\n" + EMPTY, CLOSE], [HEAD + b"X: a" + control + b"b\r\n" + EMPTY, CLOSE],
-            [HEAD + b"X: a\rSet-Cookie: evil=1\r\n" + EMPTY, CLOSE],
+            [HEAD + b"X: a\rSet-Cookie: evil=1\r\n" + EMPTY, CLOSE], [HEAD + b"X: a\r\n b\r\n" + EMPTY, CLOSE],
             [HEAD + b"X: " + b"a" * 100_000 + b"\r\n" + EMPTY, CLOSE],
             [HEAD + b"".join(b"Set-Cookie: c%d=1\r\n" % number for number in range(500)) + EMPTY, CLOSE],
             [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", CLOSE],
