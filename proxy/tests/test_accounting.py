@@ -391,3 +391,28 @@ async def test_one_row_that_cannot_be_written_holds_no_other_back(token, caplog)
     assert row.bytes_transferred == 100
     assert "never" in caplog.text
     plane.database.close()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_many_sessions_are_written_in_pieces(monkeypatch):
+    """What was written before one fails is not written again, and those after it wait for the next time."""
+    monkeypatch.setattr(plane_module, "ROWS", 2)
+    plane, tried, written = _Plane(), [], []
+    for number in range(5):
+        lease = Lease(f"device-{number}", uuid.uuid4(), time.time())
+        plane.accounting.session(_grant(), lease, None, "").carried(100)
+
+    def write(rows):
+        tried.append(rows)
+        if len(tried) == 2:
+            raise OperationalError("the database is gone")
+        written.append([row.device_id for row in rows])
+
+    monkeypatch.setattr(plane_module, "write_sessions", write)
+    await plane.flush()
+    assert written == [["device-0", "device-1"]]
+    assert [session.lease.device for session in plane.accounting.pending()] == ["device-2", "device-3", "device-4"]
+    await plane.flush()
+    assert written[1:] == [["device-2", "device-3"], ["device-4"]]
+    assert plane.accounting.pending() == []
+    plane.database.close()

@@ -1,0 +1,144 @@
+"""The jobs of a data plane do not wait for each other, and an outage is as long as it is."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import pytest
+
+from access import services
+from proxy.dataplane import plane as plane_module
+from proxy.dataplane.denials import STATE_UNAVAILABLE
+from proxy.dataplane.plane import DataPlane
+from proxy.dataplane.registry import Registry
+from proxy.dataplane.state.base import StateUnavailable
+from proxy.tests.servers import eventually
+from proxy.tests.test_cutoffs_http import ends_within_two_seconds, is_broken
+
+
+# case D60
+def test_lookups_that_hang_hold_no_revocation_up(gateway, alice_token, olga):
+    """The feed reads on a connection of its own."""
+    released = threading.Event()
+
+    async def hang():
+        return [asyncio.create_task(gateway.plane.database.run(released.wait, 10)) for _ in range(50)]
+
+    async def answers():
+        return await asyncio.gather(*hanging, return_exceptions=True)
+
+    with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events:
+        pieces = events.iter_raw()
+        next(pieces)
+        hanging = gateway.run(hang())
+        services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
+        try:
+            with ends_within_two_seconds():
+                is_broken(pieces)
+        finally:
+            released.set()
+            gateway.run(answers())
+
+
+# case D60
+def test_a_reset_that_hangs_holds_no_other_cut_off_up(gateway, alice, olga, sold_token, monkeypatch):
+    stuck, reset, revoked = (sold_token(alice) for _ in range(3))
+    release, begun = gateway.plane.state.release_lease, []
+
+    async def hangs(token_id, notice_id):
+        begun.append(token_id)
+        if token_id == stuck.token.pk:
+            await asyncio.Event().wait()
+        return await release(token_id, notice_id)
+
+    monkeypatch.setattr(gateway.plane.state, "release_lease", hangs)
+    with (
+        gateway.client(reset).stream("GET", "/events?interval=0.1") as first,
+        gateway.client(revoked).stream("GET", "/events?interval=0.1") as second,
+    ):
+        streams = [first.iter_raw(), second.iter_raw()]
+        for pieces in streams:
+            next(pieces)
+        services.reset_device(alice, stuck.token.pk)
+        eventually(lambda: begun == [stuck.token.pk])
+        services.reset_device(alice, reset.token.pk)
+        services.revoke_by_force(revoked.token.pk, actor=olga, reason="test")
+        with ends_within_two_seconds():
+            for pieces in streams:
+                is_broken(pieces)
+    assert len(gateway.plane._resets) == 1
+
+
+class Streams:
+    """One open stream with traffic, whose lease cannot be renewed while `fails`; and as much of a data plane as
+    renews it, by a clock that is moved by hand."""
+
+    _renew_leases, _renew_lease, _cut_session = (
+        DataPlane._renew_leases, DataPlane._renew_lease, DataPlane._cut_session,
+    )  # fmt: skip
+
+    def __init__(self):
+        self.now, self.fails = 1000.0, True
+        self.asked, self.cuts = 0, []
+        self.registry, self.gate = Registry(1), self
+        self._state_lost, self._renewed = None, 0.0
+        self.session = Mock(streams=0, requests=0)
+        self.registry.add(Mock(session=self.session, cut=self.cuts.append))
+        self.session.active = 0.0
+
+    async def renew_lease(self, _session):
+        self.asked += 1
+        if self.fails:
+            raise StateUnavailable("gone")
+
+    async def goes_on(self, seconds):
+        """Traffic for so long, and the job of the data plane twice a second."""
+        for _ in range(int(seconds * 2)):
+            self.now += 0.5
+            self.session.active = self.now
+            await self._renew_leases()
+
+
+@pytest.fixture
+def streams(monkeypatch):
+    streams = Streams()
+    clock = SimpleNamespace(time=lambda: streams.now, monotonic=lambda: streams.now)
+    monkeypatch.setattr(plane_module, "time", clock)
+    return streams
+
+
+# case F67
+async def test_a_stream_is_cut_thirty_seconds_after_the_state_store_was_lost(streams):
+    await streams.goes_on(30)
+    assert streams.cuts == []
+    await streams.goes_on(1)
+    assert streams.cuts == [STATE_UNAVAILABLE]
+
+
+# case F67
+async def test_two_outages_are_not_one(streams):
+    await streams.goes_on(29)
+    streams.fails = False
+    await streams.goes_on(1)
+    streams.fails = True
+    await streams.goes_on(29)
+    assert streams.cuts == []
+
+
+# case F67
+async def test_an_outage_of_which_nobody_saw_the_end_is_not_the_next_one(streams):
+    """Nobody asked meanwhile: whether it lasted, nobody knows."""
+    await streams.goes_on(20)
+    streams.now += 6
+    await streams.goes_on(20)
+    assert streams.cuts == []
+    streams.now += 4  # but for a few seconds, that is the same one
+    await streams.goes_on(8)
+    assert streams.cuts
+
+
+async def test_a_silent_stream_asks_nobody(streams):
+    streams.now += 100
+    await streams._renew_leases()
+    assert (streams.asked, streams.cuts) == (0, [])
