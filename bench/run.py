@@ -79,7 +79,7 @@ def _measured(options: argparse.Namespace) -> Findings:
         # Not resolved: a virtual environment's Python is a link.
         python = options.gateway_python.absolute()
         stage = Stage(Path(name), python, options.rounds, options.seconds, servers)
-        for part in options.only or _PARTS:
+        for part in dict.fromkeys(options.only or _PARTS):
             since = time.monotonic()
             findings = _PARTS[part](stage)
             everything.figures += findings.figures
