@@ -7,4 +7,5 @@ class AccessConfig(AppConfig):
     verbose_name = _("Access tokens")
 
     def ready(self) -> None:
-        from access import receivers  # noqa: F401  (connects the signals)
+        # Connects the signals, and adds to what `verify_ledger` checks.
+        from access import receivers, verification  # noqa: F401

@@ -4,17 +4,17 @@ A transaction is a set of entries that sum to zero. The database refuses the res
 changed or deleted row on every engine, an unbalanced transaction on PostgreSQL.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import F, Q, Sum, Value
+from django.db.models import F, Q, QuerySet, Value
 
 from accounts.models import User
 from billing.errors import InsufficientBalance
 from billing.fields import MoneyField
 from billing.models import Account, Entry, SystemAccount, Transaction, TransactionType
+from billing.verification import verify as verify
 
 ZERO = Decimal("0.00")
 
@@ -43,7 +43,6 @@ def balance(user: User) -> Decimal:
     return Account.objects.values_list("balance", flat=True).get(user=user) or ZERO
 
 
-@transaction.atomic
 def move(
     user: User,
     amount: Decimal,
@@ -62,23 +61,20 @@ def move(
     """
     if amount == ZERO:
         raise ValueError("A movement of zero is no movement.")
-    # The debit's guard; a credit always fits, also with a wallet at zero.
-    wallets = Account.objects.filter(user=user, balance__gte=max(-amount, ZERO))
-    # A bare Decimal beside F() would be bound as a decimal number, not as hundredths.
-    if not wallets.update(balance=F("balance") + Value(amount, output_field=MoneyField())):
-        raise InsufficientBalance(required=-amount, available=balance(user))
-    return _post(
-        user,
-        amount,
-        counterpart,
-        Transaction(
-            type=kind,
-            description=description,
-            actor=actor,
-            idempotency_key=idempotency_key,
-            reverses=reverses,
-        ),
+    posted = Transaction(
+        type=kind, description=description, actor=actor, idempotency_key=idempotency_key, reverses=reverses
     )
+    # Within a caller's transaction no savepoint: what fails here ends it, and the refusal below has written nothing.
+    with transaction.atomic(savepoint=False):
+        # A bare Decimal beside F() would be bound as a decimal number, not as hundredths.
+        if _can_bear(user, amount).update(balance=F("balance") + Value(amount, output_field=MoneyField())):
+            return _post(user, amount, counterpart, posted)
+    raise InsufficientBalance(required=-amount, available=balance(user))
+
+
+def _can_bear(user: User, amount: Decimal) -> QuerySet[Account]:
+    """The wallet, where it holds enough for a debit; a credit always fits."""
+    return Account.objects.filter(user=user, balance__gte=max(-amount, ZERO))
 
 
 @transaction.atomic
@@ -92,44 +88,13 @@ def adjust(user: User, seen: Decimal, target: Decimal, description: str, *, acto
 
 def _post(user: User, amount: Decimal, counterpart: SystemAccount, posted: Transaction) -> Move:
     """Write the two entries of a wallet that was moved just before, in the same transaction."""
-    wallet = Account.objects.get(user=user)
+    accounts = {account.code: account for account in Account.objects.filter(Q(user=user) | Q(code=counterpart))}
+    wallet = accounts[None]
     posted.save(force_insert=True)
     Entry.objects.bulk_create(
         [
             Entry(transaction=posted, account=wallet, amount=amount),
-            Entry(transaction=posted, account=Account.objects.get(code=counterpart), amount=-amount),
+            Entry(transaction=posted, account=accounts[counterpart], amount=-amount),
         ]
     )
     return Move(posted, amount, wallet.balance or ZERO)
-
-
-@dataclass(frozen=True)
-class Discrepancy:
-    """One thing that is off in the ledger: what, which row, and how."""
-
-    what: str
-    row: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.row}: {self.detail}"
-
-
-def verify() -> list[Discrepancy]:
-    """Recompute every transaction and wallet from its entries; empty where all of it holds."""
-    return [*_unbalanced_transactions(), *_wrong_wallets()]
-
-
-def _unbalanced_transactions() -> Iterator[Discrepancy]:
-    sums = Transaction.objects.order_by("created_at").annotate(total=Sum("entries__amount"))
-    for row in sums.filter(Q(total__isnull=True) | ~Q(total=ZERO)).iterator():
-        found = "has no entries" if row.total is None else f"sums to {row.total} ZNC"
-        yield Discrepancy("transaction", str(row.pk), found)
-
-
-def _wrong_wallets() -> Iterator[Discrepancy]:
-    wallets = Account.objects.filter(user__isnull=False).annotate(total=Sum("entries__amount"))
-    for row in wallets.iterator():
-        total = row.total or ZERO
-        if row.balance != total:
-            yield Discrepancy("wallet", str(row.pk), f"shows {row.balance} ZNC, its entries sum to {total} ZNC")

@@ -38,7 +38,7 @@ def unguarded(db):
 def test_a_sound_ledger_passes(alice, bob):
     fund(alice, "10.10")
     fund(bob, 3)
-    ledger.move(alice, Decimal("-0.10"), SystemAccount.REVENUE, TransactionType.PURCHASE, "a thing")
+    ledger.move(alice, Decimal("-0.10"), SystemAccount.ADJUSTMENTS, TransactionType.ADJUSTMENT, "a correction")
     assert run() == (0, ["The ledger holds."])
 
 
@@ -81,3 +81,94 @@ def test_deleted_entries_are_found(alice, unguarded):
             f"wallet {alice.wallet.pk}: shows 10.00 ZNC, its entries sum to 0.00 ZNC",
         ],
     )
+
+
+def test_an_entry_that_was_moved_to_another_wallet_is_named(alice, bob, unguarded):
+    # case A15
+    fund(alice, 10)
+    Entry.objects.filter(account__user=alice).update(account=bob.wallet)
+    assert sorted(run()[1]) == sorted(
+        [
+            f"wallet {alice.wallet.pk}: shows 10.00 ZNC, its entries sum to 0.00 ZNC",
+            f"wallet {bob.wallet.pk}: shows 0.00 ZNC, its entries sum to 10.00 ZNC",
+        ]
+    )
+
+
+def test_a_transaction_between_two_wallets_is_named(alice, bob, unguarded):
+    fund(alice, 10)
+    Entry.objects.filter(account__code="deposits").update(account=bob.wallet)
+    Account.objects.filter(user=bob).update(balance=Decimal(0))
+    posted = Transaction.objects.get()
+    shape = "has 2 entries, 2 of them on wallets, instead of a wallet's and a system account's"
+    assert run()[1][0] == f"transaction {posted.pk}: {shape}"
+
+
+def test_a_transaction_of_three_entries_is_named(alice, unguarded):
+    fund(alice, 10)
+    posted = Transaction.objects.get()
+    deposits, revenue = (Account.objects.get(code=code) for code in ("deposits", "revenue"))
+    Entry.objects.filter(account=deposits).update(amount=Decimal(-4))
+    Entry.objects.create(transaction=posted, account=revenue, amount=Decimal(-6))
+    shape = "has 3 entries, 1 of them on wallets, instead of a wallet's and a system account's"
+    assert run() == (1, [f"transaction {posted.pk}: {shape}"])
+
+
+def test_a_user_without_a_wallet_is_named(alice):
+    alice.wallet.delete()
+    assert run() == (1, [f"user {alice.pk}: has no wallet"])
+
+
+def test_a_refund_without_a_purchase_is_named(alice):
+    ledger.move(alice, Decimal(3), SystemAccount.REVENUE, TransactionType.REFUND, "back")
+    assert run()[1][0] == f"wallet {alice.wallet.pk}: was refunded 3.00 ZNC, and had paid 0.00 ZNC"
+
+
+def reverse(user, amount, original):
+    return ledger.move(
+        user,
+        Decimal(amount),
+        SystemAccount.DEPOSITS,
+        TransactionType.ADJUSTMENT,
+        "reversed",
+        reverses=original,
+    ).transaction
+
+
+def test_a_reversal_of_all_or_a_part_passes(alice):
+    for amount in (-10, -4):
+        fund(alice, 10)
+        reverse(alice, amount, Transaction.objects.filter(type="deposit").latest("created_at"))
+    assert run() == (0, ["The ledger holds."])
+
+
+def test_a_reversal_of_more_than_there_was_is_named(alice):
+    fund(alice, 5)
+    fund(alice, 10)
+    original = Transaction.objects.earliest("created_at")
+    reversal = reverse(alice, -6, original)
+    assert run() == (1, [f"transaction {reversal.pk}: moves -6.00 ZNC to reverse {original.pk} of 5.00 ZNC"])
+
+
+def test_a_reversal_in_the_same_direction_is_named(alice):
+    fund(alice, 5)
+    original = Transaction.objects.get()
+    reversal = reverse(alice, 5, original)
+    assert run() == (1, [f"transaction {reversal.pk}: moves 5.00 ZNC to reverse {original.pk} of 5.00 ZNC"])
+
+
+def test_a_reversal_of_another_wallet_is_named(alice, bob):
+    fund(alice, 5)
+    fund(bob, 5)
+    original = Transaction.objects.filter(entries__account=alice.wallet).get()
+    reversal = reverse(bob, -5, original)
+    assert run() == (1, [f"transaction {reversal.pk}: reverses {original.pk}, which did not move this wallet"])
+
+
+def test_a_wallet_below_zero_is_named(unconstrained, alice):
+    # case A2: where somebody took the constraint away
+    fund(alice, 5)
+    Account.objects.filter(user=alice).update(balance=Decimal(20))
+    ledger.move(alice, Decimal(-15), SystemAccount.ADJUSTMENTS, TransactionType.ADJUSTMENT, "out")
+    Account.objects.filter(user=alice).update(balance=Decimal(-10))
+    assert run() == (1, [f"wallet {alice.wallet.pk}: shows -10.00 ZNC, its entries sum to -10.00 ZNC"])
