@@ -150,6 +150,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire-tokens": {"task": "access.tasks.expire_tokens", "schedule": 60},
     "forget-idempotency-keys": {"task": "billing.tasks.forget_idempotency_keys", "schedule": _hourly(17)},
     "forget-refresh-sessions": {"task": "accounts.tasks.forget_refresh_sessions", "schedule": _hourly(37)},
+    "prove-ledger": {"task": "billing.tasks.prove_ledger", "schedule": crontab(hour="3", minute="7")},
     "forget-revocations": {"task": "access.tasks.forget_revocations", "schedule": _hourly(57)},
 }
 

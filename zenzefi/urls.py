@@ -3,10 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import ListView
-from django_prometheus.exports import ExportToDjangoView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from access.selectors import tariffs
+from zenzefi.metrics import metrics
 
 urlpatterns = [
     path(
@@ -20,7 +20,7 @@ urlpatterns = [
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(), name="docs"),
     path("redoc", SpectacularRedocView.as_view(), name="redoc"),
-    path("metrics", ExportToDjangoView, name="metrics"),
+    path("metrics", metrics, name="metrics"),
 ]
 
 handler400 = "zenzefi.api.errors.bad_request"
