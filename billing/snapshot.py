@@ -30,6 +30,7 @@ def snapshot() -> Iterator[None]:
 def _reading_only() -> Iterator[None]:
     """SQLite's transactions of this thread do not take the write lock at their start, as they do otherwise."""
     sqlite: Any = connection
+    sqlite.ensure_connection()  # which reads the settings
     usual = sqlite.transaction_mode
     sqlite.transaction_mode = "DEFERRED"
     try:

@@ -7,8 +7,10 @@ from rest_framework import serializers
 from accounts.api.fields import Text
 from billing import providers
 from billing.api.fields import AmountField, MoneyField
+from billing.api.periods import PeriodSerializer
 from billing.ledger import Move
 from billing.models import CURRENCY, Entry, Payment, PaymentStatus, TransactionType
+from billing.statements import Line, Statement
 
 
 class RefusalSerializer(serializers.Serializer[Any]):
@@ -40,6 +42,35 @@ class HistorySerializer(serializers.ModelSerializer[Entry]):
         model = Entry
         fields = ["id", "amount", "transaction_type", "description", "created_at"]
         read_only_fields = fields
+
+
+class StatementQuerySerializer(PeriodSerializer):
+    format = serializers.ChoiceField(choices=["json", "csv"], default="json")
+
+
+class StatementItemSerializer(serializers.Serializer[Line]):
+    created_at = serializers.DateTimeField()
+    id = serializers.UUIDField()
+    transaction_type = serializers.ChoiceField(choices=TransactionType.choices)
+    description = serializers.CharField()
+    amount = MoneyField()
+    balance_after = MoneyField()
+
+
+class StatementSerializer(serializers.Serializer[Statement]):
+    """From `from` to before `to`, oldest first; `opening_balance` + `total_in` − `total_out` = `closing_balance`."""
+
+    to = serializers.DateTimeField(source="end")
+    currency = serializers.ChoiceField(choices=[CURRENCY])
+    opening_balance = MoneyField()
+    closing_balance = MoneyField()
+    total_in = MoneyField()
+    total_out = MoneyField()
+    items = StatementItemSerializer(source="lines", many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        """`from` cannot be the name of an attribute."""
+        return {"from": serializers.DateTimeField(source="start"), **super().get_fields()}
 
 
 class TopUpSerializer(serializers.Serializer[Any]):

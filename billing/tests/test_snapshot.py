@@ -39,6 +39,14 @@ def test_a_snapshot_is_no_place_to_write(alice):
     assert ledger.balance(alice) == 1
 
 
+def test_it_may_be_the_first_use_of_a_connection(alice):
+    def look(_number):
+        with snapshot():
+            return ledger.balance(alice)
+
+    assert in_parallel(2, look) == [0, 0]
+
+
 def test_within_a_transaction_its_own_writes_are_seen(alice):
     with transaction.atomic():
         fund(alice, 1)

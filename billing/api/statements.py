@@ -1,0 +1,42 @@
+"""`GET /currency/statement`."""
+
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.requests import user_of
+from billing.api.serializers import StatementQuerySerializer, StatementSerializer
+from billing.api.statement_csv import CSVResponse
+from billing.statements import statement
+
+# About 3 MB: a JSON answer is made in memory, a CSV one is not.
+MOST_ITEMS = 10_000
+
+
+class StatementView(APIView):
+    @extend_schema(
+        operation_id="currency_statement",
+        tags=["currency"],
+        parameters=[StatementQuerySerializer],
+        responses={(200, "application/json"): StatementSerializer, (200, "text/csv"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        """The movements of a period of at most 366 days, with the balance before and after.
+
+        As JSON at most 10 000 movements.
+        """
+        query = StatementQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        wanted = query.validated_data
+        with statement(user_of(request), wanted["start"], wanted["end"]) as found:
+            if wanted["format"] == "csv":
+                return CSVResponse(found)
+            if found.movements > MOST_ITEMS:
+                message = _("The period has %(found)d movements, more than %(most)d: take a shorter one, or CSV.")
+                raise ValidationError({"format": [message % {"found": found.movements, "most": MOST_ITEMS}]})
+            return Response(StatementSerializer(found).data)
