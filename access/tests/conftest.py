@@ -1,5 +1,7 @@
 """What is on sale, and tokens that were sold."""
 
+import random
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -34,3 +36,12 @@ def buy(tariffs: None) -> Buy:
         return services.purchase(Call(user, "test", "", None), hours, scope)
 
     return buy_one
+
+
+@pytest.fixture
+def fresh_seed(request: pytest.FixtureRequest) -> int:
+    """Another one each time, printed; `--hypothesis-seed` gives it again."""
+    given = request.config.getoption("--hypothesis-seed")
+    number = int(given or random.SystemRandom().getrandbits(32))
+    sys.stdout.write(f"--hypothesis-seed={number}\n")
+    return number

@@ -1,5 +1,7 @@
 """Sends webhooks as the mock provider does, and looks at what they did."""
 
+from decimal import Decimal
+
 from rest_framework.test import APIClient
 
 from billing import ledger
@@ -7,6 +9,16 @@ from billing.models import Payment, WebhookEvent
 from billing.providers import mock
 
 URL = "/api/v1/currency/webhooks/mock"
+
+
+def begun(user, amount="25.50"):
+    """A pending payment of `user`."""
+    return Payment.objects.create(user=user, amount=Decimal(amount), provider="mock")
+
+
+def happens(payment, status):
+    """The payment reaches a status at the provider; gives the body of the webhook that says so."""
+    return mock.event_body(payment, f"payment.{status}")
 
 
 def send(body, headers=None):

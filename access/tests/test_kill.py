@@ -1,0 +1,121 @@
+"""A customer's process dies by SIGKILL, at any moment: the ledger holds, and every call may be repeated."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from access.models import AccessToken
+from access.tests.shopper import Step, make
+from accounts.models import User
+from billing import ledger
+from billing.models import IdempotencyKey, Payment, Transaction, TransactionType
+from billing.verification import verify_all
+from conftest import fund
+from proxy.tests.processes import database_url
+
+ROOT = Path(__file__).parents[2]
+CREDITS = Decimal(100_000)
+CREDIT = Decimal("25.50")
+LONGEST_LIFE = 0.15  # seconds, of about ten calls
+
+
+class Shoppers:
+    """The warm process that forks them."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.first = self._hear()
+
+    def _hear(self) -> dict[str, Any]:
+        assert self._process.stdout
+        said: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return said
+
+    def live(self, seed: int, seconds: float) -> list[dict[str, Any]]:
+        """What a shopper did that was killed so many seconds after its first call began."""
+        assert self._process.stdin
+        self._process.stdin.write(f"{seed}\n")
+        self._process.stdin.flush()
+        pid = self._hear()["pid"]
+        said = [self._hear()]
+        time.sleep(seconds)
+        os.kill(pid, signal.SIGKILL)
+        while (line := self._hear()) != {"ended": pid}:
+            said.append(line)
+        return said
+
+
+@contextmanager
+def shoppers_of(user: User) -> Iterator[Shoppers]:
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "zenzefi.settings", "DATABASE_URL": database_url()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "access.tests.shopper", str(user.pk)],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Shoppers(process)
+    finally:
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def is_committed(step: Step) -> bool:
+    if step.kind == "credit":
+        return Payment.objects.get(pk=step.payment_id).transaction_id is not None
+    return IdempotencyKey.objects.filter(key=step.key).exists()
+
+
+def repeated(user: User, step: Step) -> dict[str, Any]:
+    """The answer to a step that is sent again, once the server has noticed that its first sender is gone."""
+    deadline = time.monotonic() + 10
+    while (answer := make(user, step))["status"] != 200:
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.02)
+    return answer
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_shopper_that_is_killed(kills: int, alice: User, tariffs: None, fresh_seed: int) -> None:  # case F68
+    fund(alice, CREDITS)
+    chance = random.Random(fresh_seed)
+    found: Counter[str] = Counter()
+    with shoppers_of(alice) as shoppers:
+        answers: dict[Step, dict[str, Any]] = {Step(**shoppers.first["done"]): shoppers.first["answer"]}
+        for _kill in range(kills):
+            said = shoppers.live(chance.getrandbits(32), chance.uniform(0, LONGEST_LIFE))
+            done = {Step(**line["done"]): line["answer"] for line in said if "done" in line}
+            begun = [Step(**line["begun"]) for line in said if "begun" in line]
+            answers |= done
+            for step in begun[len(done) :]:
+                found["after its commit" if is_committed(step) else "before its commit"] += 1
+                answers[step] = repeated(alice, step)
+            assert [str(discrepancy) for discrepancy in verify_all()] == []
+    sys.stdout.write(f"{dict(found)}, {len(answers)} calls\n")
+
+    assert found.total() >= kills // 2
+    assert {step: repeated(alice, step) for step in answers} == answers  # case A6
+    kinds = Counter(step.kind for step in answers)
+    tokens = {answer["token_id"] for step, answer in answers.items() if step.kind == "buy"}
+    refunds = sum(Decimal(str(answer["refund_amount"])) for step, answer in answers.items() if step.kind == "refund")
+    assert len(tokens) == kinds["buy"] == AccessToken.objects.count()
+    assert Transaction.objects.filter(type=TransactionType.REFUND).count() == kinds["refund"] == refunds
+    assert Transaction.objects.filter(type=TransactionType.DEPOSIT).count() == 1 + kinds["credit"]
+    assert ledger.balance(alice) == CREDITS - kinds["buy"] + refunds + CREDIT * kinds["credit"]
