@@ -66,8 +66,9 @@ format: $(VENV)/dev ## put the code into the project's form
 coverage: $(VENV)/dev $(MESSAGES) ## the suite with coverage; fails below 85 %
 	@$(BIN)/python -m pytest -n 2 -m "not services and not slow" --cov --cov-report=term --cov-fail-under=85
 
-bench: $(VENV)/runtime .venv-bench/ready ## speed beside nginx and a peer (needs nginx, wrk and redis-server)
+bench: $(VENV)/runtime .venv-bench/ready ## speed beside nginx, a peer and pgbench (needs nginx, wrk, redis-server and PostgreSQL)
 	@.venv-bench/bin/python -B -m bench.run --gateway-python $(BIN)/python $(BENCH_OPTIONS)
+	@$(SERVICES) $(BIN)/python -B -m bench.purchases
 
 .venv-bench/ready: requirements-bench.txt
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench

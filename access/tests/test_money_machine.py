@@ -288,7 +288,7 @@ def crashing_at(statement: int | None) -> Iterator[None]:
     ("runs", "steps"), [(20, 25), pytest.param(500, 50, marks=pytest.mark.slow)], ids=["short", "long"]
 )
 def test_any_sequence_keeps_the_rules(runs: int, steps: int, fresh_seed: int) -> None:
-    """Case A13."""
+    # case A13
     run_state_machine_as_test(
         seed(fresh_seed)(MoneyMachine),
         settings=settings(
