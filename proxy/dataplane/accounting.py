@@ -49,9 +49,8 @@ class Session:
     def counts(self) -> Counts:
         return Counts(self.active, self.bytes, self.requests)
 
-    @property
-    def report(self) -> Report:
-        return Report(self.lease.session_id, self.part, self.counts)
+    def report(self, counts: Counts) -> Report:
+        return Report(self.lease.session_id, self.part, counts)
 
     @property
     def is_over(self) -> bool:
@@ -128,9 +127,9 @@ class Accounting:
 
     def pending(self) -> list[Session]:
         """The sessions whose figures the database does not have yet."""
+        oldest = time.time() - 2 * self._timeout  # a lease is held a little longer than the timeout
         for token_id, session in list(self._live.items()):
-            # An open stream may go on after a pause; a lease is held a little longer than the timeout.
-            if self._idle_seconds(session) > 2 * self._timeout and not session.streams:
+            if session.active < oldest and not session.streams:  # an open stream may go on after a pause
                 self.end(token_id)
         return [session for session in (*self._live.values(), *self._ended) if session.written != session.counts]
 

@@ -41,6 +41,7 @@ from proxy.dataplane.upstream import Upstream
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 0.5
+_FORGET_SECONDS = 10.0
 _STATE_LOST_SECONDS = 5.0
 _CUT_BY = {
     Revocation.Cause.REVOKED: INVALID_TOKEN,
@@ -85,6 +86,7 @@ class DataPlane:
             asyncio.create_task(_repeat(SWEEP_SECONDS, plane._sweep), name="sweep"),
             asyncio.create_task(_repeat(SWEEP_SECONDS, plane._renew_leases), name="leases"),
             asyncio.create_task(_repeat(FLUSH_SECONDS, plane.flush), name="flush"),
+            asyncio.create_task(_repeat(_FORGET_SECONDS, plane._forget), name="forget"),
         ]
         REGISTRY.register(plane.figures)
         return plane
@@ -155,6 +157,9 @@ class DataPlane:
             overdue = carry.overdue(now)
             if overdue is not None:
                 self.registry.cut(carry, overdue)
+
+    async def _forget(self) -> None:
+        """Drop what is of no use any more, so that memory follows the tokens in use."""
         self.gate.forget_memos()
         self.permits.forget_unused()
         self.state.forget_ended()
@@ -206,20 +211,21 @@ class DataPlane:
             own = self.accounting.of(lease, token_id)
             if own is None:
                 return lease, await self.state.counts(lease.session_id)
-            return lease, (await self.state.share_counts([own.report]))[0]
+            return lease, (await self.state.share_counts([own.report(own.counts)]))[0]
         except StateUnavailable as error:
             raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
 
     async def flush(self) -> None:
         """Share and write what was counted since the last time; it is kept where that fails."""
-        pending = [(session, session.counts) for session in self.accounting.pending()]
+        pending = self.accounting.pending()
         for start in range(0, len(pending), ROWS):
             if not await self._flush(pending[start : start + ROWS]):
                 return
 
-    async def _flush(self, pending: list[tuple[Session, Counts]]) -> bool:
+    async def _flush(self, sessions: list[Session]) -> bool:
+        pending = [(session, session.counts) for session in sessions]
         try:
-            totals = await self.state.share_counts([session.report for session, _ in pending])
+            totals = await self.state.share_counts([session.report(counts) for session, counts in pending])
             shared = True
         except StateUnavailable:
             # A row takes what is more than it has; the rest follows once it can be shared.

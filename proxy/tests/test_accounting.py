@@ -72,7 +72,7 @@ class Worker:
     def flush(self, *, fails=False):
         """What the data plane does every few seconds."""
         pending = [(session, session.counts) for session in self.accounting.pending()]
-        totals = asyncio.run(self.state.share_counts([session.report for session, _ in pending]))
+        totals = asyncio.run(self.state.share_counts([session.report(counts) for session, counts in pending]))
         if fails:
             return
         for (session, _), counts in zip(pending, totals, strict=True):
@@ -406,7 +406,7 @@ async def test_many_sessions_are_written_in_pieces(monkeypatch):
         tried.append(rows)
         if len(tried) == 2:
             raise OperationalError("the database is gone")
-        written.append([row.device_id for row in rows])
+        written.append([session.lease.device for session, _counts in rows])
 
     monkeypatch.setattr(plane_module, "write_sessions", write)
     await plane.flush()
