@@ -55,6 +55,8 @@ class SocketUpstream:
         self.echoes = True
         self.greeting = ""  # what it does at once, as if told
         self.max_size = 2**25
+        self._reading = asyncio.Event()
+        self._reading.set()
         self.port = loop.run(self._start())
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -96,6 +98,8 @@ class SocketUpstream:
             async for message in connection:
                 handshake.received.append(message)
                 await self._obey(connection, message)
+                # Of what came with it websockets would consume enough to read on.
+                await self._reading.wait()
         except ConnectionClosed:
             pass
         finally:
@@ -107,6 +111,7 @@ class SocketUpstream:
         elif message == "leave":  # FIN without a close frame
             connection.transport.close()
         elif message == "freeze":
+            self._reading.clear()
             connection.transport.pause_reading()
         elif message == "talk":  # and read nothing
             connection.transport.pause_reading()
@@ -138,6 +143,7 @@ class SocketUpstream:
         """Read again after `freeze` or `talk`."""
 
         async def resume() -> None:
+            self._reading.set()
             self.last.connection.transport.resume_reading()
 
         self._loop.run(resume())
@@ -146,6 +152,7 @@ class SocketUpstream:
         self._loop.run(self._stop())
 
     async def _stop(self) -> None:
+        self._reading.set()
         for handshake in self.handshakes:
             handshake.connection.transport.abort()
         self._server.close()
