@@ -42,10 +42,48 @@ class PaymentsUnavailable(APIException):
     default_detail = _("Payments of this kind are not available here.")
 
 
+class ProviderError(Exception):
+    """A payment provider did not do what it was asked for; the text is for operators and the log."""
+
+
+class ProviderUnavailable(ProviderError):
+    """No answer, or none that can be used: the same call may be made again later."""
+
+
+class ProviderRefused(ProviderError):
+    """A definite no, which repeating does not change."""
+
+
+class PaymentsDown(APIException):
+    """Kept under the code of payments that are not offered: to the customer it is the same, only for a while."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "payments_unavailable"
+    default_detail = _("The payment provider does not answer. Nothing was taken; try again in a minute.")
+
+
+class PaymentRefused(APIException):
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "payment_refused"
+    default_detail = _("The payment provider refused this payment. Nothing was taken; try another amount.")
+
+
 class WebhookRefused(APIException):
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "webhook_refused"
     default_detail = _("This message is not signed by the payment provider.")
+
+
+class WebhookMismatch(WebhookRefused):
+    """Genuine, but not about a payment of ours as we know it; the text is for the log."""
+
+    default_detail = _("This message does not fit a payment here.")
+
+
+class WebhookNotReady(APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "webhook_not_ready"
+    default_detail = _("The payment provider could not be asked about this message. Send it again.")
 
 
 class WebhookTooLarge(APIException):

@@ -107,6 +107,11 @@ def _lock(call: Call) -> None:
         raise IdempotencyInProgress
 
 
+def forget(call: Call) -> None:
+    """Let a call that was refused after all be made again with its key."""
+    IdempotencyKey.objects.filter(user=call.user, call=call.name, key=call.key).delete()
+
+
 def forget_old_keys() -> int:
     """Delete the keys older than `KEPT`; gives how many."""
     return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()[0]

@@ -1,50 +1,95 @@
 """What users and operators do with money. The refusals are those of `billing.errors`."""
 
+import logging
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 
 from accounts import audit
 from accounts.models import User
-from billing import ledger, providers, selectors
-from billing.errors import BalanceInMotion
+from billing import checkouts, idempotency, ledger, payments, providers, selectors
+from billing.currencies import price_of
+from billing.errors import (
+    BalanceInMotion,
+    IdempotencyInProgress,
+    PaymentRefused,
+    PaymentsDown,
+    ProviderRefused,
+    ProviderUnavailable,
+)
 from billing.fields import CENT, MAX_BALANCE
 from billing.idempotency import Call, once
 from billing.ledger import Move
 from billing.models import Payment, PaymentStatus, SystemAccount, TransactionType
 
+logger = logging.getLogger(__name__)
+
 _ATTEMPTS = 20
 
 
-def create_payment(call: Call, amount: Decimal, payment_method: str = "") -> Payment:
-    """A pending payment of the caller, to be paid at the provider's checkout.
+def create_payment(call: Call, amount: Decimal, payment_method: str = "", provider: str = "") -> Payment:
+    """A pending payment of the caller, to be paid at the provider's checkout; by default at the first provider.
 
-    Raises `PaymentsUnavailable` where no provider is configured.
+    Kept before the provider is asked: a repeated call goes on with it. Raises `PaymentsUnavailable` for a provider
+    that is not offered, `ValidationError` for an amount that is less than the currency's smallest unit,
+    `PaymentsDown` where the provider does not answer, `PaymentRefused` where it says no.
     """
-    provider = providers.configured()
+    name = providers.offered(provider).name
 
     def act() -> tuple[Payment, dict[str, Any]]:
-        payment = Payment.objects.create(
-            user=call.user, amount=amount, provider=provider.name, payment_method=payment_method
+        payment = Payment(
+            user=call.user, amount=amount, provider=name, payment_method=payment_method, **_price(amount)
         )
+        payment.next_check_at = timezone.now() + checkouts.LEASE  # claimed by this call
+        payments.begin(payment, cause="purchase", actor=call.user)
         return payment, {"payment_id": str(payment.pk)}
 
-    return once(call, act, _payment_as_created)
-
-
-def _payment_as_created(ids: dict[str, Any]) -> Payment:
-    payment = Payment.objects.get(pk=ids["payment_id"])
+    payment = once(call, act, lambda kept: _claimed_again(kept["payment_id"]))
+    if payment.status == PaymentStatus.CREATED:
+        _open_checkout(call, payment)
     # The first answer is given again, whatever has become of the payment.
     payment.status = PaymentStatus.PENDING
     return payment
 
 
+def _price(amount: Decimal) -> dict[str, Any]:
+    currency = settings.PAYMENT_CURRENCY
+    price = price_of(amount, settings.ZNC_PRICE, currency)
+    if not price:
+        raise ValidationError({"amount": [_("This amount costs less than can be paid in the currency.")]})
+    return {"provider_amount": price, "provider_currency": currency}
+
+
+def _claimed_again(payment_id: str) -> Payment:
+    """The payment of an earlier call; where that one came to no checkout, claimed by this one."""
+    payment = Payment.objects.get(pk=payment_id)
+    if payment.status == PaymentStatus.CREATED:
+        overdue = payment.next_check_at and payment.next_check_at <= timezone.now()
+        if not overdue or not checkouts.claim(payment):
+            raise IdempotencyInProgress
+    return payment
+
+
+def _open_checkout(call: Call, payment: Payment) -> None:
+    try:
+        checkouts.open_checkout(payment, cause="purchase")
+    except ProviderUnavailable as error:
+        logger.warning("payment_provider_down", extra={"payment_id": str(payment.pk), "error": str(error)})
+        raise PaymentsDown from error
+    except ProviderRefused as error:
+        logger.warning("payment_refused", extra={"payment_id": str(payment.pk), "error": str(error)})
+        idempotency.forget(call)
+        raise PaymentRefused from error
+
+
 def mock_purchase(call: Call, amount: Decimal) -> Move:
     """Credit the caller at once. Raises `PaymentsUnavailable` unless the mock provider is configured."""
-    providers.require("mock")
+    providers.offered("mock")
 
     def act() -> tuple[Move, dict[str, Any]]:
         moved = ledger.move(

@@ -1,8 +1,11 @@
 """Background jobs of billing; `CELERY_BEAT_SCHEDULE` says when."""
 
 from celery import shared_task
+from django.core.mail import send_mail
+from django.utils.translation import gettext as _
 
 from billing import idempotency, proof
+from billing.models import Payment
 
 
 @shared_task
@@ -23,3 +26,22 @@ def prove_ledger() -> int:
 @shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
 def send_ledger_alarm(discrepancies: int, named: list[str]) -> None:
     proof.send_alarm(discrepancies, named)
+
+
+@shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
+def send_top_up(payment_id: str) -> None:
+    """Tell a user that a payment was credited."""
+    payment = Payment.objects.select_related("user").get(pk=payment_id)
+    message = _(
+        "Hello %(username)s,\n\n"
+        "your payment of %(price)s %(currency)s has arrived: %(amount)s ZNC are on your balance.\n"
+        "Receipt number: %(receipt)s"
+    )
+    facts = {
+        "username": payment.user.username,
+        "price": payment.provider_amount,
+        "currency": payment.provider_currency,
+        "amount": payment.amount,
+        "receipt": payment.receipt_number,
+    }
+    send_mail(_("Your top-up"), message % facts, None, [payment.user.email])

@@ -1,61 +1,75 @@
-"""What providers tell us: stored once, in the transaction of what it causes."""
+"""What providers tell us: a hint to ask them, stored once, in the transaction of what it causes."""
 
 import logging
-from collections.abc import Callable, Mapping
 
 from django.db import transaction
 
-from billing import payments, providers
-from billing.models import CURRENCY, Payment, PaymentStatus, WebhookEvent
-from billing.providers.base import PaymentEvent
+from billing import metrics, providers, settlement
+from billing.errors import ProviderRefused, ProviderUnavailable, WebhookMismatch, WebhookNotReady
+from billing.models import Payment, WebhookEvent
+from billing.providers.base import PaymentEvent, WebhookRequest
+from billing.settlement import Seen
 
 logger = logging.getLogger(__name__)
 
-_TRANSITIONS: dict[PaymentStatus, Callable[[Payment], bool]] = {
-    PaymentStatus.SUCCEEDED: payments.settle,
-    PaymentStatus.FAILED: payments.fail,
-    PaymentStatus.CANCELLED: payments.cancel,
-}
+UNKNOWN_KIND = "ignored: nothing is done about this kind"
 
 
-def receive(provider_name: str, headers: Mapping[str, str], body: bytes) -> None:
-    """Check a webhook, store its event and act on it, once however often it is sent.
+def receive(provider_name: str, request: WebhookRequest) -> None:
+    """Check a webhook, ask the provider about its payment, store the event and act, once however often it is sent.
 
-    Raises `PaymentsUnavailable` for an unknown provider, `WebhookRefused` for a forged message.
+    Raises `PaymentsUnavailable` for a provider that is not offered; `WebhookRefused` for a message that is forged or
+    does not fit a payment of ours, of which nothing is stored; `WebhookNotReady` where the provider cannot be asked.
     """
-    event = providers.require(provider_name).parse_webhook(headers, body)
-    with transaction.atomic():
-        # The unique constraint decides between two deliveries of one event: the second waits for the first.
-        stored, new = WebhookEvent.objects.get_or_create(
-            provider=provider_name, event_id=event.event_id, defaults={"kind": event.kind}
-        )
-        if new:
-            stored.payment = Payment.objects.filter(pk=event.payment_id, provider=provider_name).first()
-            stored.outcome = _act(event, stored.payment)
-            stored.save(update_fields=["payment", "outcome"])
-    extra = {
-        "provider": provider_name,
-        "event_id": event.event_id,
-        "outcome": stored.outcome,
-        "replayed": not new,
-    }
-    logger.info("webhook_received", extra=extra)
+    event = providers.offered(provider_name).parse_webhook(request)
+    known = WebhookEvent.objects.filter(provider=provider_name, event_id=event.event_id).first()
+    if known:
+        _report(provider_name, event, known.outcome, replayed=True)
+        return
+    payment = _payment_of(provider_name, event)
+    seen = _look(payment) if payment else None
+    outcome, new = _store(provider_name, event, payment, seen)
+    _report(provider_name, event, outcome, replayed=not new)
 
 
-def _act(event: PaymentEvent, payment: Payment | None) -> str:
-    """What the event came to. What must not happen with an honest provider is logged as an error."""
-    if payment is None:
-        return _alert(event, "refused: no such payment")
-    if (event.amount, event.currency) != (payment.amount, CURRENCY):
-        return _alert(event, "refused: another amount or currency")
-    if _TRANSITIONS[event.status](payment):
-        return event.status.value
-    payment.refresh_from_db(fields=["status"])
-    if event.status == PaymentStatus.SUCCEEDED != payment.status:
-        return _alert(event, f"ignored: paid, but {payment.status} before")
-    return f"ignored: {payment.status} before"
+def _payment_of(provider_name: str, event: PaymentEvent) -> Payment | None:
+    """The payment that an event names; None for an event that names none."""
+    if event.payment_id is None and not event.provider_id:
+        return None
+    own = Payment.objects.filter(provider=provider_name)
+    by = {"pk": event.payment_id} if event.payment_id else {"provider_id": event.provider_id}
+    payment = own.filter(**by).exclude(provider_id="").first()
+    if payment is None or (event.provider_id and payment.provider_id != event.provider_id):
+        extra = {"provider": provider_name, "event_id": event.event_id, "kind": event.kind}
+        logger.error("webhook_foreign", extra=extra)
+        raise WebhookMismatch
+    return payment
 
 
-def _alert(event: PaymentEvent, outcome: str) -> str:
-    logger.error("webhook_alert", extra={"event_id": event.event_id, "outcome": outcome})
-    return outcome
+def _look(payment: Payment) -> Seen:
+    try:
+        return settlement.look(payment)
+    except (ProviderUnavailable, ProviderRefused) as error:
+        logger.warning("webhook_not_ready", extra={"payment_id": str(payment.pk), "error": str(error)})
+        raise WebhookNotReady from error
+
+
+@transaction.atomic
+def _store(provider_name: str, event: PaymentEvent, payment: Payment | None, seen: Seen | None) -> tuple[str, bool]:
+    """The event's outcome, and whether it is new."""
+    # The unique constraint decides between two deliveries of one event: the second waits for the first.
+    stored, new = WebhookEvent.objects.get_or_create(
+        provider=provider_name,
+        event_id=event.event_id,
+        defaults={"kind": event.kind, "payment": payment, "outcome": UNKNOWN_KIND},
+    )
+    if new and payment and seen:
+        stored.outcome = settlement.settle(payment, seen, cause=f"webhook {event.kind} {event.event_id}")
+        stored.save(update_fields=["outcome"])
+    return stored.outcome, new
+
+
+def _report(provider_name: str, event: PaymentEvent, outcome: str, *, replayed: bool) -> None:
+    metrics.WEBHOOKS.labels(provider_name, "replayed" if replayed else outcome.split(":")[0]).inc()
+    extra = {"provider": provider_name, "event_id": event.event_id, "kind": event.kind, "outcome": outcome}
+    logger.info("webhook_received", extra=extra | {"replayed": replayed})

@@ -16,8 +16,11 @@ from urllib.parse import quote, urlsplit
 
 import environ
 import limits
+from babel.numbers import is_currency
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
+
+from billing.currencies import FINER
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -97,6 +100,34 @@ def money(name: str, default: str) -> Decimal:
     if not amount.is_finite() or not 0 < amount <= 10**10 or amount != amount.quantize(Decimal("0.01")):
         raise wrong(name, value, "an amount in ZNC above 0 with at most two decimals, such as 18 or 0.50")
     return amount
+
+
+def price(name: str, default: str) -> Decimal:
+    """What one unit costs, in some currency: above zero, at most six decimals."""
+    value = text(name) or default
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not amount.is_finite() or not 0 < amount <= 10**6 or amount != amount.quantize(Decimal("0.000001")):
+        raise wrong(name, value, "a price above 0 with at most six decimals, such as 1 or 0.95")
+    return amount
+
+
+def currency(name: str, default: str) -> str:
+    """A currency's code (ISO 4217), with no more than two decimals."""
+    value = text(name) or default
+    if not is_currency(value) or value in FINER:
+        raise wrong(name, value, "the ISO 4217 code of a currency with at most two decimals, such as EUR or RUB")
+    return value
+
+
+def providers(name: str, default: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Names separated by commas, each once; or none."""
+    given = words(name, default)
+    if not set(given) <= set(allowed) or len(set(given)) < len(given):
+        raise wrong(name, text(name), f"empty, or some of {', '.join(allowed)}, each once, separated by commas")
+    return tuple(given)
 
 
 def words(name: str, default: str = "") -> list[str]:

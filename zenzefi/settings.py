@@ -164,7 +164,10 @@ TOKEN_PRICES = {
     720: env.money("TOKEN_PRICE_30D", "300"),
 }
 MAX_DEPOSIT = env.money("MAX_DEPOSIT", "100000")
-PAYMENT_PROVIDER = env.choice("PAYMENT_PROVIDER", "" if PRODUCTION else "mock", ("mock", ""))
+# The first is the default; an API call may choose another.
+PAYMENT_PROVIDERS = env.providers("PAYMENT_PROVIDER", "" if PRODUCTION else "mock", ("mock",))
+PAYMENT_CURRENCY = env.currency("PAYMENT_CURRENCY", "EUR")
+ZNC_PRICE = env.price("ZNC_PRICE", "1")
 DEVICE_RESETS_PER_DAY = env.integer("DEVICE_RESETS_PER_DAY", 3, low=0, high=1000)
 
 # --- Limits
@@ -207,7 +210,7 @@ if PRODUCTION:
         "DEBUG=true shows internals to strangers": DEBUG,
         "SQLite cannot serve production, set DATABASE_URL or POSTGRES_SERVER to a PostgreSQL server": SQLITE,
         "ALLOWED_HOSTS must name the hosts, not '*'": any("*" in host for host in ALLOWED_HOSTS),
-        "PAYMENT_PROVIDER=mock gives credits away": PAYMENT_PROVIDER == "mock",
+        "PAYMENT_PROVIDER=mock gives credits away": "mock" in PAYMENT_PROVIDERS,
         "ZENZEFI_TARGET_URL must name the upstream": not ZENZEFI_TARGET_URL,
     }
     for _sentence, _holds in _refusals.items():

@@ -15,7 +15,7 @@ urlpatterns = [
         name="landing",
     ),
     path("admin/", admin.site.urls),
-    path("pay/", include("billing.web.urls")),
+    path("", include("billing.web.urls")),
     path("api/v1/", include("zenzefi.api.urls")),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(), name="docs"),

@@ -5,7 +5,6 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.api.fields import Text
-from billing import providers
 from billing.api.fields import AmountField, MoneyField
 from billing.api.periods import PeriodSerializer
 from billing.ledger import Move
@@ -76,6 +75,7 @@ class StatementSerializer(serializers.Serializer[Statement]):
 class TopUpSerializer(serializers.Serializer[Any]):
     amount = AmountField()
     payment_method = Text(max_length=64, allow_blank=True, default="")
+    provider = Text(max_length=32, allow_blank=True, default="")
 
 
 class MockTopUpSerializer(serializers.Serializer[Any]):
@@ -86,15 +86,25 @@ class PaymentSerializer(serializers.ModelSerializer[Payment]):
     payment_id = serializers.UUIDField(source="pk", read_only=True)
     amount = MoneyField()
     status = serializers.ChoiceField(choices=PaymentStatus.choices, read_only=True)
-    payment_url = serializers.SerializerMethodField()
+    provider_amount = MoneyField()
+    receipt_number = serializers.CharField(read_only=True)
+    refunded_amount = MoneyField()
 
     class Meta:
         model = Payment
-        fields = ["payment_id", "amount", "status", "payment_url", "provider", "created_at"]
+        fields = [
+            "payment_id",
+            "amount",
+            "status",
+            "payment_url",
+            "provider",
+            "provider_amount",
+            "provider_currency",
+            "receipt_number",
+            "refunded_amount",
+            "created_at",
+        ]
         read_only_fields = fields
-
-    def get_payment_url(self, payment: Payment) -> str:
-        return providers.of(payment).checkout_url(payment)
 
 
 class DepositSerializer(serializers.Serializer[Move]):

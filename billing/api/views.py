@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.requests import address_of
 from accounts.models import User
 from billing import ledger, selectors, services, webhooks
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
@@ -27,6 +28,7 @@ from billing.api.serializers import (
 )
 from billing.errors import WebhookTooLarge
 from billing.models import CURRENCY, Entry, Payment
+from billing.providers.base import WebhookRequest
 
 MAX_WEBHOOK_BYTES = 64 * 1024
 _UNAVAILABLE = OpenApiResponse(RefusalSerializer, description="Payments of this kind are not available here")
@@ -125,7 +127,8 @@ class WebhookView(APIView):
     )
     def post(self, request: Request, provider: str) -> Response:
         """A payment provider's message; signed by the provider, safe to repeat."""
-        webhooks.receive(provider, request.headers, _raw_body(request))
+        sent = WebhookRequest(request.headers, _raw_body(request), address_of(request))
+        webhooks.receive(provider, sent)
         return Response(ReceivedSerializer({"received": True}).data)
 
 

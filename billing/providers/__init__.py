@@ -1,27 +1,40 @@
-"""Payment providers behind one protocol; `PAYMENT_PROVIDER` names the one in use."""
+"""Payment providers behind one protocol; `PAYMENT_PROVIDER` names those that are offered."""
+
+from functools import cache
 
 from django.conf import settings
+from django.urls import reverse
+from django.utils.module_loading import import_string
 
 from billing.errors import PaymentsUnavailable
 from billing.models import Payment
 from billing.providers.base import Provider
-from billing.providers.mock import MockProvider
 
-_KNOWN: dict[str, Provider] = {MockProvider.name: MockProvider()}
-
-
-def configured() -> Provider:
-    """The provider in use. Raises `PaymentsUnavailable` where there is none."""
-    return require(settings.PAYMENT_PROVIDER)
+# Imported at the first use: no SDK is loaded for a provider that nobody uses.
+_KNOWN = {
+    "mock": "billing.providers.mock.MockProvider",
+}
 
 
-def require(name: str) -> Provider:
-    """The provider `name`. Raises `PaymentsUnavailable` unless it is the one in use."""
-    if not name or name != settings.PAYMENT_PROVIDER:
+@cache
+def _load(name: str) -> Provider:
+    provider: Provider = import_string(_KNOWN[name])()
+    return provider
+
+
+def offered(name: str = "") -> Provider:
+    """The provider `name`, or without a name the first that is offered. Raises `PaymentsUnavailable` for another."""
+    names = settings.PAYMENT_PROVIDERS
+    if not names or (name and name not in names):
         raise PaymentsUnavailable
-    return _KNOWN[name]
+    return _load(name or names[0])
 
 
 def of(payment: Payment) -> Provider:
-    """The provider that a payment was made with, also where another is in use by now."""
-    return _KNOWN[payment.provider]
+    """The provider that a payment was made with, also where it is no longer offered."""
+    return _load(payment.provider)
+
+
+def return_url(payment: Payment) -> str:
+    """The absolute URL of the page to which a provider sends the user back. It shows the state and never credits."""
+    return settings.BACKEND_URL + reverse("payment-return", args=[payment.pk])

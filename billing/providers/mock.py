@@ -1,61 +1,121 @@
-"""The mock provider: a checkout page of our own, and webhooks signed as a real provider would sign them."""
+"""The mock provider: a checkout page of our own, and webhooks signed and sent as a real provider does."""
 
 import json
+import logging
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
+import httpx
 from django.conf import settings
+from django.db.models import F, Value
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from billing.errors import WebhookRefused
-from billing.models import CURRENCY, Payment, PaymentStatus
-from billing.providers.base import PaymentEvent
+from billing.errors import ProviderRefused, WebhookRefused
+from billing.fields import MoneyField
+from billing.models import MockCheckout, Payment, PaymentStatus
+from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, WebhookRequest
+
+logger = logging.getLogger(__name__)
 
 SIGNATURE_HEADER = "X-Mock-Signature"
 TOLERANCE_SECONDS = 300
+_DELIVERY_SECONDS = 5
 _SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})", re.ASCII)
-_STATUSES = {
-    "payment.succeeded": PaymentStatus.SUCCEEDED,
-    "payment.failed": PaymentStatus.FAILED,
-    "payment.cancelled": PaymentStatus.CANCELLED,
-}
+_KINDS = {"payment.succeeded", "payment.failed", "payment.cancelled", "payment.refunded", "payment.disputed"}
 _MALFORMED = _("This message is not one of the payment provider's events.")
 
 
 class MockProvider:
     name = "mock"
 
-    def checkout_url(self, payment: Payment) -> str:
-        return settings.BACKEND_URL + reverse("mock-checkout", args=[payment.pk])
+    def create(self, payment: Payment) -> Checkout:
+        checkout, _new = MockCheckout.objects.get_or_create(
+            idempotence_key=payment.idempotence_key,
+            defaults={
+                "payment_id": payment.pk,
+                "amount": payment.provider_amount,
+                "currency": payment.provider_currency,
+            },
+        )
+        return Checkout(str(checkout.pk), settings.BACKEND_URL + reverse("mock-checkout", args=[checkout.pk]))
 
-    def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> PaymentEvent:
-        _check_signature(headers.get(SIGNATURE_HEADER, ""), body)
-        event = _Event(data=_parsed(body))
+    def fetch(self, payment: Payment) -> ProviderState:
+        checkout = _checkout_of(payment)
+        return ProviderState(
+            status=PaymentStatus(checkout.status),
+            amount=checkout.amount,
+            currency=checkout.currency,
+            refunded=checkout.refunded,
+            disputed=checkout.disputed,
+        )
+
+    def parse_webhook(self, request: WebhookRequest) -> PaymentEvent:
+        headers = httpx.Headers(dict(request.headers), encoding="utf-8")
+        _check_signature(headers.get(SIGNATURE_HEADER, ""), request.body)
+        event = _Event(data=_parsed(request.body))
         if not event.is_valid():
             raise WebhookRefused(_MALFORMED)
         said = event.validated_data
-        return PaymentEvent(
-            event_id=str(said["id"]),
-            kind=said["type"],
-            payment_id=said["payment_id"],
-            amount=said["amount"],
-            currency=said["currency"],
-            status=_STATUSES[said["type"]],
+        known = said["type"] in _KINDS
+        return PaymentEvent(str(said["id"]), said["type"], said["payment_id"] if known else None)
+
+    def refund(self, payment: Payment, amount: Decimal, idempotence_key: str) -> RefundAnswer:
+        checkout = _checkout_of(payment)
+        if idempotence_key in checkout.refund_keys:
+            return RefundAnswer(idempotence_key)
+        paid = MockCheckout.objects.filter(
+            pk=checkout.pk,
+            status=PaymentStatus.SUCCEEDED,
+            refunded=checkout.refunded,
+            amount__gte=checkout.refunded + amount,
         )
+        refunded = F("refunded") + Value(amount, output_field=MoneyField())
+        if not paid.update(refunded=refunded, refund_keys=[*checkout.refund_keys, idempotence_key]):
+            raise ProviderRefused("more than what is left of the payment, or it was not paid")
+        return RefundAnswer(idempotence_key)
+
+
+def _checkout_of(payment: Payment) -> MockCheckout:
+    checkout = MockCheckout.objects.filter(pk=payment.provider_id).first()
+    if checkout is None:
+        raise ProviderRefused("there is no such payment")
+    return checkout
+
+
+def press(checkout: MockCheckout, outcome: PaymentStatus) -> bool:
+    """What the user does on the checkout page: the provider notes it, and tells us by webhook.
+
+    False where the checkout was finished before. A message that cannot be delivered is logged: as with
+    a real provider, the poller finds out.
+    """
+    pending = MockCheckout.objects.filter(pk=checkout.pk, status=PaymentStatus.PENDING)
+    if not pending.update(status=outcome):
+        return False
+    deliver(event_body(checkout.payment_id, f"payment.{outcome}"))
+    return True
+
+
+def deliver(body: bytes) -> None:
+    """Send an event to our webhook over HTTP."""
+    url = f"{settings.BACKEND_URL}/api/v1/currency/webhooks/{MockProvider.name}"
+    headers = {"Content-Type": "application/json", **signed(body)}
+    try:
+        with httpx.Client(timeout=_DELIVERY_SECONDS, trust_env=False) as client:
+            client.post(url, content=body, headers=headers).raise_for_status()
+    except httpx.HTTPError as error:
+        logger.warning("mock_webhook_not_delivered", extra={"url": url, "error": repr(error)})
 
 
 class _Event(serializers.Serializer[Any]):
     id = serializers.UUIDField()
-    type = serializers.ChoiceField(choices=list(_STATUSES))
+    type = serializers.CharField(max_length=100)
     payment_id = serializers.UUIDField()
-    amount = serializers.DecimalField(max_digits=18, decimal_places=2)
-    currency = serializers.CharField()
 
 
 def _check_signature(header: str, body: bytes) -> None:
@@ -83,13 +143,6 @@ def signed(body: bytes) -> dict[str, str]:
     return {SIGNATURE_HEADER: f"t={timestamp},v1={_signature(timestamp, body)}"}
 
 
-def event_body(payment: Payment, kind: str) -> bytes:
+def event_body(payment_id: uuid.UUID, kind: str) -> bytes:
     """A new event about a payment, as the provider sends it."""
-    event = {
-        "id": str(uuid.uuid4()),
-        "type": kind,
-        "payment_id": str(payment.pk),
-        "amount": str(payment.amount),
-        "currency": CURRENCY,
-    }
-    return json.dumps(event).encode()
+    return json.dumps({"id": str(uuid.uuid4()), "type": kind, "payment_id": str(payment_id)}).encode()

@@ -1,18 +1,34 @@
 """Fixtures of billing's tests."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 
+import httpx
 import pytest
 from django.db import connection, transaction
+from rest_framework.test import APIClient
 
-from billing.models import Payment
+from billing.providers import mock
+from billing.tests.webhook_client import begun
 
 
 @pytest.fixture
 def payment(alice):
     """Alice's pending payment of 25.50 ZNC."""
-    return Payment.objects.create(user=alice, amount=Decimal("25.50"), provider="mock")
+    return begun(alice)
+
+
+@pytest.fixture
+def delivered(monkeypatch):
+    """The mock provider's webhooks reach our views without a server between, in the test's own transaction."""
+
+    def answer(request):
+        made = APIClient().post(
+            request.url.path, request.content, content_type="application/json", headers=dict(request.headers)
+        )
+        return httpx.Response(made.status_code, content=made.content)
+
+    transport, client = httpx.MockTransport(answer), httpx.Client
+    monkeypatch.setattr(mock.httpx, "Client", lambda **options: client(transport=transport, **options))
 
 
 @pytest.fixture

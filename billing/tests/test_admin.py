@@ -7,8 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.tests.factories import UserFactory
 from billing.models import Account, Entry, IdempotencyKey, Payment, Transaction, WebhookEvent
-from billing.providers import mock
-from billing.webhooks import receive
+from billing.tests.webhook_client import happens, send
 from conftest import client_of
 
 MODELS = [Account, Entry, IdempotencyKey, Payment, Transaction, WebhookEvent]
@@ -18,8 +17,8 @@ each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._m
 def pay(user, key):
     """A settled payment, with its event and its idempotency key."""
     answer = client_of(user).post("/api/v1/currency/purchase", {"amount": 5}, headers={"Idempotency-Key": key})
-    body = mock.event_body(Payment.objects.get(pk=answer.json()["payment_id"]), "payment.succeeded")
-    receive("mock", mock.signed(body), body)
+    payment = Payment.objects.get(pk=answer.json()["payment_id"])
+    assert send(happens(payment, "succeeded")).status_code == 200
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_two_without_a_key_are_two(alice, alice_api):
 
 
 def test_it_does_not_exist_without_the_mock_provider(alice, alice_api, settings):
-    settings.PAYMENT_PROVIDER = ""
+    settings.PAYMENT_PROVIDERS = ()
     answer = alice_api.post(URL, {"amount": 5})
     assert answer.status_code == 404
     assert answer.json()["code"] == "payments_unavailable"

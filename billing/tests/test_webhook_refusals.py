@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from billing.providers import mock
-from billing.tests.webhook_client import URL, nothing_happened, send, state
+from billing.tests.webhook_client import URL, happens, nothing_happened, send, state
 
 FORGED = {"detail": "This message is not signed by the payment provider.", "code": "webhook_refused"}
 MALFORMED = {"detail": "This message is not one of the payment provider's events.", "code": "webhook_refused"}
@@ -38,17 +38,17 @@ def _altered(headers, old, new):
 )
 @time_machine.travel(timezone.now(), tick=False)
 def test_a_forged_signature_is_refused(payment, forge):
-    body = mock.event_body(payment, "payment.succeeded")
+    body = happens(payment, "succeeded")
     answer = send(body, forge(mock.signed(body)))
     assert (answer.status_code, answer.json()) == (400, FORGED)
     assert nothing_happened(payment)
 
 
 def test_an_altered_body_is_refused(payment):
-    body = mock.event_body(payment, "payment.succeeded")
+    body = happens(payment, "succeeded")
     headers = mock.signed(body)
     for altered in (
-        body.replace(b"25.50", b"99.50"),
+        body.replace(b"succeeded", b"refunded"),
         body + b" ",
         json.dumps(json.loads(body), indent=1).encode(),
         b"",
@@ -59,7 +59,7 @@ def test_an_altered_body_is_refused(payment):
 
 
 def test_another_secret_key_signs_nothing(payment, settings):
-    body = mock.event_body(payment, "payment.succeeded")
+    body = happens(payment, "succeeded")
     headers = mock.signed(body)
     settings.SECRET_KEY = "another-secret-key-of-at-least-fifty-characters-in-all"
     assert send(body, headers).status_code == 400
@@ -69,7 +69,7 @@ def test_another_secret_key_signs_nothing(payment, settings):
 @pytest.mark.parametrize(("age", "status"), [(299, 200), (301, 400), (-299, 200), (-301, 400)])
 def test_a_signature_is_good_for_five_minutes_both_ways(payment, age, status):
     now = timezone.now().replace(microsecond=0)
-    body = mock.event_body(payment, "payment.succeeded")
+    body = happens(payment, "succeeded")
     with time_machine.travel(now - timedelta(seconds=age), tick=False):
         headers = mock.signed(body)
     with time_machine.travel(now, tick=False):
@@ -88,8 +88,8 @@ def test_a_signature_is_good_for_five_minutes_both_ways(payment, age, status):
         b'"text"',
         b"{}",
         b"[" * 20_000,
-        b'{"id": 5, "type": [], "payment_id": {}, "amount": "NaN", "currency": "ZNC"}',
-        b'{"id": "\\u0000", "type": "payment.invented", "payment_id": "x", "amount": true, "currency": 1}',
+        b'{"id": 5, "type": [], "payment_id": {}}',
+        b'{"id": "\\u0000", "type": "payment.invented", "payment_id": "x"}',
     ],
 )
 def test_a_signed_message_that_is_no_event_is_refused(payment, body):
@@ -113,7 +113,7 @@ def test_a_large_body_is_refused_fast(payment, body):
 
 
 def test_the_largest_body_is_read(payment):
-    body = mock.event_body(payment, "payment.succeeded")
+    body = happens(payment, "succeeded")
     assert send(body + b" " * (64 * 1024 - len(body))).status_code == 200
 
 
@@ -125,8 +125,8 @@ def test_an_unknown_provider_is_not_found(db, provider):
 
 
 def test_the_mock_provider_is_unknown_where_it_is_not_configured(payment, settings):
-    settings.PAYMENT_PROVIDER = ""
-    assert send(mock.event_body(payment, "payment.succeeded")).status_code == 404
+    settings.PAYMENT_PROVIDERS = ()
+    assert send(happens(payment, "succeeded")).status_code == 404
     assert nothing_happened(payment)
 
 
@@ -134,7 +134,7 @@ def test_the_mock_provider_is_unknown_where_it_is_not_configured(payment, settin
     "content_type", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
 def test_the_content_type_does_not_matter(payment, content_type):
-    body = mock.event_body(payment, "payment.succeeded")
+    body = happens(payment, "succeeded")
     answer = APIClient().generic("POST", URL, body, content_type=content_type, headers=mock.signed(body))
     assert answer.status_code == 200
     assert state(payment)[0] == "succeeded"

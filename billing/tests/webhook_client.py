@@ -1,29 +1,52 @@
-"""Sends webhooks as the mock provider does, and looks at what they did."""
+"""Plays the mock provider: what happens there, and the webhooks that it sends about it."""
 
 from decimal import Decimal
 
 from rest_framework.test import APIClient
 
-from billing import ledger
-from billing.models import Payment, WebhookEvent
+from billing import checkouts, ledger, payments
+from billing.models import MockCheckout, Payment, PaymentStatus, WebhookEvent
 from billing.providers import mock
 
 URL = "/api/v1/currency/webhooks/mock"
 
 
-def begun(user, amount="25.50"):
-    """A pending payment of `user`."""
-    return Payment.objects.create(user=user, amount=Decimal(amount), provider="mock")
+def begun(user, amount="25.50", price=None):
+    """A pending payment of `user` with its checkout at the mock provider."""
+    payment = Payment(
+        user=user,
+        amount=Decimal(amount),
+        provider="mock",
+        provider_amount=Decimal(price or amount),
+        provider_currency="EUR",
+    )
+    payments.begin(payment, cause="test")
+    checkouts.open_checkout(payment, cause="test")
+    return payment
+
+
+def at_provider(payment, **changes):
+    """Change the provider's own books, and tell nobody."""
+    assert MockCheckout.objects.filter(pk=payment.provider_id).update(**changes) == 1
 
 
 def happens(payment, status):
     """The payment reaches a status at the provider; gives the body of the webhook that says so."""
-    return mock.event_body(payment, f"payment.{status}")
+    at_provider(payment, status=PaymentStatus(status))
+    return mock.event_body(payment.pk, f"payment.{status}")
 
 
 def send(body, headers=None):
     headers = mock.signed(body) if headers is None else headers
     return APIClient().post(URL, body, content_type="application/json", headers=headers)
+
+
+def paid(user, amount="25.50", price=None):
+    """A payment that was paid and credited."""
+    payment = begun(user, amount, price)
+    assert send(happens(payment, "succeeded")).status_code == 200
+    payment.refresh_from_db()
+    return payment
 
 
 def nothing_happened(payment):

@@ -1,38 +1,45 @@
-"""The checkout page of the mock provider."""
+"""The checkout page of the mock provider, and the page to which every provider sends the user back."""
 
 from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import BadRequest
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
-from billing import webhooks
-from billing.models import Payment, PaymentStatus
+from billing.models import MockCheckout, Payment, PaymentStatus
 from billing.providers import mock
 
-PROVIDER = mock.MockProvider.name
-EVENTS = {"pay": "payment.succeeded", "decline": "payment.failed", "cancel": "payment.cancelled"}
+OUTCOMES = {
+    "pay": PaymentStatus.SUCCEEDED,
+    "decline": PaymentStatus.FAILED,
+    "cancel": PaymentStatus.CANCELLED,
+}
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def mock_checkout(request: HttpRequest, payment_id: UUID) -> HttpResponse:
-    """Shows a payment and, while it is pending, what the user can do. Whoever has the link may pay."""
-    if settings.PAYMENT_PROVIDER != PROVIDER:
+def mock_checkout(request: HttpRequest, checkout_id: UUID) -> HttpResponse:
+    """The mock provider's page: whoever has the link may pay. A finished checkout leads back to us."""
+    if mock.MockProvider.name not in settings.PAYMENT_PROVIDERS:
         raise Http404
-    payment = get_object_or_404(Payment, pk=payment_id, provider=PROVIDER)
+    checkout = get_object_or_404(MockCheckout, pk=checkout_id)
     if request.method == "POST":
-        return _press(payment, request.POST.get("action", ""))
-    return render(request, "billing/mock_checkout.html", {"payment": payment, "Status": PaymentStatus})
+        action = request.POST.get("action", "")
+        if action not in OUTCOMES:
+            raise BadRequest("unknown action")
+        mock.press(checkout, OUTCOMES[action])
+    elif checkout.status == PaymentStatus.PENDING:
+        return render(request, "billing/mock_checkout.html", {"checkout": checkout})
+    return HttpResponseRedirect(reverse("payment-return", args=[checkout.payment_id]))
 
 
-def _press(payment: Payment, action: str) -> HttpResponse:
-    """Does what a provider does: sends its webhook; the page is then shown again, with the outcome."""
-    if action not in EVENTS:
-        raise BadRequest("unknown action")
-    body = mock.event_body(payment, EVENTS[action])
-    webhooks.receive(PROVIDER, mock.signed(body), body)
-    return redirect("mock-checkout", payment_id=payment.pk)
+@never_cache
+@require_safe
+def payment_return(request: HttpRequest, payment_id: UUID) -> HttpResponse:
+    """Shows what has become of a payment; it never credits. Whoever has the link may look: it names nobody."""
+    payment = get_object_or_404(Payment, pk=payment_id)
+    return render(request, "billing/payment_return.html", {"payment": payment, "Status": PaymentStatus})

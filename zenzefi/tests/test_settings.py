@@ -73,6 +73,17 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ("ZENZEFI_CA_FILE", "/nowhere/ca.pem"),
         ("SECRET_KEY_FILE", "/nowhere/key"),
         ("PAYMENT_PROVIDER", "piggybank"),
+        ("PAYMENT_PROVIDER", "mock,piggybank"),
+        ("PAYMENT_PROVIDER", "mock,mock"),
+        ("PAYMENT_CURRENCY", "EURO"),
+        ("PAYMENT_CURRENCY", "eur"),
+        ("PAYMENT_CURRENCY", "ZNC"),
+        ("PAYMENT_CURRENCY", "KWD"),
+        ("ZNC_PRICE", "0"),
+        ("ZNC_PRICE", "-1"),
+        ("ZNC_PRICE", "NaN"),
+        ("ZNC_PRICE", "0.0000001"),
+        ("ZNC_PRICE", "1,50"),
     ],
 )
 def test_a_wrong_value_stops_the_start_and_is_named(load: Load, name: str, value: str) -> None:
@@ -100,9 +111,9 @@ def test_the_command_line_says_it_in_one_sentence(tmp_path: Path) -> None:
 def test_production_starts_with_what_it_needs(load: Load, tmp_path: Path) -> None:
     settings = load(**PRODUCTION)
 
-    assert (settings["ENVIRONMENT"], settings["PAYMENT_PROVIDER"], settings["DEMO_UPSTREAM"]) == (
+    assert (settings["ENVIRONMENT"], settings["PAYMENT_PROVIDERS"], settings["DEMO_UPSTREAM"]) == (
         "production",
-        "",
+        (),
         False,
     )
     assert settings["SESSION_COOKIE_SECURE"] is settings["CSRF_COOKIE_SECURE"] is True

@@ -1,0 +1,5 @@
+"""Figures of billing at `/metrics`."""
+
+from prometheus_client import Counter
+
+WEBHOOKS = Counter("zenzefi_webhooks", "Webhooks of payment providers by outcome", ["provider", "outcome"])
