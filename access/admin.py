@@ -33,7 +33,7 @@ class ActionWithReason(ActionForm):
 class AccessTokenAdmin(ReadOnlyAdmin):
     list_display = ["user", "scope", "duration_hours", "cost", "active", "created_at", "expires_at", "id"]
     list_filter = ["scope", "duration_hours", "created_at"]
-    list_select_related = ["user"]
+    list_select_related = ["user__wallet"]
     search_fields = ["id", "user__email"]
     fields = [
         "id",
@@ -52,7 +52,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
 
     @admin.display(boolean=True, description=_("active"))
     def active(self, token: AccessToken) -> bool:
-        return selectors.is_active(token)
+        return selectors.is_usable(token)
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         """The rows are read-only; the actions are for those who may change tokens."""

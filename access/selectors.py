@@ -24,14 +24,19 @@ def is_active(token: AccessToken, now: datetime | None = None) -> bool:
     return token.revoked_at is None and token.frozen_at is None and token.expires_at > (now or timezone.now())
 
 
+def is_usable(token: AccessToken, now: datetime | None = None) -> bool:
+    """Whether its holder passes: an active token whose user is not in debt. Reads the user's wallet."""
+    return is_active(token, now) and not token.user.wallet.debt
+
+
 def tariffs() -> QuerySet[Tariff]:
     return Tariff.objects.order_by("scope", "duration_hours")
 
 
 def tokens(*, active_only: bool = False) -> QuerySet[AccessToken]:
-    """All tokens with their users, newest first."""
-    found = AccessToken.objects.select_related("user").order_by("-created_at", "id")
-    return found.filter(active()) if active_only else found
+    """All tokens with their users and wallets, newest first; of usable ones alone, where wanted."""
+    found = AccessToken.objects.select_related("user__wallet").order_by("-created_at", "id")
+    return found.filter(active(), user__wallet__debt=0) if active_only else found
 
 
 def tokens_of(user: User, *, active_only: bool = False) -> QuerySet[AccessToken]:
@@ -39,8 +44,8 @@ def tokens_of(user: User, *, active_only: bool = False) -> QuerySet[AccessToken]
 
 
 def find_by_secret(secret: str) -> AccessToken | None:
-    """The token with this text, with its user."""
-    return AccessToken.objects.select_related("user").filter(digest=token_text.digest(secret)).first()
+    """The token with this text, with its user and wallet."""
+    return AccessToken.objects.select_related("user__wallet").filter(digest=token_text.digest(secret)).first()
 
 
 def refusal(token: AccessToken | None, now: datetime) -> str | None:
@@ -50,7 +55,7 @@ def refusal(token: AccessToken | None, now: datetime) -> str | None:
     reasons = {
         "Token revoked": token.revoked_at is not None,
         "Token expired": token.expires_at <= now,
-        "Token frozen": token.frozen_at is not None,
+        "Token frozen": token.frozen_at is not None or token.user.wallet.debt > 0,
         "User blocked": not token.user.is_active,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
@@ -83,7 +88,8 @@ class GrantFacts:
 
 def grant_facts(digest: str) -> GrantFacts | None:
     """The facts of the token with this SHA-256, by one query; None where there is no such token."""
-    token = AccessToken.objects.select_related("user").defer("ciphertext").filter(digest=digest).first()
+    known = AccessToken.objects.select_related("user__wallet").defer("ciphertext")
+    token = known.filter(digest=digest).first()
     if token is None:
         return None
     return GrantFacts(
@@ -93,7 +99,7 @@ def grant_facts(digest: str) -> GrantFacts | None:
         expires_at=token.expires_at,
         activated=token.activated_at is not None,
         revoked=token.revoked_at is not None,
-        frozen=token.frozen_at is not None,
+        frozen=token.frozen_at is not None or token.user.wallet.debt > 0,
         user_active=token.user.is_active,
     )
 

@@ -35,5 +35,5 @@ def smallest_unit(currency: str) -> Decimal:
 
 
 def price_of(znc: Decimal, znc_price: Decimal, currency: str) -> Decimal:
-    """What `znc` ZNC cost at `znc_price` each, half-up to the currency's smallest unit; zero where it is below half."""
+    """What `znc` ZNC cost at `znc_price` each, half-up to the currency's smallest unit: zero below half of it."""
     return (znc * znc_price).quantize(smallest_unit(currency), ROUND_HALF_UP)

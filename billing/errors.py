@@ -42,6 +42,12 @@ class PaymentsUnavailable(APIException):
     default_detail = _("Payments of this kind are not available here.")
 
 
+class RefundInProgress(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "refund_in_progress"
+    default_detail = _("Another refund of this payment is on its way. Wait until the provider has answered.")
+
+
 class ProviderError(Exception):
     """A payment provider did not do what it was asked for; the text is for operators and the log."""
 

@@ -4,7 +4,7 @@ A transaction is a set of entries that sum to zero. The database refuses the res
 changed or deleted row on every engine, an unbalanced transaction on PostgreSQL.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from django.db import transaction
@@ -14,6 +14,7 @@ from accounts.models import User
 from billing.errors import InsufficientBalance
 from billing.fields import MoneyField
 from billing.models import Account, Entry, SystemAccount, Transaction, TransactionType
+from billing.signals import debt_paid
 from billing.verification import verify as verify
 
 ZERO = Decimal("0.00")
@@ -79,11 +80,16 @@ def _can_bear(user: User, amount: Decimal) -> QuerySet[Account]:
 
 @transaction.atomic
 def adjust(user: User, seen: Decimal, target: Decimal, description: str, *, actor: User) -> Move | None:
-    """Bring a wallet that holds `seen` ZNC to `target` ZNC; None where it holds something else by now."""
-    if not Account.objects.filter(user=user, balance=seen).update(balance=target):
+    """Bring a wallet that holds `seen` ZNC to `target` ZNC; None where it holds something else by now.
+
+    Where that is more, the adjustment pays the user's debt as well.
+    """
+    owed = debt(user) if target > seen else ZERO
+    wallet = Account.objects.filter(user=user, balance=seen, **({"debt": owed} if owed else {}))
+    if not wallet.update(balance=target + owed):
         return None
     adjustment = Transaction(type=TransactionType.ADJUSTMENT, description=description, actor=actor)
-    return _post(user, target - seen, SystemAccount.ADJUSTMENTS, adjustment)
+    return _post(user, target + owed - seen, SystemAccount.ADJUSTMENTS, adjustment)
 
 
 def _post(user: User, amount: Decimal, counterpart: SystemAccount, posted: Transaction) -> Move:
@@ -97,4 +103,36 @@ def _post(user: User, amount: Decimal, counterpart: SystemAccount, posted: Trans
             Entry(transaction=posted, account=accounts[counterpart], amount=-amount),
         ]
     )
-    return Move(posted, amount, wallet.balance or ZERO)
+    moved = Move(posted, amount, wallet.balance or ZERO)
+    owing = amount > ZERO and wallet.debt and counterpart != SystemAccount.RECEIVABLES
+    return _pay_debt(user, moved, wallet.debt) if owing else moved
+
+
+def debt(user: User) -> Decimal:
+    """What the user owes in ZNC, read from the database now."""
+    return Account.objects.values_list("debt", flat=True).get(user=user)
+
+
+@transaction.atomic
+def lend(user: User, lacking: Decimal, description: str, *, actor: User | None = None) -> Move:
+    """Put what a wallet lacks into it, and note it as the user's debt, which the next credits pay first."""
+    more = Value(lacking, output_field=MoneyField())
+    Account.objects.filter(user=user).update(balance=F("balance") + more, debt=F("debt") + more)
+    loan = Transaction(type=TransactionType.ADJUSTMENT, description=description, actor=actor)
+    return _post(user, lacking, SystemAccount.RECEIVABLES, loan)
+
+
+def _pay_debt(user: User, credited: Move, owed: Decimal) -> Move:
+    """Let a credit pay the debt of a wallet that this transaction holds; the credit, with the balance after it."""
+    paid = min(owed, credited.balance)
+    less = Value(paid, output_field=MoneyField())
+    Account.objects.filter(user=user).update(balance=F("balance") - less, debt=F("debt") - less)
+    payment = Transaction(
+        type=TransactionType.ADJUSTMENT,
+        description="Debt paid" if paid == owed else "Debt paid in part",
+        actor=credited.transaction.actor,
+    )
+    balance_after = _post(user, -paid, SystemAccount.RECEIVABLES, payment).balance
+    if paid == owed:
+        debt_paid.send(sender=Account, user=user)
+    return replace(credited, balance=balance_after)

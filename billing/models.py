@@ -272,7 +272,7 @@ class ReceiptCounter(models.Model):
 
 
 class PaymentRefund(models.Model):
-    """A refund that an operator asked for. Kept before the provider is asked, so that a crash leaves it to be found."""
+    """A refund that an operator asked for, kept before the provider is asked: a crash leaves it to be found."""
 
     class Status(models.TextChoices):
         REQUESTED = "requested", _("requested")

@@ -17,10 +17,10 @@ FOLLOWS: dict[PaymentStatus, frozenset[PaymentStatus]] = {
     S.CREATED: frozenset({S.PENDING, S.FAILED, S.EXPIRED}),
     S.PENDING: frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.EXPIRED}),
     S.SUCCEEDED: frozenset({S.PARTLY_REFUNDED, S.REFUNDED, S.DISPUTED}),
-    # A refund that fails on its way comes back; a dispute that is won ends.
-    S.PARTLY_REFUNDED: frozenset({S.SUCCEEDED, S.REFUNDED, S.DISPUTED}),
+    # One more part is refunded; a refund that fails on its way comes back; a dispute that is won ends.
+    S.PARTLY_REFUNDED: frozenset({S.SUCCEEDED, S.PARTLY_REFUNDED, S.REFUNDED, S.DISPUTED}),
     S.REFUNDED: frozenset({S.SUCCEEDED, S.PARTLY_REFUNDED, S.DISPUTED}),
-    S.DISPUTED: frozenset({S.SUCCEEDED, S.PARTLY_REFUNDED, S.REFUNDED}),
+    S.DISPUTED: frozenset({S.SUCCEEDED, S.PARTLY_REFUNDED, S.REFUNDED, S.DISPUTED}),
 }
 OPEN = (S.CREATED, S.PENDING)
 

@@ -1,13 +1,16 @@
-"""Every user has a wallet from the first moment, and the ledger has its system accounts."""
+"""Wallets of new users, the ledger's system accounts, and the word to a user whose payment has arrived."""
 
 from typing import Any
 
 from django.apps import AppConfig
+from django.db import transaction
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
 
 from accounts.models import User
-from billing import ledger
+from billing import ledger, tasks
+from billing.models import Payment
+from billing.signals import payment_credited
 
 
 @receiver(post_save, sender=User)
@@ -20,3 +23,9 @@ def open_wallet_of_new_user(instance: User, *, created: bool, raw: bool, **_kwar
 def open_system_accounts(sender: AppConfig, **_kwargs: Any) -> None:
     if sender.label == "billing":
         ledger.open_system_accounts()
+
+
+@receiver(payment_credited)
+def tell_the_user(payment: Payment, **_kwargs: Any) -> None:
+    # Robust: the credit stands, whatever becomes of the message.
+    transaction.on_commit(lambda: tasks.send_top_up.delay(str(payment.pk)), robust=True)

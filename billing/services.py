@@ -6,13 +6,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 
 from accounts import audit
 from accounts.models import User
-from billing import checkouts, idempotency, ledger, payments, providers, selectors
+from billing import checkouts, claims, idempotency, ledger, payments, providers, selectors
 from billing.currencies import price_of
 from billing.errors import (
     BalanceInMotion,
@@ -45,13 +44,16 @@ def create_payment(call: Call, amount: Decimal, payment_method: str = "", provid
         payment = Payment(
             user=call.user, amount=amount, provider=name, payment_method=payment_method, **_price(amount)
         )
-        payment.next_check_at = timezone.now() + checkouts.LEASE  # claimed by this call
+        payment.next_check_at = claims.first()
         payments.begin(payment, cause="purchase", actor=call.user)
         return payment, {"payment_id": str(payment.pk)}
 
     payment = once(call, act, lambda kept: _claimed_again(kept["payment_id"]))
     if payment.status == PaymentStatus.CREATED:
         _open_checkout(call, payment)
+    elif not payment.provider_id:  # it came to nothing before there was a checkout
+        idempotency.forget(call)
+        raise PaymentRefused
     # The first answer is given again, whatever has become of the payment.
     payment.status = PaymentStatus.PENDING
     return payment
@@ -68,10 +70,8 @@ def _price(amount: Decimal) -> dict[str, Any]:
 def _claimed_again(payment_id: str) -> Payment:
     """The payment of an earlier call; where that one came to no checkout, claimed by this one."""
     payment = Payment.objects.get(pk=payment_id)
-    if payment.status == PaymentStatus.CREATED:
-        overdue = payment.next_check_at and payment.next_check_at <= timezone.now()
-        if not overdue or not checkouts.claim(payment):
-            raise IdempotencyInProgress
+    if payment.status == PaymentStatus.CREATED and not claims.claim(payment):
+        raise IdempotencyInProgress
     return payment
 
 

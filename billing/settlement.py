@@ -3,15 +3,19 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from billing import ledger, payments, providers, receipts, tasks
+from billing import debts, ledger, payments, providers, receipts
 from billing.errors import WebhookMismatch
-from billing.models import CREDITED, Payment, PaymentStatus, SystemAccount, TransactionType
+from billing.fields import CENT
+from billing.models import CREDITED, Payment, PaymentRefund, PaymentStatus, SystemAccount, TransactionType
 from billing.providers.base import ProviderState
+from billing.signals import payment_credited
 
 logger = logging.getLogger(__name__)
 
@@ -37,34 +41,35 @@ def settle(payment: Payment, seen: Seen, *, cause: str, actor: User | None = Non
     Several at once take turns, and those behind find it done. Raises `WebhookMismatch` where the provider's amount or
     currency is not the payment's: nothing changes, and an error is logged.
     """
-    payment = payments.hold(payment.pk)
-    state = seen.state
+    payment, state = payments.hold(payment.pk), seen.state
     _compare(payment, state)
-    if state.status == PaymentStatus.PENDING:
-        return f"ignored: still {state.status}"
     if state.status != PaymentStatus.SUCCEEDED:
         return _close(payment, state.status, cause, actor)
     if payment.status == PaymentStatus.PENDING:
         _credit(payment, cause, actor)
-        return PaymentStatus.SUCCEEDED.value
-    if payment.status not in CREDITED:
-        logger.error("payment_paid_too_late", extra={"payment_id": str(payment.pk), "status": payment.status})
-        return f"ignored: paid, but {payment.status} before"
-    return f"ignored: {payment.status} before"
+        _follow(payment, seen, cause, actor)
+        return payment.status
+    if payment.status in CREDITED:
+        outcome = _follow(payment, seen, cause, actor)
+        _finish_refunds(payment)
+        return outcome
+    logger.error("payment_paid_too_late", extra={"payment_id": str(payment.pk), "status": payment.status})
+    return f"ignored: paid, but {payment.status} before"
 
 
 def _compare(payment: Payment, state: ProviderState) -> None:
-    expected, found = (
-        (payment.provider_amount, payment.provider_currency),
-        (state.amount, state.currency),
-    )
-    if expected != found:
-        extra = {"payment_id": str(payment.pk), "expected": str(expected), "found": str(found)}
-        logger.error("payment_mismatch", extra=extra)
+    same = (payment.provider_amount, payment.provider_currency) == (state.amount, state.currency)
+    if not same or not 0 <= state.refunded <= state.amount:
+        logger.error("payment_mismatch", extra={"payment_id": str(payment.pk), "found": str(state)})
         raise WebhookMismatch
 
 
 def _close(payment: Payment, status: PaymentStatus, cause: str, actor: User | None) -> str:
+    """An end without money, or no end yet."""
+    if payment.status in CREDITED:
+        logger.error("payment_credited_unpaid", extra={"payment_id": str(payment.pk), "found": status})
+    if status == PaymentStatus.PENDING:
+        return "ignored: still pending"
     if payments.change(payment, status, cause=cause, actor=actor):
         return status.value
     return f"ignored: {payment.status} before"
@@ -79,7 +84,7 @@ def _credit(payment: Payment, cause: str, actor: User | None) -> None:
         f"Top-up through {payment.provider}",
     )
     year, serial = receipts.next_number()
-    payments.change(
+    _change(
         payment,
         PaymentStatus.SUCCEEDED,
         cause=cause,
@@ -88,5 +93,52 @@ def _credit(payment: Payment, cause: str, actor: User | None) -> None:
         receipt_year=year,
         receipt_serial=serial,
     )
-    # Robust: the credit stands, whatever becomes of the message.
-    transaction.on_commit(lambda: tasks.send_top_up.delay(str(payment.pk)), robust=True)
+    payment_credited.send(sender=Payment, payment=payment)
+
+
+def _follow(payment: Payment, seen: Seen, cause: str, actor: User | None) -> str:
+    """Take credits back, or give them back, by the difference to what is taken already."""
+    status, taken, refunded = _standing(payment, seen.state)
+    if (status, taken, refunded) == (payment.status, payment.refunded_amount, payment.provider_refunded):
+        return f"ignored: {payment.status} before"
+    if payment.provider_seen_at and seen.at <= payment.provider_seen_at:
+        return "ignored: older than what is known"
+    difference = taken - payment.refunded_amount
+    what = f"{payment.provider} payment {payment.receipt_number}"
+    if difference > 0:
+        debts.take_back(payment.user, difference, f"Money went back: {what}", actor=actor)
+    elif difference < 0:
+        debts.give_back(payment.user, -difference, f"Money came again: {what}", actor=actor)
+    _change(
+        payment,
+        status,
+        cause=cause,
+        actor=actor,
+        refunded_amount=taken,
+        provider_refunded=refunded,
+        provider_seen_at=seen.at,
+    )
+    return status.value
+
+
+def _finish_refunds(payment: Payment) -> None:
+    accepted = payment.refunds.filter(status=PaymentRefund.Status.ACCEPTED)
+    gone = accepted.filter(refunded_after__lte=payment.provider_refunded)
+    gone.update(status=PaymentRefund.Status.DONE, next_check_at=None)
+
+
+def _change(payment: Payment, to: PaymentStatus, **details: Any) -> None:
+    """Change a payment that this transaction holds, along with what was moved for it."""
+    if not payments.change(payment, to, **details):
+        raise RuntimeError(f"a payment does not go from {payment.status} to {to}")
+
+
+def _standing(payment: Payment, state: ProviderState) -> tuple[PaymentStatus, Decimal, Decimal]:
+    """The status of a paid payment, the ZNC to have been taken back for it, and the money refunded."""
+    if state.disputed:
+        return PaymentStatus.DISPUTED, payment.amount, state.refunded
+    share = (payment.amount * state.refunded / state.amount).quantize(CENT, ROUND_HALF_UP)
+    if not state.refunded:
+        return PaymentStatus.SUCCEEDED, share, state.refunded
+    whole = state.refunded == state.amount
+    return PaymentStatus.REFUNDED if whole else PaymentStatus.PARTLY_REFUNDED, share, state.refunded

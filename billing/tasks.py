@@ -4,7 +4,7 @@ from celery import shared_task
 from django.core.mail import send_mail
 from django.utils.translation import gettext as _
 
-from billing import idempotency, proof
+from billing import idempotency, poller, proof
 from billing.models import Payment
 
 
@@ -26,6 +26,12 @@ def prove_ledger() -> int:
 @shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
 def send_ledger_alarm(discrepancies: int, named: list[str]) -> None:
     proof.send_alarm(discrepancies, named)
+
+
+@shared_task
+def poll_payments() -> None:
+    """Ask the providers about what their webhooks did not tell."""
+    poller.run()
 
 
 @shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)

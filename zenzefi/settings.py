@@ -151,6 +151,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-idempotency-keys": {"task": "billing.tasks.forget_idempotency_keys", "schedule": _hourly(17)},
     "forget-refresh-sessions": {"task": "accounts.tasks.forget_refresh_sessions", "schedule": _hourly(37)},
     "prove-ledger": {"task": "billing.tasks.prove_ledger", "schedule": crontab(hour="3", minute="7")},
+    "poll-payments": {"task": "billing.tasks.poll_payments", "schedule": 60},
     "forget-revocations": {"task": "access.tasks.forget_revocations", "schedule": _hourly(57)},
 }
 

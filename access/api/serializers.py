@@ -47,7 +47,7 @@ class TokenSerializer(serializers.ModelSerializer[AccessToken]):
         return token_text.decrypt(token.ciphertext)
 
     def get_is_active(self, token: AccessToken) -> bool:
-        return selectors.is_active(token)
+        return selectors.is_usable(token)
 
 
 class BoughtTokenSerializer(TokenSerializer):

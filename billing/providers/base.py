@@ -57,7 +57,7 @@ class RefundAnswer:
 
 @dataclass(frozen=True)
 class WebhookRequest:
-    """A webhook as it came: headers (names in any case), the raw body, the client's address behind trusted proxies."""
+    """A webhook as it came: headers (names in any case), raw body, the client's address behind trusted proxies."""
 
     headers: Mapping[str, str]
     body: bytes

@@ -54,7 +54,7 @@ class AdminTokenSerializer(serializers.ModelSerializer[AccessToken]):
         read_only_fields = fields
 
     def get_is_active(self, token: AccessToken) -> bool:
-        return selectors.is_active(token)
+        return selectors.is_usable(token)
 
 
 class AdminTokenFilterSerializer(serializers.Serializer[Any]):

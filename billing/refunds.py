@@ -1,0 +1,130 @@
+"""An operator gives a payment back: kept first, then asked of the provider, and the ledger follows its answer."""
+
+import logging
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import ValidationError
+
+from accounts import audit
+from accounts.models import User
+from billing import claims, payments, providers, settlement
+from billing.currencies import smallest_unit
+from billing.errors import ProviderError, ProviderRefused, RefundInProgress, WebhookMismatch
+from billing.models import Payment, PaymentRefund, PaymentStatus
+
+logger = logging.getLogger(__name__)
+
+REFUNDABLE = (PaymentStatus.SUCCEEDED, PaymentStatus.PARTLY_REFUNDED)
+# Providers forget an idempotence key after 24 hours: asked again later, they would pay twice.
+_REPEATED = timedelta(hours=23)
+_Status = PaymentRefund.Status
+
+
+def refund(payment_id: UUID, amount: Decimal, *, actor: User, reason: str, key: str) -> PaymentRefund:
+    """Ask the provider to give `amount` of the payment's currency back, once per `key`.
+
+    Where the provider does not answer, the refund stays `requested`, and the poller goes on with it. Raises
+    `ValidationError` by field for an amount that cannot be refunded or a missing reason, `RefundInProgress` while
+    another refund of the payment is on its way.
+    """
+    wanted, new = _claim(payment_id, amount, actor, reason.strip(), key)
+    if new:
+        try:
+            go_on(wanted)
+        except (ProviderError, WebhookMismatch) as error:
+            logger.warning("refund_waits", extra={"refund_id": str(wanted.pk), "error": str(error)})
+        wanted.refresh_from_db()
+    return wanted
+
+
+def check(payment: Payment, amount: Decimal, reason: str) -> None:
+    """Raise `ValidationError` by field for a refund that cannot be."""
+    left = payment.provider_amount - payment.provider_refunded
+    if payment.status not in REFUNDABLE:
+        raise ValidationError({"amount": [_("Only a payment that was credited and is not disputed is refunded.")]})
+    if not 0 < amount <= left or amount % smallest_unit(payment.provider_currency):
+        text = _("From %(smallest)s to %(left)s %(currency)s can be refunded.")
+        facts = {
+            "smallest": smallest_unit(payment.provider_currency),
+            "left": left,
+            "currency": payment.provider_currency,
+        }
+        raise ValidationError({"amount": [text % facts]})
+    if not reason:
+        raise ValidationError({"reason": [_("Money is given back for a reason: say which.")]})
+    if len(reason) > 500:
+        raise ValidationError({"reason": [_("At most 500 characters.")]})
+
+
+@transaction.atomic
+def _claim(payment_id: UUID, amount: Decimal, actor: User, reason: str, key: str) -> tuple[PaymentRefund, bool]:
+    """The refund of this key, and whether it is new; a new one is claimed by the caller."""
+    payment = payments.hold(payment_id)
+    known = PaymentRefund.objects.filter(idempotence_key=key).first()
+    if known:
+        return known, False
+    check(payment, amount, reason)
+    if payment.refunds.filter(status__in=(_Status.REQUESTED, _Status.ACCEPTED)).exists():
+        raise RefundInProgress
+    wanted = PaymentRefund.objects.create(
+        payment=payment,
+        amount=amount,
+        refunded_after=payment.provider_refunded + amount,
+        reason=reason,
+        actor=actor,
+        idempotence_key=key,
+        next_check_at=claims.first(),
+    )
+    _record("payment_refund_requested", wanted)
+    return wanted, True
+
+
+def go_on(wanted: PaymentRefund) -> None:
+    """Ask the provider, or ask again with the same key, for a refund that the caller has claimed; then look what it
+    came to. Raises `ProviderUnavailable`."""
+    if wanted.status == _Status.REQUESTED and not _accepted(wanted):
+        return
+    seen = settlement.look(wanted.payment)
+    settlement.settle(wanted.payment, seen, cause=f"refund {wanted.pk}", actor=wanted.actor)
+
+
+def _accepted(wanted: PaymentRefund) -> bool:
+    if wanted.created_at < timezone.now() - _REPEATED:
+        logger.error("refund_unanswered", extra={"refund_id": str(wanted.pk)})
+        return _note(wanted, _Status.REFUSED, "No answer for 23 hours: look at the provider's own pages.")
+    try:
+        answer = providers.of(wanted.payment).refund(wanted.payment, wanted.amount, wanted.idempotence_key)
+    except ProviderRefused as refusal:
+        return _note(wanted, _Status.REFUSED, str(refusal))
+    return _note(wanted, _Status.ACCEPTED, answer.refund_id)
+
+
+@transaction.atomic
+def _note(wanted: PaymentRefund, status: PaymentRefund.Status, answer: str) -> bool:
+    """Keep the provider's answer; whether it is a yes."""
+    accepted = status == _Status.ACCEPTED
+    kept = PaymentRefund.objects.filter(pk=wanted.pk, status=_Status.REQUESTED).update(
+        status=status, answer=answer[:500], **({} if accepted else {"next_check_at": None})
+    )
+    wanted.status, wanted.answer = status, answer
+    if kept:
+        _record("payment_refund_accepted" if accepted else "payment_refund_refused", wanted)
+    return accepted
+
+
+def _record(kind: str, wanted: PaymentRefund) -> None:
+    audit.record(
+        kind,
+        wanted.payment.user,
+        actor=wanted.actor,
+        reason=wanted.reason,
+        payment_id=str(wanted.payment_id),
+        refund_id=str(wanted.pk),
+        amount=f"{wanted.amount} {wanted.payment.provider_currency}",
+        answer=wanted.answer,
+    )
