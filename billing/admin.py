@@ -1,13 +1,24 @@
-"""The ledger, payments and what providers told us, in the admin: to look at, never to change."""
+"""The ledger, payments and what providers told us, in the admin: to look at, and to give a payment back."""
 
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 
 from accounts.admin import ReadOnlyAdmin
-from billing.models import Account, Entry, IdempotencyKey, Payment, Transaction, WebhookEvent
+from billing.models import (
+    Account,
+    Entry,
+    IdempotencyKey,
+    Payment,
+    PaymentRefund,
+    PaymentTransition,
+    Transaction,
+    WebhookEvent,
+)
+from billing.web.refund import RefundView
 
 if TYPE_CHECKING:  # generic in the stubs only
     TabularInline = admin.TabularInline[Any, Any]
@@ -15,21 +26,7 @@ else:
     TabularInline = admin.TabularInline
 
 
-@admin.register(Account)
-class AccountAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "balance", "id"]
-    list_filter = ["code"]
-    list_select_related = ["user"]
-    search_fields = ["user__email", "user__username", "id"]
-
-
-class EntryInline(TabularInline):
-    model = Entry
-    fields = ["account", "amount"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Entry]:
-        return super().get_queryset(request).select_related("account__user", "transaction")
-
+class ReadOnlyInline(TabularInline):
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
@@ -38,6 +35,22 @@ class EntryInline(TabularInline):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(Account)
+class AccountAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "balance", "debt", "id"]
+    list_filter = ["code"]
+    list_select_related = ["user"]
+    search_fields = ["user__email", "user__username", "id"]
+
+
+class EntryInline(ReadOnlyInline):
+    model = Entry
+    fields = ["account", "amount"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Entry]:
+        return super().get_queryset(request).select_related("account__user", "transaction")
 
 
 @admin.register(Transaction)
@@ -59,12 +72,41 @@ class EntryAdmin(ReadOnlyAdmin):
     date_hierarchy = "transaction__created_at"
 
 
+class TransitionInline(ReadOnlyInline):
+    model = PaymentTransition
+    fields = ["created_at", "from_status", "to_status", "cause", "actor"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PaymentTransition]:
+        return super().get_queryset(request).select_related("actor").order_by("id")
+
+
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "user", "amount", "status", "provider", "id"]
+    list_display = ["created_at", "user", "amount", "price", "status", "provider", "receipt_number", "id"]
     list_filter = ["status", "provider"]
     list_select_related = ["user"]
-    search_fields = ["id", "user__email", "user__username"]
+    search_fields = ["id", "user__email", "user__username", "provider_id"]
+    date_hierarchy = "created_at"
+    inlines = [TransitionInline]
+    change_form_template = "admin/billing/payment/change_form.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        refund = self.admin_site.admin_view(RefundView.as_view(model_admin=self))
+        return [path("<uuid:payment_id>/refund/", refund, name="billing_payment_refund"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        shown = (extra_context or {}) | {"may_refund": request.user.has_perm("billing.refund_payment")}
+        return super().change_view(request, object_id, form_url, shown)
+
+
+@admin.register(PaymentRefund)
+class PaymentRefundAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "payment", "amount", "status", "reason", "actor"]
+    list_filter = ["status"]
+    list_select_related = ["payment__user", "actor"]
+    search_fields = ["payment__id", "payment__user__email", "reason"]
     date_hierarchy = "created_at"
 
 

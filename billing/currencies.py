@@ -37,3 +37,8 @@ def smallest_unit(currency: str) -> Decimal:
 def price_of(znc: Decimal, znc_price: Decimal, currency: str) -> Decimal:
     """What `znc` ZNC cost at `znc_price` each, half-up to the currency's smallest unit: zero below half of it."""
     return (znc * znc_price).quantize(smallest_unit(currency), ROUND_HALF_UP)
+
+
+def shown(amount: Decimal, currency: str) -> str:
+    """An amount as people read it, such as `25.50 EUR` or `300 JPY`."""
+    return f"{amount.quantize(smallest_unit(currency))} {currency}"

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from billing.currencies import shown
 from billing.fields import MoneyField
 
 CURRENCY = "ZNC"
@@ -223,6 +224,16 @@ class Payment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount} ZNC · {self.user} · {self.get_status_display()}"
+
+    @property
+    def price(self) -> str:
+        """What it costs, in its currency."""
+        return shown(self.provider_amount, self.provider_currency)
+
+    @property
+    def refunded_price(self) -> str:
+        """What the provider has given back, in the payment's currency."""
+        return shown(self.provider_refunded, self.provider_currency)
 
     @property
     def receipt_number(self) -> str:

@@ -1,9 +1,16 @@
-"""Receipts: numbered without gaps per year."""
+"""Receipts: numbered without gaps per year, and shown to who may see them."""
 
+from django.conf import settings
+from django.core import signing
 from django.db.models import F
+from django.urls import reverse
 from django.utils import timezone
 
-from billing.models import ReceiptCounter
+from billing.models import Payment, ReceiptCounter
+
+# Long enough to open a page from an answer of the API, too short to be passed around.
+LINK_SECONDS = 3600
+_signer = signing.TimestampSigner(salt="billing.receipts")
 
 
 def next_number() -> tuple[int, int]:
@@ -18,3 +25,20 @@ def next_number() -> tuple[int, int]:
         ReceiptCounter.objects.bulk_create([ReceiptCounter(year=year)], ignore_conflicts=True)
         counter.update(last=F("last") + 1)
     return year, counter.values_list("last", flat=True).get()
+
+
+def url(payment: Payment) -> str:
+    """The absolute URL of a receipt's page, signed for its owner, who opens it in a browser without a login there."""
+    if not payment.receipt_number:
+        return ""
+    page = reverse("receipt", args=[payment.pk])
+    return f"{settings.BACKEND_URL}{page}?key={_signer.sign(str(payment.pk)).partition(':')[2]}"
+
+
+def opens(payment: Payment, key: str) -> bool:
+    """Whether `key` is of a link to this receipt that is still good."""
+    try:
+        _signer.unsign(f"{payment.pk}:{key}", max_age=LINK_SECONDS)
+    except signing.BadSignature:
+        return False
+    return True

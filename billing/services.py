@@ -24,7 +24,7 @@ from billing.errors import (
 from billing.fields import CENT, MAX_BALANCE
 from billing.idempotency import Call, once
 from billing.ledger import Move
-from billing.models import Payment, PaymentStatus, SystemAccount, TransactionType
+from billing.models import ZERO, Payment, PaymentStatus, SystemAccount, TransactionType
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def create_payment(call: Call, amount: Decimal, payment_method: str = "", provid
         idempotency.forget(call)
         raise PaymentRefused
     # The first answer is given again, whatever has become of the payment.
-    payment.status = PaymentStatus.PENDING
+    payment.status, payment.receipt_serial, payment.refunded_amount = PaymentStatus.PENDING, None, ZERO
     return payment
 
 

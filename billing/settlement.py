@@ -137,8 +137,13 @@ def _standing(payment: Payment, state: ProviderState) -> tuple[PaymentStatus, De
     """The status of a paid payment, the ZNC to have been taken back for it, and the money refunded."""
     if state.disputed:
         return PaymentStatus.DISPUTED, payment.amount, state.refunded
-    share = (payment.amount * state.refunded / state.amount).quantize(CENT, ROUND_HALF_UP)
+    taken = share(payment, state.refunded)
     if not state.refunded:
-        return PaymentStatus.SUCCEEDED, share, state.refunded
+        return PaymentStatus.SUCCEEDED, taken, state.refunded
     whole = state.refunded == state.amount
-    return PaymentStatus.REFUNDED if whole else PaymentStatus.PARTLY_REFUNDED, share, state.refunded
+    return PaymentStatus.REFUNDED if whole else PaymentStatus.PARTLY_REFUNDED, taken, state.refunded
+
+
+def share(payment: Payment, refunded: Decimal) -> Decimal:
+    """The ZNC that so much of the price has bought, half-up to 0.01; for the whole price all of them."""
+    return (payment.amount * refunded / payment.provider_amount).quantize(CENT, ROUND_HALF_UP)

@@ -40,13 +40,12 @@ def send_top_up(payment_id: str) -> None:
     payment = Payment.objects.select_related("user").get(pk=payment_id)
     message = _(
         "Hello %(username)s,\n\n"
-        "your payment of %(price)s %(currency)s has arrived: %(amount)s ZNC are on your balance.\n"
+        "your payment of %(price)s has arrived: %(amount)s ZNC are on your balance.\n"
         "Receipt number: %(receipt)s"
     )
     facts = {
         "username": payment.user.username,
-        "price": payment.provider_amount,
-        "currency": payment.provider_currency,
+        "price": payment.price,
         "amount": payment.amount,
         "receipt": payment.receipt_number,
     }

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.api.fields import Text
+from billing import receipts
 from billing.api.fields import AmountField, MoneyField
 from billing.api.periods import PeriodSerializer
 from billing.ledger import Move
@@ -88,6 +89,7 @@ class PaymentSerializer(serializers.ModelSerializer[Payment]):
     status = serializers.ChoiceField(choices=PaymentStatus.choices, read_only=True)
     provider_amount = MoneyField()
     receipt_number = serializers.CharField(read_only=True)
+    receipt_url = serializers.SerializerMethodField(help_text="Opens in a browser, for an hour.")
     refunded_amount = MoneyField()
 
     class Meta:
@@ -101,10 +103,14 @@ class PaymentSerializer(serializers.ModelSerializer[Payment]):
             "provider_amount",
             "provider_currency",
             "receipt_number",
+            "receipt_url",
             "refunded_amount",
             "created_at",
         ]
         read_only_fields = fields
+
+    def get_receipt_url(self, payment: Payment) -> str:
+        return receipts.url(payment)
 
 
 class DepositSerializer(serializers.Serializer[Move]):

@@ -127,8 +127,9 @@ class WebhookView(APIView):
     )
     def post(self, request: Request, provider: str) -> Response:
         """A payment provider's message; signed by the provider, safe to repeat."""
-        sent = WebhookRequest(request.headers, _raw_body(request), address_of(request))
-        webhooks.receive(provider, sent)
+        with webhooks.refusals_counted(provider):
+            sent = WebhookRequest(request.headers, _raw_body(request), address_of(request))
+            webhooks.receive(provider, sent)
         return Response(ReceivedSerializer({"received": True}).data)
 
 

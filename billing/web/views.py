@@ -1,4 +1,4 @@
-"""The checkout page of the mock provider, and the page to which every provider sends the user back."""
+"""The checkout page of the mock provider, the page to which every provider sends the user back, and receipts."""
 
 from uuid import UUID
 
@@ -10,6 +10,8 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from billing import payments, receipts
+from billing.currencies import shown
 from billing.models import MockCheckout, Payment, PaymentStatus
 from billing.providers import mock
 
@@ -33,7 +35,7 @@ def mock_checkout(request: HttpRequest, checkout_id: UUID) -> HttpResponse:
             raise BadRequest("unknown action")
         mock.press(checkout, OUTCOMES[action])
     elif checkout.status == PaymentStatus.PENDING:
-        return render(request, "billing/mock_checkout.html", {"checkout": checkout})
+        return render(request, "billing/mock_checkout.html", {"price": shown(checkout.amount, checkout.currency)})
     return HttpResponseRedirect(reverse("payment-return", args=[checkout.payment_id]))
 
 
@@ -42,4 +44,18 @@ def mock_checkout(request: HttpRequest, checkout_id: UUID) -> HttpResponse:
 def payment_return(request: HttpRequest, payment_id: UUID) -> HttpResponse:
     """Shows what has become of a payment; it never credits. Whoever has the link may look: it names nobody."""
     payment = get_object_or_404(Payment, pk=payment_id)
-    return render(request, "billing/payment_return.html", {"payment": payment, "Status": PaymentStatus})
+    underway = payment.status in payments.OPEN
+    context = {"payment": payment, "Status": PaymentStatus, "underway": underway}
+    return render(request, "billing/payment_return.html", context)
+
+
+@never_cache
+@require_safe
+def receipt(request: HttpRequest, payment_id: UUID) -> HttpResponse:
+    """A receipt to print: for the payment's user, for operators, and by the link of the API; else there is none."""
+    credited = Payment.objects.select_related("user", "transaction").filter(transaction__isnull=False)
+    payment = get_object_or_404(credited, pk=payment_id)
+    own = request.user == payment.user or request.user.has_perm("billing.view_payment")
+    if not own and not receipts.opens(payment, request.GET.get("key", "")):
+        raise Http404
+    return render(request, "billing/receipt.html", {"payment": payment})

@@ -1,0 +1,57 @@
+"""Our payments beside what the providers have in their books."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from billing import settlement
+from billing.errors import ProviderError
+from billing.models import CREDITED, Payment, PaymentStatus
+from billing.providers.base import ProviderState
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What is off about one payment."""
+
+    payment: Payment
+    found: str
+
+
+def reconcile(first: date, last: date) -> Iterator[Difference]:
+    """The differences among the payments begun from `first` to `last`, both included, by days in UTC.
+
+    Asks the provider about each of them, one after the other; nothing is changed.
+    """
+    begin = datetime.combine(first, time.min, UTC)
+    end = datetime.combine(last, time.min, UTC) + timedelta(days=1)
+    begun = Payment.objects.filter(created_at__gte=begin, created_at__lt=end).select_related("user")
+    for payment in begun.exclude(provider_id="").order_by("created_at", "id").iterator():
+        for found in _compare(payment):
+            yield Difference(payment, found)
+
+
+def _compare(payment: Payment) -> Iterator[str]:
+    try:
+        state = settlement.look(payment).state
+    except ProviderError as error:
+        yield f"the provider could not be asked: {error}"
+        return
+    payment.refresh_from_db()  # a webhook may have come while the provider was asked
+    paid, credited = state.status == PaymentStatus.SUCCEEDED, payment.status in CREDITED
+    if paid and not credited:
+        yield "paid but not credited"
+    if credited and not paid:
+        yield f"credited but not paid: {state.status}"
+    yield from _amounts(payment, state)
+
+
+def _amounts(payment: Payment, state: ProviderState) -> Iterator[str]:
+    if (state.amount, state.currency) != (payment.provider_amount, payment.provider_currency):
+        yield f"amounts differ: {state.amount} {state.currency} at the provider"
+    if payment.status not in CREDITED:
+        return
+    if state.refunded != payment.provider_refunded:
+        yield f"refunds differ: {state.refunded} at the provider, {payment.provider_refunded} here"
+    if state.disputed != (payment.status == PaymentStatus.DISPUTED):
+        yield "disputed at the provider, not here" if state.disputed else "disputed here, not at the provider"

@@ -1,0 +1,116 @@
+"""The admin's page on which an operator gives a payment back: the wish, what it will do, and then the deed."""
+
+import uuid
+from decimal import Decimal
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.views import View
+from rest_framework.exceptions import APIException, ValidationError
+
+from accounts.models import User
+from billing import ledger, refunds, settlement
+from billing.models import Payment, PaymentRefund
+
+
+class RefundForm(forms.Form):
+    """`key` makes a second click the same refund."""
+
+    amount = forms.DecimalField(label=_("Amount"), max_digits=18, decimal_places=2)
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.Textarea(attrs={"rows": 3}))
+    key = forms.UUIDField(widget=forms.HiddenInput)
+
+    def __init__(self, payment: Payment, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.payment = payment
+        self.fields["amount"].help_text = payment.provider_currency
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if "amount" in given and "reason" in given:
+            try:
+                refunds.check(self.payment, given["amount"], given["reason"])
+            except ValidationError as refusal:
+                for field, texts in cast("dict[str, Any]", refusal.detail).items():
+                    self.add_error(field, [str(text) for text in texts])
+        return given
+
+
+class RefundView(View):
+    model_admin: Any = None
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not request.user.has_perm("billing.refund_payment"):
+            raise PermissionDenied
+        return cast("HttpResponse", super().dispatch(request, *args, **kwargs))
+
+    def get(self, request: HttpRequest, payment_id: uuid.UUID) -> HttpResponse:
+        payment = _payment(payment_id)
+        left = payment.provider_amount - payment.provider_refunded
+        return self._page(request, payment, RefundForm(payment, initial={"amount": left, "key": uuid.uuid4()}))
+
+    def post(self, request: HttpRequest, payment_id: uuid.UUID) -> HttpResponse:
+        payment = _payment(payment_id)
+        repeated = PaymentRefund.objects.filter(payment=payment, idempotence_key=request.POST.get("key", "")).first()
+        if repeated:
+            return self._done(request, repeated)
+        form = RefundForm(payment, request.POST)
+        if not form.is_valid() or "confirmed" not in request.POST:
+            return self._page(request, payment, form)
+        given = form.cleaned_data
+        actor = cast("User", request.user)
+        try:
+            refund = refunds.refund(
+                payment.pk, given["amount"], actor=actor, reason=given["reason"], key=str(given["key"])
+            )
+        except APIException as refusal:
+            form.add_error(None, str(refusal.detail))
+            return self._page(request, payment, form)
+        return self._done(request, refund)
+
+    def _page(self, request: HttpRequest, payment: Payment, form: RefundForm) -> HttpResponse:
+        context = {
+            **admin.site.each_context(request),
+            "title": _("Refund a payment"),
+            "opts": Payment._meta,  # noqa: SLF001  (Django's own name for it)
+            "payment": payment,
+            "form": form,
+            "preview": _preview(payment, form.cleaned_data["amount"]) if form.is_bound and form.is_valid() else None,
+        }
+        return TemplateResponse(request, "admin/billing/payment/refund.html", context)
+
+    def _done(self, request: HttpRequest, refund: PaymentRefund) -> HttpResponse:
+        level, text = _OUTCOMES[PaymentRefund.Status(refund.status)]
+        self.model_admin.message_user(request, text % {"answer": refund.answer}, level)
+        return HttpResponseRedirect(reverse("admin:billing_payment_change", args=[refund.payment_id]))
+
+
+_OUTCOMES = {
+    PaymentRefund.Status.REQUESTED: (
+        messages.WARNING,
+        _("The provider does not answer. The refund is kept, and asked for again every minute."),
+    ),
+    PaymentRefund.Status.ACCEPTED: (
+        messages.SUCCESS,
+        _("The provider has taken the refund over. The credits are taken back once the money has gone."),
+    ),
+    PaymentRefund.Status.DONE: (messages.SUCCESS, _("The money has gone back, and the credits are taken back.")),
+    PaymentRefund.Status.REFUSED: (messages.ERROR, _("The provider refused the refund: %(answer)s")),
+}
+
+
+def _payment(payment_id: uuid.UUID) -> Payment:
+    return get_object_or_404(Payment.objects.select_related("user"), pk=payment_id)
+
+
+def _preview(payment: Payment, amount: Decimal) -> dict[str, Decimal]:
+    """What will be taken, in ZNC, and what of it the user will owe."""
+    taken = settlement.share(payment, payment.provider_refunded + amount) - payment.refunded_amount
+    return {"taken": taken, "owed": max(taken - ledger.balance(payment.user), ledger.ZERO)}
