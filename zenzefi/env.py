@@ -7,6 +7,7 @@ is not set, for secrets that are mounted as files.
 
 import ipaddress
 import os
+import re
 import secrets
 import ssl
 from collections.abc import Callable
@@ -132,6 +133,26 @@ def providers(name: str, default: str, allowed: tuple[str, ...]) -> tuple[str, .
 
 def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def secret(name: str, form: str, expected: str) -> str:
+    """A secret that matches the pattern `form`, or nothing. A wrong one is not shown."""
+    value = text(name)
+    if value and not re.fullmatch(form, value):
+        raise _wrong_secret(name, expected)
+    return value
+
+
+def secret_words(name: str, form: str, expected: str) -> list[str]:
+    """Secrets, comma-separated, that match the pattern `form` each. A wrong one is not shown."""
+    given = words(name)
+    if not all(re.fullmatch(form, word) for word in given):
+        raise _wrong_secret(name, f"{expected}; several are separated by commas")
+    return given
+
+
+def _wrong_secret(name: str, expected: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name} cannot be used: it must be {expected}.")
 
 
 def rate(name: str, default: str) -> str:

@@ -166,9 +166,19 @@ TOKEN_PRICES = {
 }
 MAX_DEPOSIT = env.money("MAX_DEPOSIT", "100000")
 # The first is the default; an API call may choose another.
-PAYMENT_PROVIDERS = env.providers("PAYMENT_PROVIDER", "" if PRODUCTION else "mock", ("mock",))
+PAYMENT_PROVIDERS = env.providers("PAYMENT_PROVIDER", "" if PRODUCTION else "mock", ("mock", "stripe", "yookassa"))
 PAYMENT_CURRENCY = env.currency("PAYMENT_CURRENCY", "EUR")
 ZNC_PRICE = env.price("ZNC_PRICE", "1")
+STRIPE_SECRET_KEY = env.secret(
+    "STRIPE_SECRET_KEY", r"(sk|rk)_(test|live)_\w+", "a secret or restricted key of Stripe, such as sk_live_…"
+)
+STRIPE_WEBHOOK_SECRETS = env.secret_words(
+    "STRIPE_WEBHOOK_SECRETS", r"whsec_\S+", "the signing secret of a webhook endpoint at Stripe, such as whsec_…"
+)
+YOOKASSA_SHOP_ID = env.secret("YOOKASSA_SHOP_ID", r"\d+", "the number of a shop at YooKassa (shopId)")
+YOOKASSA_SECRET_KEY = env.secret(
+    "YOOKASSA_SECRET_KEY", r"(test|live)_\S+", "a secret key of YooKassa, such as live_…"
+)
 DEVICE_RESETS_PER_DAY = env.integer("DEVICE_RESETS_PER_DAY", 3, low=0, high=1000)
 
 # --- Limits
@@ -204,14 +214,38 @@ MAINTENANCE = env.boolean("MAINTENANCE", default=False)
 COOKIE_SECURE = env.boolean("COOKIE_SECURE", default=PRODUCTION)
 COOKIE_SAMESITE = env.choice("COOKIE_SAMESITE", "Lax", ("Strict", "Lax", "None"))
 
-# --- Refuse what production must not have
+# --- Refuse what cannot work, and what production must not have
 
+_needed: dict[str, dict[str, str | list[str]]] = {
+    "stripe": {"STRIPE_SECRET_KEY": STRIPE_SECRET_KEY, "STRIPE_WEBHOOK_SECRETS": STRIPE_WEBHOOK_SECRETS},
+    "yookassa": {"YOOKASSA_SHOP_ID": YOOKASSA_SHOP_ID, "YOOKASSA_SECRET_KEY": YOOKASSA_SECRET_KEY},
+}
+for _provider in PAYMENT_PROVIDERS:
+    for _name, _value in _needed.get(_provider, {}).items():
+        if not _value:
+            raise ImproperlyConfigured(
+                f"PAYMENT_PROVIDER names {_provider}, which needs {_name}: docs/payments.md says where to find it."
+            )
+# Whether nobody pays real money there.
+_for_tests = {
+    "mock": True,
+    "stripe": "_test_" in STRIPE_SECRET_KEY,
+    "yookassa": YOOKASSA_SECRET_KEY.startswith("test_"),
+}
+if len({_for_tests[_provider] for _provider in PAYMENT_PROVIDERS}) > 1:
+    raise ImproperlyConfigured(
+        f"PAYMENT_PROVIDER={','.join(PAYMENT_PROVIDERS)} offers real and test payments together, for the same "
+        "credits: give live keys to all or test keys to all, and mock only beside test keys."
+    )
 if PRODUCTION:
     _refusals = {
         "DEBUG=true shows internals to strangers": DEBUG,
         "SQLite cannot serve production, set DATABASE_URL or POSTGRES_SERVER to a PostgreSQL server": SQLITE,
         "ALLOWED_HOSTS must name the hosts, not '*'": any("*" in host for host in ALLOWED_HOSTS),
         "PAYMENT_PROVIDER=mock gives credits away": "mock" in PAYMENT_PROVIDERS,
+        "test keys of a payment provider give credits away, set its live ones": any(
+            _for_tests[_provider] for _provider in PAYMENT_PROVIDERS
+        ),
         "ZENZEFI_TARGET_URL must name the upstream": not ZENZEFI_TARGET_URL,
     }
     for _sentence, _holds in _refusals.items():

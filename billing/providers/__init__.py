@@ -13,6 +13,8 @@ from billing.providers.base import Provider
 # Imported at the first use: no SDK is loaded for a provider that nobody uses.
 _KNOWN = {
     "mock": "billing.providers.mock.MockProvider",
+    "stripe": "billing.providers.stripe.StripeProvider",
+    "yookassa": "billing.providers.yookassa.YooKassaProvider",
 }
 
 

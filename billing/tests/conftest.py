@@ -7,7 +7,10 @@ import pytest
 from django.db import connection, transaction
 from rest_framework.test import APIClient
 
-from billing.providers import mock
+from billing.providers import mock, stripe, yookassa
+from billing.tests import stripe_client
+from billing.tests.standins.stripe import StripeStandIn
+from billing.tests.standins.yookassa import YooKassaStandIn
 from billing.tests.webhook_client import begun
 
 
@@ -44,3 +47,27 @@ def unconstrained(db: None) -> Iterator[None]:
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA ignore_check_constraints = OFF")
     transaction.set_rollback(True)
+
+
+@pytest.fixture
+def stripe_api(settings, monkeypatch):
+    """Stripe's stand-in, and the one provider that is offered."""
+    standin = StripeStandIn()
+    settings.PAYMENT_PROVIDERS = ("stripe",)
+    settings.STRIPE_SECRET_KEY = standin.secret_key
+    settings.STRIPE_WEBHOOK_SECRETS = ["whsec_new", stripe_client.SECRET]
+    monkeypatch.setattr(stripe, "API_URL", standin.url)
+    yield standin
+    standin.stop()
+
+
+@pytest.fixture
+def yookassa_api(settings, monkeypatch):
+    """YooKassa's stand-in, and the one provider that is offered."""
+    standin = YooKassaStandIn()
+    settings.PAYMENT_PROVIDERS = ("yookassa",)
+    settings.YOOKASSA_SHOP_ID, settings.YOOKASSA_SECRET_KEY = standin.shop_id, standin.secret_key
+    settings.PAYMENT_CURRENCY = "RUB"
+    monkeypatch.setattr(yookassa, "API_URL", f"{standin.url}/v3")
+    yield standin
+    standin.stop()

@@ -1,0 +1,142 @@
+"""What the stand-ins share: an HTTP server in a thread, a record of calls, idempotence, and trouble on demand."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+Answer = tuple[int, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    key: str  # the idempotence key; empty without one
+
+    @property
+    def place(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    slow: float = 0  # seconds before the answer
+    status: int = 0  # answered instead, with `body`
+    body: bytes = b"<html>Bad Gateway</html>"
+    silent: bool = False  # the connection is cut before anything is done
+    lost: bool = False  # it is cut after all is done: the answer alone is lost
+
+
+class StandIn:
+    """A provider's API; subclasses say where the idempotence key stands, who may call, and what is answered."""
+
+    key_header: str
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._answers: dict[str, tuple[bytes, Answer]] = {}
+        self._trouble = Trouble()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name=type(self).__name__)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @contextmanager
+    def trouble(self, **kind: Any) -> Iterator[None]:
+        """Calls within meet trouble: the fields of `Trouble`."""
+        self._trouble = Trouble(**kind)
+        try:
+            yield
+        finally:
+            self._trouble = Trouble()
+
+    def keys(self, place: str) -> list[str]:
+        """The idempotence keys of the calls to one place, such as `POST /v1/refunds`."""
+        return [call.key for call in self.calls if call.place == place]
+
+    def refusal(self, call: Call) -> Answer | None:
+        """The answer to a caller without the right key."""
+        raise NotImplementedError
+
+    def reused_key(self) -> Answer:
+        """The answer to a key that came with another body before."""
+        raise NotImplementedError
+
+    def act(self, call: Call) -> Answer:
+        raise NotImplementedError
+
+    def _answer(self, call: Call) -> Answer:
+        with self._lock:
+            self.calls.append(call)
+            refused = self.refusal(call)
+            if refused or call.method == "GET" or not call.key:
+                return refused or self.act(call)
+            if call.key not in self._answers:
+                answer = self.act(call)
+                if answer[0] != 200:
+                    return answer
+                # Kept as text: a later change of the object does not change what was answered.
+                self._answers[call.key] = call.body, (200, json.loads(json.dumps(answer[1])))
+            body, answer = self._answers[call.key]
+            return answer if body == call.body else self.reused_key()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        standin = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            timeout = 10
+
+            def do_GET(self) -> None:
+                trouble = standin._trouble
+                call = self._call()
+                if trouble.silent or standin._stopping.wait(trouble.slow) or trouble.status:
+                    answer: Answer = (trouble.status, trouble.body)
+                else:
+                    answer = standin._answer(call)
+                if trouble.silent or trouble.lost:
+                    self.close_connection = True
+                else:
+                    self._send(*answer)
+
+            do_POST = do_GET
+
+            def _call(self) -> Call:
+                parts = urlsplit(self.path)
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                key = self.headers.get(standin.key_header, "")
+                return Call(
+                    self.command, parts.path, dict(parse_qsl(parts.query)), dict(self.headers.items()), body, key
+                )
+
+            def _send(self, status: int, body: Any) -> None:
+                content = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                try:
+                    self.wfile.write(content)
+                except OSError:
+                    self.close_connection = True  # a caller that no longer waits
+
+            def log_message(self, *args: Any) -> None:
+                """Calls are recorded, not printed."""
+
+        return Handler

@@ -1,0 +1,29 @@
+"""Pays through Stripe's stand-in as a customer does, and sends events signed as Stripe signs them."""
+
+import time
+
+from rest_framework.test import APIClient
+
+from billing.models import Payment
+from billing.tests.standins.stripe import signature
+
+URL = "/api/v1/currency/webhooks/stripe"
+SECRET = "whsec_standin"
+
+
+def begin(client, amount=25.5, **body):
+    """A payment that the API began; its `provider_id` is the session's."""
+    answer = client.post("/api/v1/currency/purchase", {"amount": amount, **body})
+    assert answer.status_code == 201, answer.content
+    return Payment.objects.get(pk=answer.json()["payment_id"])
+
+
+def signed(body, secret=SECRET, age=0):
+    """The headers of a body that was signed `age` seconds ago."""
+    timestamp = int(time.time()) - age
+    return {"Stripe-Signature": f"t={timestamp},{signature(body, secret, timestamp)}"}
+
+
+def send(body, headers=None):
+    headers = signed(body) if headers is None else headers
+    return APIClient().post(URL, body, content_type="application/json", headers=headers)
