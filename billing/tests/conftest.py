@@ -71,3 +71,9 @@ def yookassa_api(settings, monkeypatch):
     monkeypatch.setattr(yookassa, "API_URL", f"{standin.url}/v3")
     yield standin
     standin.stop()
+
+
+@pytest.fixture(params=["stripe", "yookassa"])
+def standin(request):
+    """Either stand-in."""
+    return request.getfixturevalue(f"{request.param}_api")

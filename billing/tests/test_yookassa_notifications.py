@@ -265,3 +265,24 @@ def test_what_is_no_notification_is_refused_at_once(yookassa_api, payment, body)
     assert time.monotonic() - started < 1
     assert nothing_happened(payment)
     assert len(yookassa_api.calls) == asked
+
+
+def test_a_refund_at_yookassa_takes_the_credits_back(yookassa_api, payment, paid):
+    send(paid)
+    for amount, left in (("10.00", "15.50"), ("15.50", "0.00")):
+        refund = yookassa_api.refund(payment.provider_id, amount)
+        assert send(yookassa_api.notification("refund.succeeded", refund)).status_code == 200
+        assert state(payment)[1] == Decimal(left)
+    assert state(payment)[0] == "refunded"
+
+
+def test_a_refund_that_the_api_does_not_confirm_takes_nothing(yookassa_api, payment, paid):
+    # case B24
+    send(paid)
+    pending = yookassa_api._refund(yookassa_api.payments[payment.provider_id], Decimal(10), "pending")
+    body = yookassa_api.notification("refund.succeeded", pending | {"status": "succeeded"})
+    assert send(body).status_code == 503
+    assert state(payment) == ("succeeded", Decimal("25.50"))
+    yookassa_api.settle_refund(pending["id"])
+    assert send(body).status_code == 200
+    assert state(payment) == ("partly_refunded", Decimal("15.50"))

@@ -38,7 +38,9 @@ class Trouble:
 class StandIn:
     """A provider's API; subclasses say where the idempotence key stands, who may call, and what is answered."""
 
+    name: str
     key_header: str
+    create: str  # where payments are made
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -69,6 +71,10 @@ class StandIn:
     def keys(self, place: str) -> list[str]:
         """The idempotence keys of the calls to one place, such as `POST /v1/refunds`."""
         return [call.key for call in self.calls if call.place == place]
+
+    def made(self) -> list[str]:
+        """The ids of the payments that were made."""
+        raise NotImplementedError
 
     def refusal(self, call: Call) -> Answer | None:
         """The answer to a caller without the right key."""

@@ -18,6 +18,8 @@ Object = dict[str, Any]
 
 
 class StripeStandIn(StandIn):
+    name = "stripe"
+    create = "POST /v1/checkout/sessions"
     key_header = "Idempotency-Key"
 
     def __init__(self, secret_key: str = "sk_test_standin", *, livemode: bool = False) -> None:
@@ -31,6 +33,9 @@ class StripeStandIn(StandIn):
         self.pending_refunds = False
         self._numbers = count(1)
         super().__init__()
+
+    def made(self) -> list[str]:
+        return list(self.sessions)
 
     # --- What the API answers
 
@@ -164,6 +169,11 @@ class StripeStandIn(StandIn):
         charge = self._charge(session_id)
         self._refund(charge, amount, "succeeded")
         return charge
+
+    def settle_refund(self, refund_id: str) -> Object:
+        """A pending refund has reached the customer."""
+        self.refunds[refund_id]["status"] = "succeeded"
+        return self.refunds[refund_id]
 
     def fail_refund(self, refund_id: str) -> Object:
         refund = self.refunds[refund_id]

@@ -17,6 +17,8 @@ Object = dict[str, Any]
 
 
 class YooKassaStandIn(StandIn):
+    name = "yookassa"
+    create = "POST /v3/payments"
     key_header = "Idempotence-Key"
 
     def __init__(self, shop_id: str = "100500", secret_key: str = "test_standin", *, test: bool = True) -> None:
@@ -25,6 +27,9 @@ class YooKassaStandIn(StandIn):
         self.refunds: dict[str, Object] = {}
         self.pending_refunds = False
         super().__init__()
+
+    def made(self) -> list[str]:
+        return list(self.payments)
 
     # --- What the API answers
 

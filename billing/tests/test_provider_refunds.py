@@ -1,0 +1,103 @@
+"""Refunds that an operator asks for, and what the poller finds, at both providers."""
+
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from billing import ledger, poller, refunds
+from billing.models import Payment, PaymentRefund, Transaction
+from billing.tests.parallel import in_parallel
+from billing.tests.stripe_client import begin
+from billing.tests.webhook_client import state
+
+REFUNDS = {"stripe": "POST /v1/refunds", "yookassa": "POST /v3/refunds"}
+
+
+def _due():
+    """Some time passes: the poller may look at everything again."""
+    past = timezone.now() - timedelta(seconds=1)
+    Payment.objects.exclude(next_check_at=None).update(next_check_at=past)
+    PaymentRefund.objects.exclude(next_check_at=None).update(next_check_at=past)
+
+
+def _poll():
+    _due()
+    poller.run()
+
+
+@pytest.fixture
+def paid(standin, alice_api):
+    """Alice's payment of 25.50, whose webhook never came."""
+    payment = begin(alice_api)
+    standin.pay(payment.provider_id)
+    _poll()
+    assert state(payment) == ("succeeded", Decimal("25.50"))
+    return payment
+
+
+def _refund(payment, olga, amount="5.25"):
+    key = str(uuid.uuid4())
+    return refunds.refund(payment.pk, Decimal(amount), actor=olga, reason="asked for", key=key)
+
+
+def test_what_the_operator_gives_back_is_taken_back(standin, paid, olga):
+    wanted = _refund(paid, olga)
+    assert wanted.status == "done"
+    assert state(paid) == ("partly_refunded", Decimal("20.25"))
+    assert wanted.answer in standin.refunds
+    assert _refund(paid, olga, "20.25").status == "done"
+    assert state(paid) == ("refunded", 0)
+    assert ledger.verify() == []
+
+
+@pytest.mark.parametrize("trouble", [{"lost": True}, {"silent": True}, {"status": 500, "body": b"{}"}])
+def test_a_refund_whose_answer_is_lost_is_made_once(standin, paid, olga, trouble):
+    with standin.trouble(**trouble):
+        wanted = _refund(paid, olga)
+    assert wanted.status == "requested"
+    assert state(paid) == ("succeeded", Decimal("25.50"))
+    _poll()
+    wanted.refresh_from_db()
+    assert (wanted.status, len(standin.refunds)) == ("done", 1)
+    assert set(standin.keys(REFUNDS[standin.name])) <= {wanted.idempotence_key}
+    assert state(paid) == ("partly_refunded", Decimal("20.25"))
+
+
+def test_a_refund_that_the_provider_refuses_takes_nothing(standin, paid, olga):
+    standin.refund(paid.provider_id, 2100 if standin.name == "stripe" else "21.00")  # nobody told us yet
+    wanted = _refund(paid, olga)
+    assert wanted.status == "refused"
+    assert "Refund amount" in wanted.answer
+    assert state(paid) == ("succeeded", Decimal("25.50"))
+
+
+def test_a_pending_refund_is_followed_to_its_end(standin, paid, olga):
+    standin.pending_refunds = True
+    wanted = _refund(paid, olga)
+    assert wanted.status == "accepted"
+    assert state(paid) == ("succeeded", Decimal("25.50"))
+    standin.settle_refund(wanted.answer)
+    _poll()
+    wanted.refresh_from_db()
+    assert wanted.status == "done"
+    assert state(paid) == ("partly_refunded", Decimal("20.25"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_an_hour_without_the_provider_every_payment_is_settled_once(standin, alice, alice_api):
+    # case B25
+    begun = [begin(alice_api, 2) for _ in range(5)]
+    for payment in begun:
+        standin.pay(payment.provider_id)
+    with standin.trouble(silent=True):
+        for _ in range(3):
+            _poll()
+    assert {state(payment) for payment in begun} == {("pending", 0)}
+    _due()
+    in_parallel(4, lambda _number: poller.run())
+    assert {state(payment) for payment in begun} == {("succeeded", 10)}
+    assert Transaction.objects.count() == 5
+    assert ledger.verify() == []
