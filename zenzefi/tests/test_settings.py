@@ -26,6 +26,9 @@ PRODUCTION = {
     "ZENZEFI_TARGET_URL": "http://10.0.0.5:61000",
     "ALLOWED_HOSTS": "zenzefi.example",
 }
+STRIPE = {"PAYMENT_PROVIDER": "stripe", "STRIPE_SECRET_KEY": "sk_live_a", "STRIPE_WEBHOOK_SECRETS": "whsec_a"}
+YOOKASSA = {"PAYMENT_PROVIDER": "yookassa", "YOOKASSA_SHOP_ID": "100500", "YOOKASSA_SECRET_KEY": "live_a"}
+BOTH = {**YOOKASSA, **STRIPE, "PAYMENT_PROVIDER": "stripe,yookassa"}
 
 
 @pytest.fixture
@@ -84,6 +87,10 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ("ZNC_PRICE", "NaN"),
         ("ZNC_PRICE", "0.0000001"),
         ("ZNC_PRICE", "1,50"),
+        ("STRIPE_SECRET_KEY", "pk_live_publishable"),
+        ("STRIPE_WEBHOOK_SECRETS", "whsec_new,we_old"),
+        ("YOOKASSA_SHOP_ID", "my shop"),
+        ("YOOKASSA_SECRET_KEY", "secret"),
     ],
 )
 def test_a_wrong_value_stops_the_start_and_is_named(load: Load, name: str, value: str) -> None:
@@ -128,6 +135,8 @@ def test_production_starts_with_what_it_needs(load: Load, tmp_path: Path) -> Non
         ({"SECRET_KEY": "k" * 49}, "SECRET_KEY"),
         ({"TOKEN_ENCRYPTION_KEYS": ""}, "TOKEN_ENCRYPTION_KEYS"),
         ({"PAYMENT_PROVIDER": "mock"}, "mock"),  # case B27
+        ({**STRIPE, "STRIPE_SECRET_KEY": "sk_test_a"}, "test keys"),
+        ({**YOOKASSA, "YOOKASSA_SECRET_KEY": "test_a"}, "test keys"),
         ({"DATABASE_URL": ""}, "SQLite"),
         ({"DATABASE_URL": "sqlite:////tmp/zenzefi.sqlite3"}, "SQLite"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
@@ -138,6 +147,54 @@ def test_production_starts_with_what_it_needs(load: Load, tmp_path: Path) -> Non
 def test_production_refuses(load: Load, change: dict[str, str], named: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=named):
         load(**{**PRODUCTION, **change})
+
+
+@pytest.mark.parametrize("environment", [STRIPE, YOOKASSA, BOTH])
+def test_a_provider_needs_its_keys(load: Load, environment: dict[str, str]) -> None:
+    names = environment["PAYMENT_PROVIDER"].split(",")
+    assert load(**PRODUCTION, **environment)["PAYMENT_PROVIDERS"] == tuple(names)
+    for missing in environment.keys() - {"PAYMENT_PROVIDER"}:
+        with pytest.raises(ImproperlyConfigured, match=f"needs {missing}"):
+            load(**{**PRODUCTION, **environment, missing: ""})
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {**BOTH, "STRIPE_SECRET_KEY": "rk_test_a"},
+        {**BOTH, "YOOKASSA_SECRET_KEY": "test_a"},
+        {**STRIPE, "PAYMENT_PROVIDER": "stripe,mock"},
+    ],
+)
+def test_real_and_test_payments_are_not_offered_together(load: Load, environment: dict[str, str]) -> None:
+    with pytest.raises(ImproperlyConfigured, match="real and test payments"):
+        load(**environment)
+
+
+def test_test_keys_and_the_mock_go_together_in_the_demo(load: Load) -> None:
+    tests = {"STRIPE_SECRET_KEY": "sk_test_a", "YOOKASSA_SECRET_KEY": "test_a"}
+    names = "mock,stripe,yookassa"
+    assert load(**{**BOTH, **tests, "PAYMENT_PROVIDER": names})["PAYMENT_PROVIDERS"] == tuple(names.split(","))
+
+
+def test_the_keys_of_providers_may_come_from_files(load: Load, tmp_path: Path) -> None:
+    given = {"STRIPE_WEBHOOK_SECRETS": "whsec_new, whsec_old\n"}
+    for name, value in {**BOTH, **given}.items():
+        (tmp_path / name).write_text(value)
+    settings = load(**{f"{name}_FILE": str(tmp_path / name) for name in BOTH})
+
+    assert settings["PAYMENT_PROVIDERS"] == ("stripe", "yookassa")
+    assert settings["STRIPE_WEBHOOK_SECRETS"] == ["whsec_new", "whsec_old"]
+    assert (settings["YOOKASSA_SHOP_ID"], settings["YOOKASSA_SECRET_KEY"]) == ("100500", "live_a")
+
+
+@pytest.mark.parametrize(
+    "name", ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS", "YOOKASSA_SHOP_ID", "YOOKASSA_SECRET_KEY"]
+)
+def test_a_wrong_secret_is_not_shown(load: Load, name: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as error:
+        load(**{name: "misplaced password"})
+    assert "misplaced" not in str(error.value)
 
 
 def test_several_workers_need_redis(load: Load) -> None:
