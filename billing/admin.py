@@ -74,7 +74,7 @@ class EntryAdmin(ReadOnlyAdmin):
 
 class TransitionInline(ReadOnlyInline):
     model = PaymentTransition
-    fields = ["created_at", "from_status", "to_status", "cause", "actor"]
+    fields = readonly_fields = ["created_at", "from_status", "to_status", "cause", "actor"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PaymentTransition]:
         return super().get_queryset(request).select_related("actor").order_by("id")

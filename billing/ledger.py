@@ -84,7 +84,7 @@ def adjust(user: User, seen: Decimal, target: Decimal, description: str, *, acto
 
     Where that is more, the adjustment pays the user's debt as well.
     """
-    owed = debt(user) if target > seen else ZERO
+    owed = standing(user)[1] if target > seen else ZERO
     wallet = Account.objects.filter(user=user, balance=seen, **({"debt": owed} if owed else {}))
     if not wallet.update(balance=target + owed):
         return None
@@ -108,9 +108,10 @@ def _post(user: User, amount: Decimal, counterpart: SystemAccount, posted: Trans
     return _pay_debt(user, moved, wallet.debt) if owing else moved
 
 
-def debt(user: User) -> Decimal:
-    """What the user owes in ZNC, read from the database now."""
-    return Account.objects.values_list("debt", flat=True).get(user=user)
+def standing(user: User) -> tuple[Decimal, Decimal]:
+    """The user's balance and debt in ZNC, read from the database now."""
+    balance_now, debt = Account.objects.values_list("balance", "debt").get(user=user)
+    return balance_now or ZERO, debt
 
 
 @transaction.atomic

@@ -13,7 +13,7 @@ from rest_framework.exceptions import ValidationError
 from accounts import audit
 from accounts.models import User
 from billing import claims, payments, providers, settlement
-from billing.currencies import smallest_unit
+from billing.currencies import shown, smallest_unit
 from billing.errors import ProviderError, ProviderRefused, RefundInProgress, WebhookMismatch
 from billing.models import Payment, PaymentRefund, PaymentStatus
 
@@ -125,6 +125,6 @@ def _record(kind: str, wanted: PaymentRefund) -> None:
         reason=wanted.reason,
         payment_id=str(wanted.payment_id),
         refund_id=str(wanted.pk),
-        amount=f"{wanted.amount} {wanted.payment.provider_currency}",
+        amount=shown(wanted.amount, wanted.payment.provider_currency),
         answer=wanted.answer,
     )

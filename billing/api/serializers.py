@@ -23,6 +23,7 @@ class RefusalSerializer(serializers.Serializer[Any]):
 class BalanceSerializer(serializers.Serializer[Any]):
     balance = MoneyField()
     currency = serializers.ChoiceField(choices=[CURRENCY])
+    debt = MoneyField(required=False, help_text="Only while there is one: the next credits pay it first.")
 
 
 class HistoryQuerySerializer(serializers.Serializer[Any]):

@@ -37,8 +37,9 @@ _UNAVAILABLE = OpenApiResponse(RefusalSerializer, description="Payments of this 
 class BalanceView(APIView):
     @extend_schema(operation_id="currency_balance", tags=["currency"], responses=BalanceSerializer)
     def get(self, request: Request) -> Response:
-        balance = ledger.balance(_user(request))
-        return Response(BalanceSerializer({"balance": balance, "currency": CURRENCY}).data)
+        balance, debt = ledger.standing(_user(request))
+        owed = {"debt": debt} if debt else {}
+        return Response(BalanceSerializer({"balance": balance, "currency": CURRENCY, **owed}).data)
 
 
 @extend_schema_view(

@@ -65,7 +65,8 @@ def test_the_whole_way_from_the_api(alice, alice_api):
     press(path, "pay")
     answer = alice_api.get(f"/api/v1/currency/payments/{begun['payment_id']}").json()
     assert answer["receipt_number"].endswith("-000001")
-    assert answer == begun | {"status": "succeeded", "receipt_number": answer["receipt_number"]}
+    assert answer == begun | {name: answer[name] for name in ("status", "receipt_number", "receipt_url")}
+    assert answer["status"] == "succeeded"
     assert alice_api.get("/api/v1/currency/balance").json()["balance"] == 18.0
 
 

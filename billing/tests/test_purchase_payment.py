@@ -30,6 +30,7 @@ def test_a_payment_begins_pending_and_credits_nothing(alice, alice_api, settings
         "provider_amount": 25.5,
         "provider_currency": "EUR",
         "receipt_number": "",
+        "receipt_url": "",
         "refunded_amount": 0.0,
         "created_at": payment.created_at.isoformat().replace("+00:00", "Z"),
     }

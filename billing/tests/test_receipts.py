@@ -1,0 +1,140 @@
+"""Receipts: numbered without gaps per year, shown to their owner and to operators."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.contrib.auth.models import Permission
+from django.db import transaction
+from django.test import Client
+from django.utils import timezone
+
+from accounts.tests.factories import UserFactory
+from billing import receipts
+from billing.models import Payment, ReceiptCounter
+from billing.providers import mock
+from billing.tests.parallel import in_parallel
+from billing.tests.webhook_client import at_provider, begun, happens, paid, send
+
+PAYMENTS = "/api/v1/currency/payments"
+
+
+def numbers():
+    return sorted(Payment.objects.filter(receipt_serial__isnull=False).values_list("receipt_year", "receipt_serial"))
+
+
+def test_numbers_count_from_one_in_each_year(alice):
+    for moment in (
+        datetime(2026, 12, 31, 23, 58, tzinfo=UTC),
+        datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC),
+        datetime(2027, 1, 1, 0, 0, 0, tzinfo=UTC),
+    ):
+        with time_machine.travel(moment, tick=False):
+            paid(alice)
+    assert numbers() == [(2026, 1), (2026, 2), (2027, 1)]
+    assert Payment.objects.order_by("created_at").last().receipt_number == "2027-000001"
+
+
+def test_only_a_credited_payment_has_one(alice, payment):
+    send(happens(payment, "failed"))
+    assert Payment.objects.get().receipt_number == ""
+    assert not ReceiptCounter.objects.exists()
+
+
+def test_a_refund_keeps_the_number(alice):
+    payment = paid(alice)
+    at_provider(payment, refunded=payment.provider_amount)
+    send(mock.event_body(payment.pk, "payment.refunded"))
+    assert numbers() == [(payment.receipt_year, 1)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_credits_at_once_and_ones_that_fail_leave_no_gap(alice):
+    """Every third one crashes after it has drawn its number."""
+
+    def act(number):
+        try:
+            with transaction.atomic():
+                _year, serial = receipts.next_number()
+                crash_each_third(number)
+                return serial
+        except ConnectionError:
+            return None
+
+    def crash_each_third(number):
+        if number % 3 == 0:
+            raise ConnectionError
+
+    drawn = [serial for serial in in_parallel(30, act, threads=10) if serial]
+    assert sorted(drawn) == list(range(1, 21))
+    assert ReceiptCounter.objects.get().last == 20
+
+
+@pytest.mark.django_db(transaction=True)
+def test_webhooks_at_once_number_their_payments_without_a_gap(alice):
+    bodies = [happens(begun(alice), status) for status in ["succeeded", "failed"] * 6]
+    assert in_parallel(12, lambda number: send(bodies[number]).status_code) == [200] * 12
+    year = timezone.now().year
+    assert numbers() == [(year, number) for number in range(1, 7)]
+
+
+@pytest.fixture
+def page(alice):
+    """The path of a receipt of Alice's."""
+    payment = paid(alice, "100", price="90")
+    return f"/billing/receipt/{payment.pk}"
+
+
+def seen_by(user, page):
+    client = Client()
+    if user:
+        client.force_login(user)
+    return client.get(page).status_code
+
+
+def test_who_may_see_it(alice, bob, olga, page):
+    clerk, colleague = UserFactory(is_staff=True), UserFactory(is_staff=True)
+    clerk.user_permissions.add(Permission.objects.get(codename="view_payment"))
+    seers = [alice, olga, clerk, bob, colleague, None]
+    assert [seen_by(user, page) for user in seers] == [200, 200, 200, 404, 404, 404]
+
+
+def test_what_it_says(alice, page):
+    client = Client()
+    client.force_login(alice)
+    text = client.get(page).content.decode()
+    payment = Payment.objects.get()
+    for fact in (payment.receipt_number, "alice@example.com", "100.00 ZNC", "90.00 EUR", payment.provider_id):
+        assert fact in text
+    assert "Given back" not in text
+    at_provider(payment, refunded=30)
+    send(mock.event_body(payment.pk, "payment.refunded"))
+    text = client.get(page).content.decode()
+    assert "Given back" in text
+    assert "30.00 EUR" in text
+
+
+def test_the_link_of_the_api_opens_it_for_an_hour(alice_api, page, settings):
+    link = alice_api.get(PAYMENTS).json()["items"][0]["receipt_url"]
+    assert link.startswith(f"{settings.BACKEND_URL}{page}?key=")
+    path = link.removeprefix(settings.BACKEND_URL)
+    answer = Client().get(path)
+    assert answer.status_code == 200
+    assert "no-store" in answer["Cache-Control"]
+    with time_machine.travel(timezone.now() + timedelta(minutes=61)):
+        assert Client().get(path).status_code == 404
+
+
+def test_a_link_opens_no_other_receipt(alice_api, page, bob):
+    key = alice_api.get(PAYMENTS).json()["items"][0]["receipt_url"].partition("?key=")[2]
+    other = paid(bob)
+    assert Client().get(f"/billing/receipt/{other.pk}?key={key}").status_code == 404
+    for forged in ("", "x", key[:-1], key + "x", f"{key}:{key}", "%00"):
+        assert Client().get(f"{page}?key={forged}").status_code == 404
+
+
+def test_there_is_none_before_the_payment_is_credited(alice, alice_api, payment):
+    client = Client()
+    client.force_login(alice)
+    assert client.get(f"/billing/receipt/{payment.pk}").status_code == 404
+    assert alice_api.get(PAYMENTS).json()["items"][0]["receipt_url"] == ""

@@ -1,0 +1,78 @@
+"""What `/metrics` counts of webhooks, and what a refused one leaves behind: a line in the log, and no more."""
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from billing.models import PaymentTransition, WebhookEvent
+from billing.providers import mock
+from billing.tests import outages
+from billing.tests.webhook_client import URL, at_provider, happens, send
+
+
+def counted():
+    """The figures by provider and outcome."""
+    prefix = "zenzefi_webhooks_total{"
+    lines = [line for line in Client().get("/metrics").content.decode().splitlines() if line.startswith(prefix)]
+    figures = {}
+    for line in lines:
+        labels, value = line.removeprefix(prefix).split("} ")
+        facts = dict(label.split("=") for label in labels.split(","))
+        figures[facts["provider"].strip('"'), facts["outcome"].strip('"')] = float(value)
+    return figures
+
+
+@pytest.fixture
+def risen():
+    """The figures that have risen since the test's begin."""
+    before = counted()
+    return lambda: {
+        key: value - before.get(key, 0) for key, value in counted().items() if value != before.get(key, 0)
+    }
+
+
+def test_accepted_ones_are_counted_by_outcome(payment, risen):
+    body = happens(payment, "succeeded")
+    for _ in range(2):
+        send(body)
+    send(mock.event_body(payment.pk, "payment.succeeded"))
+    assert risen() == {("mock", "succeeded"): 1, ("mock", "replayed"): 1, ("mock", "ignored"): 1}
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "label"),
+    [
+        (URL, b"{}", ("mock", "webhook_refused")),
+        (URL, b"x" * 100_000, ("mock", "payload_too_large")),
+        (URL.replace("mock", "stripe"), b"{}", ("unknown", "payments_unavailable")),
+        (URL.replace("mock", "x" * 5000), b"{}", ("unknown", "payments_unavailable")),
+    ],
+)
+def test_a_refused_one_leaves_a_line_and_a_figure(payment, risen, caplog, url, body, label):
+    answer = APIClient().post(url, body, content_type="application/json", headers={mock.SIGNATURE_HEADER: "t=1,v1=0"})
+    assert 400 <= answer.status_code < 500
+    assert risen() == {label: 1}
+    assert [record.message for record in caplog.records if record.name == "billing.webhooks"] == ["webhook_refused"]
+    assert not WebhookEvent.objects.exists()
+    assert PaymentTransition.objects.count() == 2  # those of the payment's begin
+
+
+def test_a_mismatch_too(payment, risen):
+    # case B22
+    body = happens(payment, "succeeded")
+    at_provider(payment, currency="USD")
+    assert send(body).status_code == 400
+    assert risen() == {("mock", "webhook_refused"): 1}
+    assert not WebhookEvent.objects.exists()
+
+
+def test_a_provider_that_cannot_be_asked_is_told_to_come_again(payment, monkeypatch, risen):
+    # case B24, of the core: the API does not answer, a retry works
+    body = happens(payment, "succeeded")
+    outages.down(monkeypatch, "fetch")
+    answer = send(body)
+    assert (answer.status_code, answer.json()["code"]) == (503, "webhook_not_ready")
+    assert not WebhookEvent.objects.exists()
+    monkeypatch.undo()
+    assert send(body).status_code == 200
+    assert risen() == {("mock", "webhook_not_ready"): 1, ("mock", "succeeded"): 1}

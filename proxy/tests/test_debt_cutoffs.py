@@ -1,0 +1,81 @@
+"""A refund by the provider ends what the user has open, and a top-up that pays the debt lets it pass again."""
+
+import time
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from billing import ledger
+from billing.models import SystemAccount, TransactionType
+from billing.providers import mock
+from billing.tests.webhook_client import at_provider, paid, send
+from conftest import fund
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import closing, open_socket
+from proxy.tests.test_cutoffs_http import ends_within_two_seconds, is_broken
+
+DENIED = {"code": "token_frozen", "detail": "This access token is frozen. Please contact the support."}
+
+
+@pytest.fixture
+def spent(alice):
+    """A payment of 25.50 ZNC of which nothing is left."""
+    payment = paid(alice)
+    price = -ledger.balance(alice)
+    ledger.move(alice, price, SystemAccount.REVENUE, TransactionType.PURCHASE, "a thing")
+    return payment
+
+
+def is_refunded(payment):
+    """The provider gives the money back, and its webhook tells."""
+    at_provider(payment, refunded=payment.provider_amount)
+    assert send(mock.event_body(payment.pk, "payment.refunded")).status_code == 200
+
+
+# cases A12, D60
+def test_streams_end_and_traffic_is_denied_until_the_debt_is_paid(gateway, alice, spent, alice_token, bob_token):
+    client = gateway.client(alice_token)
+    with (
+        client.stream("GET", "/events?interval=0.1") as events,
+        gateway.client(bob_token).stream("GET", "/events?interval=0.1") as of_bob,
+    ):
+        stream, others = events.iter_raw(), of_bob.iter_raw()
+        next(stream)
+        next(others)
+        with ends_within_two_seconds():
+            is_refunded(spent)
+            is_broken(stream)
+        assert next(others)
+    answer = client.get("/api/info")
+    assert (answer.status_code, answer.json()) == (403, DENIED)
+    assert answer.headers["X-Zenzefi-Error"] == "token_frozen"
+
+    fund(alice, "25.49")
+    time.sleep(1.2)  # longer than the outbox is left unread
+    assert client.get("/api/info").status_code == 403
+    fund(alice, "0.01")
+    eventually(lambda: client.get("/api/info").status_code == 200)
+
+
+# cases A12, D60
+def test_websockets_end_and_are_denied_until_the_debt_is_paid(gateway, socket_upstream, alice, spent, alice_token):
+    with open_socket(gateway, "/ws", alice_token) as client:
+        client.send("before")
+        assert client.recv(timeout=5) == "before"
+        with ends_within_two_seconds():
+            is_refunded(spent)
+            assert closing(client, 2) == (4403, "token_frozen")
+    with open_socket(gateway, "/ws", alice_token) as client:
+        assert closing(client, 2) == (4403, "token_frozen")
+
+    fund(alice, "25.50")
+
+    def passes():
+        with open_socket(gateway, "/ws", alice_token) as again:
+            try:
+                again.send("after")
+                return again.recv(timeout=5) == "after"
+            except ConnectionClosed:
+                return False
+
+    eventually(passes)
