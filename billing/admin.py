@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from accounts.admin import ReadOnlyAdmin
+from billing import refunds
 from billing.models import (
     Account,
     Entry,
@@ -97,7 +98,10 @@ class PaymentAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        shown = (extra_context or {}) | {"may_refund": request.user.has_perm("billing.refund_payment")}
+        payment = self.get_object(request, object_id)
+        refundable = payment is not None and payment.status in refunds.REFUNDABLE
+        may_refund = refundable and request.user.has_perm("billing.refund_payment")
+        shown = (extra_context or {}) | {"may_refund": may_refund}
         return super().change_view(request, object_id, form_url, shown)
 
 
