@@ -13,9 +13,11 @@ from billing.models import (
     Account,
     Entry,
     IdempotencyKey,
+    MockCheckout,
     Payment,
     PaymentRefund,
     PaymentTransition,
+    ReceiptCounter,
     Transaction,
     WebhookEvent,
 )
@@ -75,7 +77,8 @@ class EntryAdmin(ReadOnlyAdmin):
 
 class TransitionInline(ReadOnlyInline):
     model = PaymentTransition
-    fields = readonly_fields = ["created_at", "from_status", "to_status", "cause", "actor"]
+    fields = ["created_at", "from_status", "to_status", "cause", "actor"]
+    readonly_fields = ["created_at"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PaymentTransition]:
         return super().get_queryset(request).select_related("actor").order_by("id")
@@ -105,6 +108,15 @@ class PaymentAdmin(ReadOnlyAdmin):
         return super().change_view(request, object_id, form_url, shown)
 
 
+@admin.register(PaymentTransition)
+class PaymentTransitionAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "payment", "from_status", "to_status", "cause", "actor"]
+    list_filter = ["to_status"]
+    list_select_related = ["payment__user", "actor"]
+    search_fields = ["payment__id", "payment__user__email", "cause"]
+    date_hierarchy = "created_at"
+
+
 @admin.register(PaymentRefund)
 class PaymentRefundAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "payment", "amount", "status", "reason", "actor"]
@@ -121,6 +133,20 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     list_select_related = ["payment__user"]
     search_fields = ["event_id", "payment__id", "payment__user__email"]
     date_hierarchy = "received_at"
+
+
+@admin.register(ReceiptCounter)
+class ReceiptCounterAdmin(ReadOnlyAdmin):
+    list_display = ["year", "last"]
+    search_fields = ["year"]
+
+
+@admin.register(MockCheckout)
+class MockCheckoutAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "payment_id", "amount", "currency", "status", "refunded", "disputed"]
+    list_filter = ["status"]
+    search_fields = ["id", "payment_id"]
+    date_hierarchy = "created_at"
 
 
 @admin.register(IdempotencyKey)

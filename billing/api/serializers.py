@@ -23,7 +23,13 @@ class RefusalSerializer(serializers.Serializer[Any]):
 class BalanceSerializer(serializers.Serializer[Any]):
     balance = MoneyField()
     currency = serializers.ChoiceField(choices=[CURRENCY])
-    debt = MoneyField(required=False, help_text="Only while there is one: the next credits pay it first.")
+    # Not a MoneyField: what is read-only stands in the schema as always there.
+    debt = serializers.DecimalField(
+        max_digits=18,
+        decimal_places=2,
+        required=False,
+        help_text="Only while there is one: the next credits pay it first.",
+    )
 
 
 class HistoryQuerySerializer(serializers.Serializer[Any]):

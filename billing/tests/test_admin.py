@@ -6,11 +6,27 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.tests.factories import UserFactory
-from billing.models import Account, Entry, IdempotencyKey, Payment, Transaction, WebhookEvent
+from billing.models import (
+    Account,
+    Entry,
+    IdempotencyKey,
+    Payment,
+    PaymentTransition,
+    Transaction,
+    WebhookEvent,
+)
 from billing.tests.webhook_client import happens, send
 from conftest import client_of
 
-MODELS = [Account, Entry, IdempotencyKey, Payment, Transaction, WebhookEvent]
+MODELS = [
+    Account,
+    Entry,
+    IdempotencyKey,
+    Payment,
+    PaymentTransition,
+    Transaction,
+    WebhookEvent,
+]
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.model_name)
 
 
