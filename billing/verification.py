@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 
 from accounts.models import User
 from billing.fields import MoneyField
-from billing.models import Account, Entry, Transaction, TransactionType
+from billing.models import Account, Entry, SystemAccount, Transaction, TransactionType
 from billing.snapshot import snapshot
 
 NOTHING = Value(Decimal(0), output_field=MoneyField())
@@ -103,6 +103,18 @@ def _wallets() -> Iterator[Discrepancy]:
         yield Discrepancy("user", str(pk), "has no wallet")
 
 
+def _debts() -> Iterator[Discrepancy]:
+    """Each is what the wallet's transactions with the receivables sum to, and leaves no balance beside it."""
+    lent = Q(entries__transaction__in=Transaction.objects.filter(entries__account__code=SystemAccount.RECEIVABLES))
+    sums = wallets().annotate(owed=Coalesce(Sum("entries__amount", filter=lent), NOTHING))
+    wrong = sums.filter(~Q(debt=F("owed")) | Q(debt__gt=0, balance__gt=0)).values_list(
+        "pk", "debt", "owed", "balance"
+    )
+    for pk, shown, owed, balance in wrong.iterator():
+        found = f"shows a debt of {shown} ZNC beside {balance} ZNC, its entries sum to a debt of {owed} ZNC"
+        yield Discrepancy("wallet", str(pk), found)
+
+
 def _refunds() -> Iterator[Discrepancy]:
     """Nobody got back more than was paid."""
     sums = wallets().annotate(paid=paid(), given_back=moved(TransactionType.REFUND))
@@ -125,4 +137,4 @@ def _reversals() -> Iterator[Discrepancy]:
             yield Discrepancy("transaction", str(pk), f"moves {amount} ZNC to reverse {reverses} of {original} ZNC")
 
 
-_LEDGER: tuple[Check, ...] = (_transactions, _wallets, _refunds, _reversals)
+_LEDGER: tuple[Check, ...] = (_transactions, _wallets, _debts, _refunds, _reversals)

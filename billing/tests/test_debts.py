@@ -70,6 +70,14 @@ def test_a_second_one_adds_to_it(alice):
     assert standing(alice) == (0, Decimal("2.51"))
 
 
+@pytest.mark.parametrize("changes", [{"debt": Decimal(3)}, {"debt": Decimal(0)}, {"balance": Decimal(1)}])
+def test_verify_names_a_debt_that_was_tampered_with(alice, changes):
+    # case A15
+    debts.take_back(alice, Decimal(7), "refund")
+    Account.objects.filter(user=alice).update(**changes)
+    assert ("wallet", str(alice.wallet.pk)) in {(found.what, found.row) for found in ledger.verify()}
+
+
 def test_nothing_is_bought_on_credit(alice):
     debts.take_back(alice, Decimal(5), "refund")
     with pytest.raises(InsufficientBalance):
