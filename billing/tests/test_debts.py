@@ -101,6 +101,8 @@ def test_the_next_credit_pays_it_first(alice, news, credited, balance, debt, tol
 
 @pytest.mark.parametrize("kind", [TransactionType.REFUND, TransactionType.BONUS, TransactionType.ADJUSTMENT])
 def test_no_kind_of_credit_escapes_it(alice, kind):
+    fund(alice, 5)
+    spend(alice, 5)
     debts.take_back(alice, Decimal(7), "refund")
     ledger.move(alice, Decimal(5), SystemAccount.REVENUE, kind, "a credit")
     assert standing(alice) == (0, 2)
