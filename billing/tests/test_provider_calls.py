@@ -88,6 +88,15 @@ def test_a_refused_key_is_told_to_operators_and_not_to_customers(standin, alice_
     assert "revoked" not in caplog.text
 
 
+def test_what_a_provider_says_of_a_refused_key_goes_nowhere(standin, provider, alice_api, settings):
+    payment = begin(alice_api)
+    settings.STRIPE_SECRET_KEY = settings.YOOKASSA_SECRET_KEY = "sk_test_revoked"
+    with pytest.raises(ProviderUnavailable) as error:
+        provider.fetch(payment)
+    assert "oked" not in _chain(error.value)  # Stripe quotes the end of the key
+    assert _chain(error.value).count("refuses our key") == 2
+
+
 def test_no_secret_is_in_what_errors_say(standin, provider, alice_api, settings):
     payment = begin(alice_api)
     secrets = {standin.secret_key, *settings.STRIPE_WEBHOOK_SECRETS}
@@ -204,8 +213,17 @@ def test_a_refund_asked_for_twice_is_made_once(standin, provider, alice_api):
 def test_a_refund_on_its_way_has_not_gone_back_yet(standin, provider, alice_api):
     payment = begin(alice_api)
     standin.pay(payment.provider_id)
-    standin.pending_refunds = True
+    standin.refunds_are = "pending"
     provider.refund(payment, Decimal("5.25"), "refund-1")
+    assert provider.fetch(payment).refunded == 0
+
+
+def test_a_refund_that_fails_at_once_is_refused(standin, provider, alice_api):
+    payment = begin(alice_api)
+    standin.pay(payment.provider_id)
+    standin.refunds_are = "canceled"
+    with pytest.raises(ProviderRefused, match="is canceled"):
+        provider.refund(payment, Decimal("5.25"), "refund-1")
     assert provider.fetch(payment).refunded == 0
 
 

@@ -75,7 +75,7 @@ def test_a_refund_that_the_provider_refuses_takes_nothing(standin, paid, olga):
 
 
 def test_a_pending_refund_is_followed_to_its_end(standin, paid, olga):
-    standin.pending_refunds = True
+    standin.refunds_are = "pending"
     wanted = _refund(paid, olga)
     assert wanted.status == "accepted"
     assert state(paid) == ("succeeded", Decimal("25.50"))

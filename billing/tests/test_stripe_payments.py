@@ -1,5 +1,6 @@
 """A payment through Stripe, from the Checkout Session to the credit; delayed, declined and expired ones."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from urllib.parse import parse_qsl
@@ -35,6 +36,8 @@ def test_a_checkout_session_is_opened_with_our_price_and_key(stripe_api, alice_a
     [call] = stripe_api.calls
     assert (call.place, call.key) == (CREATE, payment.idempotence_key)
     assert dict(parse_qsl(call.body.decode()))["line_items[0][price_data][product_data][name]"] == "10.50 ZNC"
+    # The SDK's telemetry would keep an id in the home directory.
+    assert "telemetry_id" not in json.loads(call.headers["X-Stripe-Client-User-Agent"])
     assert state(payment) == ("pending", 0)
 
 

@@ -118,3 +118,12 @@ def test_while_stripe_cannot_be_asked_a_refund_is_not_taken(stripe_api, paid):
     assert state(paid) == ("succeeded", Decimal("25.50"))
     assert send(body).status_code == 200
     assert state(paid) == ("partly_refunded", Decimal("15.50"))
+
+
+def test_a_refund_at_another_account_is_refused(stripe_api, paid):
+    # case B22: its payment intent is unknown to ours
+    body = stripe_api.event("charge.refunded", stripe_api.refund(paid.provider_id, 1000))
+    unknown = b'{"error": {"type": "invalid_request_error", "code": "resource_missing", "message": "No such intent"}}'
+    with stripe_api.trouble(status=404, body=unknown):
+        assert send(body).status_code == 400
+    assert state(paid) == ("succeeded", Decimal("25.50"))

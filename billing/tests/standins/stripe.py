@@ -30,7 +30,7 @@ class StripeStandIn(StandIn):
         self.charges: dict[str, Object] = {}
         self.refunds: dict[str, Object] = {}
         self.disputes: dict[str, Object] = {}
-        self.pending_refunds = False
+        self.refunds_are = "succeeded"  # as soon as they are asked for
         self._numbers = count(1)
         super().__init__()
 
@@ -107,7 +107,7 @@ class StripeStandIn(StandIn):
         if amount > left:
             message = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"
             return _error(400, "invalid_request_error", message, code="charge_already_refunded")
-        return 200, self._refund(charge, amount, "pending" if self.pending_refunds else "succeeded")
+        return 200, self._refund(charge, amount, self.refunds_are)
 
     def _list(self, objects: dict[str, Object], call: Call) -> Answer:
         wanted = {name: value for name, value in call.query.items() if name in ("payment_intent", "charge")}
@@ -238,7 +238,7 @@ class StripeStandIn(StandIn):
         return self.charges[self.intents[self.sessions[session_id]["payment_intent"]]["latest_charge"]]
 
     def _refund(self, charge: Object, amount: int, status: str) -> Object:
-        charge["amount_refunded"] += amount
+        charge["amount_refunded"] += amount if status in ("succeeded", "pending") else 0
         charge["refunded"] = charge["amount_refunded"] == charge["amount"]
         return self._new(
             self.refunds,

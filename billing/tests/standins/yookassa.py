@@ -25,7 +25,7 @@ class YooKassaStandIn(StandIn):
         self.shop_id, self.secret_key, self.test = shop_id, secret_key, test
         self.payments: dict[str, Object] = {}
         self.refunds: dict[str, Object] = {}
-        self.pending_refunds = False
+        self.refunds_are = "succeeded"  # as soon as they are asked for
         super().__init__()
 
     def made(self) -> list[str]:
@@ -83,7 +83,7 @@ class YooKassaStandIn(StandIn):
         amount = Decimal(asked["amount"]["value"])
         if amount > Decimal(payment["amount"]["value"]) - Decimal(payment["refunded_amount"]["value"]):
             return _error(400, "invalid_request", "Refund amount is greater than payment", parameter="amount.value")
-        return 200, self._refund(payment, amount, "pending" if self.pending_refunds else "succeeded")
+        return 200, self._refund(payment, amount, self.refunds_are)
 
     # --- What the customer, the bank or the operator do
 
