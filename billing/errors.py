@@ -80,6 +80,10 @@ class WebhookRefused(APIException):
     default_detail = _("This message is not signed by the payment provider.")
 
 
+class WebhookMalformed(WebhookRefused):
+    default_detail = _("This message is not one of the payment provider's events.")
+
+
 class WebhookMismatch(WebhookRefused):
     """Genuine, but not about a payment of ours as we know it; the text is for the log."""
 

@@ -13,10 +13,9 @@ from django.conf import settings
 from django.db.models import F, Value
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
-from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from billing.errors import ProviderRefused, WebhookRefused
+from billing.errors import ProviderRefused, WebhookMalformed, WebhookRefused
 from billing.fields import MoneyField
 from billing.models import MockCheckout, Payment, PaymentStatus
 from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, WebhookRequest
@@ -28,7 +27,6 @@ TOLERANCE_SECONDS = 300
 _DELIVERY_SECONDS = 5
 _SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})", re.ASCII)
 _KINDS = {"payment.succeeded", "payment.failed", "payment.cancelled", "payment.refunded", "payment.disputed"}
-_MALFORMED = _("This message is not one of the payment provider's events.")
 
 
 class MockProvider:
@@ -60,7 +58,7 @@ class MockProvider:
         _check_signature(headers.get(SIGNATURE_HEADER, ""), request.body)
         event = _Event(data=_parsed(request.body))
         if not event.is_valid():
-            raise WebhookRefused(_MALFORMED)
+            raise WebhookMalformed
         said = event.validated_data
         known = said["type"] in _KINDS
         return PaymentEvent(str(said["id"]), said["type"], said["payment_id"] if known else None)
@@ -134,7 +132,7 @@ def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise WebhookRefused(_MALFORMED) from error
+        raise WebhookMalformed from error
 
 
 def signed(body: bytes) -> dict[str, str]:

@@ -20,7 +20,14 @@ import stripe
 from django.conf import settings
 from stripe.checkout import Session
 
-from billing.errors import ProviderRefused, ProviderUnavailable, WebhookMismatch, WebhookNotReady, WebhookRefused
+from billing.errors import (
+    ProviderRefused,
+    ProviderUnavailable,
+    WebhookMalformed,
+    WebhookMismatch,
+    WebhookNotReady,
+    WebhookRefused,
+)
 from billing.models import Payment, PaymentStatus
 from billing.providers import return_url
 from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, WebhookRequest
@@ -231,7 +238,7 @@ def _verified(request: WebhookRequest) -> Any:
     try:
         return json.loads(request.body)
     except (ValueError, RecursionError) as error:
-        raise WebhookRefused from error
+        raise WebhookMalformed from error
 
 
 def _is_signed(body: bytes, header: str, secret: str) -> bool:
@@ -248,7 +255,7 @@ def _read(event: Any) -> tuple[str, str, dict[str, Any]]:
         case {"id": str(event_id), "type": str(kind), "livemode": bool(livemode), "data": {"object": dict(about)}}:
             _check_origin(event_id, livemode, event.get("account"))
             return event_id, kind, about
-    raise WebhookRefused
+    raise WebhookMalformed
 
 
 def _check_origin(event_id: str, livemode: bool, account: Any) -> None:

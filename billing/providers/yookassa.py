@@ -14,6 +14,7 @@ from uuid import UUID
 
 import requests
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 from requests.adapters import HTTPAdapter
 from rest_framework import serializers
 from yookassa.client import ApiClient
@@ -28,7 +29,14 @@ from yookassa.domain.exceptions import (
 )
 from yookassa.domain.notification import WebhookNotificationEventType as EventType
 
-from billing.errors import ProviderRefused, ProviderUnavailable, WebhookMismatch, WebhookNotReady, WebhookRefused
+from billing.errors import (
+    ProviderRefused,
+    ProviderUnavailable,
+    WebhookMalformed,
+    WebhookMismatch,
+    WebhookNotReady,
+    WebhookRefused,
+)
 from billing.models import Payment, PaymentStatus
 from billing.providers import return_url
 from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, WebhookRequest
@@ -40,6 +48,7 @@ TIMEOUTS = (3.0, 6.5)  # seconds to connect, and to wait for an answer
 
 Object = dict[str, Any]
 
+_STRANGER = _("This message does not come from an address of the payment provider.")
 _NETWORKS = [ipaddress.ip_network(network) for network in SecurityHelper.YOOKASSA_NETWORKS]
 # What each notification claims of its object: where the API has it, and in which status.
 _CLAIMS = {
@@ -77,7 +86,8 @@ class YooKassaProvider:
 
     def parse_webhook(self, request: WebhookRequest) -> PaymentEvent:
         if not _is_theirs(request.remote_address):
-            raise WebhookRefused
+            logger.warning("webhook_from_stranger", extra={"provider": "yookassa", "address": request.remote_address})
+            raise WebhookRefused(_STRANGER)
         said = _notification(request.body)
         kind, object_id = said["event"], said["object"]["id"]
         event_id = f"{kind}:{object_id}"  # notifications have no id of their own
@@ -210,9 +220,9 @@ def _notification(body: bytes) -> Object:
     try:
         said = _Notification(data=json.loads(body))
     except (ValueError, RecursionError) as error:
-        raise WebhookRefused from error
+        raise WebhookMalformed from error
     if not said.is_valid():
-        raise WebhookRefused
+        raise WebhookMalformed
     read: Object = said.validated_data
     return read
 
