@@ -122,11 +122,11 @@ def test_a_provider_that_is_slow_is_given_up_in_time(standin, provider, alice_ap
     assert 2 * sum(yookassa.TIMEOUTS) <= base.CALL_SECONDS
     payment = begin(alice_api)
     monkeypatch.setattr(module, "TIMEOUTS", (0.3, 0.3))
-    with standin.trouble(slow=5):
+    with standin.trouble(slow=30):
         started = time.monotonic()
         with pytest.raises(ProviderUnavailable):
             provider.fetch(payment)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 10
         assert _purchase(alice_api).status_code == 503
     assert len(standin.calls) == 1  # neither SDK tried again by itself
 

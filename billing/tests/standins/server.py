@@ -136,8 +136,8 @@ class StandIn:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
                 try:
+                    self.end_headers()
                     self.wfile.write(content)
                 except OSError:
                     self.close_connection = True  # a caller that no longer waits
