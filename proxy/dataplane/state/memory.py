@@ -39,17 +39,18 @@ class MemoryState:
 
     async def share_counts(self, reports: Sequence[Report]) -> list[Counts]:
         until = time.monotonic() + COUNTS_SECONDS
+        totals = []
         for session_id, part, counts in reports:
-            parts = self._counts.get(session_id, ({}, 0.0))[0]
+            known = self._counts.get(session_id)
+            parts = known[0] if known else {}
             parts[part] = counts
             self._counts[session_id] = (parts, until)
-        return [await self.counts(session_id) or counts for session_id, _, counts in reports]
+            totals.append(counts if len(parts) == 1 else total(parts.values()))
+        return totals
 
     async def counts(self, session_id: UUID) -> Counts | None:
-        parts = self._counts.get(session_id, ({}, 0.0))[0]
-        if len(parts) == 1:
-            return next(iter(parts.values()))
-        return total(parts.values()) if parts else None
+        known = self._counts.get(session_id)
+        return total(known[0].values()) if known else None
 
     async def draw_permits(self, user_id: UUID, count: int) -> bool:
         return self._rate is None or await self._limiter.hit(self._rate, str(user_id), cost=count)
