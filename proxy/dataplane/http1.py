@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
     """A connection to the upstream. `on_free` is called as soon as it may serve the next request, `on_lost` at its
     end."""
 
-    transport: asyncio.Transport
+    transport: asyncio.Transport  # once it is made
 
     def __init__(
         self,
@@ -248,11 +248,16 @@ class Connection(asyncio.Protocol):
             self._free_if_through()
         elif self._answer is not None:
             self._answer.fail(cast("Exception", error))
-            self.transport.abort()
+            self.abort()
 
     def release(self, answer: Answer) -> None:
         if self._answer is answer:
-            self.transport.abort()
+            self.abort()
+
+    def abort(self) -> None:
+        """Close it at once; without effect where it was not made."""
+        if (transport := getattr(self, "transport", None)) is not None:
+            transport.abort()
 
     def pause_reading(self) -> None:
         if not self._reading_paused:
@@ -285,14 +290,14 @@ class Connection(asyncio.Protocol):
         answer = self._answer
         if answer is None or answer.complete:
             # What no request asked for: it would be the next client's answer (RFC 9112 §9.2).
-            self.transport.abort()
+            self.abort()
             return
         try:
             answer.feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, BrokenAnswer) as error:
             answer.keep_alive = False
             answer.fail(BrokenAnswer(str(error)))  # without effect where only what follows the answer is broken
-            self.transport.abort()
+            self.abort()
         answer.wake()
         self._free_if_through()
 

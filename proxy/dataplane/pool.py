@@ -53,14 +53,16 @@ class Pool:
                 await self._resolve(loop), happy_eyeballs_delay=_SECOND_FAMILY_SECONDS, loop=loop
             )
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = Connection(loop, self._keep, self._lost)
             try:
-                _transport, connection = await loop.create_connection(
-                    lambda: Connection(loop, self._keep, self._lost),
+                await loop.create_connection(
+                    lambda: connection,
                     sock=connected,
                     ssl=self._tls,
                     server_hostname=self._host if self._tls else None,
                 )
             except BaseException:
+                connection.abort()  # it may have been made when the time was over
                 connected.close()
                 raise
         self._all.add(connection)
@@ -98,5 +100,5 @@ class Pool:
         if self._expiry is not None:
             self._expiry.cancel()
         for connection in list(self._all):
-            connection.transport.abort()
+            connection.abort()
         await asyncio.sleep(0)  # the loop tells them of it
