@@ -271,13 +271,18 @@ class MoneyMachine(RuleBasedStateMachine):
 
 @contextmanager
 def crashing_at(statement: int | None) -> Iterator[None]:
-    """The database fails once: at this statement of the block, counted from one."""
-    numbers = count(1)
+    """The database fails once: at this statement of the block, counted from one.
 
-    def fail_once(execute: Callable[..., Any], *arguments: Any) -> Any:
-        if next(numbers) == statement:
+    Not in a roll-back or after it: one that fails ends the connection, and with it what the whole example did.
+    """
+    number = 0
+
+    def fail_once(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        nonlocal number
+        number = -1 if number < 0 or sql.startswith("ROLLBACK") else number + 1
+        if number == statement:
             raise OperationalError("a crash")
-        return execute(*arguments)
+        return execute(sql, *arguments)
 
     with connection.execute_wrapper(fail_once):
         yield
