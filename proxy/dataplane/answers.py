@@ -11,6 +11,8 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from proxy.dataplane.denials import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.headers import Headers, is_request_id
 
+_LONGEST_LANGUAGES = 500  # bytes that are read of `Accept-Language`: anybody may invent some
+
 
 def request_id(given: bytes) -> bytes:
     """The caller's `X-Request-ID` where it is well-formed, else a new one."""
@@ -26,7 +28,7 @@ def denial_answer(denied: Denied, accept_language: bytes) -> tuple[int, Headers,
     if denial in (BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT):
         # Where the next request begins on this connection cannot be known (RFC 9112 §9.6).
         headers.append((b"connection", b"close"))
-    body = _denial_body(denial, _language(accept_language))
+    body = _denial_body(denial, _language(accept_language[:_LONGEST_LANGUAGES]))
     return denial.status, headers + json_headers(body), body
 
 

@@ -43,7 +43,8 @@ _DROPPED = HOP_BY_HOP | {
     b"forwarded", b"x-real-ip", b"x-user-id", b"x-token-id", b"expect", b"x-original-url", b"x-rewrite-url",
 }  # fmt: skip
 _DROPPED_PREFIXES = (b"x-forwarded-", b"x-zenzefi-", b"proxy-", b"sec-websocket-")
-_rules: dict[bytes, _Rule] = {}
+_rules: dict[bytes, _Rule] = {}  # as they were found, of so many names of so many bytes: anybody may invent them
+_KEPT_RULES, _KEPT_NAME = 4096, 64
 
 
 def _rule(name: bytes) -> _Rule:
@@ -54,7 +55,7 @@ def _rule(name: bytes) -> _Rule:
         rule = _Rule.DROP
     else:
         rule = _Rule.PASS
-    if len(_rules) < 4096:
+    if len(_rules) < _KEPT_RULES and len(name) <= _KEPT_NAME:
         _rules[name] = rule
     return rule
 

@@ -10,7 +10,7 @@ import pytest
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import connected, exchange, head
 from proxy.tests.servers import eventually
-from proxy.tests.sockets import connections_to, handshake, open_socket
+from proxy.tests.sockets import connections_to, handshake, open_socket, resident_bytes
 
 LIMIT = 8192
 CHUNKED = b"Transfer-Encoding: chunked"
@@ -113,6 +113,28 @@ class TestTooLarge:
                 client.send(begun + b"x" * 2 * LIMIT)
                 assert_too_large(client.answer("POST"))
             eventually(lambda: len(limited.plane.registry) == 0)
+
+
+@pytest.mark.parametrize(
+    "field", ["x{}{}: 1", "Accept-Language: x{}{}", "Cookie: zenzefi_access={}{}", "X-Any: {}{}"]
+)
+def test_what_strangers_send_is_not_kept(start_gateway_process, recording_upstream, field):
+    """Whatever is remembered of headers is short, as it is remembered for whoever asks."""
+    process = start_gateway_process(recording_upstream.url)
+    process.wait_ready()
+
+    def ask(number):
+        line = field.format(number, "y" * 30_000).encode()
+        with connected(process.port) as client:
+            client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", "Connection": "close"}, line))
+            assert client.rest().startswith(b"HTTP/1.1 401 ")
+
+    for number in range(20):
+        ask(number)
+    before = resident_bytes(process.process.pid)
+    for number in range(20, 1000):
+        ask(number)
+    assert resident_bytes(process.process.pid) - before < 6 * 2**20
 
 
 class TestTooSlow:
