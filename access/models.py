@@ -1,6 +1,7 @@
 """What is sold (tariffs), what was sold (access tokens), and the outbox of revocations."""
 
 import uuid
+from decimal import ROUND_HALF_UP, Decimal
 
 from django.conf import settings
 from django.db import models
@@ -43,6 +44,11 @@ class Tariff(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def price_per_hour(self) -> Decimal:
+        """In ZNC, rounded to 0.01: to compare tariffs, not to compute with."""
+        return (self.price / self.duration_hours).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 class AccessToken(models.Model):

@@ -2,18 +2,12 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import ListView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
 
-from access.selectors import tariffs
 from zenzefi.metrics import metrics
 
 urlpatterns = [
-    path(
-        "",
-        ListView.as_view(queryset=tariffs(), template_name="landing.html", context_object_name="tariffs"),
-        name="landing",
-    ),
+    path("", include("zenzefi.web.urls")),
     path("admin/", admin.site.urls),
     path("", include("billing.web.urls")),
     path("api/v1/", include("zenzefi.api.urls")),

@@ -1,0 +1,37 @@
+"""What every page of the site knows: `site` in templates."""
+
+from decimal import Decimal
+from typing import cast
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from accounts.models import User
+from billing import ledger
+
+THEMES = ("light", "dark")
+
+
+class Site:
+    """Read as a template asks: an error page, which does not, needs no database."""
+
+    zone_cookie = settings.TIME_ZONE_COOKIE_NAME
+    status_url = "/health"  # answered outside Django
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    @property
+    def theme(self) -> str:
+        """The chosen colours; empty: as the device has them."""
+        chosen = self._request.COOKIES.get(settings.THEME_COOKIE_NAME, "")
+        return chosen if chosen in THEMES else ""
+
+    @property
+    def balance(self) -> Decimal:
+        """The signed-in user's, in ZNC."""
+        return ledger.balance(cast("User", self._request.user))
+
+
+def site(request: HttpRequest) -> dict[str, Site]:
+    return {"site": Site(request)}
