@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+CHROMIUM := /usr/bin/chromium
 MESSAGES := locale/ru/LC_MESSAGES/django.mo
 SOURCES := accounts billing access proxy zenzefi bench conftest.py manage.py
 
@@ -15,7 +16,7 @@ PRODUCTION = ENV_FILE=/dev/null ENVIRONMENT=production ALLOWED_HOSTS=zenzefi.exa
              TOKEN_ENCRYPTION_KEYS=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= \
              DATABASE_URL=postgres://zenzefi@127.0.0.1/zenzefi ZENZEFI_TARGET_URL=https://upstream.example
 
-.PHONY: help run test test-services test-long check format coverage bench
+.PHONY: help run test test-services test-long test-browser screenshots check format coverage bench
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,14 +40,24 @@ run: $(VENV)/runtime $(MESSAGES) ## start the gateway, its background jobs and a
 	@exec $(BIN)/python manage.py serve
 
 test: $(VENV)/dev $(MESSAGES) ## the whole suite on the embedded default (SQLite, in-process state)
-	@$(BIN)/python -m pytest -n 2 -m "not services and not slow"
+	@$(BIN)/python -m pytest -n 2 -m "not services and not slow and not browser"
 
 test-services: $(VENV)/dev $(MESSAGES) ## the whole suite and the race tests on PostgreSQL and Redis
 	@$(SERVICES) $(BIN)/python -m zenzefi.tests.services
-	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 2 -m "not slow and not browser"
 
 test-long: $(VENV)/dev $(MESSAGES) ## the long runs
 	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -m slow
+
+test-browser: $(VENV)/dev $(MESSAGES) $(CHROMIUM) ## the site in Chromium: journeys, accessibility, content policy
+	@$(BIN)/python -m pytest -m browser zenzefi/tests/browser
+
+screenshots: $(VENV)/dev $(MESSAGES) $(CHROMIUM) ## every page at 1280 and 390 px, light and dark, into var/screenshots/
+	@$(BIN)/python -m zenzefi.tests.browser.screenshots
+
+$(CHROMIUM):
+	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "The browser tests need Chromium as $@: install the package chromium."; exit 1; }
+	@apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium fonts-dejavu-core
 
 check: $(VENV)/dev ## format, lint, types, import rules, migrations, deployment
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -64,7 +75,7 @@ format: $(VENV)/dev ## put the code into the project's form
 	@$(BIN)/djlint --reformat --quiet templates
 
 coverage: $(VENV)/dev $(MESSAGES) ## the suite with coverage; fails below 85 %
-	@$(BIN)/python -m pytest -n 2 -m "not services and not slow" --cov --cov-report=term --cov-fail-under=85
+	@$(BIN)/python -m pytest -n 2 -m "not services and not slow and not browser" --cov --cov-report=term --cov-fail-under=85
 
 bench: $(VENV)/runtime .venv-bench/ready ## speed beside nginx, a peer and pgbench (needs nginx, wrk, redis-server and PostgreSQL)
 	@.venv-bench/bin/python -B -m bench.run --gateway-python $(BIN)/python $(BENCH_OPTIONS)

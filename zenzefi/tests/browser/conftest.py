@@ -1,0 +1,57 @@
+"""Fixtures of the browser tests: one gateway for all of them, and pages that fail a test by what they complain of."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page
+
+from zenzefi.tests.browser import server
+from zenzefi.tests.browser.registry import ANYONE
+from zenzefi.tests.browser.server import Site
+
+HERE = Path(__file__).parent
+Visit = Callable[..., Page]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    return server.CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with server.running(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Site) -> Iterator[Visit]:
+    """Opens pages as somebody; an error on the console, a policy violation among them, fails the test."""
+    contexts, problems = [], []
+
+    def visit(who: str = ANYONE, **options: Any) -> Page:
+        contexts.append(site.open(browser, who, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: problems.append(message.text) if _complains(message) else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def _complains(message: ConsoleMessage) -> bool:
+    """That a page itself answers 4xx is what some tests want to see; Chromium reports it as a failed resource."""
+    own = message.location["url"] == (message.page.url if message.page else "")
+    return message.type in ("error", "warning") and not (own and "Failed to load resource" in message.text)

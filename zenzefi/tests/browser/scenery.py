@@ -1,0 +1,82 @@
+"""What the pages of the registry show: a customer with a history, one without, and an operator."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from access import services
+from access.models import AccessToken, Scope
+from accounts.models import User
+from accounts.tests.factories import UserFactory
+from billing.idempotency import Call
+from billing.services import create_payment, mock_purchase
+from proxy.models import ProxySession
+from zenzefi.tests.browser.registry import ANYONE, CUSTOMER, NEWCOMER, OPERATOR
+
+PASSWORD = "a-good-one-42"
+
+
+@dataclass(frozen=True)
+class Scenery:
+    """`names` fill the registry's paths; `sessions` are the cookies of who looks."""
+
+    names: dict[str, str]
+    sessions: dict[str, str]
+
+
+def build() -> Scenery:
+    """Make it through the services, as users would."""
+    users = {
+        CUSTOMER: UserFactory(username="alice", full_name="Alice Example", password=PASSWORD),
+        NEWCOMER: UserFactory(username="nina", full_name="Nina Newcomer", password=PASSWORD),
+        OPERATOR: UserFactory(username="olga", password=PASSWORD, is_staff=True, is_superuser=True),
+    }
+    names = _history(users[CUSTOMER])
+    return Scenery(names, {ANYONE: "", **{who: _session(user) for who, user in users.items()}})
+
+
+def _session(user: User) -> str:
+    client = Client()
+    client.force_login(user)
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def _history(user: User) -> dict[str, str]:
+    """Top-ups, purchases, a revocation and a week of use."""
+    now = timezone.now()
+
+    def call(what: str) -> Call:
+        return Call(user, what, key="", body=None)
+
+    mock_purchase(call("top-up"), Decimal(500))
+    payment = create_payment(call("payment"), Decimal(100))
+    services.purchase(call("purchase"), 24, Scope.CERTIFICATES_ONLY)
+    unwanted = services.purchase(call("purchase"), 1, Scope.FULL)
+    services.revoke_with_refund(call("revoke"), unwanted.pk)
+    token = services.purchase(call("purchase"), 168, Scope.FULL)
+    services.activate(token.pk, now)
+    _use(token, now)
+    return {"token": str(token.pk), "payment": str(payment.pk)}
+
+
+def _use(token: AccessToken, now: datetime) -> None:
+    """A session on each of seven days, the last one still open."""
+    ProxySession.objects.bulk_create(
+        ProxySession(
+            token=token,
+            user=token.user,
+            device_id="alice-laptop-41",
+            ip="203.0.113.7",
+            user_agent="ZenzefiDesktop/2.4 (Windows)",
+            started_at=now - timedelta(days=day, minutes=50),
+            last_activity=now - timedelta(days=day, minutes=1),
+            ended_at=now - timedelta(days=day) if day else None,
+            bytes_transferred=(9 - day) * 7_340_032,
+            request_count=(9 - day) * 131,
+        )
+        for day in range(7)
+    )
