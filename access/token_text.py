@@ -4,8 +4,9 @@ import hashlib
 import logging
 import secrets
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
+from cryptography.fernet import InvalidToken
+
+from accounts.encryption import cipher
 
 logger = logging.getLogger(__name__)
 
@@ -21,18 +22,13 @@ def digest(text: str) -> str:
 
 
 def encrypt(text: str) -> bytes:
-    return _cipher().encrypt(text.encode())
+    return cipher().encrypt(text.encode())
 
 
 def decrypt(ciphertext: bytes | memoryview) -> str | None:
     """The token's text; None where its key is no longer among `TOKEN_ENCRYPTION_KEYS`."""
     try:
-        return _cipher().decrypt(bytes(ciphertext)).decode()
+        return cipher().decrypt(bytes(ciphertext)).decode()
     except InvalidToken:
         logger.exception("an access token cannot be decrypted: its key is not among TOKEN_ENCRYPTION_KEYS")
         return None
-
-
-def _cipher() -> MultiFernet:
-    """The first key writes, all of them read."""
-    return MultiFernet([Fernet(key) for key in settings.TOKEN_ENCRYPTION_KEYS])
