@@ -2,18 +2,17 @@
 
 from typing import TYPE_CHECKING, Any, cast
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import admin as auth_admin
 from django.contrib.auth import forms as auth_forms
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from rest_framework.exceptions import Throttled
 
 from accounts import services
-from accounts.errors import InvalidCredentials
-from accounts.models import AuditEvent, RefreshFamily, User
+from accounts.models import ApiToken, AuditEvent, RefreshFamily, User
 
 if TYPE_CHECKING:  # generic in the stubs only
     ModelAdmin = admin.ModelAdmin[Any]
@@ -45,26 +44,6 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
 
-class LoginForm(AdminAuthenticationForm):
-    """The admin's login, under the same limit on failures as the API's."""
-
-    def clean(self) -> dict[str, Any]:
-        email, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
-        if email and password and self.request:
-            address = self.request.META.get("REMOTE_ADDR", "")
-            try:
-                self.user_cache = services.check_credentials(email, password, address=address)
-            except InvalidCredentials:
-                raise self.get_invalid_login_error() from None
-            except Throttled as error:
-                raise forms.ValidationError(error.detail) from None
-            self.confirm_login_allowed(self.user_cache)
-        return self.cleaned_data
-
-
-admin.site.login_form = LoginForm
-
-
 class NewUserForm(CreationForm):
     class Meta:
         model = User
@@ -90,23 +69,24 @@ class UserAdmin(BaseUserAdmin):
 
     form, add_form, change_password_form = UserForm, NewUserForm, PasswordOfUserForm
     list_display = ["email", "username", "full_name", "is_active", "is_staff", "created_at"]
-    list_filter = ["is_active", "is_staff", "is_superuser"]
+    list_filter = ["is_active", "is_staff", "is_superuser", ("deleted_at", admin.EmptyFieldListFilter)]
     search_fields = ["email", "username", "full_name", "id"]
     ordering = ["-created_at"]
     date_hierarchy = "created_at"
-    readonly_fields = ["id", "referral_code", "referred_by", "last_login", "created_at", "updated_at"]
+    readonly_fields = ["id", "referral_code", "referred_by", "last_login", "created_at", "updated_at", "deleted_at"]
     fieldsets = [
         (None, {"fields": ["id", "email", "username", "full_name", "password"]}),
         (_("Access"), {"fields": ["is_active", "reason"]}),
         (_("Permissions"), {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
         (_("Referral"), {"fields": ["referral_code", "referred_by"]}),
-        (_("Dates"), {"fields": ["created_at", "updated_at", "last_login"]}),
+        (_("Dates"), {"fields": ["created_at", "updated_at", "last_login", "deleted_at"]}),
     ]
     add_fieldsets = [(None, {"fields": ["email", "username", "full_name", "password1", "password2"]})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         powers = ["is_staff", "is_superuser", "groups", "user_permissions"]
-        own = ["is_active"] if obj == request.user else []  # nobody blocks herself
+        # Nobody blocks herself, or brings a deleted account back.
+        own = ["is_active"] if obj and (obj == request.user or obj.deleted_at) else []
         return [*self.readonly_fields, *own, *([] if request.user.is_superuser else powers)]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
@@ -127,6 +107,27 @@ class UserAdmin(BaseUserAdmin):
         if "is_active" in changed:
             actor = cast("User", request.user)
             services.set_active(obj, active, actor=actor, reason=form.cleaned_data["reason"])
+
+
+# allauth's own pages would show secrets, and change without a trace.
+for model in (EmailAddress, Authenticator):
+    admin.site.unregister(model)
+
+
+@admin.register(EmailAddress)
+class EmailAddressAdmin(ReadOnlyAdmin):
+    list_display = ["email", "user", "primary", "verified"]
+    list_filter = ["verified"]
+    list_select_related = ["user"]
+    search_fields = ["email", "user__email", "user__username", "user__id"]
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    list_display = ["user", "name", "prefix", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at"]
+    list_select_related = ["user"]
+    search_fields = ["user__email", "user__username", "user__id"]
+    exclude = ["digest"]
 
 
 @admin.register(RefreshFamily)

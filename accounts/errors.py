@@ -25,3 +25,42 @@ class InvalidCredentials(Unauthorized):
 class InvalidRefreshToken(Unauthorized):
     default_code = "token_not_valid"
     default_detail = _("The refresh token is invalid or expired. Log in again.")
+
+
+class OtpRequired(Unauthorized):
+    default_code = "otp_required"
+    default_detail = _("A code of your authenticator app, or a recovery code, is needed as `otp`.")
+
+
+class InvalidOtp(Unauthorized):
+    default_code = "invalid_otp"
+    default_detail = _("The code is wrong, or was used already.")
+
+
+class EmailUnverified(APIException):
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "email_unverified"
+    default_detail = _("Confirm your e-mail address first: we have sent you a link.")
+
+
+class SecondFactorMissing(APIException):
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "mfa_required"
+    default_detail = _("Operators need a second factor: set it up on the site first.")
+
+
+class ScopeMissing(APIException):
+    status_code = status.HTTP_403_FORBIDDEN
+    default_code = "scope_missing"
+    default_detail = _("This API token may not do this.")
+
+
+class InvalidApiToken(Unauthorized):
+    default_code = "token_not_valid"
+    default_detail = _("The API token is unknown, expired or revoked.")
+
+
+class ApiTokenNotFound(APIException):
+    status_code = status.HTTP_404_NOT_FOUND
+    default_code = "not_found"
+    default_detail = _("There is no such API token.")

@@ -1,11 +1,15 @@
-"""The user, the families of refresh tokens, and the audit trail."""
+"""The user, the ways in (refresh families, web sessions, API tokens), and the audit trail."""
 
 import secrets
 import uuid
 from typing import Any
+from zoneinfo import available_timezones
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Lower
@@ -16,6 +20,12 @@ from accounts.signals import password_changed
 username_form = RegexValidator(
     r"\A[\w.+-]{3,64}\Z", _("Use 3 to 64 letters, digits, dots, dashes, plus signs or underscores.")
 )
+
+
+def validate_time_zone(name: str) -> None:
+    """Raises `ValidationError` unless the IANA time zone database knows the name."""
+    if name not in available_timezones():
+        raise ValidationError(_("This time zone is not known."), "unknown_time_zone")
 
 
 def new_referral_code() -> str:
@@ -33,7 +43,10 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, username: str, password: str | None, **fields: Any) -> "User":
-        return self.create_user(email, username, password, is_staff=True, is_superuser=True, **fields)
+        """An operator. Whoever may run this command vouches for the e-mail address: it needs no confirmation."""
+        user = self.create_user(email, username, password, is_staff=True, is_superuser=True, **fields)
+        user.emailaddress_set.update(verified=True)
+        return user
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -43,6 +56,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(_("e-mail"), unique=True)
     username = models.CharField(_("user name"), max_length=64, validators=[username_form])
     full_name = models.CharField(_("full name"), max_length=200, blank=True)
+    language = models.CharField(_("language"), max_length=8, blank=True, choices=settings.LANGUAGES)
+    time_zone = models.CharField(_("time zone"), max_length=64, blank=True, validators=[validate_time_zone])
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("A blocked user loses all access at once.")
     )
@@ -58,6 +73,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
+    deleted_at = models.DateTimeField(_("deleted"), null=True, blank=True, editable=False)
 
     objects = UserManager()
 
@@ -103,6 +119,8 @@ class RefreshFamily(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="refresh_families", verbose_name=_("user"))
     current_jti = models.CharField(max_length=32)
+    address = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
+    user_agent = models.CharField(_("client"), max_length=200, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     rotated_at = models.DateTimeField(_("last used"))
     expires_at = models.DateTimeField(_("expires"), db_index=True)
@@ -115,6 +133,54 @@ class RefreshFamily(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}, {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class WebSession(AbstractBaseSession):
+    """A browser's session; with its user it can be shown to her and ended without reading every session."""
+
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="web_sessions", verbose_name=_("user"))
+    address = models.GenericIPAddressField(_("IP address"), null=True)
+    user_agent = models.CharField(_("client"), max_length=200, blank=True)
+    began_at = models.DateTimeField(_("logged in"), null=True)
+    last_seen_at = models.DateTimeField(_("last used"))
+
+    class Meta(AbstractBaseSession.Meta):
+        verbose_name = _("web session")
+        verbose_name_plural = _("web sessions")
+
+    @classmethod
+    def get_session_store_class(cls) -> Any:
+        from accounts.sessions import SessionStore
+
+        return SessionStore
+
+
+class ApiToken(models.Model):
+    """A user's key for scripts. Its text is shown once; kept is its SHA-256, and the beginning to tell it apart."""
+
+    class Scope(models.TextChoices):
+        READ = "read", _("read: balance, tokens, payments, usage")
+        TOKENS = "tokens", _("tokens: buy, extend and revoke access tokens")
+        CURRENCY = "currency", _("currency: start top-ups")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="api_tokens", verbose_name=_("user"))
+    name = models.CharField(_("name"), max_length=100)
+    prefix = models.CharField(_("begins with"), max_length=16)
+    digest = models.CharField(_("SHA-256"), max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(_("scopes"), default=list)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"))
+    last_used_at = models.DateTimeField(_("last used"), null=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
 
 
 class AuditEvent(models.Model):

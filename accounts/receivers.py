@@ -1,17 +1,77 @@
-"""A new password, however it was set, ends every login and is told to the user."""
+"""What follows from news about users: ended logins, audit rows, messages, addresses in step."""
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.account.signals import email_changed
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
+from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
+from django.db.models.signals import post_save
 from django.dispatch import receiver
+from django.http import HttpRequest
+from django.utils import timezone
 
-from accounts import tasks, tokens
+from accounts import addresses, audit, logins, tasks, tokens
 from accounts.models import User
+from accounts.sessions import CLIENT
 from accounts.signals import password_changed
 
 
 @receiver(password_changed)
 def end_logins_and_tell(user: User, **_kwargs: Any) -> None:
+    """A new password, however it was set."""
     tokens.revoke_families(user)
+    logins.disown_sessions(user)
     # Robust: the password is changed, whatever becomes of the message.
     transaction.on_commit(lambda: tasks.send_password_changed.delay(str(user.pk)), robust=True)
+
+
+@receiver(post_save, sender=User)
+def keep_address_in_step(instance: User, *, update_fields: frozenset[str] | None, raw: bool, **_kwargs: Any) -> None:
+    if not raw and instance.deleted_at is None and (update_fields is None or "email" in update_fields):
+        addresses.keep_in_step(instance)
+
+
+@receiver(user_logged_in)
+def note_the_browser(request: HttpRequest, **_kwargs: Any) -> None:
+    request.session[CLIENT] = {
+        "address": request.META.get("REMOTE_ADDR") or None,
+        "user_agent": request.META.get("HTTP_USER_AGENT", "")[:200],
+        "began_at": timezone.now().isoformat(),
+    }
+
+
+@receiver(email_changed)
+def tell_the_old_address(user: User, from_email_address: EmailAddress | None, **_kwargs: Any) -> None:
+    """allauth sends this for the first confirmation, too: then nothing has changed."""
+    if from_email_address is not None and from_email_address.primary:
+        audit.record("email_changed", user, actor=user)
+        _tell("email_changed", user, to=from_email_address.email)
+
+
+@receiver(authenticator_added)
+def second_factor_is_on(request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any) -> None:
+    """Logins from before it knew no second factor: they end, except the one that set it up."""
+    if authenticator.type == Authenticator.Type.TOTP:
+        logins.end_all(user, except_session=request.session.session_key)
+        audit.record("mfa_enabled", user, actor=user)
+        _tell("mfa_enabled", user)
+
+
+@receiver(authenticator_removed)
+def second_factor_is_off(user: User, authenticator: Authenticator, **_kwargs: Any) -> None:
+    if authenticator.type == Authenticator.Type.TOTP:
+        audit.record("mfa_disabled", user, actor=user)
+        _tell("mfa_disabled", user)
+
+
+@receiver(authenticator_reset)
+def recovery_codes_are_new(user: User, **_kwargs: Any) -> None:
+    audit.record("mfa_recovery_codes_renewed", user, actor=user)
+    _tell("mfa_recovery_codes", user)
+
+
+def _tell(name: str, user: User, *, to: str = "") -> None:
+    transaction.on_commit(lambda: tasks.send_notice.delay(name, str(user.pk), to), robust=True)

@@ -6,9 +6,9 @@ from django.db.models.functions import Lower
 from accounts.models import User
 
 
-def email_taken(email: str) -> bool:
-    """`email` in its normalised form."""
-    return User.objects.filter(email=email).exists()
+def email_taken(email: str, *, other_than: User | None = None) -> bool:
+    """Whether a user, other than this one, has it. `email` in its normalised form."""
+    return User.objects.filter(email=email).exclude(pk=other_than and other_than.pk).exists()
 
 
 def username_taken(username: str) -> bool:

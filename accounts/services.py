@@ -1,24 +1,25 @@
-"""What happens to a user: sign-up, login, logout, profile, block."""
+"""What happens to a user: sign-up, login, logout, profile, block, deletion."""
 
-import threading
+from datetime import datetime
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as WeakPassword
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled, ValidationError
 
-from accounts import audit, selectors, tokens
-from accounts.errors import InvalidCredentials
-from accounts.models import RefreshFamily, User, normalise_email
+from accounts import addresses, audit, mfa, selectors, tasks, tokens
+from accounts.attempts import counted
+from accounts.errors import EmailUnverified, InvalidCredentials, OtpRequired
+from accounts.models import ApiToken, RefreshFamily, User, WebSession, normalise_email
 from accounts.ratelimit import RateLimit
 from accounts.signals import user_activity_changed
-
-# Logins from one address take turns: a parallel burst tries no more passwords than the limit allows.
-_turns = tuple(threading.Lock() for _number in range(64))
 
 Problems = dict[str, list[str]]
 
@@ -30,27 +31,47 @@ def register(
     sign_ups = RateLimit("register", settings.RATE_LIMIT_AUTH)
     if not sign_ups.allows(address):
         raise Throttled(sign_ups.retry_after(address))
-    user = User(email=normalise_email(email), username=username, full_name=full_name)
+    language = get_language() or settings.LANGUAGE_CODE  # of the messages to come, until the profile says otherwise
+    user = User(email=normalise_email(email), username=username, full_name=full_name, language=language)
     if problems := _taken(user) | _weaknesses(password, user) | _refer(user, referral_code):
         raise ValidationError(problems)
     if not sign_ups.hit(address):
         raise Throttled(sign_ups.retry_after(address))
     user.set_password(password)
-    return _insert(user)
+    _insert(user)
+    addresses.ask_to_confirm(EmailAddress.objects.get(user=user, email=user.email))
+    return user
 
 
-def login(email: str, password: str, *, address: str) -> tokens.TokenPair:
-    """A new pair of tokens.
+def login(email: str, password: str, otp: str = "", *, address: str, user_agent: str = "") -> tokens.TokenPair:
+    """A new pair of tokens, by the rules of the site's login.
 
-    Raises `InvalidCredentials`, or `Throttled` after too many failures from `address`.
+    Raises `InvalidCredentials`; with the right password `EmailUnverified`, `OtpRequired`, `InvalidOtp`; `Throttled`
+    after too many failures from `address`.
     """
     user = check_credentials(email, password, address=address)
+    addresses.require_confirmed(user)
+    if mfa.is_on(user):
+        if not otp:
+            raise OtpRequired
+        mfa.use_code(user, otp, address=address).record_usage()
     with transaction.atomic():
         # Holds the user's row: a block or a new password comes before this login, or ends it.
         unchanged = User.objects.filter(pk=user.pk, is_active=True, password=user.password)
         if not unchanged.update(last_login=timezone.now()):
             raise InvalidCredentials
-        return tokens.issue_pair(user)
+        return tokens.issue_pair(user, address=address, user_agent=user_agent)
+
+
+def refresh(refresh_token: str, *, began: datetime) -> tokens.TokenPair:
+    """The next pair; refused where a login would be. `began` is when the request came in.
+
+    Raises `InvalidRefreshToken`, `EmailUnverified`.
+    """
+    owner = tokens.owner(refresh_token)
+    if owner is not None and not addresses.may_log_in(owner):
+        raise EmailUnverified
+    return tokens.rotate(refresh_token, began=began)
 
 
 def check_credentials(email: str, password: str, *, address: str) -> User:
@@ -58,26 +79,31 @@ def check_credentials(email: str, password: str, *, address: str) -> User:
 
     Raises `InvalidCredentials`, or `Throttled` after too many failures from `address`.
     """
-    failures = RateLimit("login", settings.RATE_LIMIT_AUTH)
-    with _turns[hash(address) % len(_turns)]:
-        if not failures.allows(address):
-            raise Throttled(failures.retry_after(address))
+    with counted(address):
         # Hashes once for an unknown and for a blocked user, too.
-        user = authenticate(username=email, password=password)
+        user = authenticate(username=normalise_email(email), password=password)
         if isinstance(user, User):
             return user
-        if not failures.hit(address):  # another process counted in the meantime
-            raise Throttled(failures.retry_after(address))
         raise InvalidCredentials
 
 
+def request_password_reset(email: str, *, address: str) -> None:
+    """Have a link sent, if the address is a user's; the work and the answer are the same if not.
+
+    Raises `Throttled` after too many requests from `address`.
+    """
+    requests = RateLimit("reset", settings.RATE_LIMIT_AUTH)
+    if not requests.hit(address):
+        raise Throttled(requests.retry_after(address))
+    transaction.on_commit(lambda: tasks.send_password_reset.delay(normalise_email(email)))
+
+
 @transaction.atomic
-def update_profile(user: User, *, full_name: str | None = None, password: str | None = None) -> User:
-    """Change what is given. Raises `ValidationError` for a weak password."""
-    changed = []
-    if full_name is not None:
-        user.full_name = full_name
-        changed.append("full_name")
+def update_profile(user: User, *, password: str | None = None, **fields: str) -> User:
+    """Change what is given: `full_name`, `language`, `time_zone`. Raises `ValidationError` for a weak password."""
+    changed = list(fields)
+    for name, value in fields.items():
+        setattr(user, name, value)
     if password is not None:
         if problems := _weaknesses(password, user):
             raise ValidationError(problems)
@@ -96,6 +122,8 @@ def set_active(user: User, active: bool, *, actor: User | None, reason: str = ""
     """
     if user == actor and not active:
         raise ValidationError({"is_active": [_("You cannot block yourself.")]})
+    if active and User.objects.filter(pk=user.pk, deleted_at__isnull=False).exists():
+        raise ValidationError({"is_active": [_("This account was deleted by its user.")]})
     changed = User.objects.filter(pk=user.pk, is_active=not active).update(
         is_active=active, updated_at=timezone.now()
     )
@@ -108,9 +136,30 @@ def set_active(user: User, active: bool, *, actor: User | None, reason: str = ""
     user_activity_changed.send(sender=User, user=user)
 
 
-def forget_expired_refresh_families() -> int:
-    """Delete the families whose newest token has expired; gives how many."""
-    return RefreshFamily.objects.filter(expires_at__lt=timezone.now()).delete()[0]
+@transaction.atomic
+def anonymise(user: User) -> None:
+    """Delete what tells who the user was, and every way in; what was bought and paid stays, under a meaningless name.
+
+    Raises `ValidationError` for the last operator.
+    """
+    if user.is_superuser:
+        _require_another_superuser(user)
+    user.deleted_at, user.is_active, user.is_staff, user.is_superuser = timezone.now(), False, False, False
+    user.email, user.username = f"{user.pk.hex}@deleted.invalid", f"deleted-{user.pk.hex}"
+    user.full_name = user.language = user.time_zone = ""
+    user.set_unusable_password()
+    user.save()
+    for rows in (EmailAddress, Authenticator, ApiToken, RefreshFamily, WebSession):
+        rows.objects.filter(user=user).delete()
+    audit.record("user_deleted", user, actor=user)
+    user_activity_changed.send(sender=User, user=user)
+
+
+def _require_another_superuser(user: User) -> None:
+    """Two who leave at once wait for each other here (on SQLite, one writer waits for the other anyway)."""
+    operators = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
+    if list(operators) == [user]:
+        raise ValidationError({"non_field_errors": [_("You are the last operator: name another one first.")]})
 
 
 def _taken(user: User) -> Problems:
@@ -135,7 +184,7 @@ def _refer(user: User, code: str) -> Problems:
     return {"referral_code": [_("This referral code is not known.")]} if code and not user.referred_by else {}
 
 
-def _insert(user: User) -> User:
+def _insert(user: User) -> None:
     try:
         with transaction.atomic():
             user.save(force_insert=True)
@@ -143,4 +192,3 @@ def _insert(user: User) -> User:
         if problems := _taken(user):
             raise ValidationError(problems) from None
         raise
-    return user

@@ -1,25 +1,46 @@
-"""Background jobs of accounts."""
+"""Background jobs of accounts: what is sent, and what is forgotten. No job is given a secret."""
 
+from allauth.account.forms import default_token_generator
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+from allauth.account.utils import user_pk_to_url_str
 from celery import shared_task
-from django.core.mail import send_mail
-from django.utils.translation import gettext as _
 
-from accounts import services
-from accounts.models import User
+from accounts import logins, mail
+from accounts.models import User, normalise_email
+
+_sending = {"autoretry_for": (OSError,), "retry_backoff": 30, "max_retries": 5}
 
 
-@shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
+@shared_task(**_sending)
 def send_password_changed(user_id: str) -> None:
     """Tell a user that the password is new."""
-    user = User.objects.get(pk=user_id)
-    message = _(
-        "Hello %(username)s,\n\n"
-        "the password of your Zenzefi account was changed, and all your devices were logged out.\n\n"
-        "If it was not you, contact support at once."
-    )
-    send_mail(_("Your password was changed"), message % {"username": user.username}, None, [user.email])
+    send_notice("password_changed", user_id)
+
+
+@shared_task(**_sending)
+def send_notice(name: str, user_id: str, to: str = "") -> None:
+    """Send the template `name` to a user."""
+    mail.send(name, User.objects.get(pk=user_id), to=to)
+
+
+@shared_task(**_sending)
+def send_confirmation(address_id: int) -> None:
+    """Ask whoever reads an address to confirm that it is the user's."""
+    address = EmailAddress.objects.select_related("user").filter(pk=address_id, verified=False).first()
+    if address is not None:
+        url = mail.link("account_confirm_email", key=EmailConfirmationHMAC.create(address).key)
+        mail.send("confirm_address", address.user, to=address.email, url=url, address=address.email)
+
+
+@shared_task(**_sending)
+def send_password_reset(email: str) -> None:
+    """Send a link for a new password, if the address is a user's. It is looked up here, after the answer."""
+    user = User.objects.filter(email=normalise_email(email), is_active=True).first()
+    if user is not None:
+        uid, key = user_pk_to_url_str(user), default_token_generator.make_token(user)
+        mail.send("password_reset", user, url=mail.link("account_reset_password_from_key", uidb36=uid, key=key))
 
 
 @shared_task
-def forget_refresh_sessions() -> None:
-    services.forget_expired_refresh_families()
+def forget_logins() -> None:
+    logins.forget_expired()

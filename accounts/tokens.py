@@ -36,13 +36,15 @@ def issue_access(user: User) -> str:
     return str(_for(AccessToken, user))
 
 
-def issue_pair(user: User) -> TokenPair:
-    """The first pair of a new family."""
+def issue_pair(user: User, *, address: str = "", user_agent: str = "") -> TokenPair:
+    """The first pair of a new family; the client's address and name are kept for its user to see."""
     refresh = _refresh_token(user, uuid.uuid4())
     RefreshFamily.objects.create(
         id=refresh["family"],
         user=user,
         current_jti=refresh["jti"],
+        address=address or None,
+        user_agent=user_agent[:200],
         rotated_at=timezone.now(),
         expires_at=_expiry(refresh),
     )
@@ -66,6 +68,12 @@ def rotate(refresh_token: str, *, began: datetime) -> TokenPair:
     if not _replace(family, successor):
         raise InvalidRefreshToken
     return _pair(family.user, successor)
+
+
+def owner(refresh_token: str) -> User | None:
+    """Whose token this is; None where nobody's. Raises `InvalidRefreshToken` for what is no refresh token."""
+    family = RefreshFamily.objects.select_related("user").filter(pk=_decode(refresh_token).get("family")).first()
+    return family and family.user
 
 
 def revoke_families(user: User) -> None:

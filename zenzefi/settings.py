@@ -150,7 +150,7 @@ CELERY_BEAT_SCHEDULE = {
     "check-health": {"task": "proxy.tasks.check_health", "schedule": HEALTH_CHECK_INTERVAL_SECONDS},
     "expire-tokens": {"task": "access.tasks.expire_tokens", "schedule": 60},
     "forget-idempotency-keys": {"task": "billing.tasks.forget_idempotency_keys", "schedule": _hourly(17)},
-    "forget-refresh-sessions": {"task": "accounts.tasks.forget_refresh_sessions", "schedule": _hourly(37)},
+    "forget-logins": {"task": "accounts.tasks.forget_logins", "schedule": _hourly(37)},
     "prove-ledger": {"task": "billing.tasks.prove_ledger", "schedule": crontab(hour="3", minute="7")},
     "poll-payments": {"task": "billing.tasks.poll_payments", "schedule": 60},
     "forget-revocations": {"task": "access.tasks.forget_revocations", "schedule": _hourly(57)},
@@ -261,10 +261,9 @@ if WORKERS > 1 and not REDIS_URL:
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it replaces runserver
-    "django.contrib.admin",
+    "accounts.operators.OperatorsConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -275,6 +274,9 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "django.forms",  # its templates, for FORM_RENDERER
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "accounts",
     "billing",
     "access",
@@ -290,6 +292,7 @@ MIDDLEWARE = [
     "zenzefi.web.middleware.SiteMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -325,9 +328,43 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
     for name, options in _password_rules.items()
 ]
-LOGIN_URL = "admin:login"
+LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "account_login", "profile", "landing"
+PASSWORD_RESET_TIMEOUT = 3600
+
+# django-allauth: its pages with this project's forms, services and limits
+ACCOUNT_ADAPTER = "accounts.web.adapter.AccountAdapter"
+ACCOUNT_EMAIL_VERIFICATION = env.choice(
+    "ACCOUNT_EMAIL_VERIFICATION", "mandatory" if PRODUCTION else "optional", ("mandatory", "optional")
+)
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "username*", "password1*"]
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+# Failures and sign-ups are counted by `accounts.attempts`, for the API and the pages together.
+ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None, "signup": None, "reset_password": None}
+ACCOUNT_FORMS = {
+    "login": "accounts.web.forms.LoginForm",
+    "signup": "accounts.web.forms.SignupForm",
+    "add_email": "accounts.web.forms.EmailForm",
+    "change_password": "accounts.web.forms.ChangePasswordForm",
+    "reset_password": "accounts.web.forms.ResetPasswordForm",
+    "reset_password_from_key": "accounts.web.forms.NewPasswordForm",
+    "reauthenticate": "accounts.web.forms.PasswordAgainForm",
+}
+MFA_ADAPTER = "accounts.web.adapter.SecondFactorAdapter"
+MFA_TOTP_ISSUER = "Zenzefi"
+MFA_TOTP_TOLERANCE = 1  # a code before and one after: clocks differ, and people type slowly
+MFA_FORMS = {
+    "activate_totp": "accounts.web.forms.ActivateTOTPForm",
+    "authenticate": "accounts.web.forms.CodeForm",
+    "reauthenticate": "accounts.web.forms.CodeAgainForm",
+}
+ADMIN_REQUIRE_MFA = env.boolean("ADMIN_REQUIRE_MFA", default=PRODUCTION)
 
 # Every cookie of the gateway has this prefix: such a cookie never reaches the upstream, nor comes from it.
+SESSION_ENGINE = "accounts.sessions"
 SESSION_COOKIE_NAME = "zenzefi_session"
 CSRF_COOKIE_NAME = "zenzefi_csrftoken"
 LANGUAGE_COOKIE_NAME = "zenzefi_language"
@@ -379,7 +416,10 @@ globals().update(environ.Env.email_url_config(env.text("EMAIL_URL", "consolemail
 # --- API
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.api.authentication.ApiTokenAuthentication",
+        "rest_framework_simplejwt.authentication.JWTAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["zenzefi.api.json.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["zenzefi.api.json.JSONParser"],

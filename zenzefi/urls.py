@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("zenzefi.web.urls")),
     path("admin/", admin.site.urls),
     path("", include("billing.web.urls")),
+    path("accounts/", include("accounts.web.urls")),
     path("api/v1/", include("zenzefi.api.urls")),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(), name="docs"),

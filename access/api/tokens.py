@@ -36,6 +36,8 @@ TAGS = ["access tokens"]
 
 
 class Purchase(APIView):
+    api_token_scopes = {"POST": "tokens"}
+
     @extend_schema(
         operation_id="purchase_token",
         tags=TAGS,
@@ -52,6 +54,7 @@ class Purchase(APIView):
 
 
 class MyTokens(ListAPIView[AccessToken]):
+    api_token_scopes = {"GET": "tokens"}  # the list holds what opens the proxy
     serializer_class = TokenSerializer
 
     def get_queryset(self) -> QuerySet[AccessToken]:
@@ -92,6 +95,8 @@ class Validate(APIView):
 
 
 class RefundQuote(APIView):
+    api_token_scopes = {"GET": "read"}
+
     @extend_schema(
         operation_id="quote_refund",
         tags=TAGS,
@@ -107,6 +112,8 @@ class RefundQuote(APIView):
 
 
 class Token(APIView):
+    api_token_scopes = {"DELETE": "tokens"}
+
     @extend_schema(
         operation_id="revoke_token",
         tags=TAGS,
@@ -120,6 +127,8 @@ class Token(APIView):
 
 
 class Extend(APIView):
+    api_token_scopes = {"POST": "tokens"}
+
     @extend_schema(
         operation_id="extend_token",
         tags=TAGS,
@@ -137,6 +146,8 @@ class Extend(APIView):
 
 
 class ResetDevice(APIView):
+    api_token_scopes = {"POST": "tokens"}
+
     @extend_schema(
         operation_id="reset_device",
         tags=TAGS,

@@ -18,6 +18,10 @@ def address_of(request: Request) -> str:
     return str(request.META.get("REMOTE_ADDR", ""))
 
 
+def user_agent_of(request: Request) -> str:
+    return str(request.META.get("HTTP_USER_AGENT", ""))
+
+
 def bearer_token(request: Request) -> str:
     """What `Authorization: Bearer …` carries; empty without one."""
     scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")

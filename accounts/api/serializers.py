@@ -5,7 +5,8 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.api.fields import Email, Text
-from accounts.models import User, username_form
+from accounts.api_tokens import LONGEST_DAYS
+from accounts.models import ApiToken, User, username_form
 
 
 class Registration(serializers.Serializer[Any]):
@@ -19,6 +20,7 @@ class Registration(serializers.Serializer[Any]):
 class Credentials(serializers.Serializer[Any]):
     email = Email(max_length=254)
     password = Text(trim_whitespace=False)
+    otp = Text(max_length=20, required=False, help_text="Where MFA is on: a code of the app, or a recovery code.")
 
 
 class Refresh(serializers.Serializer[Any]):
@@ -58,3 +60,24 @@ class Profile(UserAccount):
 class ProfileChange(serializers.Serializer[Any]):
     full_name = Text(max_length=200, allow_blank=True, required=False)
     password = Text(max_length=128, trim_whitespace=False, required=False)
+
+
+class ApiTokenRow(serializers.ModelSerializer[ApiToken]):
+    class Meta:
+        model = ApiToken
+        fields = ["id", "name", "prefix", "scopes", "created_at", "expires_at", "last_used_at"]
+        read_only_fields = fields
+
+
+class NewApiToken(ApiTokenRow):
+    token = serializers.CharField(read_only=True, help_text="Shown this once.")
+
+    class Meta(ApiTokenRow.Meta):
+        fields = [*ApiTokenRow.Meta.fields, "token"]
+        read_only_fields = fields
+
+
+class ApiTokenWish(serializers.Serializer[Any]):
+    name = Text(max_length=100)
+    scopes = serializers.MultipleChoiceField(choices=ApiToken.Scope.choices, allow_empty=False)
+    expires_in_days = serializers.IntegerField(min_value=1, max_value=LONGEST_DAYS, default=90)

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from accounts import services, tokens
 from accounts.api import serializers
-from accounts.api.requests import address_of, bearer_token, user_of
+from accounts.api.requests import address_of, bearer_token, user_agent_of, user_of
 
 
 def _valid(form: Serializer[Any]) -> dict[str, Any]:
@@ -51,12 +51,15 @@ class LoginView(Anonymous):
         request=serializers.Credentials,
         responses={
             200: serializers.TokenPair,
-            401: OpenApiResponse(serializers.Error, description="Wrong e-mail or password"),
+            401: OpenApiResponse(
+                serializers.Error, description="Wrong e-mail or password, `otp_required`, or `invalid_otp`"
+            ),
+            403: OpenApiResponse(serializers.Error, description="The e-mail is not confirmed: `email_unverified`"),
         },
     )
     def post(self, request: Request) -> Response:
         form = _valid(serializers.Credentials(data=request.data))
-        pair = services.login(**form, address=address_of(request))
+        pair = services.login(**form, address=address_of(request), user_agent=user_agent_of(request))
         return Response(serializers.TokenPair(pair).data)
 
 
@@ -70,12 +73,13 @@ class RefreshView(Anonymous):
         responses={
             200: serializers.TokenPair,
             401: OpenApiResponse(serializers.Error, description="No valid refresh token"),
+            403: OpenApiResponse(serializers.Error, description="The e-mail is not confirmed: `email_unverified`"),
         },
     )
     def post(self, request: Request) -> Response:
         began = timezone.now()
         form = _valid(serializers.Refresh(data=request.data))
-        pair = tokens.rotate(form.get("refresh_token") or bearer_token(request), began=began)
+        pair = services.refresh(form.get("refresh_token") or bearer_token(request), began=began)
         return Response(serializers.TokenPair(pair).data)
 
 
@@ -93,6 +97,8 @@ class LogoutView(APIView):
 
 
 class MeView(APIView):
+    api_token_scopes = {"GET": "read"}
+
     @extend_schema(
         operation_id="get_me",
         tags=["users"],

@@ -264,6 +264,6 @@ def test_expired_families_are_forgotten(alice: User, token: str) -> None:
     now = timezone.now()
     RefreshFamily.objects.create(user=alice, current_jti="x", rotated_at=now, expires_at=now - timedelta(seconds=1))
 
-    tasks.forget_refresh_sessions.delay()
+    tasks.forget_logins.delay()
 
     assert list(RefreshFamily.objects.all()) == [kept]

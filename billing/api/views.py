@@ -35,6 +35,8 @@ _UNAVAILABLE = OpenApiResponse(RefusalSerializer, description="Payments of this 
 
 
 class BalanceView(APIView):
+    api_token_scopes = {"GET": "read"}
+
     @extend_schema(operation_id="currency_balance", tags=["currency"], responses=BalanceSerializer)
     def get(self, request: Request) -> Response:
         balance, debt = ledger.standing(_user(request))
@@ -48,6 +50,7 @@ class BalanceView(APIView):
 class TransactionsView(ListAPIView[Entry]):
     """The user's transactions, newest first."""
 
+    api_token_scopes = {"GET": "read"}
     serializer_class = HistorySerializer
     queryset = Entry.objects.none()
 
@@ -58,6 +61,8 @@ class TransactionsView(ListAPIView[Entry]):
 
 
 class PurchaseView(APIView):
+    api_token_scopes = {"POST": "currency"}
+
     @extend_schema(
         operation_id="currency_purchase",
         tags=["currency"],
@@ -74,6 +79,8 @@ class PurchaseView(APIView):
 
 
 class MockPurchaseView(APIView):
+    api_token_scopes = {"POST": "currency"}
+
     @extend_schema(
         operation_id="currency_mock_purchase",
         tags=["currency"],
@@ -93,6 +100,7 @@ class MockPurchaseView(APIView):
 class PaymentsView(ListAPIView[Payment]):
     """The user's payments, newest first."""
 
+    api_token_scopes = {"GET": "read"}
     serializer_class = PaymentSerializer
     queryset = Payment.objects.none()
 
@@ -104,6 +112,7 @@ class PaymentsView(ListAPIView[Payment]):
 class PaymentView(RetrieveAPIView[Payment]):
     """One of the user's payments."""
 
+    api_token_scopes = {"GET": "read"}
     serializer_class = PaymentSerializer
     queryset = Payment.objects.none()
     lookup_url_kwarg = "payment_id"

@@ -2,7 +2,10 @@
 
 from typing import Any, Literal
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
+
+from accounts.api.authentication import scope_of
 
 _ERROR = {
     "type": "object",
@@ -27,6 +30,19 @@ _DESCRIPTIONS = {
 }
 
 
+class ApiTokenScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.api.authentication.ApiTokenAuthentication"
+    name = "apiToken"
+
+    def get_security_definition(self, auto_schema: SpectacularAutoSchema) -> dict[str, str]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "zat_…",
+            "description": "A personal API token with the scope of the call; made in the profile.",
+        }
+
+
 class AutoSchema(SpectacularAutoSchema):
     """Adds the shared error answers to each operation; what a view declares itself wins."""
 
@@ -38,11 +54,17 @@ class AutoSchema(SpectacularAutoSchema):
             bodies.setdefault(status, answer)
         return bodies
 
+    def get_auth(self) -> list[dict[str, Any]]:
+        """An API token stands where the view names its scope, which it then shows; nowhere else."""
+        scope = scope_of(self.view, self.method)
+        kept = [each for each in super().get_auth() if ApiTokenScheme.name not in each]
+        return [*kept, {ApiTokenScheme.name: [scope]}] if scope else kept
+
     def _possible_errors(self) -> list[str]:
         errors = ["400", "405", "429"]
         if any(self.get_auth()):  # `[{}]` stands for: no authentication
             errors += ["401"]
-        if "/admin/" in self.path:
+        if "/admin/" in self.path or scope_of(self.view, self.method):
             errors += ["403"]
         if "{" in self.path:
             errors += ["404"]

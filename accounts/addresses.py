@@ -1,0 +1,61 @@
+"""E-mail addresses: django-allauth's rows, in step with `User.email`, and whether they are confirmed."""
+
+import hashlib
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.core.cache import cache
+from django.db import transaction
+
+from accounts import tasks
+from accounts.errors import EmailUnverified
+from accounts.models import User
+
+_PAUSE = 180  # seconds between two links to one address
+
+
+@transaction.atomic
+def keep_in_step(user: User) -> None:
+    """Make `user.email` the primary address; a new one is unconfirmed, and the one before is forgotten."""
+    others = EmailAddress.objects.filter(user=user, primary=True).exclude(email=user.email)
+    others.delete()
+    address, _created = EmailAddress.objects.get_or_create(user=user, email=user.email, defaults={"primary": True})
+    if not address.primary:
+        address.primary = True
+        address.save(update_fields=["primary"])
+
+
+def is_confirmed(user: User) -> bool:
+    return EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists()
+
+
+def may_log_in(user: User) -> bool:
+    """Whether `ACCOUNT_EMAIL_VERIFICATION` lets the user in."""
+    return settings.ACCOUNT_EMAIL_VERIFICATION != "mandatory" or is_confirmed(user)
+
+
+def require_confirmed(user: User) -> None:
+    """Send a link and raise `EmailUnverified` where the user must confirm the address first."""
+    if not may_log_in(user):
+        ask_to_confirm(EmailAddress.objects.get(user=user, email=user.email))
+        raise EmailUnverified
+
+
+@transaction.atomic
+def change(user: User, email: str) -> EmailAddress:
+    """Note the address that the user wants, and send a link there; it counts once it is confirmed.
+
+    A new row for each: an earlier link confirms nothing but its own address. (allauth's `add_new_email` would take the
+    current address away where that is unconfirmed itself.)
+    """
+    EmailAddress.objects.filter(user=user, primary=False).delete()
+    address = EmailAddress.objects.create(user=user, email=email)
+    ask_to_confirm(address)
+    return address
+
+
+def ask_to_confirm(address: EmailAddress) -> None:
+    """Send a link to an unconfirmed address, after the commit; nothing within three minutes of the last one."""
+    digest = hashlib.sha256(address.email.encode()).hexdigest()
+    if cache.add(f"confirmation-sent:{address.user_id}:{digest}", 1, timeout=_PAUSE):
+        transaction.on_commit(lambda: tasks.send_confirmation.delay(address.pk), robust=True)

@@ -1,0 +1,32 @@
+"""The admin site: no login of its own, so that e-mail, second factor and limits hold as for everybody."""
+
+from typing import Any
+
+from allauth.account.decorators import secure_admin_login
+from allauth.account.utils import get_next_redirect_url
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+
+from accounts import mfa
+
+
+class OperatorsSite(AdminSite):
+    def has_permission(self, request: HttpRequest) -> bool:
+        return super().has_permission(request) and not mfa.operator_lacks_it(request.user)  # type: ignore[arg-type]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Sends on: to the login, to set up the second factor, or to where the operator wanted to go."""
+        answer: HttpResponse = secure_admin_login(self._enter)(request)
+        return answer
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return redirect("account_change_password")
+
+    def _enter(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_permission(request):
+            messages.warning(request, _("Operators need a second factor. Set it up to enter the administration."))
+            return redirect("mfa_activate_totp")
+        return redirect(get_next_redirect_url(request) or "admin:index")

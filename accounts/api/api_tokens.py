@@ -1,0 +1,52 @@
+"""`/api-tokens`: personal API tokens. Never by such a token itself."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import api_tokens
+from accounts.api.requests import user_of
+from accounts.api.serializers import ApiTokenRow, ApiTokenWish, NewApiToken
+from accounts.models import ApiToken
+
+_TAGS = ["api tokens"]
+
+
+class ApiTokens(ListAPIView[ApiToken]):
+    serializer_class = ApiTokenRow
+    queryset = ApiToken.objects.none()
+
+    def get_queryset(self) -> QuerySet[ApiToken]:
+        return api_tokens.of(user_of(self.request))
+
+    @extend_schema(operation_id="list_api_tokens", tags=_TAGS, summary="The user's API tokens, newest first")
+    def get(self, request: Request) -> Response:
+        return self.list(request)
+
+    @extend_schema(
+        operation_id="create_api_token",
+        tags=_TAGS,
+        summary="Make an API token",
+        description="Its text is in this answer and nowhere else.",
+        request=ApiTokenWish,
+        responses={201: NewApiToken},
+    )
+    def post(self, request: Request) -> Response:
+        wanted = ApiTokenWish(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        days = wanted.validated_data.pop("expires_in_days")
+        token, text = api_tokens.create(user_of(request), days=days, **wanted.validated_data)
+        return Response({**ApiTokenRow(token).data, "token": text}, status=status.HTTP_201_CREATED)
+
+
+class ApiTokenDetail(APIView):
+    @extend_schema(operation_id="delete_api_token", tags=_TAGS, summary="End an API token", responses={204: None})
+    def delete(self, request: Request, token_id: UUID) -> Response:
+        api_tokens.revoke(user_of(request), token_id)
+        return Response(status=status.HTTP_204_NO_CONTENT)

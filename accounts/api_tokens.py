@@ -1,0 +1,81 @@
+"""Personal API tokens, for scripts: made once, found by their SHA-256, limited in scope and time."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import ValidationError
+
+from accounts import addresses, audit
+from accounts.errors import ApiTokenNotFound, InvalidApiToken
+from accounts.models import ApiToken, User
+
+MARK = "zat_"  # by which a token is told from a JWT, and found by scanners of leaked secrets
+LONGEST_DAYS = 365
+MOST = 50  # usable tokens of one user
+_USED_EVERY = timedelta(minutes=1)
+
+
+@transaction.atomic
+def create(user: User, *, name: str, scopes: Iterable[str], days: int) -> tuple[ApiToken, str]:
+    """A new token, good for `days` (at most `LONGEST_DAYS`), and its text, which is not kept.
+
+    Raises `ValidationError` for a user who has `MOST` tokens.
+    """
+    if usable_of(user).count() >= MOST:
+        raise ValidationError({"name": [_("You have too many API tokens: delete one first.")]})
+    text = MARK + secrets.token_urlsafe(32)
+    token = ApiToken.objects.create(
+        user=user,
+        name=name,
+        prefix=text[:10],
+        digest=_digest(text),
+        scopes=sorted(set(scopes)),
+        expires_at=timezone.now() + timedelta(days=min(days, LONGEST_DAYS)),
+    )
+    audit.record("api_token_created", user, actor=user, api_token=str(token.pk), scopes=token.scopes)
+    return token, text
+
+
+@transaction.atomic
+def revoke(user: User, token_id: UUID) -> None:
+    """End the user's token at once. Raises `ApiTokenNotFound`, also for one that is revoked already."""
+    if not ApiToken.objects.filter(pk=token_id, user=user, revoked_at=None).update(revoked_at=timezone.now()):
+        raise ApiTokenNotFound
+    audit.record("api_token_revoked", user, actor=user, api_token=str(token_id))
+
+
+def of(user: User) -> QuerySet[ApiToken]:
+    """The user's tokens that are not revoked, newest first; expired ones are among them."""
+    return ApiToken.objects.filter(user=user, revoked_at=None).order_by("-created_at", "id")
+
+
+def usable_of(user: User) -> QuerySet[ApiToken]:
+    return of(user).filter(expires_at__gt=timezone.now())
+
+
+def find(text: str) -> ApiToken:
+    """The usable token with this text, and its user; notes the use once a minute. Raises `InvalidApiToken`."""
+    now = timezone.now()
+    usable = ApiToken.objects.filter(revoked_at=None, expires_at__gt=now, user__is_active=True)
+    token = usable.select_related("user").filter(digest=_digest(text)).first()
+    if token is None or not addresses.may_log_in(token.user):
+        raise InvalidApiToken
+    _note_use(token, now)
+    return token
+
+
+def _note_use(token: ApiToken, now: datetime) -> None:
+    if token.last_used_at is None or token.last_used_at < now - _USED_EVERY:
+        due = Q(last_used_at=None) | Q(last_used_at__lt=now - _USED_EVERY)
+        ApiToken.objects.filter(due, pk=token.pk).update(last_used_at=now)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,82 @@
+"""What django-allauth asks of the project: its pages log in, send and protect by the project's own services."""
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+from allauth.core import context
+from allauth.mfa.adapter import DefaultMFAAdapter
+from django.contrib import messages
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import Throttled
+
+from accounts import addresses, selectors, services
+from accounts.encryption import cipher
+from accounts.errors import InvalidCredentials, InvalidOtp
+from accounts.models import User
+from accounts.web.throttled import too_many
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "email_password_mismatch": InvalidCredentials.default_detail,
+        "incorrect_password": _("The password is wrong."),
+        "enter_current_password": _("The password is wrong."),
+        "email_taken": _("This e-mail is registered already."),
+    }
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
+        """By the API's rule, and its count of failures."""
+        try:
+            return services.check_credentials(
+                credentials["email"], credentials["password"], address=self.get_client_ip(request)
+            )
+        except InvalidCredentials:
+            return None
+        except Throttled as refused:
+            raise too_many(refused) from None
+
+    def reauthenticate(self, user: Any, password: str) -> bool:
+        return self.authenticate(context.request, email=user.email, password=password) == user
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Forwarding is resolved before Django (`TRUSTED_PROXIES`). Empty behind a Unix socket."""
+        return str(request.META.get("REMOTE_ADDR", ""))
+
+    def send_confirmation_mail(
+        self, request: HttpRequest, emailconfirmation: EmailConfirmationHMAC, signup: bool
+    ) -> None:
+        if not signup:  # `services.register` has asked already
+            addresses.ask_to_confirm(emailconfirmation.email_address)
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """False, with a message, where the address is another user's by now."""
+        try:
+            with transaction.atomic():
+                if not selectors.email_taken(email_address.email, other_than=email_address.user):
+                    return bool(super().confirm_email(request, email_address))
+        except IntegrityError:  # a parallel sign-up was faster
+            pass
+        self.add_message(request, messages.ERROR, message=str(self.error_messages["email_taken"]))
+        return False
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        return reverse("profile")
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": InvalidOtp.default_detail,
+        "unverified_email": _("Confirm your e-mail address before you set up the second factor."),
+    }
+
+    def encrypt(self, text: str) -> str:
+        return cipher().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return cipher().decrypt(encrypted_text.encode()).decode()

@@ -1,0 +1,56 @@
+"""Personal API tokens: list, make one, end one."""
+
+from typing import cast
+from uuid import UUID
+
+from allauth.account.decorators import reauthentication_required
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+from rest_framework.exceptions import ValidationError
+
+from accounts import api_tokens
+from accounts.errors import ApiTokenNotFound
+from accounts.models import User
+from accounts.web.forms import ApiTokenForm
+
+
+@never_cache
+@login_required
+@reauthentication_required(app="accounts")
+@require_http_methods(["GET", "HEAD", "POST"])
+def api_tokens_page(request: HttpRequest) -> HttpResponse:
+    """The list and the form. The new token's text stands on the answer to the form, once, and is kept nowhere."""
+    user = cast("User", request.user)
+    form, made = ApiTokenForm(request.POST or None), None
+    if form.is_valid():
+        try:
+            made = api_tokens.create(user, **form.cleaned_data)
+            form = ApiTokenForm()
+        except ValidationError as refused:
+            for problem in refused.detail["name"]:  # type: ignore[call-overload]
+                form.add_error("name", str(problem))
+    text = made and made[1]
+    return render(request, "accounts/api_tokens.html", {"form": form, "text": text, "tokens": api_tokens.of(user)})
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    """Says what will happen, and then does it."""
+    user = cast("User", request.user)
+    token = api_tokens.of(user).filter(pk=token_id).first()
+    if token is None:
+        raise Http404
+    if request.method != "POST":
+        return render(request, "accounts/api_token_delete.html", {"token": token})
+    try:
+        api_tokens.revoke(user, token_id)
+    except ApiTokenNotFound:
+        raise Http404 from None
+    messages.success(request, _("The API token has ended."))
+    return redirect("api-tokens-page")

@@ -1,0 +1,69 @@
+"""django-allauth's pages for coming in, with the project's answers to too many attempts."""
+
+from typing import Any
+
+from allauth.account import views as account
+from allauth.account.decorators import reauthentication_required
+from allauth.mfa.base import views as mfa
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.utils.decorators import method_decorator
+from rest_framework.exceptions import Throttled, ValidationError
+
+from accounts.web.throttled import SaysTooMany, too_many
+
+
+class Login(SaysTooMany, account.LoginView):
+    pass
+
+
+class Signup(SaysTooMany, account.SignupView):
+    def get_initial(self) -> dict[str, Any]:
+        """`?ref=` of a referral link, beside allauth's `?email=`."""
+        return {**super().get_initial(), "referral_code": self.request.GET.get("ref", "")[:16]}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().form_valid(form)
+        except ValidationError as refused:
+            for field, problems in refused.detail.items():  # type: ignore[union-attr]  # the service names the fields
+                for problem in problems:
+                    form.add_error(field, str(problem))
+        except Throttled as refused:
+            form.add_error(None, too_many(refused))
+        else:
+            return answer
+        refusal: HttpResponse = self.form_invalid(form)
+        return refusal
+
+
+# The password first, so that nothing which was typed waits in the session for it.
+@method_decorator([login_required, reauthentication_required(app="allauth.account")], name="dispatch")
+class Email(account.EmailView):
+    pass
+
+
+class ChangePassword(SaysTooMany, account.PasswordChangeView):
+    pass
+
+
+class ResetPassword(SaysTooMany, account.PasswordResetView):
+    def form_valid(self, form: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().form_valid(form)
+        except Throttled as refused:
+            form.add_error(None, too_many(refused))
+            answer = self.form_invalid(form)
+        return answer
+
+
+class PasswordAgain(SaysTooMany, account.ReauthenticateView):
+    pass
+
+
+class Code(SaysTooMany, mfa.AuthenticateView):
+    pass
+
+
+class CodeAgain(SaysTooMany, mfa.ReauthenticateView):
+    pass

@@ -1,0 +1,202 @@
+"""Forms of the account pages. django-allauth's views use them (`ACCOUNT_FORMS`, `MFA_FORMS`)."""
+
+from typing import TYPE_CHECKING, Any
+
+from allauth.account import forms as account_forms
+from allauth.core import context
+from allauth.mfa.base import forms as mfa_forms
+from allauth.mfa.totp import forms as totp_forms
+from django import forms
+from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import Throttled
+
+from accounts import addresses, mfa, selectors, services
+from accounts.errors import InvalidOtp
+from accounts.models import ApiToken, User, normalise_email, username_form
+from accounts.web.adapter import AccountAdapter
+from accounts.web.throttled import too_many
+
+if TYPE_CHECKING:  # generic in the stubs only
+    ProfileBase = forms.ModelForm[User]
+else:
+    ProfileBase = forms.ModelForm
+
+MAX_PASSWORD = 128  # as in the API
+
+
+def email_field(**attributes: Any) -> forms.EmailField:
+    widget = forms.EmailInput({"autocomplete": "email", **attributes})
+    return forms.EmailField(label=_("E-mail"), max_length=254, widget=widget)
+
+
+def current_password(**attributes: Any) -> forms.CharField:
+    widget = forms.PasswordInput({"autocomplete": "current-password", **attributes})
+    return forms.CharField(label=_("Password"), strip=False, widget=widget)
+
+
+def new_password(label: Any) -> forms.CharField:
+    """Typed once: who mistypes it asks for a reset, and everybody else has one field less."""
+    widget = forms.PasswordInput({"autocomplete": "new-password"})
+    return forms.CharField(
+        label=label,
+        strip=False,
+        max_length=MAX_PASSWORD,
+        widget=widget,
+        help_text=password_validators_help_text_html(),
+    )
+
+
+def code_field() -> forms.CharField:
+    attributes = {"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}
+    return forms.CharField(label=_("Code"), max_length=20, widget=forms.TextInput(attributes))
+
+
+def _address() -> str:
+    return AccountAdapter().get_client_ip(context.request)
+
+
+class LoginForm(account_forms.LoginForm):
+    password = current_password()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"] = email_field(autofocus=True)
+        self.order_fields(["login", "password"])
+
+
+class SignupForm(forms.Form):
+    """`services.register` decides; its refusals are shown at their fields."""
+
+    email = email_field(autofocus=True)
+    username = forms.CharField(
+        label=_("User name"),
+        max_length=64,
+        validators=[username_form],
+        widget=forms.TextInput({"autocomplete": "username"}),
+        help_text=_("3 to 64 letters, digits, dots, dashes, plus signs or underscores."),
+    )
+    password = new_password(_("Password"))
+    full_name = forms.CharField(
+        label=_("Full name"), max_length=200, required=False, widget=forms.TextInput({"autocomplete": "name"})
+    )
+    referral_code = forms.CharField(
+        label=_("Referral code"), max_length=16, required=False, widget=forms.TextInput({"autocomplete": "off"})
+    )
+    by_passkey = False  # asked by allauth's view
+
+    def try_save(self, _request: HttpRequest) -> tuple[User, None]:
+        return services.register(**self.cleaned_data, address=_address()), None
+
+
+class EmailForm(account_forms.UserForm):
+    """The address that the user wants instead of the current one."""
+
+    email = email_field()
+
+    def clean_email(self) -> str:
+        email = normalise_email(self.cleaned_data["email"])
+        if email == self.user.email:
+            raise AccountAdapter().validation_error("same_as_current")
+        if selectors.email_taken(email):
+            raise AccountAdapter().validation_error("email_taken")
+        return email
+
+    def save(self, _request: HttpRequest) -> Any:
+        return addresses.change(self.user, self.cleaned_data["email"])
+
+
+class _NewPassword:
+    """One field for a new password, held to the rules for it."""
+
+    user: Any
+    cleaned_data: dict[str, Any]
+
+    def clean_password1(self) -> str:
+        password: str = self.cleaned_data["password1"]
+        validate_password(password, self.user)
+        return password
+
+
+class ChangePasswordForm(_NewPassword, account_forms.ChangePasswordForm):
+    oldpassword = current_password()
+    password1 = new_password(_("New password"))
+    password2 = None
+
+    def clean_oldpassword(self) -> str:
+        password: str = self.cleaned_data["oldpassword"]
+        if not AccountAdapter().reauthenticate(self.user, password):
+            raise AccountAdapter().validation_error("enter_current_password")
+        return password
+
+
+class ResetPasswordForm(account_forms.ResetPasswordForm):
+    """Never looks whether there is such a user: a job does, after the answer."""
+
+    email = email_field(autofocus=True)
+
+    def clean_email(self) -> str:
+        return normalise_email(self.cleaned_data["email"])
+
+    def save(self, request: HttpRequest, **_kwargs: Any) -> str:
+        email: str = self.cleaned_data["email"]
+        services.request_password_reset(email, address=_address())
+        return email
+
+
+class NewPasswordForm(_NewPassword, account_forms.ResetPasswordKeyForm):
+    password1 = new_password(_("New password"))
+    password2 = None
+
+
+class PasswordAgainForm(account_forms.ReauthenticateForm):
+    password = current_password(autofocus=True)
+
+
+class _CodeForm:
+    user: Any
+    cleaned_data: dict[str, Any]
+
+    def clean_code(self) -> str:
+        code: str = self.cleaned_data["code"]
+        try:
+            self.authenticator = mfa.use_code(self.user, code, address=_address())
+        except InvalidOtp as refused:
+            raise forms.ValidationError(str(refused.detail)) from None
+        except Throttled as refused:
+            raise too_many(refused) from None
+        return code
+
+
+class CodeForm(_CodeForm, mfa_forms.AuthenticateForm):
+    code = code_field()
+
+
+class CodeAgainForm(_CodeForm, mfa_forms.ReauthenticateForm):
+    code = code_field()
+
+
+class ActivateTOTPForm(totp_forms.ActivateTOTPForm):
+    code = code_field()
+
+    def clean_code(self) -> str:
+        code: str = super().clean_code()
+        mfa.spend(self.user, code)  # so that nobody who looked on logs in with it
+        return code
+
+
+class ProfileForm(ProfileBase):
+    class Meta:
+        model = User
+        fields = ["full_name", "language", "time_zone"]
+
+
+class ApiTokenForm(forms.Form):
+    DAYS = [(7, _("7 days")), (30, _("30 days")), (90, _("90 days")), (365, _("1 year"))]
+
+    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("What it is for, such as “backup script”."))
+    scopes = forms.MultipleChoiceField(
+        label=_("What it may do"), choices=ApiToken.Scope.choices, widget=forms.CheckboxSelectMultiple
+    )
+    days = forms.TypedChoiceField(label=_("Expires after"), choices=DAYS, coerce=int, initial=90)

@@ -1,0 +1,25 @@
+"""`/accounts/`: the pages of django-allauth, some of them refined, and those of the profile."""
+
+from allauth.account import urls as account_urls
+from allauth.mfa import urls as mfa_urls
+from django.urls import include, path
+
+from accounts.web import api_tokens, entrance, profile
+
+urlpatterns = [
+    # Before allauth's own at the same paths.
+    path("login/", entrance.Login.as_view(), name="account_login"),
+    path("signup/", entrance.Signup.as_view(), name="account_signup"),
+    path("email/", entrance.Email.as_view(), name="account_email"),
+    path("password/change/", entrance.ChangePassword.as_view(), name="account_change_password"),
+    path("password/reset/", entrance.ResetPassword.as_view(), name="account_reset_password"),
+    path("reauthenticate/", entrance.PasswordAgain.as_view(), name="account_reauthenticate"),
+    path("2fa/authenticate/", entrance.Code.as_view(), name="mfa_authenticate"),
+    path("2fa/reauthenticate/", entrance.CodeAgain.as_view(), name="mfa_reauthenticate"),
+    path("", include(account_urls)),
+    path("2fa/", include(mfa_urls)),
+    path("profile/", profile.profile, name="profile"),
+    path("logins/", profile.logins_page, name="logins"),
+    path("api-tokens/", api_tokens.api_tokens_page, name="api-tokens-page"),
+    path("api-tokens/<uuid:token_id>/delete/", api_tokens.delete, name="api-token-delete"),
+]
