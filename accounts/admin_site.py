@@ -22,7 +22,9 @@ class OperatorsSite(AdminSite):
         answer: HttpResponse = secure_admin_login(self._enter)(request)
         return answer
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change(  # type: ignore[override]  # Django's would show a page
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         return redirect("account_change_password")
 
     def _enter(self, request: HttpRequest) -> HttpResponse:

@@ -11,7 +11,7 @@ from accounts.models import User
 
 
 def is_on(user: User) -> bool:
-    return Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists()
+    return bool(Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists())
 
 
 def operator_lacks_it(user: User) -> bool:

@@ -8,7 +8,8 @@ from accounts.models import User
 
 def email_taken(email: str, *, other_than: User | None = None) -> bool:
     """Whether a user, other than this one, has it. `email` in its normalised form."""
-    return User.objects.filter(email=email).exclude(pk=other_than and other_than.pk).exists()
+    having = User.objects.filter(email=email)
+    return (having.exclude(pk=other_than.pk) if other_than else having).exists()
 
 
 def username_taken(username: str) -> bool:

@@ -5,7 +5,7 @@ without reading all of them. This is the extension that Django's documentation d
 """
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.sessions.backends import db
 from django.utils import timezone
@@ -22,7 +22,7 @@ class SessionStore(db.SessionStore):
         return WebSession
 
     def create_model_instance(self, data: dict[str, Any]) -> WebSession:
-        row: WebSession = super().create_model_instance(data)
+        row = cast("WebSession", super().create_model_instance(data))
         client = data.get(CLIENT, {})
         row.user_id = data.get("_auth_user_id")
         row.address, row.user_agent = client.get("address"), client.get("user_agent", "")
@@ -31,7 +31,7 @@ class SessionStore(db.SessionStore):
         return row
 
     def load(self) -> dict[str, Any]:
-        row = self._get_session_from_db()
+        row = self._get_session_from_db()  # type: ignore[attr-defined]  # missing in the stubs
         if row is None:
             return {}
         if _seen(row):
@@ -39,7 +39,7 @@ class SessionStore(db.SessionStore):
         return self.decode(row.session_data)
 
     async def aload(self) -> dict[str, Any]:
-        row = await self._aget_session_from_db()
+        row = await self._aget_session_from_db()  # type: ignore[attr-defined]
         if row is None:
             return {}
         if _seen(row):

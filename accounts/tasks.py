@@ -1,5 +1,7 @@
 """Background jobs of accounts: what is sent, and what is forgotten. No job is given a secret."""
 
+from functools import partial
+
 from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from allauth.account.utils import user_pk_to_url_str
@@ -8,22 +10,22 @@ from celery import shared_task
 from accounts import logins, mail
 from accounts.models import User, normalise_email
 
-_sending = {"autoretry_for": (OSError,), "retry_backoff": 30, "max_retries": 5}
+sending = partial(shared_task, autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
 
 
-@shared_task(**_sending)
+@sending()
 def send_password_changed(user_id: str) -> None:
     """Tell a user that the password is new."""
     send_notice("password_changed", user_id)
 
 
-@shared_task(**_sending)
+@sending()
 def send_notice(name: str, user_id: str, to: str = "") -> None:
     """Send the template `name` to a user."""
     mail.send(name, User.objects.get(pk=user_id), to=to)
 
 
-@shared_task(**_sending)
+@sending()
 def send_confirmation(address_id: int) -> None:
     """Ask whoever reads an address to confirm that it is the user's."""
     address = EmailAddress.objects.select_related("user").filter(pk=address_id, verified=False).first()
@@ -32,7 +34,7 @@ def send_confirmation(address_id: int) -> None:
         mail.send("confirm_address", address.user, to=address.email, url=url, address=address.email)
 
 
-@shared_task(**_sending)
+@sending()
 def send_password_reset(email: str) -> None:
     """Send a link for a new password, if the address is a user's. It is looked up here, after the answer."""
     user = User.objects.filter(email=normalise_email(email), is_active=True).first()

@@ -73,7 +73,7 @@ def rotate(refresh_token: str, *, began: datetime) -> TokenPair:
 def owner(refresh_token: str) -> User | None:
     """Whose token this is; None where nobody's. Raises `InvalidRefreshToken` for what is no refresh token."""
     family = RefreshFamily.objects.select_related("user").filter(pk=_decode(refresh_token).get("family")).first()
-    return family and family.user
+    return family.user if family else None
 
 
 def revoke_families(user: User) -> None:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from proxy import health
+from proxy import health, personal_data
 from proxy.models import ProxySession
 
 logger = logging.getLogger(__name__)
@@ -30,3 +30,8 @@ def close_idle_sessions() -> int:
 def check_health() -> str:
     """Refresh what `/health` answers from; gives the status."""
     return str(health.check()["status"])
+
+
+@shared_task
+def forget_deleted_users() -> None:
+    personal_data.forget_deleted_users()

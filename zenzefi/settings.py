@@ -149,6 +149,7 @@ CELERY_BEAT_SCHEDULE = {
     "close-idle-sessions": {"task": "proxy.tasks.close_idle_sessions", "schedule": 120},
     "check-health": {"task": "proxy.tasks.check_health", "schedule": HEALTH_CHECK_INTERVAL_SECONDS},
     "expire-tokens": {"task": "access.tasks.expire_tokens", "schedule": 60},
+    "forget-deleted-users": {"task": "proxy.tasks.forget_deleted_users", "schedule": _hourly(7)},
     "forget-idempotency-keys": {"task": "billing.tasks.forget_idempotency_keys", "schedule": _hourly(17)},
     "forget-logins": {"task": "accounts.tasks.forget_logins", "schedule": _hourly(37)},
     "prove-ledger": {"task": "billing.tasks.prove_ledger", "schedule": crontab(hour="3", minute="7")},

@@ -41,7 +41,8 @@ class AccountAdapter(DefaultAccountAdapter):
             raise too_many(refused) from None
 
     def reauthenticate(self, user: Any, password: str) -> bool:
-        return self.authenticate(context.request, email=user.email, password=password) == user
+        found = self.authenticate(context.request, email=user.email, password=password)
+        return found is not None and found.pk == user.pk
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Forwarding is resolved before Django (`TRUSTED_PROXIES`). Empty behind a Unix socket."""

@@ -3,7 +3,6 @@
 from typing import cast
 from uuid import UUID
 
-from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,12 +15,13 @@ from rest_framework.exceptions import ValidationError
 from accounts import api_tokens
 from accounts.errors import ApiTokenNotFound
 from accounts.models import User
+from accounts.web.again import password_again
 from accounts.web.forms import ApiTokenForm
 
 
 @never_cache
 @login_required
-@reauthentication_required(app="accounts")
+@password_again
 @require_http_methods(["GET", "HEAD", "POST"])
 def api_tokens_page(request: HttpRequest) -> HttpResponse:
     """The list and the form. The new token's text stands on the answer to the form, once, and is kept nowhere."""

@@ -3,13 +3,13 @@
 from typing import Any
 
 from allauth.account import views as account
-from allauth.account.decorators import reauthentication_required
 from allauth.mfa.base import views as mfa
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.utils.decorators import method_decorator
 from rest_framework.exceptions import Throttled, ValidationError
 
+from accounts.web.again import password_again
 from accounts.web.throttled import SaysTooMany, too_many
 
 
@@ -37,8 +37,7 @@ class Signup(SaysTooMany, account.SignupView):
         return refusal
 
 
-# The password first, so that nothing which was typed waits in the session for it.
-@method_decorator([login_required, reauthentication_required(app="allauth.account")], name="dispatch")
+@method_decorator([login_required, password_again], name="dispatch")
 class Email(account.EmailView):
     pass
 

@@ -1,13 +1,16 @@
 """Forms of the account pages. django-allauth's views use them (`ACCOUNT_FORMS`, `MFA_FORMS`)."""
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
+from zoneinfo import available_timezones
 
 from allauth.account import forms as account_forms
 from allauth.core import context
 from allauth.mfa.base import forms as mfa_forms
 from allauth.mfa.totp import forms as totp_forms
 from django import forms
-from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
@@ -44,7 +47,7 @@ def new_password(label: Any) -> forms.CharField:
         strip=False,
         max_length=MAX_PASSWORD,
         widget=widget,
-        help_text=password_validators_help_text_html(),
+        help_text=_("At least 8 characters, not only digits, and nothing that is easy to guess."),
     )
 
 
@@ -190,6 +193,24 @@ class ProfileForm(ProfileBase):
     class Meta:
         model = User
         fields = ["full_name", "language", "time_zone"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        as_browser = [("", _("As the browser says"))]
+        self.fields["full_name"].widget.attrs["autocomplete"] = "name"
+        self.fields["language"] = forms.ChoiceField(
+            label=_("Language"), choices=[*as_browser, *settings.LANGUAGES], required=False
+        )
+        self.fields["time_zone"] = forms.ChoiceField(
+            label=_("Time zone"), choices=[*as_browser, *((name, name) for name in time_zones())], required=False
+        )
+
+
+@cache
+def time_zones() -> list[str]:
+    """`UTC`, and the names that tell where, such as `Europe/Berlin`; not the old ones such as `US/Eastern`."""
+    old = ("Etc", "SystemV", "US", "Canada", "Brazil", "Chile", "Mexico")
+    return ["UTC", *sorted(name for name in available_timezones() if "/" in name and not name.startswith(old))]
 
 
 class ApiTokenForm(forms.Form):

@@ -13,7 +13,7 @@ _CODE = "throttled"
 
 def too_many(refused: Throttled) -> ValidationError:
     """The refusal as an error of a form."""
-    wait = refused.wait or 1
+    wait = getattr(refused, "wait", None) or 1  # seconds; DRF sets it
     minutes = math.ceil(wait / 60)
     text = ngettext(
         "Too many attempts. Try again in %(minutes)d minute.",

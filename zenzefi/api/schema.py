@@ -30,7 +30,7 @@ _DESCRIPTIONS = {
 }
 
 
-class ApiTokenScheme(OpenApiAuthenticationExtension):
+class ApiTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # it registers itself
     target_class = "accounts.api.authentication.ApiTokenAuthentication"
     name = "apiToken"
 

@@ -1,0 +1,57 @@
+"""The end of an account: what it holds is given back or given up, who it was is forgotten, what it did stays."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import ValidationError
+
+from access import selectors
+from access import services as access
+from accounts import services as accounts
+from accounts.models import User
+from billing import ledger
+from billing import services as billing
+from billing.idempotency import Call
+from proxy import personal_data
+
+_REASON = "Given up when the account was deleted"
+
+
+@dataclass(frozen=True)
+class Closing:
+    """What a deletion now would end and forfeit; amounts in ZNC."""
+
+    tokens: int
+    refund: Decimal
+    balance: Decimal
+
+    @property
+    def forfeited(self) -> Decimal:
+        return self.balance + self.refund
+
+
+def preview(user: User) -> Closing:
+    now = timezone.now()
+    tokens = list(selectors.tokens_of(user, active_only=True))
+    refund = sum((selectors.refund_quote(token, now).amount for token in tokens), Decimal("0.00"))
+    return Closing(len(tokens), refund, ledger.balance(user))
+
+
+@transaction.atomic
+def close(user: User, *, gives_up_credits: bool) -> None:
+    """Delete the account: its tokens are revoked with their refunds, its ledger and the audit trail stay.
+
+    Raises `ValidationError` where credits are left and not given up, and for the last operator.
+    """
+    call = Call(user, "account/delete", key="", body=None)
+    for token in selectors.tokens_of(user, active_only=True):
+        access.revoke_with_refund(call, token.pk)
+    if ledger.balance(user):
+        if not gives_up_credits:
+            raise ValidationError({"gives_up_credits": [_("Credits are left: tick that you give them up.")]})
+        billing.adjust_balance(user, Decimal("0.00"), actor=user, reason=_REASON)
+    accounts.anonymise(user)
+    personal_data.forget_deleted_users()

@@ -1,0 +1,102 @@
+"""Pages of the account that need all the apps: its deletion, and the user's own data."""
+
+from typing import cast
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy, ngettext
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_safe
+from rest_framework.exceptions import Throttled, ValidationError
+
+from accounts import services
+from accounts.errors import InvalidCredentials
+from accounts.models import User
+from accounts.web.again import password_again
+from accounts.web.download import Download
+from accounts.web.forms import current_password
+from accounts.web.throttled import too_many
+from zenzefi import closing
+from zenzefi.personal_data import write_archive
+from zenzefi.templatetags.ui import money
+
+
+class DeletionForm(forms.Form):
+    password = current_password()
+    gives_up_credits = forms.BooleanField(label=gettext_lazy("I give up the credits that are left."), required=False)
+
+
+@login_required
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete(request: HttpRequest) -> HttpResponse:
+    """Says what will happen; with the password, and with a tick where credits are lost, it does."""
+    user, form = cast("User", request.user), DeletionForm(request.POST or None)
+    found = closing.preview(user)
+    if not found.forfeited:
+        del form.fields["gives_up_credits"]
+    if form.is_valid() and _deleted(request, user, form):
+        logout(request)
+        messages.success(request, gettext("Your account is deleted."))
+        return redirect("landing")
+    context = {
+        "title": gettext("Delete my account"),
+        "consequences": _consequences(found),
+        "action": gettext("Delete for good"),
+        "cancel_url": reverse("profile"),
+        "form": form,
+    }
+    return render(request, "confirm.html", context)
+
+
+def _deleted(request: HttpRequest, user: User, form: DeletionForm) -> bool:
+    """Whether it was done; else the form says why not."""
+    address = request.META.get("REMOTE_ADDR", "")
+    try:
+        services.check_credentials(user.email, form.cleaned_data["password"], address=address)
+        closing.close(user, gives_up_credits=form.cleaned_data.get("gives_up_credits", False))
+    except InvalidCredentials:
+        form.add_error("password", gettext("The password is wrong."))
+    except Throttled as refused:
+        form.add_error("password", too_many(refused))
+    except ValidationError as refused:
+        for field, problems in cast("dict[str, list[str]]", refused.detail).items():
+            form.add_error(field if field in form.fields else None, [str(problem) for problem in problems])
+    else:
+        return True
+    return False
+
+
+def _consequences(found: closing.Closing) -> list[str]:
+    sentences = [
+        gettext(
+            "Your e-mail address, your names and the addresses you came from are deleted. Nobody can log in again."
+        ),
+        gettext("Payments and movements of credits stay in our books, without your name."),
+    ]
+    if found.tokens:
+        text = ngettext(
+            "%(count)d active token is revoked, and its connections end. Its unused time is worth %(refund)s.",
+            "%(count)d active tokens are revoked, and their connections end. Their unused time is worth %(refund)s.",
+            found.tokens,
+        )
+        sentences.append(text % {"count": found.tokens, "refund": money(found.refund)})
+    if found.forfeited:
+        sentences.append(gettext("You lose %(amount)s of credits.") % {"amount": money(found.forfeited)})
+    return sentences
+
+
+@login_required
+@password_again
+@require_safe
+def personal_data(request: HttpRequest) -> HttpResponseBase:
+    user = cast("User", request.user)
+    return Download(
+        lambda file: write_archive(user, file), filename="zenzefi-my-data.zip", content_type="application/zip"
+    )
