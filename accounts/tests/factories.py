@@ -1,8 +1,14 @@
 """Users for tests."""
 
+import re
+import time
 from typing import Any
 
 import factory
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal import auth as totp
+from django.core.mail import EmailMessage
 
 from accounts.models import User
 
@@ -21,3 +27,26 @@ class UserFactory(factory.django.DjangoModelFactory):
     def _create(cls, model_class: type[User], *args: Any, **kwargs: Any) -> User:
         password = kwargs.pop("password", PASSWORD)
         return model_class.objects.create_user(*args, password=password, **kwargs)
+
+
+def turn_on_totp(user: User) -> str:
+    """Give the user a second factor with recovery codes; gives the secret of the authenticator."""
+    secret = totp.generate_totp_secret()
+    totp.TOTP.activate(user, secret)
+    RecoveryCodes.activate(user)
+    return secret
+
+
+def code_of(secret: str, *, steps: int = 0) -> str:
+    """What the authenticator app shows now, or that many periods later."""
+    counter = int(time.time()) // 30 + steps
+    return totp.format_hotp_value(totp.hotp_value(secret, counter))
+
+
+def recovery_codes_of(user: User) -> list[str]:
+    return Authenticator.objects.get(user=user, type=Authenticator.Type.RECOVERY_CODES).wrap().get_unused_codes()
+
+
+def link_in(message: EmailMessage, base: str = "http://127.0.0.1:8000") -> str:
+    """The path that a message's link leads to."""
+    return re.search(rf"^{re.escape(base)}(/\S+)$", message.body, re.MULTILINE)[1]

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -47,7 +48,13 @@ def delete(request: HttpRequest, token_id: UUID) -> HttpResponse:
     if token is None:
         raise Http404
     if request.method != "POST":
-        return render(request, "accounts/api_token_delete.html", {"token": token})
+        context = {
+            "title": _("Delete the API token “%(name)s”?") % {"name": token.name},
+            "consequences": [_("Scripts that use it are refused from now on. This cannot be undone.")],
+            "action": _("Delete"),
+            "cancel_url": reverse("api-tokens-page"),
+        }
+        return render(request, "confirm.html", context)
     try:
         api_tokens.revoke(user, token_id)
     except ApiTokenNotFound:

@@ -64,5 +64,23 @@ class Code(SaysTooMany, mfa.AuthenticateView):
     pass
 
 
+class WithoutReferrer:
+    """A view whose URL is a key: no other address is told more than this server's. (`no-referrer` would also take the
+    `Origin` from the form, and Django then refuses it.)"""
+
+    def dispatch(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer: HttpResponse = super().dispatch(*args, **kwargs)  # type: ignore[misc]
+        answer["Referrer-Policy"] = "strict-origin"
+        return answer
+
+
+class ConfirmEmail(WithoutReferrer, account.ConfirmEmailView):
+    pass
+
+
+class NewPassword(WithoutReferrer, account.PasswordResetFromKeyView):
+    pass
+
+
 class CodeAgain(SaysTooMany, mfa.ReauthenticateView):
     pass

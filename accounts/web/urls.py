@@ -2,7 +2,7 @@
 
 from allauth.account import urls as account_urls
 from allauth.mfa import urls as mfa_urls
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from accounts.web import api_tokens, entrance, profile
 
@@ -13,6 +13,12 @@ urlpatterns = [
     path("email/", entrance.Email.as_view(), name="account_email"),
     path("password/change/", entrance.ChangePassword.as_view(), name="account_change_password"),
     path("password/reset/", entrance.ResetPassword.as_view(), name="account_reset_password"),
+    re_path(r"^confirm-email/(?P<key>[-:\w]+)/$", entrance.ConfirmEmail.as_view(), name="account_confirm_email"),
+    re_path(
+        r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
+        entrance.NewPassword.as_view(),
+        name="account_reset_password_from_key",
+    ),
     path("reauthenticate/", entrance.PasswordAgain.as_view(), name="account_reauthenticate"),
     path("2fa/authenticate/", entrance.Code.as_view(), name="mfa_authenticate"),
     path("2fa/reauthenticate/", entrance.CodeAgain.as_view(), name="mfa_reauthenticate"),

@@ -1,0 +1,144 @@
+"""Another e-mail address: confirmed by the new one, told to the old one."""
+
+import time
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core.mail import EmailMessage
+from django.test import Client
+
+from accounts import addresses
+from accounts.models import AuditEvent, User
+from accounts.tests.factories import PASSWORD, UserFactory, link_in
+
+URL = "/accounts/email/"
+NEW = "alice@elsewhere.example"
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def browser(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    return client
+
+
+def change(browser: Client, email: str = NEW) -> Any:
+    return browser.post(URL, {"email": email, "action_add": ""})
+
+
+def addresses_of(user: User) -> dict[str, bool]:
+    return dict(EmailAddress.objects.filter(user=user).values_list("email", "primary"))
+
+
+def test_the_page_asks_for_the_password(client: Client, alice: User) -> None:
+    client.force_login(alice)
+
+    assert client.get(URL)["Location"].startswith("/accounts/reauthenticate/")
+    assert change(client)["Location"].startswith("/accounts/reauthenticate/")
+    assert addresses_of(alice) == {alice.email: True}
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_the_new_address_counts_once_it_is_confirmed(
+    browser: Client, alice: User, confirmed: bool, mailoutbox: list[EmailMessage]
+) -> None:
+    if confirmed:
+        addresses.trust(alice)
+    change(browser)
+
+    alice.refresh_from_db()
+    assert alice.email == "alice@example.com"
+    assert addresses_of(alice) == {"alice@example.com": True, NEW: False}
+    assert [message.to for message in mailoutbox] == [[NEW]]
+    browser.post(link_in(mailoutbox[0]))
+    alice.refresh_from_db()
+    assert alice.email == NEW
+    assert addresses_of(alice) == {NEW: True}
+    assert addresses.is_confirmed(alice)
+    assert [(message.to, message.subject) for message in mailoutbox[1:]] == [
+        (["alice@example.com"], "Your e-mail address was changed")
+    ]
+    assert [event.kind for event in AuditEvent.objects.all()] == ["email_changed"]
+
+
+def test_confirming_the_first_address_is_no_change(alice: User, mailoutbox: list[EmailMessage]) -> None:
+    addresses.ask_to_confirm(EmailAddress.objects.get(user=alice))
+
+    Client().post(link_in(mailoutbox[0]))
+
+    assert addresses.is_confirmed(alice)
+    assert len(mailoutbox) == 1
+    assert not AuditEvent.objects.exists()
+
+
+def test_a_link_confirms_nothing_but_its_own_address(browser: Client, alice: User, mailoutbox: Any) -> None:
+    """Else somebody could ask for a link to her own mailbox, then name another's address."""
+    change(browser)
+    change(browser, "victim@example.com")
+
+    browser.post(link_in(mailoutbox[0]))
+
+    assert not EmailAddress.objects.filter(email="victim@example.com", verified=True).exists()
+    alice.refresh_from_db()
+    assert alice.email == "alice@example.com"
+    assert [message.to for message in mailoutbox] == [[NEW], ["victim@example.com"]]
+
+
+@pytest.mark.parametrize("email", ["BOB@example.com", "alice@example.com", "nonsense"])
+def test_refused(browser: Client, alice: User, email: str, mailoutbox: list[EmailMessage]) -> None:
+    UserFactory(username="bob")
+
+    answer = change(browser, email)
+
+    assert list(answer.context["form"].errors) == ["email"]
+    assert f'value="{email}"' in answer.content.decode()
+    assert mailoutbox == []
+
+
+def test_an_address_that_was_taken_meanwhile_stays_the_others(
+    browser: Client, alice: User, mailoutbox: list[EmailMessage]
+) -> None:
+    change(browser)
+    UserFactory(username="carol", email=NEW)
+
+    answer = browser.post(link_in(mailoutbox[0]), follow=True)
+
+    assert answer.status_code == 200
+    alice.refresh_from_db()
+    assert alice.email == "alice@example.com"
+
+
+def test_the_wish_can_be_taken_back(browser: Client, alice: User) -> None:
+    change(browser)
+
+    browser.post(URL, {"email": NEW, "action_remove": ""})
+
+    assert addresses_of(alice) == {alice.email: True}
+
+
+@pytest.mark.parametrize("path", ["page", "link"])
+def test_an_operators_change_is_unconfirmed(alice: User, path: str) -> None:
+    addresses.trust(alice)
+    alice.email = NEW
+    alice.save(update_fields=["email"]) if path == "page" else alice.save()
+
+    assert addresses_of(alice) == {NEW: True}
+    assert not addresses.is_confirmed(alice)
+
+
+def test_a_login_costs_no_look_at_the_addresses(alice: User, django_assert_num_queries: Any) -> None:
+    alice.last_login = None
+    with django_assert_num_queries(3):  # the transaction and the UPDATE
+        alice.save(update_fields=["last_login"])
+
+
+def test_the_password_is_asked_for_again_after_five_minutes(browser: Client) -> None:
+    assert browser.get(URL).status_code == 200
+    session = browser.session
+    session["account_authentication_methods"][-1]["at"] = time.time() - 301
+    session.save()
+
+    assert browser.get(URL).status_code == 302
