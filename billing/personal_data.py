@@ -16,8 +16,8 @@ def sections(user: User) -> dict[str, Iterable[Mapping[str, Any]]]:
         "balance": [{"balance": ledger.balance(user), "currency": CURRENCY}],
         "transactions": selectors.history(user)
         .values(
+            "transaction_id",
             "amount",
-            transaction_id=F("transaction"),
             transaction_type=F("transaction__type"),
             description=F("transaction__description"),
             created_at=F("transaction__created_at"),

@@ -22,7 +22,11 @@ class Download(FileResponse):
 
     def __init__(self, write: Callable[[IO[bytes]], None], *, filename: str, content_type: str) -> None:
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  (closed once it is read, or by Django)
-        write(self._file)
+        try:
+            write(self._file)
+        except BaseException:
+            self._file.close()
+            raise
         self._file.seek(0)
         super().__init__(self._file, as_attachment=True, filename=filename, content_type=content_type)
 

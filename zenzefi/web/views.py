@@ -4,10 +4,12 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import check_for_language
 from django.views import i18n
 from django.views.decorators.http import require_POST, require_safe
 
 from access import selectors
+from accounts.services import update_profile
 from zenzefi.web.context import THEMES
 
 
@@ -18,6 +20,10 @@ def landing(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def set_language(request: HttpRequest) -> HttpResponse:
+    """Keeps the language in a cookie, and in the profile of who is signed in, which comes first."""
+    language = request.POST.get("language", "")
+    if request.user.is_authenticated and check_for_language(language):
+        update_profile(request.user, language=language)
     return i18n.set_language(request)
 
 

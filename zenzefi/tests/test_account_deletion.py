@@ -1,0 +1,203 @@
+"""Deleting one's account: what is given back, what is given up, what is forgotten, what stays."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.test import Client
+from django.utils import timezone
+from rest_framework.exceptions import ValidationError
+
+from access import services as access
+from access.models import AccessToken, Revocation, Scope
+from accounts import api_tokens, services, tokens
+from accounts.models import ApiToken, AuditEvent, RefreshFamily, User, WebSession
+from accounts.tests.factories import PASSWORD, UserFactory, turn_on_totp
+from billing import ledger
+from billing.idempotency import Call
+from billing.models import Entry
+from conftest import client_of, fund
+from proxy.models import ProxySession
+from proxy.personal_data import forget_deleted_users
+from zenzefi.closing import close
+
+URL = "/accounts/delete/"
+AGREED = {"password": PASSWORD, "gives_up_credits": "on"}
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def browser(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def buy(user: User) -> AccessToken:
+    return access.purchase(Call(user, "buy", key="", body=None), 24, Scope.FULL)
+
+
+def visit(token: AccessToken) -> ProxySession:
+    now = timezone.now()
+    return ProxySession.objects.create(
+        token=token,
+        user=token.user,
+        device_id="alice-laptop-41",
+        ip="203.0.113.7",
+        user_agent="Client",
+        started_at=now,
+        last_activity=now,
+        bytes_transferred=7,
+    )
+
+
+def everything_of(user: User) -> str:
+    """All that the database says beside this user's rows."""
+    models = (User, EmailAddress, AuditEvent, ProxySession, AccessToken, WebSession, RefreshFamily, ApiToken)
+    return "\n".join(str(row) for model in models for row in model.objects.values())
+
+
+def test_the_page_says_what_will_happen(browser: Client, alice: User) -> None:
+    fund(alice, 30)
+    buy(alice)
+
+    page = browser.get(URL).content.decode()
+
+    assert "1 active token is revoked" in page
+    assert "worth 18.00\u00a0ZNC" in page
+    assert "You lose 30.00\u00a0ZNC of credits" in page
+    alice.refresh_from_db()
+    assert alice.is_active
+
+
+def test_the_user_is_forgotten_and_the_books_stay(browser: Client, alice: User) -> None:
+    fund(alice, 30)
+    session = visit(buy(alice))
+    turn_on_totp(alice)
+    tokens.issue_pair(alice, address="203.0.113.7", user_agent="Client")
+    api_tokens.create(alice, name="alice's script", scopes=["read"], days=7)
+    moved = Entry.objects.filter(account__user=alice).count()
+
+    answer = browser.post(URL, AGREED, follow=True)
+
+    assert answer.redirect_chain == [("/", 302)]
+    assert "Your account is deleted." in answer.content.decode()
+    alice.refresh_from_db()
+    assert (alice.is_active, alice.full_name, alice.has_usable_password()) == (False, "", False)
+    assert alice.deleted_at is not None
+    assert alice.email.endswith("@deleted.invalid")
+    known = everything_of(alice)
+    for trace in ("alice", "Alice", "203.0.113.7", "Client"):
+        assert trace not in known, trace
+    for model in (EmailAddress, Authenticator, ApiToken, RefreshFamily, WebSession):
+        assert not model.objects.filter(user=alice).exists(), model
+    # The refund of the unused token, and what was given up.
+    assert list(Entry.objects.filter(account__user=alice).order_by("id").values_list("amount", flat=True))[
+        moved:
+    ] == [
+        Decimal("18.00"),
+        Decimal("-30.00"),
+    ]
+    assert ledger.verify() == []
+    assert ledger.balance(alice) == 0
+    session.refresh_from_db()
+    assert (session.ip, session.device_id, session.bytes_transferred) == (None, "", 7)
+    kinds = [event.kind for event in AuditEvent.objects.filter(user=alice).order_by("id")]
+    assert kinds[-2:] == ["balance_adjusted", "user_deleted"]
+
+
+def test_live_connections_end(browser: Client, alice: User) -> None:
+    fund(alice, 30)
+    buy(alice)
+
+    browser.post(URL, AGREED)
+
+    assert set(Revocation.objects.values_list("cause", flat=True)) == {"revoked", "user_blocked"}
+
+
+def test_nobody_comes_in_again(browser: Client, alice: User) -> None:
+    jwt = client_of(alice)
+    family = tokens.issue_pair(alice)
+    email = alice.email
+
+    browser.post(URL, {"password": PASSWORD})
+
+    assert browser.get("/accounts/profile/").status_code == 302
+    assert jwt.get("/api/v1/users/me").status_code == 401
+    refreshed = jwt.post("/api/v1/auth/refresh", {"refresh_token": family.refresh_token})
+    assert refreshed.status_code == 401
+    assert jwt.post("/api/v1/auth/login", {"email": email, "password": PASSWORD}).status_code == 401
+    # The address and the name are free again.
+    again = {"email": email, "username": "alice", "password": "tr0ub4dor-and-3"}
+    assert jwt.post("/api/v1/auth/register", again).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"password": "wrong-horse-7", "gives_up_credits": "on"}, "password"),
+        ({"password": PASSWORD}, "gives_up_credits"),
+    ],
+)
+def test_refused(browser: Client, alice: User, form: dict[str, str], field: str) -> None:
+    fund(alice, 30)
+    token = buy(alice)
+
+    answer = browser.post(URL, form)
+
+    assert list(answer.context["form"].errors) == [field]
+    token.refresh_from_db()
+    alice.refresh_from_db()
+    assert (alice.is_active, token.revoked_at, ledger.balance(alice)) == (True, None, Decimal("12.00"))
+
+
+def test_without_credits_there_is_nothing_to_tick(browser: Client) -> None:
+    assert "gives_up_credits" not in browser.get(URL).context["form"].fields
+
+
+def test_the_last_operator_stays(client: Client, olga: User) -> None:
+    client.force_login(olga)
+
+    answer = client.post(URL, {"password": PASSWORD})
+
+    assert answer.context["form"].non_field_errors() == ["You are the last operator: name another one first."]
+    UserFactory(username="oscar", is_staff=True, is_superuser=True)
+    assert client.post(URL, {"password": PASSWORD}).status_code == 302
+    olga.refresh_from_db()
+    assert (olga.is_active, olga.is_staff, olga.is_superuser) == (False, False, False)
+
+
+def test_a_blocked_operator_does_not_count(olga: User) -> None:
+    services.set_active(UserFactory(username="oscar", is_superuser=True), False, actor=None)
+
+    with pytest.raises(ValidationError):
+        close(olga, gives_up_credits=True)
+
+
+def test_operators_see_it_and_cannot_undo_it(browser: Client, alice: User, olga: User) -> None:
+    browser.post(URL, {"password": PASSWORD})
+    client = Client()
+    client.force_login(olga)
+
+    page = client.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
+    assert "user_deleted" in client.get("/admin/accounts/auditevent/").content.decode()
+    assert 'name="is_active"' not in page
+    undone = client_of(olga).patch(f"/api/v1/admin/users/{alice.pk}", {"is_active": True, "reason": "please"})
+    assert undone.status_code == 400
+    alice.refresh_from_db()
+    assert not alice.is_active
+
+
+def test_a_session_that_is_written_later_is_forgotten_by_the_hour(alice: User, bob: User) -> None:
+    fund(alice, 30)
+    fund(bob, 30)
+    late, foreign = visit(buy(alice)), visit(buy(bob))
+    close(alice, gives_up_credits=True)
+    ProxySession.objects.update(ip="203.0.113.9")
+
+    assert forget_deleted_users() == 1
+
+    rows: Any = dict(ProxySession.objects.values_list("pk", "ip"))
+    assert rows == {late.pk: None, foreign.pk: "203.0.113.9"}

@@ -1,0 +1,100 @@
+"""The archive of a user's data: all of it, in JSON, and no secret."""
+
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from access import services as access
+from access import token_text
+from access.models import Scope
+from accounts import api_tokens, tokens
+from accounts.models import User, WebSession
+from accounts.tests.factories import PASSWORD, turn_on_totp
+from accounts.web import download
+from accounts.web.download import Download
+from billing.idempotency import Call
+from billing.services import create_payment
+from conftest import fund
+
+URL = "/accounts/data/"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def browser(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    return client
+
+
+def files(browser: Client) -> dict[str, Any]:
+    answer = browser.get(URL)
+    assert answer["Content-Disposition"] == 'attachment; filename="zenzefi-my-data.zip"'
+    with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as archive:
+        return {name: json.loads(archive.read(name)) for name in archive.namelist()}
+
+
+def test_all_of_it_and_of_nobody_else(browser: Client, alice: User, bob: User) -> None:
+    for user in (alice, bob):
+        fund(user, 30)
+        create_payment(Call(user, "pay", key="", body=None), 5)
+        access.purchase(Call(user, "buy", key="", body=None), 24, Scope.FULL)
+        api_tokens.create(user, name=f"script of {user}", scopes=["read"], days=7)
+        tokens.issue_pair(user)
+
+    found = files(browser)
+
+    counts = {name.removesuffix(".json"): len(rows) for name, rows in found.items()}
+    assert counts == {
+        "profile": 1,
+        "email_addresses": 1,
+        "web_sessions": 1,
+        "api_logins": 1,
+        "api_tokens": 1,
+        "events": 1,
+        "balance": 1,
+        "transactions": 2,
+        "payments": 1,
+        "access_tokens": 1,
+        "proxy_sessions": 0,
+    }
+    assert found["profile.json"][0]["email"] == alice.email
+    assert sorted(row["amount"] for row in found["transactions.json"]) == ["-18.00", "30.00"]
+    assert "bob" not in json.dumps(found)
+
+
+def test_no_secret(browser: Client, alice: User) -> None:
+    fund(alice, 30)
+    token = access.purchase(Call(alice, "buy", key="", body=None), 24, Scope.FULL)
+    api_token, text = api_tokens.create(alice, name="script", scopes=["read"], days=7)
+    secret = turn_on_totp(alice)
+    browser.post("/accounts/2fa/reauthenticate/", {"code": "x"})
+
+    archive = json.dumps(files(browser))
+
+    secrets = [alice.password, token.digest, token_text.decrypt(token.ciphertext), api_token.digest, text, secret]
+    for value in [*secrets, *WebSession.objects.values_list("session_key", flat=True)]:
+        assert value
+        assert value not in archive
+
+
+def test_asks_for_the_password(client: Client, alice: User) -> None:
+    assert client.get(URL)["Location"].startswith("/accounts/login/")
+    client.force_login(alice)
+    assert client.get(URL)["Location"].startswith("/accounts/reauthenticate/")
+
+
+async def test_goes_out_in_blocks_under_asgi() -> None:
+    answer = Download(lambda file: file.write(b"x" * 200_000) and None, filename="x", content_type="text/plain")
+    blocks: AsyncIterator[bytes] = answer.__aiter__()
+
+    sizes = [len(block) async for block in blocks]
+
+    assert (sum(sizes), max(sizes)) == (200_000, download._BLOCK)
+    answer.close()
