@@ -1,10 +1,16 @@
 """The control plane's URLs. The data plane and `/health` never come here (`zenzefi.asgi`)."""
 
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_update
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
 from zenzefi.metrics import metrics
+
+# Redoc writes styles into its page and searches in a worker that it makes itself. It may load from here alone: it
+# would fetch its maker's logo from the network.
+REDOC = {"style-src": [SELF, UNSAFE_INLINE], "worker-src": [SELF, "blob:"]}
 
 urlpatterns = [
     path("", include("zenzefi.web.urls")),
@@ -13,12 +19,13 @@ urlpatterns = [
     path("accounts/", include("accounts.web.urls")),
     path("api/v1/", include("zenzefi.api.urls")),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(), name="docs"),
-    path("redoc", SpectacularRedocView.as_view(), name="redoc"),
+    path("docs", SpectacularSwaggerSplitView.as_view(), name="docs"),
+    path("redoc", csp_update(REDOC)(SpectacularRedocView.as_view()), name="redoc"),
     path("metrics", metrics, name="metrics"),
 ]
 
 handler400 = "zenzefi.api.errors.bad_request"
 handler403 = "zenzefi.api.errors.permission_denied"
 handler404 = "zenzefi.api.errors.not_found"
+handler429 = "zenzefi.api.errors.too_many_requests"  # asked for by allauth
 handler500 = "zenzefi.api.errors.server_error"

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
+from structlog.contextvars import get_contextvars
 
 from accounts.errors import StateUnavailable
 from zenzefi.outages import OUTAGES
@@ -41,32 +42,54 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     return response
 
 
-def _respond(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+def _respond(request: HttpRequest, status: int, code: str, detail: str, advice: str = "") -> HttpResponse:
+    """`detail` as JSON on an API path; elsewhere a page that asks the database nothing, with `advice` on it."""
     if f"{request.path}/".startswith("/api/"):
         return JsonResponse({"detail": detail, "code": code}, status=status)
-    return render(request, "error.html", {"status": status, "detail": detail}, status=status)
+    page = {"status": status, "detail": detail, "advice": advice, "request_id": get_contextvars().get("request_id")}
+    return render(request, "error.html", page, status=status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _respond(request, 400, "bad_request", _("The request could not be understood."))
+    advice = _("Go back and try again. If a link brought you here, it may be incomplete.")
+    return _respond(request, 400, "bad_request", _("The request could not be understood."), advice)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _respond(request, 403, "permission_denied", _("You do not have permission to do this."))
+    advice = _("You may be logged in with another account than you think. Log in with the right one.")
+    return _respond(request, 403, "permission_denied", _("You do not have permission to do this."), advice)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return _respond(request, 403, "csrf_failed", _("This form has expired. Reload the page and try again."))
+    advice = _("Go back first: what you typed is still there. Your browser has to accept cookies from this site.")
+    detail = _("This form has expired. Reload the page and try again.")
+    return _respond(request, 403, "csrf_failed", detail, advice)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _respond(request, 404, "not_found", _("There is nothing here. Check the address."))
+    advice = _("The link may be old, or what it leads to belongs to another account.")
+    return _respond(request, 404, "not_found", _("There is nothing here. Check the address."), advice)
+
+
+def too_many_requests(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _respond(request, 429, "rate_limited", _("Too many attempts."), _("Wait a few minutes and try again."))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    if isinstance(sys.exc_info()[1], OUTAGES):
-        unavailable = StateUnavailable()
-        response = _respond(request, 503, unavailable.default_code, str(unavailable.detail))
-        response["Retry-After"] = str(unavailable.wait)
-        return response
-    return _respond(request, 500, "internal_error", _("Something went wrong on our side. We have been told."))
+    error = sys.exc_info()[1]
+    if isinstance(error, OUTAGES):
+        error = StateUnavailable()
+    if isinstance(error, exceptions.APIException):
+        return _refused(request, error)
+    advice = _("Try again in a few minutes. If it happens again, tell us the number below.")
+    detail = _("Something went wrong on our side. We have been told.")
+    return _respond(request, 500, "internal_error", detail, advice)
+
+
+def _refused(request: HttpRequest, error: exceptions.APIException) -> HttpResponse:
+    """A refusal of a service that no view took care of, and outages."""
+    advice = _("Your balance and your tokens are safe.") if isinstance(error, StateUnavailable) else ""
+    response = _respond(request, error.status_code, error.default_code, str(error.detail), advice)
+    if wait := getattr(error, "wait", None):
+        response["Retry-After"] = str(wait)
+    return response

@@ -29,9 +29,8 @@ def test_whatever_a_page_loads_is_served_here(client: Client, path: str) -> None
 
 
 def test_redoc_may_not_reach_out(client: Client) -> None:
-    text = client.get("/redoc").content.decode()
-    policy = "default-src 'self' blob: data: 'unsafe-inline' 'unsafe-eval'"
-    assert f'<meta http-equiv="Content-Security-Policy" content="{policy}">' in text
+    policy = client.get("/redoc")["Content-Security-Policy"]
+    assert set(policy.split("; ")) >= {"default-src 'self'", "img-src 'self' data:", "worker-src 'self' blob:"}
 
 
 def test_the_schema_is_json(client: Client) -> None:

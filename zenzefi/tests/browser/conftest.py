@@ -37,12 +37,13 @@ def visit(browser: Browser, site: Site) -> Iterator[Visit]:
     """Opens pages as somebody; an error on the console, a policy violation among them, fails the test."""
     contexts, problems = [], []
 
-    def visit(who: str = ANYONE, **options: Any) -> Page:
+    def visit(who: str = ANYONE, *, may_complain: bool = False, **options: Any) -> Page:
         contexts.append(site.open(browser, who, **options))
         page = contexts[-1].new_page()
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: problems.append(message.text) if _complains(message) else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
+        if not may_complain:
+            page.on("console", lambda message: problems.append(message.text) if _complains(message) else None)
+            page.on("pageerror", lambda error: problems.append(str(error)))
         return page
 
     yield visit

@@ -1,0 +1,46 @@
+"""The content policy holds on every kind of page, those of others' making too: nothing of theirs is refused."""
+
+import pytest
+from playwright.sync_api import expect
+
+from zenzefi.tests.browser.conftest import Visit
+from zenzefi.tests.browser.registry import OPERATOR
+
+ADMIN = [
+    "/admin/",
+    "/admin/accounts/user/",
+    "/admin/accounts/user/add/",
+    "/admin/access/accesstoken/",
+    "/admin/billing/payment/",
+]
+
+
+@pytest.mark.parametrize("path", ADMIN)
+def test_the_admin(visit: Visit, path: str) -> None:
+    page = visit(OPERATOR)
+    page.goto(path)
+    expect(page.locator("#content h1")).to_be_visible()
+
+
+def test_swagger(visit: Visit) -> None:
+    page = visit()
+    page.goto("/docs")
+    page.get_by_role("button", name="GET /api/v1/tariffs").first.click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table td.response-col_status").last).to_contain_text("200")
+
+
+def test_redoc(visit: Visit) -> None:
+    page = visit()
+    page.goto("/redoc")
+    expect(page.get_by_role("heading", name="Zenzefi API")).to_be_visible()
+
+
+def test_an_injected_script_does_not_run(visit: Visit) -> None:
+    """The policy works: what this test puts into the page is refused, and the console says so."""
+    page = visit(may_complain=True)
+    page.goto("/")
+    with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
+        page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran = true\">')")
+    assert page.evaluate("window.ran") is None
