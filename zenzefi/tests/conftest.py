@@ -1,12 +1,19 @@
-"""Fixtures of the main command's tests."""
+"""Fixtures of the main command's tests, and of those that read Russian."""
 
 import os
 import signal
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from django.conf import settings
+from django.test import override_settings
+from django.utils.translation import get_language, override
 
+from proxy.dataplane import answers
 from zenzefi.tests.command import Command, Serve
 
 
@@ -23,3 +30,24 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         if command.process.poll() is None:
             os.killpg(command.process.pid, signal.SIGKILL)
             command.process.wait()
+
+
+@pytest.fixture(scope="module")
+def _compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Django reads the catalogue as it is now, not as it was compiled last."""
+    (source,) = (path / "ru/LC_MESSAGES/django.po" for path in settings.LOCALE_PATHS)
+    directory = tmp_path_factory.mktemp("locale")
+    messages = directory / "ru/LC_MESSAGES/django.mo"
+    messages.parent.mkdir(parents=True)
+    with messages.open("wb") as file:
+        write_mo(file, read_po(BytesIO(source.read_bytes()), locale="ru"))
+    answers._denial_body.cache_clear()
+    with override_settings(LOCALE_PATHS=[directory]):
+        yield
+    answers._denial_body.cache_clear()
+
+
+@pytest.fixture
+def _translated(_compiled: None) -> Iterator[None]:
+    with override(get_language()):  # a request leaves its language behind in the test's thread
+        yield

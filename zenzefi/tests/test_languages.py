@@ -1,24 +1,21 @@
 """Who asks for Russian gets it from the API, the gateway and the site; English is the default."""
 
 import re
-from collections.abc import Callable, Iterator
-from io import BytesIO
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from django.conf import settings
-from django.test import Client, override_settings
-from django.utils.translation import get_language, ngettext, override
+from django.test import Client
+from django.utils.translation import ngettext, override
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken as JWT
 
 from accounts.models import User
 from accounts.tokens import issue_access
 from conftest import fund
-from proxy.dataplane import answers, denials
+from proxy.dataplane import denials
 from proxy.dataplane.answers import denial_answer
 from proxy.dataplane.denials import Denial, Denied
 from zenzefi import control_plane
@@ -26,27 +23,6 @@ from zenzefi import control_plane
 CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 UNKNOWN = UUID(int=7)
 DENIALS = [value for value in vars(denials).values() if isinstance(value, Denial)]
-
-
-@pytest.fixture(scope="module")
-def _compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Django reads the catalogue as it is now, not as it was compiled last."""
-    (source,) = (path / "ru/LC_MESSAGES/django.po" for path in settings.LOCALE_PATHS)
-    directory = tmp_path_factory.mktemp("locale")
-    messages = directory / "ru/LC_MESSAGES/django.mo"
-    messages.parent.mkdir(parents=True)
-    with messages.open("wb") as file:
-        write_mo(file, read_po(BytesIO(source.read_bytes()), locale="ru"))
-    answers._denial_body.cache_clear()
-    with override_settings(LOCALE_PATHS=[directory]):
-        yield
-    answers._denial_body.cache_clear()
-
-
-@pytest.fixture
-def _translated(_compiled: None) -> Iterator[None]:
-    with override(get_language()):  # a request leaves its language behind in the test's thread
-        yield
 
 
 in_use = pytest.mark.usefixtures("_translated")
