@@ -401,7 +401,8 @@ CONTENT_SECURITY_POLICY = {
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
-        "form-action": [SELF],
+        # Chromium holds a form to this along its redirects too: top-ups lead to a provider's checkout.
+        "form-action": [SELF, BACKEND_URL, "https://checkout.stripe.com", "https://yoomoney.ru"],
     }
 }
 if PRODUCTION:

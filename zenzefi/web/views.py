@@ -9,13 +9,16 @@ from django.views import i18n
 from django.views.decorators.http import require_POST, require_safe
 
 from access import selectors
+from access.models import Scope
 from accounts.services import update_profile
 from zenzefi.web.context import THEMES
 
 
 @require_safe
 def landing(request: HttpRequest) -> HttpResponse:
-    return render(request, "landing.html", {"tariffs": selectors.tariffs()})
+    """What it is and what it costs; full access, which most want, stands first."""
+    tariffs = sorted(selectors.tariffs(), key=lambda tariff: tariff.scope != Scope.FULL)
+    return render(request, "landing.html", {"tariffs": tariffs})
 
 
 @require_POST
