@@ -86,3 +86,47 @@ def test_the_header(catalogue: Catalog) -> None:
     assert catalogue.charset.lower() == "utf-8"
     assert catalogue.num_plurals == 3
     assert not catalogue.fuzzy
+
+
+# Names, and what is a language's own name in it.
+AS_THEY_ARE = {"Zenzefi", "English", "Русский", "ZNC", "SHA", "QR", "curl", "Python"}
+# What a translation wraps, and the one block that holds a class instead of words.
+TRANSLATED = re.compile(
+    r"{% (?:blocktranslate|comment)\b.*?{% end(?:blocktranslate|comment) %}|{% block width %}.*?{% endblock.*?%}",
+    re.DOTALL,
+)
+TEMPLATE_CODE = re.compile(r"{%.*?%}|{{.*?}}|{#.*?#}", re.DOTALL)
+VISIBLE_ATTRIBUTE = re.compile(r'\b(?:title|alt|placeholder|aria-label|data-label|data-copied|data-over)="([^"]*)"')
+NOT_FOR_READERS = re.compile(r"<(script|style|code|pre)\b.*?</\1>|<[^>]*>|&\w+;", re.DOTALL)
+TEMPLATES = [
+    path
+    for path in sorted((ROOT / "templates").rglob("*.*"))
+    if not {"admin", "drf_spectacular"} & set(path.relative_to(ROOT).parts)
+]
+
+
+def bare_words(source: str) -> set[str]:
+    """The words of a template that a reader sees and that go through no translation."""
+    source = TEMPLATE_CODE.sub(" ", TRANSLATED.sub(" ", source))
+    visible = [*VISIBLE_ATTRIBUTE.findall(source), NOT_FOR_READERS.sub(" ", source)]
+    return set(re.findall(r"[^\W\d_]{2,}", " ".join(visible))) - AS_THEY_ARE
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT / "templates")))
+def test_no_word_of_a_template_goes_round_the_catalogue(path: Path) -> None:
+    assert bare_words(path.read_text(encoding="utf-8")) == set()
+
+
+def test_the_search_for_bare_words_finds_them() -> None:
+    assert bare_words('<p title="Hover">{% translate "Fine" %} Bare<code>curl</code></p>') == {"Hover", "Bare"}
+
+
+def test_scripts_have_no_words_of_their_own() -> None:
+    """They show what the page gives them: nothing in a script would be translated."""
+    for path in (ROOT / "static").glob("**/*.js"):
+        if "vendor" not in path.parts:
+            shown = re.findall(
+                r"""(?:textContent|innerHTML|innerText|title|label)\s*[=:]\s*["'`]([^"'`]*[^\W\d_]{2})""",
+                path.read_text(),
+            )
+            assert shown == [], path
