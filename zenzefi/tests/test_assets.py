@@ -35,6 +35,12 @@ def test_compressed(client: Client) -> None:
     assert gzip.decompress(answer.content) == CSS.read_bytes()
 
 
+def test_a_part_is_a_part_of_the_file(client: Client) -> None:
+    given = {"range": "bytes=3-9", "accept-encoding": "gzip"}
+    with closing(client.get("/static/site.css", headers=given)) as answer:
+        assert (answer.status_code, answer.getvalue()) == (206, CSS.read_bytes()[3:10])
+
+
 def test_what_did_not_change_is_not_sent_again(client: Client) -> None:
     with closing(client.get("/static/site.css")) as first:
         tag = first["ETag"]

@@ -76,8 +76,9 @@ class Assets(WhiteNoiseMiddleware):  # type: ignore[misc]  # whitenoise has no t
 
 
 def _compressed(response: HttpResponseBase, request: HttpRequest) -> HttpResponseBase:
+    # A part of a file and an answer without a body have no name.
     path = Path(getattr(getattr(response, "file_to_stream", None), "name", ""))
-    if response.status_code != 200 or path.suffix not in _COMPRESSIBLE:
+    if path.suffix not in _COMPRESSIBLE:
         return response
     patch_vary_headers(response, ("Accept-Encoding",))
     if "gzip" not in request.headers.get("Accept-Encoding", ""):

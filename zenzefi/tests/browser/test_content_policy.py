@@ -1,10 +1,12 @@
 """The content policy holds on every kind of page, those of others' making too: nothing of theirs is refused."""
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
 from zenzefi.tests.browser.conftest import Visit
 from zenzefi.tests.browser.registry import OPERATOR
+from zenzefi.tests.browser.server import Site
 
 ADMIN = [
     "/admin/",
@@ -35,6 +37,11 @@ def test_redoc(visit: Visit) -> None:
     page = visit()
     page.goto("/redoc")
     expect(page.get_by_role("heading", name="Zenzefi API")).to_be_visible()
+
+
+def test_what_is_proxied_keeps_its_own(site: Site) -> None:
+    answer = httpx.get(f"{site.url}/api/v1/proxy/", headers=site.command.credentials, trust_env=False)
+    assert (answer.status_code, answer.headers.get("content-security-policy")) == (200, None)
 
 
 def test_an_injected_script_does_not_run(visit: Visit) -> None:
