@@ -100,7 +100,7 @@ def test_a_database_that_is_gone(broken: Client, monkeypatch: pytest.MonkeyPatch
     def gone(*_args: Any) -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore.load", gone)
+    monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore._get_session_from_db", gone)
     broken.cookies[settings.SESSION_COOKIE_NAME] = "a" * 32
     answer = broken.get("/", headers={"accept-language": "ru"})
     assert answer.status_code == 503

@@ -51,16 +51,15 @@ class TestTheLanguage:
         assert client.get("/language").status_code == 405
         assert client.get("/theme").status_code == 405
 
-    def test_the_users_own_comes_first(self, client: Client, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(User, "language", "ru", raising=False)
+    def test_the_users_own_comes_first(self, client: Client, alice: User) -> None:
+        User.objects.filter(pk=alice.pk).update(language="ru")
         client.force_login(alice)
         client.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
         assert language_of(client) == "ru"
         assert client.get("/api/v1/nothing", headers={"accept-language": "en"})["Content-Language"] == "en"
 
-    def test_under_asgi_too(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(User, "language", "ru", raising=False)
-        monkeypatch.setattr(User, "time_zone", "Asia/Tokyo", raising=False)
+    def test_under_asgi_too(self, alice: User) -> None:
+        User.objects.filter(pk=alice.pk).update(language="ru")
         client = AsyncClient()
         client.force_login(alice)
 
@@ -88,8 +87,8 @@ class TestTheTimeZone:
         client.get("/")
         assert ui.moment(MOMENT) == f'<time datetime="2026-01-31T22:30:00Z">{expected}</time>'
 
-    def test_the_users_own_comes_first(self, client: Client, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(User, "time_zone", "Asia/Tokyo", raising=False)
+    def test_the_users_own_comes_first(self, client: Client, alice: User) -> None:
+        User.objects.filter(pk=alice.pk).update(time_zone="Asia/Tokyo")
         client.force_login(alice)
         client.cookies[settings.TIME_ZONE_COOKIE_NAME] = "Europe/Moscow"
         client.get("/")
