@@ -1,17 +1,20 @@
 """What the pages of the registry show: a customer with a history, one without, and an operator."""
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
 from access import services
 from access.models import AccessToken, Scope
+from accounts import addresses, api_tokens, tokens
 from accounts.models import User
-from accounts.tests.factories import UserFactory
+from accounts.tests.factories import UserFactory, turn_on_totp
 from billing.idempotency import Call
 from billing.services import create_payment, mock_purchase
 from proxy.models import ProxySession
@@ -35,13 +38,32 @@ def build() -> Scenery:
         NEWCOMER: UserFactory(username="nina", full_name="Nina Newcomer", password=PASSWORD),
         OPERATOR: UserFactory(username="olga", password=PASSWORD, is_staff=True, is_superuser=True),
     }
-    names = _history(users[CUSTOMER])
+    names = _history(users[CUSTOMER]) | _accounts(users)
     return Scenery(names, {ANYONE: "", **{who: _session(user) for who, user in users.items()}})
 
 
+def _accounts(users: dict[str, User]) -> dict[str, str]:
+    """Logins, keys and links; the newcomer's address waits for its confirmation."""
+    customer, newcomer = users[CUSTOMER], users[NEWCOMER]
+    addresses.trust(customer)
+    turn_on_totp(users[OPERATOR])
+    tokens.issue_pair(customer, address="203.0.113.7", user_agent="ZenzefiDesktop/2.4 (Windows)")
+    api_token, _text = api_tokens.create(customer, name="Nightly report", scopes=["read", "tokens"], days=90)
+    return {
+        "api_token": str(api_token.pk),
+        "confirmation": EmailConfirmationHMAC.create(EmailAddress.objects.get(user=newcomer)).key,
+    }
+
+
 def _session(user: User) -> str:
-    client = Client()
+    """Signed in, and the password given again just now, which holds for the pages that ask for it."""
+    client = Client(HTTP_USER_AGENT="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
     client.force_login(user)
+    session = client.session
+    given = {"method": "password", "at": time.time() + 3600, "reauthenticated": True}
+    session["account_authentication_methods"] = [given]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
     return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
