@@ -218,6 +218,8 @@ class ApiTokenForm(forms.Form):
 
     name = forms.CharField(label=_("Name"), max_length=100, help_text=_("What it is for, such as “backup script”."))
     scopes = forms.MultipleChoiceField(
-        label=_("What it may do"), choices=ApiToken.Scope.choices, widget=forms.CheckboxSelectMultiple
+        label=_("What it may do"),
+        choices=ApiToken.Scope.choices,
+        widget=forms.CheckboxSelectMultiple({"class": "form-check-input"}),
     )
     days = forms.TypedChoiceField(label=_("Expires after"), choices=DAYS, coerce=int, initial=90)

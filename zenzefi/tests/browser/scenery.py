@@ -14,6 +14,7 @@ from access import services
 from access.models import AccessToken, Scope
 from accounts import addresses, api_tokens, tokens
 from accounts.models import User
+from accounts.sessions import CLIENT
 from accounts.tests.factories import UserFactory, turn_on_totp
 from billing.idempotency import Call
 from billing.services import create_payment, mock_purchase
@@ -57,10 +58,14 @@ def _accounts(users: dict[str, User]) -> dict[str, str]:
 
 def _session(user: User) -> str:
     """Signed in, and the password given again just now, which holds for the pages that ask for it."""
-    client = Client(HTTP_USER_AGENT="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+    client = Client()
     client.force_login(user)
     session = client.session
     given = {"method": "password", "at": time.time() + 3600, "reauthenticated": True}
+    session[CLIENT] |= {
+        "address": "203.0.113.7",
+        "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    }
     session["account_authentication_methods"] = [given]
     session["account_authentication_methods_user"] = str(user.pk)
     session.save()
