@@ -5,9 +5,8 @@ from datetime import datetime
 
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
-from django.utils.translation import gettext as _
 
-from accounts import tokens
+from accounts import clients, tokens
 from accounts.models import RefreshFamily, User, WebSession
 
 
@@ -26,33 +25,7 @@ class Login:
     @property
     def client(self) -> str:
         """The browser and its system in words, or how the client calls itself."""
-        return client_name(self.user_agent)
-
-
-# In this order: each names those after it, too.
-_BROWSERS = {
-    "Edg": "Edge",
-    "OPR/": "Opera",
-    "YaBrowser/": "Yandex",
-    "Firefox/": "Firefox",
-    "Chrome/": "Chrome",
-    "Safari/": "Safari",
-}
-_SYSTEMS = {
-    "Windows": "Windows",
-    "Android": "Android",
-    "iPhone": "iPhone",
-    "iPad": "iPad",
-    "Mac OS X": "macOS",
-    "Linux": "Linux",
-}
-
-
-def client_name(user_agent: str) -> str:
-    """`Firefox, Windows` for a browser's `User-Agent`; the beginning of any other."""
-    browser = next((name for mark, name in _BROWSERS.items() if mark in user_agent), "")
-    system = next((name for mark, name in _SYSTEMS.items() if mark in user_agent), "")
-    return f"{browser}, {system}" if browser and system else user_agent[:60] or _("unknown")
+        return clients.name(self.user_agent)
 
 
 def of(user: User, *, session_key: str | None) -> list[Login]:

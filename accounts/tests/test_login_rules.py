@@ -1,15 +1,17 @@
 """POST /auth/login and /auth/refresh: what the site's login asks for, they ask for, too."""
 
+import threading
 from typing import Any
 
 import pytest
 import time_machine
 from django.core.mail import EmailMessage
+from django.db import connections
 from rest_framework.test import APIClient
 
 from accounts import addresses
 from accounts.models import RefreshFamily, User
-from accounts.tests.factories import PASSWORD, code_of, turn_on_totp
+from accounts.tests.factories import PASSWORD, code_of, recovery_codes_of, turn_on_totp
 
 LOGIN, REFRESH = "/api/v1/auth/login", "/api/v1/auth/refresh"
 
@@ -102,3 +104,26 @@ def test_a_login_is_noted_with_where_it_came_from(api: APIClient, alice: User) -
 
     family = RefreshFamily.objects.get()
     assert (family.address, family.user_agent) == ("127.0.0.1", "ZenzefiDesktop/2.4")
+
+
+# case E65
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["totp", "recovery"])
+def test_of_parallel_logins_with_one_code_one_passes(alice: User, kind: str) -> None:
+    secret = turn_on_totp(alice)
+    code = code_of(secret) if kind == "totp" else recovery_codes_of(alice)[0]
+    statuses: list[int] = []
+
+    def one(number: int) -> None:
+        address = f"198.51.100.{number}"  # no turns are taken by address; by user they are in this process only
+        statuses.append(log_in(APIClient(REMOTE_ADDR=address), alice, otp=code).status_code)
+        connections.close_all()
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(statuses) == [200] + [401] * 5
+    assert RefreshFamily.objects.count() == 1

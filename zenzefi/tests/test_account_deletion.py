@@ -12,6 +12,7 @@ from rest_framework.exceptions import ValidationError
 
 from access import services as access
 from access.models import AccessToken, Revocation, Scope
+from access.tests.conftest import tariffs  # noqa: F401  (a fixture)
 from accounts import api_tokens, services, tokens
 from accounts.models import ApiToken, AuditEvent, RefreshFamily, User, WebSession
 from accounts.tests.factories import PASSWORD, UserFactory, turn_on_totp
@@ -26,7 +27,7 @@ from zenzefi.closing import close
 URL = "/accounts/delete/"
 AGREED = {"password": PASSWORD, "gives_up_credits": "on"}
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("tariffs")]
 
 
 @pytest.fixture

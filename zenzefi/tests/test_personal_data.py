@@ -12,6 +12,7 @@ from django.test import Client
 from access import services as access
 from access import token_text
 from access.models import Scope
+from access.tests.conftest import tariffs  # noqa: F401  (a fixture)
 from accounts import api_tokens, tokens
 from accounts.models import User, WebSession
 from accounts.tests.factories import PASSWORD, turn_on_totp
@@ -23,7 +24,7 @@ from conftest import fund
 
 URL = "/accounts/data/"
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("tariffs")]
 
 
 @pytest.fixture
