@@ -6,10 +6,9 @@ from django.db.models.functions import Lower
 from accounts.models import User
 
 
-def email_taken(email: str, *, other_than: User | None = None) -> bool:
-    """Whether a user, other than this one, has it. `email` in its normalised form."""
-    having = User.objects.filter(email=email)
-    return (having.exclude(pk=other_than.pk) if other_than else having).exists()
+def email_taken(email: str) -> bool:
+    """`email` in its normalised form."""
+    return User.objects.filter(email=email).exists()
 
 
 def username_taken(username: str) -> bool:

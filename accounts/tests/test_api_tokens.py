@@ -180,7 +180,7 @@ def test_the_last_use_is_noted_once_a_minute(alice: User) -> None:
 
 class TestThePage:
     @pytest.fixture
-    def browser(self, client: Client, alice: User) -> Client:
+    def as_alice(self, client: Client, alice: User) -> Client:
         client.force_login(alice)
         client.post("/accounts/reauthenticate/", {"password": PASSWORD})
         return client
@@ -191,29 +191,29 @@ class TestThePage:
         for method in (client.get, client.post):
             assert method(PAGE)["Location"].startswith("/accounts/reauthenticate/")
 
-    def test_shows_the_text_on_the_answer_alone(self, browser: Client, alice: User) -> None:
-        answer = browser.post(PAGE, {"name": "backup", "scopes": ["read"], "days": "30"})
+    def test_shows_the_text_on_the_answer_alone(self, as_alice: Client, alice: User) -> None:
+        answer = as_alice.post(PAGE, {"name": "backup", "scopes": ["read"], "days": "30"})
 
         text = answer.context["text"]
         assert text in answer.content.decode()
         assert "no-store" in answer["Cache-Control"]
         assert bearing(text).get("/api/v1/users/me").json()["username"] == "alice"
-        assert text not in browser.get(PAGE).content.decode()
-        assert text not in str(dict(browser.session))
+        assert text not in as_alice.get(PAGE).content.decode()
+        assert text not in str(dict(as_alice.session))
 
-    def test_says_what_is_wrong_at_the_field(self, browser: Client) -> None:
-        answer = browser.post(PAGE, {"name": "backup", "days": "3000"})
+    def test_says_what_is_wrong_at_the_field(self, as_alice: Client) -> None:
+        answer = as_alice.post(PAGE, {"name": "backup", "days": "3000"})
 
         assert sorted(answer.context["form"].errors) == ["days", "scopes"]
         assert 'value="backup"' in answer.content.decode()
 
-    def test_ends_one_after_asking(self, browser: Client, alice: User, bob: User) -> None:
+    def test_ends_one_after_asking(self, as_alice: Client, alice: User, bob: User) -> None:
         make(alice, "read")
         make(bob, "read")
         own, foreign = (ApiToken.objects.get(user=user).pk for user in (alice, bob))
 
-        assert browser.get(f"{PAGE}{own}/delete/").status_code == 200
+        assert as_alice.get(f"{PAGE}{own}/delete/").status_code == 200
         assert ApiToken.objects.get(pk=own).revoked_at is None
-        assert browser.post(f"{PAGE}{own}/delete/")["Location"] == PAGE
+        assert as_alice.post(f"{PAGE}{own}/delete/")["Location"] == PAGE
         assert ApiToken.objects.get(pk=own).revoked_at is not None
-        assert browser.post(f"{PAGE}{foreign}/delete/").status_code == 404
+        assert as_alice.post(f"{PAGE}{foreign}/delete/").status_code == 404

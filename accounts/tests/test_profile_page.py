@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def browser(client: Client, alice: User) -> Client:
+def as_alice(client: Client, alice: User) -> Client:
     client.force_login(alice)
     return client
 
@@ -22,17 +22,17 @@ def test_needs_a_login(client: Client) -> None:
     assert client.get(URL)["Location"] == f"/accounts/login/?next={URL}"
 
 
-def test_is_saved(browser: Client, alice: User) -> None:
-    assert browser.post(URL, FORM)["Location"] == URL
+def test_is_saved(as_alice: Client, alice: User) -> None:
+    assert as_alice.post(URL, FORM)["Location"] == URL
 
     alice.refresh_from_db()
     assert {name: getattr(alice, name) for name in FORM} == FORM
-    assert '<html lang="ru"' in browser.get(URL).content.decode()
+    assert '<html lang="ru"' in as_alice.get(URL).content.decode()
 
 
-def test_can_be_left_to_the_browser(browser: Client, alice: User) -> None:
-    browser.post(URL, FORM)
-    browser.post(URL, {"full_name": "", "language": "", "time_zone": ""})
+def test_can_be_left_to_the_browser(as_alice: Client, alice: User) -> None:
+    as_alice.post(URL, FORM)
+    as_alice.post(URL, {"full_name": "", "language": "", "time_zone": ""})
 
     alice.refresh_from_db()
     assert (alice.full_name, alice.language, alice.time_zone) == ("", "", "")
@@ -42,8 +42,8 @@ def test_can_be_left_to_the_browser(browser: Client, alice: User) -> None:
     ("field", "value"),
     [("full_name", "x" * 201), ("language", "de"), ("time_zone", "Mars/Olympus"), ("time_zone", "../../etc/passwd")],
 )
-def test_refuses(browser: Client, alice: User, field: str, value: str) -> None:
-    answer = browser.post(URL, {**FORM, field: value})
+def test_refuses(as_alice: Client, alice: User, field: str, value: str) -> None:
+    answer = as_alice.post(URL, {**FORM, field: value})
 
     assert list(answer.context["form"].errors) == [field]
     alice.refresh_from_db()
@@ -52,8 +52,8 @@ def test_refuses(browser: Client, alice: User, field: str, value: str) -> None:
         assert 'value="Alice A."' in answer.content.decode()
 
 
-def test_other_fields_cannot_be_slipped_in(browser: Client, alice: User) -> None:
-    browser.post(URL, {**FORM, "is_staff": "on", "is_superuser": "on", "email": "olga@example.com", "username": "x"})
+def test_other_fields_cannot_be_slipped_in(as_alice: Client, alice: User) -> None:
+    as_alice.post(URL, {**FORM, "is_staff": "on", "is_superuser": "on", "email": "olga@example.com", "username": "x"})
 
     alice.refresh_from_db()
     assert (alice.is_staff, alice.is_superuser, alice.email, alice.username) == (
@@ -64,14 +64,14 @@ def test_other_fields_cannot_be_slipped_in(browser: Client, alice: User) -> None
     )
 
 
-def test_the_switch_in_the_footer_is_remembered(browser: Client, alice: User) -> None:
-    browser.post(URL, FORM)
+def test_the_switch_in_the_footer_is_remembered(as_alice: Client, alice: User) -> None:
+    as_alice.post(URL, FORM)
 
-    browser.post("/language", {"language": "en", "next": URL})
+    as_alice.post("/language", {"language": "en", "next": URL})
 
     alice.refresh_from_db()
     assert alice.language == "en"
-    assert '<html lang="en"' in browser.get(URL).content.decode()
+    assert '<html lang="en"' in as_alice.get(URL).content.decode()
 
 
 def test_time_zones_are_places() -> None:

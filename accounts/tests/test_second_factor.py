@@ -21,74 +21,76 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def browser(client: Client, alice: User) -> Client:
+def as_alice(client: Client, alice: User) -> Client:
     addresses.trust(alice)
     client.force_login(alice)
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     return client
 
 
-def set_up(browser: Client) -> str:
+def set_up(as_alice: Client) -> str:
     """Read the key from the page and send its code; gives the key."""
-    secret = re.search(r'id="totp-key">([A-Z2-7]+)<', browser.get(SET_UP).content.decode())[1]
-    answer = browser.post(SET_UP, {"code": code_of(secret)})
+    secret = re.search(r'id="totp-key">([A-Z2-7]+)<', as_alice.get(SET_UP).content.decode())[1]
+    answer = as_alice.post(SET_UP, {"code": code_of(secret)})
     assert answer["Location"] == "/accounts/2fa/recovery-codes/"
     return secret
 
 
-def test_set_up_ends_other_logins_and_is_told(browser: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
+def test_set_up_ends_other_logins_and_is_told(as_alice: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
     other = Client()
     other.force_login(alice)
     tokens.issue_pair(alice)
 
-    set_up(browser)
+    set_up(as_alice)
 
     assert mfa.is_on(alice)
-    assert browser.get("/accounts/profile/").status_code == 200
+    assert as_alice.get("/accounts/profile/").status_code == 200
     assert other.get("/accounts/profile/").status_code == 302
     assert not RefreshFamily.objects.filter(revoked_at=None).exists()
     assert [message.subject for message in mailoutbox] == ["The second factor is on"]
     assert [event.kind for event in AuditEvent.objects.all()] == ["mfa_enabled"]
 
 
-def test_the_page_shows_a_picture_without_any_other_server(browser: Client) -> None:
-    page = browser.get(SET_UP).content.decode()
+def test_the_page_shows_a_picture_without_any_other_server(as_alice: Client) -> None:
+    page = as_alice.get(SET_UP).content.decode()
 
     picture = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', page)[1]
     assert b"<svg" in base64.b64decode(picture)
 
 
-def test_a_wrong_code_sets_nothing_up(browser: Client, alice: User) -> None:
-    browser.get(SET_UP)
+def test_a_wrong_code_sets_nothing_up(as_alice: Client, alice: User) -> None:
+    as_alice.get(SET_UP)
 
-    answer = browser.post(SET_UP, {"code": "000000"})
+    answer = as_alice.post(SET_UP, {"code": "000000"})
 
     assert list(answer.context["form"].errors) == ["code"]
     assert not mfa.is_on(alice)
 
 
-def test_the_code_of_the_set_up_logs_nobody_in(browser: Client, alice: User) -> None:
-    secret = set_up(browser)
+def test_the_code_of_the_set_up_logs_nobody_in(as_alice: Client, alice: User) -> None:
+    secret = set_up(as_alice)
 
     body = {"email": alice.email, "password": PASSWORD, "otp": code_of(secret)}
     assert APIClient().post("/api/v1/auth/login", body).json()["code"] == "invalid_otp"
 
 
-def test_secrets_are_kept_encrypted(browser: Client, alice: User) -> None:
-    secret = set_up(browser)
+def test_secrets_are_kept_encrypted(as_alice: Client, alice: User) -> None:
+    secret = set_up(as_alice)
 
     totp, codes = Authenticator.objects.filter(user=alice).order_by("-type")
     assert secret not in str(totp.data)
     assert not any(code in str(codes.data) for code in recovery_codes_of(alice))
 
 
-def test_recovery_codes_are_shown_and_made_anew(browser: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
-    set_up(browser)
+def test_recovery_codes_are_shown_and_made_anew(
+    as_alice: Client, alice: User, mailoutbox: list[EmailMessage]
+) -> None:
+    set_up(as_alice)
     old = recovery_codes_of(alice)
-    assert all(code in browser.get("/accounts/2fa/recovery-codes/").content.decode() for code in old)
-    assert browser.get("/accounts/2fa/recovery-codes/download/").content.decode().split() == old
+    assert all(code in as_alice.get("/accounts/2fa/recovery-codes/").content.decode() for code in old)
+    assert as_alice.get("/accounts/2fa/recovery-codes/download/").content.decode().split() == old
 
-    browser.post("/accounts/2fa/recovery-codes/generate/")
+    as_alice.post("/accounts/2fa/recovery-codes/generate/")
 
     new = recovery_codes_of(alice)
     assert len(new) == 10

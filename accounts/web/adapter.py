@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
 
-from accounts import addresses, selectors, services
+from accounts import addresses, services
 from accounts.encryption import cipher
 from accounts.errors import InvalidCredentials, InvalidOtp
 from accounts.models import User
@@ -58,12 +58,10 @@ class AccountAdapter(DefaultAccountAdapter):
         """False, with a message, where the address is another user's by now."""
         try:
             with transaction.atomic():
-                if not selectors.email_taken(email_address.email, other_than=email_address.user):
-                    return bool(super().confirm_email(request, email_address))
-        except IntegrityError:  # a parallel sign-up was faster
-            pass
-        self.add_message(request, messages.ERROR, message=str(self.error_messages["email_taken"]))
-        return False
+                return bool(super().confirm_email(request, email_address))
+        except IntegrityError:
+            self.add_message(request, messages.ERROR, message=str(self.error_messages["email_taken"]))
+            return False
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("profile")

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("tariffs")]
 
 
 @pytest.fixture
-def browser(client: Client, alice: User) -> Client:
+def as_alice(client: Client, alice: User) -> Client:
     client.force_login(alice)
     return client
 
@@ -60,11 +60,11 @@ def everything_of(user: User) -> str:
     return "\n".join(str(row) for model in models for row in model.objects.values())
 
 
-def test_the_page_says_what_will_happen(browser: Client, alice: User) -> None:
+def test_the_page_says_what_will_happen(as_alice: Client, alice: User) -> None:
     fund(alice, 30)
     buy(alice)
 
-    page = browser.get(URL).content.decode()
+    page = as_alice.get(URL).content.decode()
 
     assert "1 active token is revoked" in page
     assert "worth 18.00\u00a0ZNC" in page
@@ -73,7 +73,7 @@ def test_the_page_says_what_will_happen(browser: Client, alice: User) -> None:
     assert alice.is_active
 
 
-def test_the_user_is_forgotten_and_the_books_stay(browser: Client, alice: User) -> None:
+def test_the_user_is_forgotten_and_the_books_stay(as_alice: Client, alice: User) -> None:
     fund(alice, 30)
     session = visit(buy(alice))
     turn_on_totp(alice)
@@ -81,7 +81,7 @@ def test_the_user_is_forgotten_and_the_books_stay(browser: Client, alice: User) 
     api_tokens.create(alice, name="alice's script", scopes=["read"], days=7)
     moved = Entry.objects.filter(account__user=alice).count()
 
-    answer = browser.post(URL, AGREED, follow=True)
+    answer = as_alice.post(URL, AGREED, follow=True)
 
     assert answer.redirect_chain == [("/", 302)]
     assert "Your account is deleted." in answer.content.decode()
@@ -109,23 +109,23 @@ def test_the_user_is_forgotten_and_the_books_stay(browser: Client, alice: User) 
     assert kinds[-2:] == ["balance_adjusted", "user_deleted"]
 
 
-def test_live_connections_end(browser: Client, alice: User) -> None:
+def test_live_connections_end(as_alice: Client, alice: User) -> None:
     fund(alice, 30)
     buy(alice)
 
-    browser.post(URL, AGREED)
+    as_alice.post(URL, AGREED)
 
     assert set(Revocation.objects.values_list("cause", flat=True)) == {"revoked", "user_blocked"}
 
 
-def test_nobody_comes_in_again(browser: Client, alice: User) -> None:
+def test_nobody_comes_in_again(as_alice: Client, alice: User) -> None:
     jwt = client_of(alice)
     family = tokens.issue_pair(alice)
     email = alice.email
 
-    browser.post(URL, {"password": PASSWORD})
+    as_alice.post(URL, {"password": PASSWORD})
 
-    assert browser.get("/accounts/profile/").status_code == 302
+    assert as_alice.get("/accounts/profile/").status_code == 302
     assert jwt.get("/api/v1/users/me").status_code == 401
     refreshed = jwt.post("/api/v1/auth/refresh", {"refresh_token": family.refresh_token})
     assert refreshed.status_code == 401
@@ -142,11 +142,11 @@ def test_nobody_comes_in_again(browser: Client, alice: User) -> None:
         ({"password": PASSWORD}, "gives_up_credits"),
     ],
 )
-def test_refused(browser: Client, alice: User, form: dict[str, str], field: str) -> None:
+def test_refused(as_alice: Client, alice: User, form: dict[str, str], field: str) -> None:
     fund(alice, 30)
     token = buy(alice)
 
-    answer = browser.post(URL, form)
+    answer = as_alice.post(URL, form)
 
     assert list(answer.context["form"].errors) == [field]
     token.refresh_from_db()
@@ -154,8 +154,8 @@ def test_refused(browser: Client, alice: User, form: dict[str, str], field: str)
     assert (alice.is_active, token.revoked_at, ledger.balance(alice)) == (True, None, Decimal("12.00"))
 
 
-def test_without_credits_there_is_nothing_to_tick(browser: Client) -> None:
-    assert "gives_up_credits" not in browser.get(URL).context["form"].fields
+def test_without_credits_there_is_nothing_to_tick(as_alice: Client) -> None:
+    assert "gives_up_credits" not in as_alice.get(URL).context["form"].fields
 
 
 def test_the_last_operator_stays(client: Client, olga: User) -> None:
@@ -177,8 +177,8 @@ def test_a_blocked_operator_does_not_count(olga: User) -> None:
         close(olga, gives_up_credits=True)
 
 
-def test_operators_see_it_and_cannot_undo_it(browser: Client, alice: User, olga: User) -> None:
-    browser.post(URL, {"password": PASSWORD})
+def test_operators_see_it_and_cannot_undo_it(as_alice: Client, alice: User, olga: User) -> None:
+    as_alice.post(URL, {"password": PASSWORD})
     client = Client()
     client.force_login(olga)
 

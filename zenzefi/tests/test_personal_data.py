@@ -28,20 +28,20 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("tariffs")]
 
 
 @pytest.fixture
-def browser(client: Client, alice: User) -> Client:
+def as_alice(client: Client, alice: User) -> Client:
     client.force_login(alice)
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     return client
 
 
-def files(browser: Client) -> dict[str, Any]:
-    answer = browser.get(URL)
+def files(as_alice: Client) -> dict[str, Any]:
+    answer = as_alice.get(URL)
     assert answer["Content-Disposition"] == 'attachment; filename="zenzefi-my-data.zip"'
     with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as archive:
         return {name: json.loads(archive.read(name)) for name in archive.namelist()}
 
 
-def test_all_of_it_and_of_nobody_else(browser: Client, alice: User, bob: User) -> None:
+def test_all_of_it_and_of_nobody_else(as_alice: Client, alice: User, bob: User) -> None:
     for user in (alice, bob):
         fund(user, 30)
         create_payment(Call(user, "pay", key="", body=None), 5)
@@ -49,7 +49,7 @@ def test_all_of_it_and_of_nobody_else(browser: Client, alice: User, bob: User) -
         api_tokens.create(user, name=f"script of {user}", scopes=["read"], days=7)
         tokens.issue_pair(user)
 
-    found = files(browser)
+    found = files(as_alice)
 
     counts = {name.removesuffix(".json"): len(rows) for name, rows in found.items()}
     assert counts == {
@@ -70,14 +70,14 @@ def test_all_of_it_and_of_nobody_else(browser: Client, alice: User, bob: User) -
     assert "bob" not in json.dumps(found)
 
 
-def test_no_secret(browser: Client, alice: User) -> None:
+def test_no_secret(as_alice: Client, alice: User) -> None:
     fund(alice, 30)
     token = access.purchase(Call(alice, "buy", key="", body=None), 24, Scope.FULL)
     api_token, text = api_tokens.create(alice, name="script", scopes=["read"], days=7)
     secret = turn_on_totp(alice)
-    browser.post("/accounts/2fa/reauthenticate/", {"code": "x"})
+    as_alice.post("/accounts/2fa/reauthenticate/", {"code": "x"})
 
-    archive = json.dumps(files(browser))
+    archive = json.dumps(files(as_alice))
 
     secrets = [alice.password, token.digest, token_text.decrypt(token.ciphertext), api_token.digest, text, secret]
     for value in [*secrets, *WebSession.objects.values_list("session_key", flat=True)]:
