@@ -19,6 +19,8 @@ MOST_ITEMS = 10_000
 
 
 class StatementView(APIView):
+    api_token_scopes = {"GET": "read"}
+
     @extend_schema(
         operation_id="currency_statement",
         tags=["currency"],

@@ -22,7 +22,7 @@ PAGES = [
     SitePage("landing", "/"),
     SitePage("landing-signed-in", "/", CUSTOMER),
     SitePage("error-404", "/nothing", status=404),
-    SitePage("checkout", "/pay/mock/{payment}"),
+    SitePage("checkout", "/pay/mock/{checkout}"),
     SitePage("login", "/accounts/login/"),
     SitePage("signup", "/accounts/signup/"),
     SitePage("logout", "/accounts/logout/", CUSTOMER),

@@ -87,7 +87,8 @@ def _history(user: User) -> dict[str, str]:
     token = services.purchase(call("purchase"), 168, Scope.FULL)
     services.activate(token.pk, now)
     _use(token, now)
-    return {"token": str(token.pk), "payment": str(payment.pk)}
+    checkout = payment.payment_url.rpartition("/")[2]
+    return {"token": str(token.pk), "payment": str(payment.pk), "checkout": checkout}
 
 
 def _use(token: AccessToken, now: datetime) -> None:
