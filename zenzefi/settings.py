@@ -394,6 +394,7 @@ WHITENOISE_AUTOREFRESH = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = COOKIE_SECURE
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+_CHECKOUTS = {"stripe": "https://checkout.stripe.com", "yookassa": "https://yoomoney.ru"}
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -402,7 +403,7 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
         # Chromium holds a form to this along its redirects too: top-ups lead to a provider's checkout.
-        "form-action": [SELF, BACKEND_URL, "https://checkout.stripe.com", "https://yoomoney.ru"],
+        "form-action": [SELF, BACKEND_URL, *(_CHECKOUTS[name] for name in PAYMENT_PROVIDERS if name in _CHECKOUTS)],
     }
 }
 if PRODUCTION:
