@@ -117,11 +117,19 @@ class Grants:
         return await asyncio.shield(task)
 
     def _loaded(self, digest: str, task: asyncio.Task[Grant | None]) -> None:
-        del self._loading[digest]
+        if self._loading.get(digest) is task:  # cancelled before it began
+            del self._loading[digest]
         if not task.cancelled():
             task.exception()  # seen, even where all who waited have left
 
     async def _load(self, digest: str) -> Grant | None:
+        try:
+            return await self._read(digest)
+        finally:
+            # Here, not when the task is noted to be done: who asked in between would get what is no longer valid.
+            del self._loading[digest]
+
+    async def _read(self, digest: str) -> Grant | None:
         while True:
             seen = self._notices
             facts = await self._database.run(grant_facts, digest)

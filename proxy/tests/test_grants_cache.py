@@ -200,6 +200,39 @@ async def test_a_revocation_during_a_load_is_not_lost(grants, facts):
     assert len(facts.reads) == 2
 
 
+class Waiting:
+    """A database that answers all who wait in one turn of the event loop, in the order in which they asked."""
+
+    def __init__(self, facts):
+        self._facts = facts
+        self.ready = asyncio.get_running_loop().create_future()
+
+    async def run(self, _read, digest):
+        await self.ready
+        return self._facts.by_digest[digest]
+
+
+async def test_what_turned_invalid_as_its_load_ended_is_read_again(facts):
+    """Nobody gets it from the load that has ended and is not noted to have."""
+    held = facts.add()
+    database = Waiting(facts)
+    grants = Grants(database)
+
+    async def asks_as_the_load_ends():
+        await database.ready
+        grants.drop_token(held.token_id)
+        return await grants.load(digest_of(b"token"))
+
+    first = asyncio.create_task(grants.load(digest_of(b"token")))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # now it waits for the database
+    second = asyncio.create_task(asks_as_the_load_ends())
+    await asyncio.sleep(0)
+    database.ready.set_result(None)
+    assert not (await first).valid
+    assert (await second).valid
+
+
 async def test_a_block_of_the_user_during_a_load_is_not_lost(grants, facts):
     known = facts.add()
     facts.hold.clear()
