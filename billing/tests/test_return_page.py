@@ -22,7 +22,7 @@ def test_it_credits_nothing_although_the_provider_has_the_money(payment, monkeyp
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
     assert "on its way" in answer.content.decode()
-    assert "reload.js" in answer.content.decode()
+    assert "/static/reload." in answer.content.decode()
     assert (called, state(payment)) == ([], ("pending", 0))
     assert not WebhookEvent.objects.exists()
 
@@ -43,7 +43,7 @@ def test_it_shows_the_state(payment, status, sentence):
     assert sentence in text
     assert "25.50 ZNC" in text
     assert "25.50 EUR" in text
-    assert "reload.js" not in text
+    assert "/static/reload." not in text
     assert "alice" not in text
 
 
