@@ -1,10 +1,11 @@
 """Receipts: numbered without gaps per year, and shown to who may see them."""
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 from django.core import signing
 from django.db.models import F
 from django.urls import reverse
-from django.utils import timezone
 
 from billing.models import Payment, ReceiptCounter
 
@@ -13,13 +14,13 @@ LINK_SECONDS = 3600
 _signer = signing.TimestampSigner(salt="billing.receipts")
 
 
-def next_number() -> tuple[int, int]:
-    """The year (UTC) and the next number in it, within the transaction that uses it.
+def next_number(credited_at: datetime) -> tuple[int, int]:
+    """The year (UTC) of the credit and the next number in it, within the transaction that uses it.
 
     The counter's row is held until that transaction ends: a rolled-back one gives its number back, and two numbers
     are never the same.
     """
-    year = timezone.now().year
+    year = credited_at.astimezone(UTC).year
     counter = ReceiptCounter.objects.filter(year=year)
     if not counter.update(last=F("last") + 1):
         ReceiptCounter.objects.bulk_create([ReceiptCounter(year=year)], ignore_conflicts=True)

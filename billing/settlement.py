@@ -83,7 +83,7 @@ def _credit(payment: Payment, cause: str, actor: User | None) -> None:
         TransactionType.DEPOSIT,
         f"Top-up through {payment.provider}",
     )
-    year, serial = receipts.next_number()
+    year, serial = receipts.next_number(moved.transaction.created_at)
     _change(
         payment,
         PaymentStatus.SUCCEEDED,

@@ -35,6 +35,21 @@ def test_numbers_count_from_one_in_each_year(alice):
     assert Payment.objects.order_by("created_at").last().receipt_number == "2027-000001"
 
 
+def test_a_credit_of_the_last_moment_of_a_year_is_of_that_year(alice, monkeypatch):
+    """The receipt shows when the credit was written: the year of its number is the same."""
+    eve, draw = datetime(2026, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), receipts.next_number
+    with time_machine.travel(eve, tick=False) as clock:
+
+        def a_moment_later(*credited_at):
+            clock.shift(1)
+            return draw(*credited_at)
+
+        monkeypatch.setattr(receipts, "next_number", a_moment_later)
+        payment = paid(alice)
+    assert payment.transaction.created_at == eve
+    assert payment.receipt_number == "2026-000001"
+
+
 def test_only_a_credited_payment_has_one(alice, payment):
     send(happens(payment, "failed"))
     assert Payment.objects.get().receipt_number == ""
@@ -55,7 +70,7 @@ def test_credits_at_once_and_ones_that_fail_leave_no_gap(alice):
     def act(number):
         try:
             with transaction.atomic():
-                _year, serial = receipts.next_number()
+                _year, serial = receipts.next_number(timezone.now())
                 crash_each_third(number)
                 return serial
         except ConnectionError:
