@@ -99,9 +99,12 @@ def _credit(payment: Payment, cause: str, actor: User | None) -> None:
 def _follow(payment: Payment, seen: Seen, cause: str, actor: User | None) -> str:
     """Take credits back, or give them back, by the difference to what is taken already."""
     status, taken, refunded = _standing(payment, seen.state)
+    older = payment.provider_seen_at and seen.at <= payment.provider_seen_at
     if (status, taken, refunded) == (payment.status, payment.refunded_amount, payment.provider_refunded):
+        if not older:  # noted although nothing changes: an answer from in between must not undo it
+            Payment.objects.filter(pk=payment.pk).update(provider_seen_at=seen.at)
         return f"ignored: {payment.status} before"
-    if payment.provider_seen_at and seen.at <= payment.provider_seen_at:
+    if older:
         return "ignored: older than what is known"
     difference = taken - payment.refunded_amount
     what = f"{payment.provider} payment {payment.receipt_number}"

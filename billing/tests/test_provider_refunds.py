@@ -98,6 +98,16 @@ def test_an_older_answer_does_not_undo_a_newer_one(alice):
     assert standing(alice) == (0, 0)
 
 
+def test_an_older_answer_does_not_undo_a_newer_one_that_changed_nothing(alice):
+    # case B22: a refund was seen on its way, and had failed before anything was done about it
+    payment = paid(alice, "100")
+    at_provider(payment, refunded=Decimal(100))
+    older = settlement.look(payment)
+    assert told(payment, refunded=Decimal(0)) == ("succeeded", 0, 0)
+    assert settlement.settle(payment, older, cause="late") == "ignored: older than what is known"
+    assert standing(alice) == (100, 0)
+
+
 @pytest.mark.parametrize("refunded", ["100.01", "-1"])
 def test_more_than_was_paid_cannot_be_refunded(alice, caplog, refunded):
     payment = paid(alice, "100")
