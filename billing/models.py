@@ -294,9 +294,6 @@ class PaymentRefund(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds", verbose_name=_("payment"))
     amount = MoneyField(_("amount"), help_text=_("In the payment's currency."))
-    refunded_after = MoneyField(
-        _("refunded after it"), help_text=_("What the provider has refunded once it is done.")
-    )
     reason = models.CharField(_("reason"), max_length=500)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("done by"))
     idempotence_key = models.CharField(_("idempotence key"), max_length=64, unique=True, editable=False)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
@@ -16,6 +17,7 @@ from billing import claims, payments, providers, settlement
 from billing.currencies import shown, smallest_unit
 from billing.errors import ProviderError, ProviderRefused, RefundInProgress, WebhookMismatch
 from billing.models import Payment, PaymentRefund, PaymentStatus
+from billing.providers.base import RefundState
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +76,6 @@ def _claim(payment_id: UUID, amount: Decimal, actor: User, reason: str, key: str
     wanted = PaymentRefund.objects.create(
         payment=payment,
         amount=amount,
-        refunded_after=payment.provider_refunded + amount,
         reason=reason,
         actor=actor,
         idempotence_key=key,
@@ -86,11 +87,17 @@ def _claim(payment_id: UUID, amount: Decimal, actor: User, reason: str, key: str
 
 def go_on(wanted: PaymentRefund) -> None:
     """Ask the provider, or ask again with the same key, for a refund that the caller has claimed; then look what it
-    came to. Raises `ProviderUnavailable`."""
+    came to. Raises `ProviderUnavailable`, `ProviderRefused`."""
     if wanted.status == _Status.REQUESTED and not _accepted(wanted):
         return
+    # Asked for before the payment's own state, which then holds what this one came to.
+    state = providers.of(wanted.payment).fetch_refund(wanted.answer)
     seen = settlement.look(wanted.payment)
     settlement.settle(wanted.payment, seen, cause=f"refund {wanted.pk}", actor=wanted.actor)
+    if state == RefundState.SUCCEEDED:
+        _accepted_rows(wanted).update(status=_Status.DONE, next_check_at=None)
+    if state == RefundState.FAILED:
+        _fail(wanted)
 
 
 def _accepted(wanted: PaymentRefund) -> bool:
@@ -115,6 +122,21 @@ def _note(wanted: PaymentRefund, status: PaymentRefund.Status, answer: str) -> b
     if kept:
         _record("payment_refund_accepted" if accepted else "payment_refund_refused", wanted)
     return accepted
+
+
+@transaction.atomic
+def _fail(wanted: PaymentRefund) -> None:
+    """Note that the money did not arrive at the customer; another refund may be asked for."""
+    answer = f"{wanted.answer} failed on its way"
+    if _accepted_rows(wanted).update(status=_Status.REFUSED, answer=answer[:500], next_check_at=None):
+        wanted.answer = answer
+        logger.error("refund_failed", extra={"refund_id": str(wanted.pk), "answer": answer})
+        _record("payment_refund_failed", wanted)
+
+
+def _accepted_rows(wanted: PaymentRefund) -> QuerySet[PaymentRefund]:
+    """The refund, while it is accepted."""
+    return PaymentRefund.objects.filter(pk=wanted.pk, status=_Status.ACCEPTED)
 
 
 def _record(kind: str, wanted: PaymentRefund) -> None:

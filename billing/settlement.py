@@ -13,7 +13,7 @@ from accounts.models import User
 from billing import debts, ledger, payments, providers, receipts
 from billing.errors import WebhookMismatch
 from billing.fields import CENT
-from billing.models import CREDITED, Payment, PaymentRefund, PaymentStatus, SystemAccount, TransactionType
+from billing.models import CREDITED, Payment, PaymentStatus, SystemAccount, TransactionType
 from billing.providers.base import ProviderState
 from billing.signals import payment_credited
 
@@ -50,9 +50,7 @@ def settle(payment: Payment, seen: Seen, *, cause: str, actor: User | None = Non
         _follow(payment, seen, cause, actor)
         return payment.status
     if payment.status in CREDITED:
-        outcome = _follow(payment, seen, cause, actor)
-        _finish_refunds(payment)
-        return outcome
+        return _follow(payment, seen, cause, actor)
     logger.error("payment_paid_too_late", extra={"payment_id": str(payment.pk), "status": payment.status})
     return f"ignored: paid, but {payment.status} before"
 
@@ -122,12 +120,6 @@ def _follow(payment: Payment, seen: Seen, cause: str, actor: User | None) -> str
         provider_seen_at=seen.at,
     )
     return status.value
-
-
-def _finish_refunds(payment: Payment) -> None:
-    accepted = payment.refunds.filter(status=PaymentRefund.Status.ACCEPTED)
-    gone = accepted.filter(refunded_after__lte=payment.provider_refunded)
-    gone.update(status=PaymentRefund.Status.DONE, next_check_at=None)
 
 
 def _change(payment: Payment, to: PaymentStatus, **details: Any) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 from typing import Protocol
 from uuid import UUID
 
@@ -48,9 +49,17 @@ class ProviderState:
     processing: bool = False
 
 
+class RefundState(Enum):
+    """A refund that a provider took over: under way, at the customer's, or come to nothing for good."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True)
 class RefundAnswer:
-    """The provider took a refund over: its id of it. Whether the money went back, `fetch` says."""
+    """The provider took a refund over: its id of it. What became of it, `fetch_refund` says."""
 
     refund_id: str
 
@@ -101,3 +110,6 @@ class Provider(Protocol):
 
         Raises `ProviderUnavailable`, `ProviderRefused` (its text is shown to operators).
         """
+
+    def fetch_refund(self, refund_id: str) -> RefundState:
+        """What has become of a refund that was taken over. Raises `ProviderUnavailable`, `ProviderRefused`."""

@@ -18,7 +18,7 @@ from rest_framework import serializers
 from billing.errors import ProviderRefused, WebhookMalformed, WebhookRefused
 from billing.fields import MoneyField
 from billing.models import MockCheckout, Payment, PaymentStatus
-from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, WebhookRequest
+from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, RefundState, WebhookRequest
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +77,10 @@ class MockProvider:
         if not paid.update(refunded=refunded, refund_keys=[*checkout.refund_keys, idempotence_key]):
             raise ProviderRefused("more than what is left of the payment, or it was not paid")
         return RefundAnswer(idempotence_key)
+
+    def fetch_refund(self, refund_id: str) -> RefundState:
+        """It pays at once or refuses."""
+        return RefundState.SUCCEEDED
 
 
 def _checkout_of(payment: Payment) -> MockCheckout:

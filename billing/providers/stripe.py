@@ -30,7 +30,7 @@ from billing.errors import (
 )
 from billing.models import Payment, PaymentStatus
 from billing.providers import return_url
-from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, WebhookRequest
+from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, RefundState, WebhookRequest
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,11 @@ _ZERO_DECIMAL = frozenset(
 )
 _ABOUT_A_SESSION = "checkout.session."
 _ABOUT_A_CHARGE = ("charge.refunded", "charge.refund.", "charge.dispute.", "refund.")
+_REFUND_STATES = {
+    "succeeded": RefundState.SUCCEEDED,
+    "failed": RefundState.FAILED,
+    "canceled": RefundState.FAILED,
+}
 # The bank has the money in these; a `warning_…` is a question that moves none.
 _MONEY_IS_GONE = {"needs_response", "under_review", "lost"}
 
@@ -116,6 +121,11 @@ class StripeProvider:
         if refund.status in {"failed", "canceled"}:
             raise ProviderRefused(f"Stripe: the refund {refund.id} is {refund.status}.")
         return RefundAnswer(refund.id)
+
+    def fetch_refund(self, refund_id: str) -> RefundState:
+        with _api() as client:
+            status = client.v1.refunds.retrieve(refund_id).status
+        return _REFUND_STATES.get(status or "", RefundState.PENDING)
 
 
 # --- The API

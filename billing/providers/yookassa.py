@@ -39,7 +39,7 @@ from billing.errors import (
 )
 from billing.models import Payment, PaymentStatus
 from billing.providers import return_url
-from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, WebhookRequest
+from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, RefundState, WebhookRequest
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ _CLAIMS = {
     EventType.PAYMENT_CANCELED: ("/payments/", "canceled"),
     EventType.REFUND_SUCCEEDED: ("/refunds/", "succeeded"),
 }
+_REFUND_STATES = {"succeeded": RefundState.SUCCEEDED, "canceled": RefundState.FAILED}
 
 
 class YooKassaProvider:
@@ -102,6 +103,10 @@ class YooKassaProvider:
         if refund["status"] == "canceled":
             raise ProviderRefused(f"YooKassa: the refund {refund['id']} is canceled.")
         return RefundAnswer(refund["id"])
+
+    def fetch_refund(self, refund_id: str) -> RefundState:
+        refund = _read(_Refund, _call(HttpVerb.GET, f"/refunds/{refund_id}"))
+        return _REFUND_STATES.get(refund["status"], RefundState.PENDING)
 
 
 # --- The API

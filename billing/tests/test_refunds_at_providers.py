@@ -86,6 +86,35 @@ def test_a_pending_refund_is_followed_to_its_end(standin, paid, olga):
     assert state(paid) == ("partly_refunded", Decimal("20.25"))
 
 
+def test_a_pending_refund_that_fails_ends_and_another_may_be_asked_for(standin, paid, olga, caplog):
+    standin.refunds_are = "pending"
+    wanted = _refund(paid, olga)
+    refund_id = wanted.answer
+    standin.fail_refund(refund_id)
+    _poll()
+    wanted.refresh_from_db()
+    assert (wanted.status, wanted.answer, wanted.next_check_at) == (
+        "refused",
+        f"{refund_id} failed on its way",
+        None,
+    )
+    assert "refund_failed" in caplog.messages
+    assert state(paid) == ("succeeded", Decimal("25.50"))
+    standin.refunds_are = "succeeded"
+    assert _refund(paid, olga).status == "done"
+    assert state(paid) == ("partly_refunded", Decimal("20.25"))
+
+
+def test_another_refund_of_the_same_amount_does_not_end_one_that_is_pending(standin, paid, olga):
+    standin.refunds_are = "pending"
+    wanted = _refund(paid, olga, "5.00")
+    standin.refund(paid.provider_id, 500 if standin.name == "stripe" else "5.00")  # in the provider's own office
+    _poll()
+    wanted.refresh_from_db()
+    assert wanted.status == "accepted"
+    assert state(paid) == ("partly_refunded", Decimal("20.50"))
+
+
 @pytest.mark.django_db(transaction=True)
 def test_after_an_hour_without_the_provider_every_payment_is_settled_once(standin, alice, alice_api):
     # case B25

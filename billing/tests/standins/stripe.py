@@ -61,6 +61,9 @@ class StripeStandIn(StandIn):
         }
         if call.place in routes:
             return routes[call.place]()
+        refund_id = call.path.removeprefix("/v1/refunds/")
+        if call.method == "GET" and refund_id in self.refunds:
+            return 200, self.refunds[refund_id]
         session_id = call.path.removeprefix("/v1/checkout/sessions/")
         if call.method == "GET" and session_id in self.sessions:
             return 200, self._expanded(self.sessions[session_id], call)

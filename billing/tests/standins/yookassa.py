@@ -118,6 +118,14 @@ class YooKassaStandIn(StandIn):
         refund["status"] = "succeeded"
         return refund
 
+    def fail_refund(self, refund_id: str) -> Object:
+        """A pending refund is canceled on its way."""
+        self.refunds[refund_id] |= {
+            "status": "canceled",
+            "cancellation_details": {"party": "refund_network", "reason": "rejected_by_payee"},
+        }
+        return self.refunds[refund_id]
+
     def _refund(self, payment: Object, amount: Decimal, status: str) -> Object:
         if status == "succeeded":
             self._give_back(payment, amount)
