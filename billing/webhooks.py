@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.conf import settings
 from django.db import transaction
 from rest_framework.exceptions import APIException
 
@@ -26,7 +25,7 @@ def refusals_counted(provider_name: str) -> Iterator[None]:
         yield
     except APIException as refusal:
         # What a stranger puts into the path is no label.
-        provider = provider_name if provider_name in settings.PAYMENT_PROVIDERS else "unknown"
+        provider = provider_name if provider_name in providers.KNOWN else "unknown"
         metrics.WEBHOOKS.labels(provider, refusal.default_code).inc()
         logger.warning("webhook_refused", extra={"provider": provider, "code": refusal.default_code})
         raise
@@ -35,10 +34,10 @@ def refusals_counted(provider_name: str) -> Iterator[None]:
 def receive(provider_name: str, request: WebhookRequest) -> None:
     """Check a webhook, ask the provider about its payment, store the event and act, once however often it is sent.
 
-    Raises `PaymentsUnavailable` for a provider that is not offered; `WebhookRefused` for a message that is forged or
+    Raises `PaymentsUnavailable` for a provider that is not heard; `WebhookRefused` for a message that is forged or
     does not fit a payment of ours, of which nothing is stored; `WebhookNotReady` where the provider cannot be asked.
     """
-    event = providers.offered(provider_name).parse_webhook(request)
+    event = providers.heard(provider_name).parse_webhook(request)
     known = WebhookEvent.objects.filter(provider=provider_name, event_id=event.event_id).first()
     if known:
         _report(provider_name, event, known.outcome, replayed=True)

@@ -44,7 +44,8 @@ def test_accepted_ones_are_counted_by_outcome(payment, risen):
     [
         (URL, b"{}", ("mock", "webhook_refused")),
         (URL, b"x" * 100_000, ("mock", "payload_too_large")),
-        (URL.replace("mock", "stripe"), b"{}", ("unknown", "payments_unavailable")),
+        (URL.replace("mock", "stripe"), b"{}", ("stripe", "payments_unavailable")),
+        (URL.replace("mock", "paypal"), b"{}", ("unknown", "payments_unavailable")),
         (URL.replace("mock", "x" * 5000), b"{}", ("unknown", "payments_unavailable")),
     ],
 )

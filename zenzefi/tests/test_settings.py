@@ -137,6 +137,7 @@ def test_production_starts_with_what_it_needs(load: Load, tmp_path: Path) -> Non
         ({"PAYMENT_PROVIDER": "mock"}, "mock"),  # case B27
         ({**STRIPE, "STRIPE_SECRET_KEY": "sk_test_a"}, "test keys"),
         ({**YOOKASSA, "YOOKASSA_SECRET_KEY": "test_a"}, "test keys"),
+        ({**YOOKASSA, "STRIPE_SECRET_KEY": "sk_test_a"}, "test keys"),
         ({"DATABASE_URL": ""}, "SQLite"),
         ({"DATABASE_URL": "sqlite:////tmp/zenzefi.sqlite3"}, "SQLite"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
