@@ -9,7 +9,7 @@ from rest_framework.exceptions import APIException
 
 from billing import metrics, providers, settlement
 from billing.errors import ProviderRefused, ProviderUnavailable, WebhookMismatch, WebhookNotReady
-from billing.models import Payment, WebhookEvent
+from billing.models import Payment, PaymentStatus, WebhookEvent
 from billing.providers.base import PaymentEvent, WebhookRequest
 from billing.settlement import Seen
 
@@ -49,13 +49,18 @@ def receive(provider_name: str, request: WebhookRequest) -> None:
 
 
 def _payment_of(provider_name: str, event: PaymentEvent) -> Payment | None:
-    """The payment that an event names; None for an event that names none."""
+    """The payment that an event names; None for an event that names none.
+
+    Raises `WebhookMismatch` for one that is not ours, `WebhookNotReady` before we know the checkout of ours.
+    """
     if event.payment_id is None and not event.provider_id:
         return None
     own = Payment.objects.filter(provider=provider_name)
     by = {"pk": event.payment_id} if event.payment_id else {"provider_id": event.provider_id}
-    payment = own.filter(**by).exclude(provider_id="").first()
-    if payment is None or (event.provider_id and payment.provider_id != event.provider_id):
+    payment = own.filter(**by).first()
+    if payment and payment.status == PaymentStatus.CREATED:
+        raise WebhookNotReady  # faster than the answer to our call, or that was lost: the poller makes it again
+    if payment is None or not payment.provider_id or event.provider_id not in ("", payment.provider_id):
         extra = {"provider": provider_name, "event_id": event.event_id, "kind": event.kind}
         logger.error("webhook_foreign", extra=extra)
         raise WebhookMismatch

@@ -5,9 +5,10 @@ import uuid
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
-from billing import ledger, settlement, webhooks
-from billing.models import Transaction, WebhookEvent
+from billing import ledger, payments, poller, settlement, webhooks
+from billing.models import Payment, Transaction, WebhookEvent
 from billing.providers import mock
 from billing.tests.parallel import in_parallel
 from billing.tests.webhook_client import at_provider, happens, nothing_happened, send, state
@@ -156,6 +157,32 @@ def test_a_foreign_payment_is_refused_and_alerts(payment, caplog):
     assert (answer.status_code, answer.json()["code"]) == (400, "webhook_refused")
     assert nothing_happened(payment)
     assert "webhook_foreign" in caplog.messages
+
+
+def test_a_message_that_is_faster_than_the_answer_to_our_call_is_sent_again(alice, caplog):
+    # case B22: the provider made the checkout, and we do not know of it yet
+    payment = payments.begin(
+        Payment(
+            user=alice,
+            amount=Decimal(5),
+            provider="mock",
+            provider_amount=Decimal(5),
+            provider_currency="EUR",
+            next_check_at=timezone.now(),
+        ),
+        cause="test",
+    )
+    mock.MockProvider().create(payment)
+    body = mock.event_body(payment.pk, "payment.succeeded")
+    assert send(body).status_code == 503
+    assert not WebhookEvent.objects.exists()
+    assert "webhook_foreign" not in caplog.messages
+
+    poller.run()
+    payment.refresh_from_db()
+    at_provider(payment, status="succeeded")
+    assert send(body).status_code == 200
+    assert state(payment) == ("succeeded", 5)
 
 
 def test_an_unknown_kind_is_kept(payment):
