@@ -15,7 +15,7 @@ from accounts import audit
 from accounts.models import User
 from billing import claims, payments, providers, settlement
 from billing.currencies import shown, smallest_unit
-from billing.errors import ProviderError, ProviderRefused, RefundInProgress, WebhookMismatch
+from billing.errors import IdempotencyConflict, ProviderError, ProviderRefused, RefundInProgress, WebhookMismatch
 from billing.models import Payment, PaymentRefund, PaymentStatus
 from billing.providers.base import RefundState
 
@@ -32,7 +32,7 @@ def refund(payment_id: UUID, amount: Decimal, *, actor: User, reason: str, key: 
 
     Where the provider does not answer, the refund stays `requested`, and the poller goes on with it. Raises
     `ValidationError` by field for an amount that cannot be refunded or a missing reason, `RefundInProgress` while
-    another refund of the payment is on its way.
+    another refund of the payment is on its way, `IdempotencyConflict` for the key of another refund.
     """
     wanted, new = _claim(payment_id, amount, actor, reason.strip(), key)
     if new:
@@ -68,6 +68,8 @@ def _claim(payment_id: UUID, amount: Decimal, actor: User, reason: str, key: str
     """The refund of this key, and whether it is new; a new one is claimed by the caller."""
     payment = payments.hold(payment_id)
     known = PaymentRefund.objects.filter(idempotence_key=key).first()
+    if known and (known.payment_id, known.amount) != (payment_id, amount):
+        raise IdempotencyConflict
     if known:
         return known, False
     check(payment, amount, reason)

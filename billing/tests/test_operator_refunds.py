@@ -15,7 +15,7 @@ from rest_framework.exceptions import ValidationError
 from accounts.models import AuditEvent
 from accounts.tests.factories import UserFactory
 from billing import claims, poller, refunds
-from billing.errors import RefundInProgress
+from billing.errors import IdempotencyConflict, RefundInProgress
 from billing.models import MockCheckout, Payment, PaymentRefund
 from billing.providers.mock import MockProvider
 from billing.tests import outages
@@ -229,6 +229,18 @@ def test_a_double_click_is_one_refund(admin, payment):
     for _click in range(2):
         assert admin.post(url(payment), sent).status_code == 302
     assert PaymentRefund.objects.count() == 1
+    assert at_provider(payment) == 45
+
+
+def test_the_form_of_an_earlier_refund_is_not_one_of_another_amount(admin, payment, olga):
+    # case A7
+    sent = {"amount": "45", "reason": "asked", "confirmed": "yes", **form_of(admin.get(url(payment)))}
+    admin.post(url(payment), sent, follow=True)
+    text = admin.post(url(payment), sent | {"amount": "30"}, follow=True).content.decode()
+    assert "Nothing was done now" in text
+    assert "The money has gone back, and" not in text
+    with pytest.raises(IdempotencyConflict):
+        refund(payment, "30", olga, sent["key"])
     assert at_provider(payment) == 45
 
 

@@ -58,10 +58,12 @@ class RefundView(View):
 
     def post(self, request: HttpRequest, payment_id: uuid.UUID) -> HttpResponse:
         payment = _payment(payment_id)
+        form = RefundForm(payment, request.POST)
         repeated = PaymentRefund.objects.filter(payment=payment, idempotence_key=request.POST.get("key", "")).first()
+        if repeated and form.fields["amount"].has_changed(repeated.amount, request.POST.get("amount", "")):
+            return self._used(request, payment)
         if repeated:
             return self._done(request, repeated)
-        form = RefundForm(payment, request.POST)
         if not form.is_valid() or "confirmed" not in request.POST:
             return self._page(request, payment, form)
         given = form.cleaned_data
@@ -85,6 +87,12 @@ class RefundView(View):
             "preview": _preview(payment, form.cleaned_data["amount"]) if form.is_bound and form.is_valid() else None,
         }
         return TemplateResponse(request, "admin/billing/payment/refund.html", context)
+
+    def _used(self, request: HttpRequest, payment: Payment) -> HttpResponse:
+        """The form of an earlier refund, with another amount in it."""
+        text = _("This form was sent before with another amount. Nothing was done now; look at the payment first.")
+        self.model_admin.message_user(request, text, messages.ERROR)
+        return HttpResponseRedirect(reverse("admin:billing_payment_refund", args=[payment.pk]))
 
     def _done(self, request: HttpRequest, refund: PaymentRefund) -> HttpResponse:
         level, text = _OUTCOMES[PaymentRefund.Status(refund.status)]
