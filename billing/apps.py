@@ -7,4 +7,5 @@ class BillingConfig(AppConfig):
     verbose_name = _("Billing")
 
     def ready(self) -> None:
-        from billing import receivers  # noqa: F401  (connects the signals)
+        # Adds to what `verify_ledger` checks, and connects the signals.
+        from billing import payment_verification, receivers  # noqa: F401

@@ -1,0 +1,55 @@
+"""What payments know of the ledger: each was credited to its user once, and what went back was taken back."""
+
+from collections.abc import Iterator
+
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from billing import verification
+from billing.models import Entry, Payment, ReceiptCounter, SystemAccount, Transaction, TransactionType
+from billing.verification import NOTHING, Discrepancy
+
+
+@verification.also
+def credited() -> Iterator[Discrepancy]:
+    """The transaction of each credited payment moved its amount into its user's wallet."""
+    moved = Entry.objects.filter(
+        transaction=OuterRef("transaction"),
+        transaction__type=TransactionType.DEPOSIT,
+        account__user=OuterRef("user"),
+        amount=OuterRef("amount"),
+    )
+    wrong = Payment.objects.filter(~Exists(moved), transaction__isnull=False).order_by("pk")
+    for pk, amount, transaction in wrong.values_list("pk", "amount", "transaction").iterator():
+        yield Discrepancy("payment", str(pk), f"of {amount} ZNC is not what transaction {transaction} credited")
+
+
+@verification.also
+def taken_back() -> Iterator[Discrepancy]:
+    """From each wallet as much was taken back as its user's payments say."""
+    corrections = Transaction.objects.filter(
+        type=TransactionType.ADJUSTMENT, entries__account__code=SystemAccount.DEPOSITS, reverses__isnull=True
+    )
+    payments = Payment.objects.filter(user=OuterRef("user")).order_by().values("user")
+    sums = verification.wallets().annotate(
+        moved=Coalesce(Sum("entries__amount", filter=Q(entries__transaction__in=corrections)), NOTHING),
+        gone=Coalesce(Subquery(payments.annotate(sum=Sum("refunded_amount")).values("sum")), NOTHING),
+    )
+    wrong = sums.exclude(moved=NOTHING - F("gone")).values_list("pk", "moved", "gone")
+    for pk, moved, gone in wrong.iterator():
+        found = f"gave back {-moved} ZNC for payments of which {gone} ZNC are noted as taken back"
+        yield Discrepancy("wallet", str(pk), found)
+
+
+@verification.also
+def receipts() -> Iterator[Discrepancy]:
+    """The receipts of each year count from 1 to what the counter shows."""
+    numbered = Payment.objects.filter(receipt_year=OuterRef("year")).order_by().values("receipt_year")
+    counters = ReceiptCounter.objects.order_by("year").annotate(
+        size=Coalesce(Subquery(numbered.annotate(size=Count("pk")).values("size")), 0),
+        highest=Coalesce(Subquery(numbered.annotate(highest=Max("receipt_serial")).values("highest")), 0),
+    )
+    for year, last, size, highest in counters.values_list("year", "last", "size", "highest"):
+        if not last == size == highest:
+            found = f"{size} receipts up to number {highest}, and a counter that shows {last}"
+            yield Discrepancy("year", str(year), found)

@@ -1,0 +1,53 @@
+"""`manage.py verify_ledger` holds payments against the ledger."""
+
+from decimal import Decimal
+
+from billing import ledger
+from billing.models import Payment, ReceiptCounter, SystemAccount, TransactionType
+from billing.tests.test_provider_refunds import told
+from billing.tests.test_verify_ledger import run
+from billing.tests.webhook_client import paid
+from conftest import fund
+
+
+def test_payments_that_were_credited_refunded_and_disputed_pass(alice, bob):
+    told(paid(alice, "100", price="90"), refunded=Decimal(31))
+    disputed = paid(bob, "10")
+    ledger.move(bob, Decimal(-8), SystemAccount.ADJUSTMENTS, TransactionType.ADJUSTMENT, "a fee")
+    told(disputed, "disputed", disputed=True)
+    told(paid(bob, "7"), "refunded", refunded=Decimal(7))
+    paid(alice)
+    assert run() == (0, ["The ledger holds."])
+
+
+def test_a_payment_that_was_not_credited_as_it_says_is_named(alice, bob):
+    payment, others = paid(alice, "10"), paid(bob, "10")
+    Payment.objects.filter(pk=payment.pk).update(amount=Decimal(11))
+    Payment.objects.filter(pk=others.pk).update(user=alice)
+    code, lines = run()
+    assert code == 1
+    assert sorted(lines) == sorted(
+        f"payment {wrong.pk}: of {amount} ZNC is not what transaction {wrong.transaction_id} credited"
+        for wrong, amount in ((payment, "11.00"), (others, "10.00"))
+    )
+
+
+def test_credits_that_were_taken_twice_or_not_at_all_are_named(alice, bob):
+    payment = paid(alice, "10")
+    Payment.objects.filter(pk=payment.pk).update(refunded_amount=Decimal(4))
+    fund(bob, 5)
+    ledger.move(bob, Decimal(-5), SystemAccount.DEPOSITS, TransactionType.ADJUSTMENT, "once too often")
+    found = "ZNC for payments of which"
+    expected = [
+        f"wallet {alice.wallet.pk}: gave back 0.00 {found} 4.00 ZNC are noted as taken back",
+        f"wallet {bob.wallet.pk}: gave back 5.00 {found} 0.00 ZNC are noted as taken back",
+    ]
+    assert run() == (1, sorted(expected))
+
+
+def test_a_gap_among_the_receipts_is_named(alice):
+    payment = paid(alice)
+    year = payment.receipt_year
+    Payment.objects.update(receipt_serial=2)
+    ReceiptCounter.objects.update(last=2)
+    assert run() == (1, [f"year {year}: 1 receipts up to number 2, and a counter that shows 2"])
