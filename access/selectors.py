@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -12,6 +14,8 @@ from access import refunds, token_text
 from access.models import AccessToken, Revocation, Tariff
 from access.refunds import Refund
 from accounts.models import User
+
+RESETS_COUNT_FOR = timedelta(hours=24)
 
 
 def active(now: datetime | None = None) -> Q:
@@ -29,6 +33,27 @@ def is_usable(token: AccessToken, now: datetime | None = None) -> bool:
     return is_active(token, now) and not token.user.wallet.debt
 
 
+class TokenState(StrEnum):
+    """What its owner is told about a token."""
+
+    ACTIVE = "active"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    FROZEN = "frozen"  # by an operator
+    IN_DEBT = "in_debt"  # for as long as its user owes
+
+
+def state(token: AccessToken, now: datetime | None = None) -> TokenState:
+    """The state of a token at `now`; what cannot be undone is told first. Reads the user's wallet."""
+    if token.revoked_at is not None:
+        return TokenState.REVOKED
+    if token.expires_at <= (now or timezone.now()):
+        return TokenState.EXPIRED
+    if token.frozen_at is not None:
+        return TokenState.FROZEN
+    return TokenState.IN_DEBT if token.user.wallet.debt else TokenState.ACTIVE
+
+
 def tariffs() -> QuerySet[Tariff]:
     return Tariff.objects.order_by("scope", "duration_hours")
 
@@ -41,6 +66,27 @@ def tokens(*, active_only: bool = False) -> QuerySet[AccessToken]:
 
 def tokens_of(user: User, *, active_only: bool = False) -> QuerySet[AccessToken]:
     return tokens(active_only=active_only).filter(user=user)
+
+
+def live_tokens_of(user: User, now: datetime) -> QuerySet[AccessToken]:
+    """The user's tokens that have not ended, the next to expire first; frozen ones among them."""
+    return tokens_of(user).filter(revoked_at__isnull=True, expires_at__gt=now).order_by("expires_at", "id")
+
+
+def ended_tokens_of(user: User, now: datetime) -> QuerySet[AccessToken]:
+    """The user's tokens that were revoked or have expired, newest first."""
+    return tokens_of(user).filter(Q(revoked_at__isnull=False) | Q(expires_at__lte=now))
+
+
+def device_resets(token: AccessToken, now: datetime) -> list[datetime]:
+    """When the device of the token was reset within the last 24 hours, oldest first."""
+    resets = token.revocations.filter(cause=Revocation.Cause.DEVICE_RESET, created_at__gt=now - RESETS_COUNT_FOR)
+    return list(resets.order_by("created_at").values_list("created_at", flat=True))
+
+
+def device_resets_left(token: AccessToken, now: datetime) -> int:
+    """How often the device may still be reset, of `DEVICE_RESETS_PER_DAY`."""
+    return max(0, settings.DEVICE_RESETS_PER_DAY - len(device_resets(token, now)))
 
 
 def find_by_secret(secret: str) -> AccessToken | None:

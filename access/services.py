@@ -21,7 +21,6 @@ from billing.fields import MoneyField
 from billing.idempotency import Call, once
 from billing.models import SystemAccount, TransactionType
 
-DAY = timedelta(hours=24)
 # A hundred years: far from the last date and the largest amount that the database holds.
 LONGEST_HOURS = 876_000
 
@@ -208,11 +207,10 @@ def reset_device(user: User, token_id: UUID) -> None:
     now = timezone.now()
     # An UPDATE that changes nothing: parallel resets of the token wait here for each other, then count.
     token = _change(_token(token_id, user=user), selectors.active(now), expiry_seen=F("expiry_seen"))
-    resets = token.revocations.filter(cause=Revocation.Cause.DEVICE_RESET, created_at__gt=now - DAY)
-    earlier = list(resets.order_by("created_at").values_list("created_at", flat=True))
+    earlier = selectors.device_resets(token, now)
     allowed = settings.DEVICE_RESETS_PER_DAY
     if len(earlier) >= allowed:
-        counted_until = (earlier[-allowed] if allowed else now) + DAY
+        counted_until = (earlier[-allowed] if allowed else now) + selectors.RESETS_COUNT_FOR
         raise TooManyDeviceResets(wait=(counted_until - now).total_seconds())
     outbox.write(Revocation.Cause.DEVICE_RESET, token=token)
 

@@ -312,7 +312,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "zenzefi.web.context.site",
+                "zenzefi.web.context.frame",
             ]
         },
     }
@@ -330,7 +330,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
     for name, options in _password_rules.items()
 ]
-LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "account_login", "profile", "landing"
+LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "account_login", "dashboard", "landing"
 PASSWORD_RESET_TIMEOUT = 3600
 
 # django-allauth: its pages with this project's forms, services and limits

@@ -17,6 +17,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("billing.web.urls")),
     path("accounts/", include("accounts.web.urls")),
+    path("", include("access.web.urls")),
+    path("", include("proxy.web.urls")),
     path("api/v1/", include("zenzefi.api.urls")),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(), name="docs"),

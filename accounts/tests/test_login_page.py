@@ -39,7 +39,7 @@ def test_lets_in_and_leads_on(client: Client, alice: User) -> None:
 def test_leads_nowhere_else(client: Client, alice: User, target: str) -> None:
     answer = client.post(URL, {"login": alice.email, "password": PASSWORD, "next": target})
 
-    assert answer["Location"] == "/accounts/profile/"
+    assert answer["Location"] == "/dashboard"
 
 
 # case E62

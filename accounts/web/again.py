@@ -4,6 +4,16 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from allauth.account.decorators import reauthentication_required
+from django import forms
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from rest_framework.exceptions import Throttled
+
+from accounts import services
+from accounts.errors import InvalidCredentials
+from accounts.models import User
+from accounts.web.forms import current_password
+from accounts.web.throttled import too_many
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -14,3 +24,22 @@ def password_again(view: View) -> View:
     Asked for before the page is shown: nothing that was typed waits in the session meanwhile.
     """
     return cast("View", reauthentication_required(app="accounts")(view))
+
+
+class PasswordForm(forms.Form):
+    """Asks for the password, whenever it was given last."""
+
+    password = current_password()
+
+    def confirms(self, request: HttpRequest) -> bool:
+        """Whether the password is right; else the form says why not. Wrong ones count as failed logins."""
+        if not self.is_valid():
+            return False
+        user, address = cast("User", request.user), request.META.get("REMOTE_ADDR", "")
+        try:
+            services.check_credentials(user.email, self.cleaned_data["password"], address=address)
+        except InvalidCredentials:
+            self.add_error("password", gettext("The password is wrong."))
+        except Throttled as refused:
+            self.add_error("password", too_many(refused))
+        return not self.errors

@@ -23,15 +23,19 @@ def too_many(refused: Throttled) -> ValidationError:
     return ValidationError(text, _CODE, {"minutes": minutes, "wait": int(wait)})
 
 
+def with_status(response: HttpResponse, form: Any) -> HttpResponse:
+    """The page of a form: 429 where the form was refused with `too_many`."""
+    errors = [error for errors in form.errors.as_data().values() for error in errors] if form.is_bound else []
+    for error in errors:
+        if error.code == _CODE:
+            response.status_code = 429
+            response["Retry-After"] = str(error.params["wait"])
+    return response
+
+
 class SaysTooMany:
     """A view with a form: 429 where the form was refused with `too_many`."""
 
     def render_to_response(self, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().render_to_response(context, **kwargs)  # type: ignore[misc]
-        form = context["form"]
-        errors = [error for errors in form.errors.as_data().values() for error in errors] if form.is_bound else []
-        for error in errors:
-            if error.code == _CODE:
-                response.status_code = 429
-                response["Retry-After"] = str(error.params["wait"])
-        return response
+        return with_status(response, context["form"])

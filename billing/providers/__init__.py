@@ -5,6 +5,7 @@ from functools import cache
 from django.conf import settings
 from django.urls import reverse
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
 
 from billing.errors import PaymentsUnavailable
 from billing.models import Payment
@@ -15,6 +16,13 @@ KNOWN = {
     "mock": "billing.providers.mock.MockProvider",
     "stripe": "billing.providers.stripe.StripeProvider",
     "yookassa": "billing.providers.yookassa.YooKassaProvider",
+}
+
+# How customers know them.
+LABELS = {
+    "mock": _("Test payment, no real money"),
+    "stripe": _("Bank card, through Stripe"),
+    "yookassa": _("Bank card or SBP, through YooKassa"),
 }
 
 

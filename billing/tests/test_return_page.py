@@ -22,7 +22,7 @@ def test_it_credits_nothing_although_the_provider_has_the_money(payment, monkeyp
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
     assert "on its way" in answer.content.decode()
-    assert "/static/reload." in answer.content.decode()
+    assert 'hx-get="?part"' in answer.content.decode()
     assert (called, state(payment)) == ([], ("pending", 0))
     assert not WebhookEvent.objects.exists()
 
@@ -41,10 +41,31 @@ def test_it_shows_the_state(payment, status, sentence):
     send(happens(payment, "succeeded")) if status == "succeeded" else Payment.objects.update(status=status)
     text = page(payment).content.decode()
     assert sentence in text
-    assert "25.50 ZNC" in text
+    assert "25.50\u00a0ZNC" in text
     assert "25.50 EUR" in text
-    assert "/static/reload." not in text
+    assert "hx-get" not in text
+    assert "http-equiv" not in text
     assert "alice" not in text
+
+
+def test_the_part_that_renews_itself_stops_once_the_payment_has_ended(payment):
+    underway = Client().get(f"/billing/return/{payment.pk}?part").content.decode()
+    assert underway.lstrip().startswith("<div")
+    assert 'hx-trigger="every 2s"' in underway
+    Payment.objects.update(status="failed")
+    ended = Client().get(f"/billing/return/{payment.pk}?part").content.decode()
+    assert "was declined" in ended
+    assert "hx-" not in ended
+
+
+def test_only_its_owner_is_led_on(payment, alice, bob, client):
+    send(happens(payment, "succeeded"))
+    receipt = f"/billing/receipt/{payment.pk}"
+    assert receipt not in page(payment).content.decode()
+    client.force_login(bob)
+    assert receipt not in client.get(f"/billing/return/{payment.pk}").content.decode()
+    client.force_login(alice)
+    assert receipt in client.get(f"/billing/return/{payment.pk}").content.decode()
 
 
 def test_unknown_payments_and_other_methods(payment):

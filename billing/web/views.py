@@ -1,4 +1,4 @@
-"""The checkout page of the mock provider, the page to which every provider sends the user back, and receipts."""
+"""The checkout page of the mock provider, and receipts."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from billing import payments, receipts
+from billing import receipts
 from billing.currencies import shown
 from billing.models import MockCheckout, Payment, PaymentStatus
 from billing.providers import mock
@@ -37,16 +37,6 @@ def mock_checkout(request: HttpRequest, checkout_id: UUID) -> HttpResponse:
     elif checkout.status == PaymentStatus.PENDING:
         return render(request, "billing/mock_checkout.html", {"price": shown(checkout.amount, checkout.currency)})
     return HttpResponseRedirect(reverse("payment-return", args=[checkout.payment_id]))
-
-
-@never_cache
-@require_safe
-def payment_return(request: HttpRequest, payment_id: UUID) -> HttpResponse:
-    """Shows what has become of a payment; it never credits. Whoever has the link may look: it names nobody."""
-    payment = get_object_or_404(Payment, pk=payment_id)
-    underway = payment.status in payments.OPEN
-    context = {"payment": payment, "Status": PaymentStatus, "underway": underway}
-    return render(request, "billing/payment_return.html", context)
 
 
 @never_cache

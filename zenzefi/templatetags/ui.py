@@ -122,12 +122,14 @@ def tag(kind: str, text: str, icon: str = "") -> dict[str, str]:
 
 
 @register.inclusion_tag("components/alert.html")
-def alert(kind: str, text: str) -> dict[str, str]:
-    """A notice: `success`, `info`, `warning` or `error`, as `messages` has them."""
+def alert(kind: str, text: str, url: str = "", action: str = "") -> dict[str, str]:
+    """A notice: `success`, `info`, `warning` or `error`, as `messages` has them; with a link to what helps."""
     kind = _ALERTS.get(kind, "info")
     return {"kind": {"good": "success", "warn": "warning", "bad": "danger"}.get(kind, "info"), "text": text} | {
         "icon": _TAGS[kind],
         "role": "alert" if kind == "bad" else "status",
+        "url": url,
+        "action": action,
     }
 
 

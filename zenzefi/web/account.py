@@ -13,22 +13,18 @@ from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
-from rest_framework.exceptions import Throttled, ValidationError
+from rest_framework.exceptions import ValidationError
 
-from accounts import services
-from accounts.errors import InvalidCredentials
 from accounts.models import User
-from accounts.web.again import password_again
+from accounts.web.again import PasswordForm, password_again
 from accounts.web.download import Download
-from accounts.web.forms import current_password
-from accounts.web.throttled import too_many
+from accounts.web.throttled import with_status
 from zenzefi import closing
 from zenzefi.personal_data import write_archive
 from zenzefi.templatetags.ui import money
 
 
-class DeletionForm(forms.Form):
-    password = current_password()
+class DeletionForm(PasswordForm):
     gives_up_credits = forms.BooleanField(label=gettext_lazy("I give up the credits that are left."), required=False)
 
 
@@ -41,7 +37,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     found = closing.preview(user)
     if not found.forfeited:
         del form.fields["gives_up_credits"]
-    if form.is_valid() and _deleted(request, user, form):
+    if _deleted(request, user, form):
         logout(request)
         messages.success(request, gettext("Your account is deleted."))
         return redirect("landing")
@@ -52,25 +48,19 @@ def delete(request: HttpRequest) -> HttpResponse:
         "cancel_url": reverse("profile"),
         "form": form,
     }
-    return render(request, "confirm.html", context)
+    return with_status(render(request, "confirm.html", context), form)
 
 
 def _deleted(request: HttpRequest, user: User, form: DeletionForm) -> bool:
     """Whether it was done; else the form says why not."""
-    address = request.META.get("REMOTE_ADDR", "")
+    if not form.confirms(request):
+        return False
     try:
-        services.check_credentials(user.email, form.cleaned_data["password"], address=address)
         closing.close(user, gives_up_credits=form.cleaned_data.get("gives_up_credits", False))
-    except InvalidCredentials:
-        form.add_error("password", gettext("The password is wrong."))
-    except Throttled as refused:
-        form.add_error("password", too_many(refused))
     except ValidationError as refused:
         for field, problems in cast("dict[str, list[str]]", refused.detail).items():
             form.add_error(field if field in form.fields else None, [str(problem) for problem in problems])
-    else:
-        return True
-    return False
+    return not form.errors
 
 
 def _consequences(found: closing.Closing) -> list[str]:

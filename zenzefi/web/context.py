@@ -1,4 +1,4 @@
-"""What every page of the site knows: `site` in templates."""
+"""What every page of the site knows: `frame` in templates."""
 
 from decimal import Decimal
 from typing import cast
@@ -12,7 +12,7 @@ from billing import ledger
 THEMES = ("light", "dark")
 
 
-class Site:
+class Frame:
     """Read as a template asks: an error page, which does not, needs no database."""
 
     zone_cookie = settings.TIME_ZONE_COOKIE_NAME
@@ -33,5 +33,6 @@ class Site:
         return ledger.balance(cast("User", self._request.user))
 
 
-def site(request: HttpRequest) -> dict[str, Site]:
-    return {"site": Site(request)}
+def frame(request: HttpRequest) -> dict[str, Frame]:
+    """Not `site`: django-allauth calls the host so in the contexts of its pages."""
+    return {"frame": Frame(request)}

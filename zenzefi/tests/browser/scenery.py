@@ -16,8 +16,11 @@ from accounts import addresses, api_tokens, tokens
 from accounts.models import User
 from accounts.sessions import CLIENT
 from accounts.tests.factories import UserFactory, turn_on_totp
+from billing import settlement
 from billing.idempotency import Call
+from billing.models import Payment, PaymentStatus
 from billing.services import create_payment, mock_purchase
+from billing.tests.webhook_client import at_provider, begun
 from proxy.models import ProxySession
 from zenzefi.tests.browser.registry import ANYONE, CUSTOMER, NEWCOMER, OPERATOR
 
@@ -40,7 +43,7 @@ def build() -> Scenery:
         OPERATOR: UserFactory(username="olga", password=PASSWORD, is_staff=True, is_superuser=True),
     }
     names = _history(users[CUSTOMER]) | _accounts(users)
-    return Scenery(names, {ANYONE: "", **{who: _session(user) for who, user in users.items()}})
+    return Scenery(names, {ANYONE: "", **{who: _session(user, names["token"]) for who, user in users.items()}})
 
 
 def _accounts(users: dict[str, User]) -> dict[str, str]:
@@ -56,8 +59,8 @@ def _accounts(users: dict[str, User]) -> dict[str, str]:
     }
 
 
-def _session(user: User) -> str:
-    """Signed in, and the password given again just now, which holds for the pages that ask for it."""
+def _session(user: User, bought_token: str) -> str:
+    """Signed in; the password was given again and the token bought just now, for the pages that ask for that."""
     client = Client()
     client.force_login(user)
     session = client.session
@@ -68,6 +71,7 @@ def _session(user: User) -> str:
     }
     session["account_authentication_methods"] = [given]
     session["account_authentication_methods_user"] = str(user.pk)
+    session["access_bought"] = {bought_token: time.time() + 3600}
     session.save()
     return client.cookies[settings.SESSION_COOKIE_NAME].value
 
@@ -80,6 +84,8 @@ def _history(user: User) -> dict[str, str]:
         return Call(user, what, key="", body=None)
 
     mock_purchase(call("top-up"), Decimal(500))
+    _ended_payment(user, "50", PaymentStatus.SUCCEEDED)
+    declined = _ended_payment(user, "30", PaymentStatus.FAILED)
     payment = create_payment(call("payment"), Decimal(100))
     services.purchase(call("purchase"), 24, Scope.CERTIFICATES_ONLY)
     unwanted = services.purchase(call("purchase"), 1, Scope.FULL)
@@ -87,8 +93,20 @@ def _history(user: User) -> dict[str, str]:
     token = services.purchase(call("purchase"), 168, Scope.FULL)
     services.activate(token.pk, now)
     _use(token, now)
-    checkout = payment.payment_url.rpartition("/")[2]
-    return {"token": str(token.pk), "payment": str(payment.pk), "checkout": checkout}
+    return {
+        "token": str(token.pk),
+        "revoked": str(unwanted.pk),
+        "payment": str(payment.pk),
+        "checkout": payment.provider_id,
+        "declined": str(declined.pk),
+    }
+
+
+def _ended_payment(user: User, amount: str, status: PaymentStatus) -> Payment:
+    payment = begun(user, amount)
+    at_provider(payment, status=status)
+    settlement.settle(payment, settlement.look(payment), cause="scenery")
+    return payment
 
 
 def _use(token: AccessToken, now: datetime) -> None:

@@ -1,0 +1,85 @@
+"""Buy a token: what it opens, for how long, what it costs, and what is missing."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import groupby
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+from rest_framework.exceptions import APIException
+
+from access import selectors, services
+from access.models import AccessToken, Scope
+from access.offers import Offer, offers
+from access.web import bought
+from access.web.forms import ChoiceQuery, PurchaseForm
+from accounts.models import User
+from accounts.web.refusals import sentence
+from billing import ledger
+from billing.errors import IdempotencyConflict, InsufficientBalance
+
+_USUAL_HOURS = 24
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def buy(request: HttpRequest) -> HttpResponse:
+    """`?scope=&duration_hours=` choose at first: a top-up leads back to the same choice."""
+    user, form, status = cast("User", request.user), PurchaseForm(request.POST or None), 200
+    if form.is_valid():
+        try:
+            return _done(request, _purchase(form, user))
+        except InsufficientBalance as refused:
+            status = refused.status_code
+        except IdempotencyConflict:
+            messages.warning(request, _("Your last purchase went through. It is the first of your tokens here."))
+            return redirect("tokens")
+        except APIException as refused:
+            form.add_error(None, sentence(refused))
+    choice = _choice(user, ChoiceQuery(request.POST or request.GET).wanted())
+    context = {"form": form, "choice": choice, "short": status == InsufficientBalance.status_code}
+    return render(request, "access/buy.html", context, status=400 if form.errors else status)
+
+
+def _purchase(form: PurchaseForm, user: User) -> AccessToken:
+    given = form.cleaned_data
+    return services.purchase(form.call(user, "tokens/purchase"), given["duration_hours"], given["scope"])
+
+
+def _done(request: HttpRequest, token: AccessToken) -> HttpResponse:
+    bought.remember(request, token)
+    return redirect("token-bought", token.pk)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is on sale, in one scope, and what is chosen of it."""
+
+    scopes: list[Scope]
+    scope: Scope
+    offers: list[Offer]
+    chosen: Offer | None
+    balance: Decimal
+    debt: Decimal
+
+
+def _choice(user: User, wanted: dict[str, Any]) -> Choice:
+    """Full access, which most want, stands first; of the durations the one that is wanted, or a day, is chosen."""
+    on_sale = {scope: list(rows) for scope, rows in groupby(selectors.tariffs(), lambda tariff: tariff.scope)}
+    scopes = sorted(map(Scope, on_sale), key=lambda scope: scope != Scope.FULL)
+    scope = Scope(wanted.get("scope", next(iter(scopes), Scope.FULL)))
+    balance, debt = ledger.standing(user)
+    found = offers(on_sale.get(scope, []), balance, debt)
+    return Choice(scopes, scope, found, chosen(found, wanted.get("duration_hours", _USUAL_HOURS)), balance, debt)
+
+
+def chosen(found: list[Offer], hours: int) -> Offer | None:
+    """The offer of this many hours, else the first, if there is any."""
+    return next((offer for offer in found if offer.tariff.duration_hours == hours), next(iter(found), None))

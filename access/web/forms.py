@@ -1,0 +1,31 @@
+"""Forms about access tokens."""
+
+from typing import Any
+
+from django import forms
+
+from access.models import Scope
+from billing.web.forms import KeyedForm
+
+
+class ExtensionForm(KeyedForm):
+    duration_hours = forms.IntegerField(min_value=1, max_value=87_600)
+
+
+class PurchaseForm(ExtensionForm):
+    scope = forms.ChoiceField(choices=Scope.choices)
+
+
+class RevocationForm(KeyedForm):
+    pass
+
+
+class ChoiceQuery(forms.Form):
+    """What is to be chosen at first, of a link: wrong values are as none."""
+
+    scope = forms.ChoiceField(choices=Scope.choices, required=False)
+    duration_hours = forms.IntegerField(min_value=1, max_value=87_600, required=False)
+
+    def wanted(self) -> dict[str, Any]:
+        self.is_valid()
+        return {name: value for name, value in self.cleaned_data.items() if value}

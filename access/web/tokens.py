@@ -1,0 +1,173 @@
+"""The list of one's tokens, and what one does with them: extend, revoke, reset the device, see the text again."""
+
+from collections.abc import Callable
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_safe
+from rest_framework.exceptions import APIException
+
+from access import selectors, services, token_text
+from access.models import AccessToken
+from access.offers import offers
+from access.services import Revoked
+from access.web.buy import chosen
+from access.web.forms import ChoiceQuery, ExtensionForm, RevocationForm
+from access.web.own import own_token
+from accounts.models import User
+from accounts.web.again import PasswordForm
+from accounts.web.fragments import fragment
+from accounts.web.refusals import sentence
+from accounts.web.throttled import with_status
+from billing import ledger
+from billing.errors import InsufficientBalance
+
+PER_PAGE = 20
+
+
+@never_cache
+@login_required
+@require_safe
+def tokens(request: HttpRequest) -> HttpResponse:
+    """Those that live, all of them, and those that have ended, by pages."""
+    user, now = cast("User", request.user), timezone.now()
+    ended = Paginator(selectors.ended_tokens_of(user, now), PER_PAGE).get_page(request.GET.get("page"))
+    context = {"live": list(selectors.live_tokens_of(user, now)), "ended": ended}
+    return render(request, "access/tokens.html", context)
+
+
+@never_cache
+@login_required
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def reveal(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    """Asks for the password; the text stands on the answer to the form alone."""
+    token, form = own_token(request, token_id), PasswordForm(request.POST or None)
+    text = token_text.decrypt(token.ciphertext) if form.confirms(request) else None
+    context = {"token": token, "form": form, "text": text, "lost": form.is_bound and not form.errors and not text}
+    return with_status(render(request, "access/reveal.html", context), form)
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def extend(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    """`?duration_hours=` chooses at first: a top-up leads back to the same choice."""
+    token, form, status = own_token(request, token_id), ExtensionForm(request.POST or None), 200
+    if selectors.state(token) != selectors.TokenState.ACTIVE:
+        return _refused(request, token, _("Only an active token can be extended."))
+    if request.method == "POST":
+        status = 400
+        if form.is_valid():
+            try:
+                return _extended(request, token, form)
+            except InsufficientBalance as refused:
+                status = refused.status_code
+            except APIException as refused:
+                return _refused(request, token, sentence(refused))
+    return render(request, "access/extend.html", _extension(request, token, form, status), status=status)
+
+
+def _extended(request: HttpRequest, token: AccessToken, form: ExtensionForm) -> HttpResponse:
+    hours = form.cleaned_data["duration_hours"]
+    services.extend(form.call(cast("User", request.user), "tokens/extend", token.pk), token.pk, hours)
+    messages.success(request, _("The token is extended. What is open through it goes on."))
+    return redirect("token", token.pk)
+
+
+def _extension(request: HttpRequest, token: AccessToken, form: ExtensionForm, status: int) -> dict[str, Any]:
+    balance, debt = ledger.standing(token.user)
+    on_sale = selectors.tariffs().filter(scope=token.scope)
+    found = offers(on_sale, balance, debt, token.expires_at)
+    hours = ChoiceQuery(request.POST or request.GET).wanted().get("duration_hours", 0)
+    return {
+        "token": token,
+        "form": form,
+        "offers": found,
+        "chosen": chosen(found, hours),
+        "balance": balance,
+        "short": status == InsufficientBalance.status_code,
+    }
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    """Says what it gives back, which changes by the second, and then does it."""
+    token, form, now = own_token(request, token_id), RevocationForm(request.POST or None), timezone.now()
+    if form.is_valid():
+        call = form.call(cast("User", request.user), "tokens/revoke", token.pk)
+        return _done(request, token, lambda: _revoked(services.revoke_with_refund(call, token.pk)))
+    if not selectors.is_active(token, now):
+        return _refused(request, token, _("This token has ended already, or it is frozen."))
+    context = {
+        "token": token,
+        "form": form,
+        "quote": selectors.refund_quote(token, now),
+        "title": _("Revoke the token?"),
+        "action": _("Revoke the token"),
+        "cancel_url": reverse("token", args=[token.pk]),
+    }
+    return render(request, "access/revoke.html", context)
+
+
+def _revoked(revoked: Revoked) -> str:
+    facts = {"refund": f"{revoked.refund:.2f}", "balance": f"{revoked.balance:.2f}"}
+    return _("The token is revoked. %(refund)s ZNC are back; your balance is %(balance)s ZNC.") % facts
+
+
+@fragment
+def refund_quote(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    """What a revocation would give now: the part of its page that ticks."""
+    token = own_token(request, token_id)
+    quote = selectors.refund_quote(token, timezone.now())
+    return render(request, "access/refund_quote.html", {"token": token, "quote": quote})
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def reset_device(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    """Says what will happen and how often it may today, and then does it."""
+    token = own_token(request, token_id)
+    if request.method == "POST":
+        return _done(request, token, lambda: _reset(token))
+    if not selectors.is_active(token):
+        return _refused(request, token, _("This token has ended already, or it is frozen."))
+    context = {
+        "left": selectors.device_resets_left(token, timezone.now()),
+        "title": _("Reset the device?"),
+        "action": _("Reset the device"),
+        "cancel_url": reverse("token", args=[token.pk]),
+    }
+    return render(request, "access/reset_device.html", context)
+
+
+def _reset(token: AccessToken) -> str:
+    services.reset_device(token.user, token.pk)
+    return _("The device is unbound. The next one may connect.")
+
+
+def _done(request: HttpRequest, token: AccessToken, act: Callable[[], str]) -> HttpResponse:
+    """Act, and say on the token's page what came of it."""
+    try:
+        messages.success(request, act())
+    except APIException as refused:
+        return _refused(request, token, sentence(refused))
+    return redirect("token", token.pk)
+
+
+def _refused(request: HttpRequest, token: AccessToken, why: str) -> HttpResponse:
+    messages.error(request, why)
+    return redirect("token", token.pk)

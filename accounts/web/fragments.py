@@ -1,0 +1,23 @@
+"""Parts of pages that renew themselves."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def fragment(view: View) -> View:
+    """A view for who is signed in; to others 401, which htmx leaves aside, and no login page inside the page."""
+
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not request.user.is_authenticated:
+            return HttpResponse(status=401)
+        return view(request, *args, **kwargs)
+
+    return cast("View", never_cache(require_safe(checked)))

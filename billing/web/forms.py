@@ -1,0 +1,112 @@
+"""Forms that move money, and the choice of a period."""
+
+import uuid
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import BadRequest
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from billing import providers
+from billing.fields import CENT
+from billing.idempotency import Call
+from billing.models import TransactionType
+from billing.statements import LONGEST
+
+_FIRST, _LAST = date(2000, 1, 1), date(2999, 12, 30)
+
+
+class KeyedForm(forms.Form):
+    """A form that moves money. Its key makes a second click, or a reload, the same call."""
+
+    key = forms.CharField(widget=forms.HiddenInput, initial=lambda: str(uuid.uuid4()))
+
+    def clean_key(self) -> str:
+        try:
+            return str(uuid.UUID(self.cleaned_data["key"]))
+        except ValueError:
+            raise BadRequest("the key of the form was changed") from None
+
+    def call(self, user: User, name: str, *ids: object) -> Call:
+        """The call of the valid form, for `billing.idempotency.once`; `ids` are its path's parameters."""
+        body = {name: value for name, value in self.cleaned_data.items() if name != "key"}
+        return Call(user, "/".join([name, *map(str, ids)]), self.cleaned_data["key"], body)
+
+
+class TopUpForm(KeyedForm):
+    """An amount in ZNC, one of the presets or an own one, and a provider where several are offered."""
+
+    amount = forms.DecimalField(
+        label=_("Amount, ZNC"),
+        min_value=CENT,
+        max_value=settings.MAX_DEPOSIT,
+        decimal_places=2,
+        widget=forms.NumberInput({"step": "0.01", "inputmode": "decimal"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered = [(name, providers.LABELS[name]) for name in settings.PAYMENT_PROVIDERS]
+        widget = forms.RadioSelect if len(offered) > 1 else forms.HiddenInput
+        self.fields["provider"] = forms.ChoiceField(
+            label=_("Pay with"), choices=offered, initial=next(iter(settings.PAYMENT_PROVIDERS), ""), widget=widget
+        )
+
+    def clean_amount(self) -> Decimal:
+        amount: Decimal = self.cleaned_data["amount"]
+        return amount.quantize(CENT)
+
+
+def _day(label: Any) -> forms.DateField:
+    """A date that every time zone and database can compute with."""
+    return forms.DateField(
+        label=label,
+        required=False,
+        validators=[MinValueValidator(_FIRST), MaxValueValidator(_LAST)],
+        widget=forms.DateInput({"type": "date"}, "%Y-%m-%d"),
+    )
+
+
+class HistoryForm(forms.Form):
+    """Which movements to show: of a type, from a day to a day, both included, in the user's time zone."""
+
+    type = forms.ChoiceField(label=_("Type"), required=False, choices=[("", _("All")), *TransactionType.choices])
+    since = _day(_("From"))
+    until = _day(_("To"))
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        since, until = given.get("since"), given.get("until")
+        if since and until and until < since:
+            self.add_error("until", gettext("The last day is before the first one."))
+        return given
+
+    def instants(self) -> tuple[datetime, datetime]:
+        """From when to before when; what is left open is beyond all that there is."""
+        since, until = self.cleaned_data["since"] or _FIRST, self.cleaned_data["until"] or _LAST
+        return midnight(since), midnight(until + timedelta(days=1))
+
+
+class StatementForm(HistoryForm):
+    """A period for a statement; what is left open is the last year, until today."""
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean()
+        given["until"] = given.get("until") or timezone.localdate()
+        given["since"] = given.get("since") or given["until"] - timedelta(days=LONGEST.days - 1)
+        if given["until"] - given["since"] >= LONGEST:
+            message = gettext("A statement covers at most %(days)d days: ask for several.")
+            self.add_error("since", message % {"days": LONGEST.days})
+        return given
+
+
+def midnight(day: date) -> datetime:
+    """The beginning of a day in the user's time zone."""
+    return timezone.make_aware(datetime.combine(day, time.min))

@@ -1,0 +1,74 @@
+"""How to connect, with the user's own values."""
+
+import html
+
+import pytest
+
+from access import token_text
+from accounts.tests.factories import PASSWORD
+from proxy.dataplane.headers import is_device_id
+from proxy.web import devices
+
+URL = "/connect"
+
+
+@pytest.fixture(autouse=True)
+def _alice_is_signed_in(client, alice):
+    client.force_login(alice)
+
+
+def text(answer):
+    assert answer.status_code == 200
+    return html.unescape(answer.content.decode())
+
+
+def test_without_a_token(client):
+    page = text(client.get(URL))
+    assert "First you need a token" in page
+    assert "YOUR-TOKEN" in page
+
+
+def test_the_users_own_values(client, alice, alice_token, settings):
+    page = text(client.get(URL))
+    assert f"{settings.BACKEND_URL}/api/v1/proxy/status" in page
+    assert devices.suggestion(alice) in page
+    assert alice_token.text not in page
+
+
+def test_the_suggested_device_is_a_good_one(alice, bob):
+    assert is_device_id(devices.suggestion(alice).encode())
+    assert devices.suggestion(alice) != devices.suggestion(bob)
+
+
+def test_the_password_fills_the_token_in(client, alice_token):
+    answer = client.post(f"{URL}?token={alice_token.token.pk}", {"password": PASSWORD})
+    assert text(answer).count(alice_token.text) == 4  # the step, and three examples
+    assert "YOUR-TOKEN" not in text(answer)
+    assert "no-store" in answer["Cache-Control"]
+    assert alice_token.text not in text(client.get(URL))
+
+
+def test_a_wrong_password(client, alice_token):
+    page = text(client.post(URL, {"password": "wrong"}))
+    assert "The password is wrong." in page
+    assert alice_token.text not in page
+
+
+def test_a_token_is_chosen(client, alice, bob, sold_token):
+    long, short, foreign = sold_token(alice, 24), sold_token(alice, 1), sold_token(bob)
+    assert client.get(URL).context["token"] == long.token
+    assert client.get(f"{URL}?token={short.token.pk}").context["token"] == short.token
+    for other in (foreign.token.pk, "x"):
+        assert client.get(f"{URL}?token={other}").context["token"] == long.token
+
+
+def test_a_token_whose_key_is_gone(client, alice_token):
+    alice_token.token.ciphertext = b"gone"
+    alice_token.token.save()
+    assert token_text.decrypt(b"gone") is None
+    assert "YOUR-TOKEN" in text(client.post(URL, {"password": PASSWORD}))
+
+
+def test_it_is_for_who_is_signed_in(client):
+    client.logout()
+    assert client.get(URL)["Location"] == "/accounts/login/?next=/connect"

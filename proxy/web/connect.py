@@ -1,0 +1,52 @@
+"""How to connect: the desktop client step by step, the browser, scripts; with the user's own values."""
+
+from typing import cast
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from access import selectors, token_text
+from access.models import AccessToken
+from accounts.models import User
+from accounts.web.again import PasswordForm
+from accounts.web.throttled import with_status
+from proxy.web import devices
+from proxy.web.examples import PLACEHOLDER, examples, gateway
+
+
+@never_cache
+@login_required
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def connect(request: HttpRequest) -> HttpResponse:
+    """`?token=` chooses one of the live tokens. After the password its text stands in the examples of this answer."""
+    user, form = cast("User", request.user), PasswordForm(request.POST or None)
+    tokens = list(selectors.live_tokens_of(user, timezone.now()))
+    token = _chosen(tokens, request.GET.get("token", ""))
+    text = token_text.decrypt(token.ciphertext) if token and form.confirms(request) else None
+    device = devices.suggestion(user)
+    context = {
+        "tokens": tokens,
+        "token": token,
+        "text": text,
+        "form": form,
+        "gateway": gateway(),
+        "device": device,
+        "examples": {example.name: example.text for example in examples(text or PLACEHOLDER, device)},
+    }
+    return with_status(render(request, "proxy/connect.html", context), form)
+
+
+def _chosen(tokens: list[AccessToken], wanted: str) -> AccessToken | None:
+    """The one that is wanted, else the one that lasts longest."""
+    try:
+        pk = UUID(wanted)
+    except ValueError:
+        pk = None
+    return next((token for token in tokens if token.pk == pk), tokens[-1] if tokens else None)

@@ -1,0 +1,109 @@
+"""A token's page: what it is, who holds it, what goes through it; and the page after its purchase."""
+
+import base64
+from typing import Any, cast
+from uuid import UUID
+
+import qrcode
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+from qrcode.image.svg import SvgPathImage
+
+from access import selectors, token_text
+from access.models import AccessToken, Scope
+from access.selectors import TokenState
+from access.web import bought
+from access.web.own import own_token
+from accounts.models import User
+from accounts.web.fragments import fragment
+from proxy.dataplane.cookies import ACCESS_COOKIE, sign_access
+from proxy.dataplane.paths import PREFIX
+from proxy.selectors import holders, sessions_of
+from proxy.web import devices
+from proxy.web.examples import gateway
+
+PER_PAGE = 20
+
+
+@never_cache
+@login_required
+@require_safe
+def token_page(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    token = own_token(request, token_id)
+    sessions = Paginator(sessions_of(token), PER_PAGE).get_page(request.GET.get("page"))
+    context = {**_live(token), "sessions": sessions, "quote": selectors.refund_quote(token, timezone.now())}
+    return render(request, "proxy/token.html", context)
+
+
+@fragment
+def token_live(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    """The part of the page that renews itself: the device and what it carries."""
+    live = _live(own_token(request, token_id))
+    response = render(request, "proxy/token_live.html", live)
+    if not live["active"]:  # the whole page is about something else then
+        response["HX-Refresh"] = "true"
+    return response
+
+
+def _live(token: AccessToken) -> dict[str, Any]:
+    state = selectors.state(token)
+    active = state == TokenState.ACTIVE
+    return {
+        "token": token,
+        "state": state,
+        "active": active,
+        "holder": holders([token]).get(token.pk) if active else None,
+        "resets_left": selectors.device_resets_left(token, timezone.now()) if active else 0,
+        "timeout": settings.SESSION_TIMEOUT_SECONDS,
+    }
+
+
+@never_cache
+@login_required
+@require_safe
+def token_bought(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    """The token in full, for ten minutes after its purchase in this session; later its page asks for the password."""
+    token = own_token(request, token_id)
+    text = token_text.decrypt(token.ciphertext) if bought.just_now(request, token) else None
+    if text is None:
+        return redirect("token", token.pk)
+    context = {
+        "token": token,
+        "text": text,
+        "qr": _qr(text),
+        "gateway": gateway(),
+        "device": devices.suggestion(cast("User", request.user)),
+    }
+    return render(request, "proxy/bought.html", context)
+
+
+def _qr(text: str) -> str:
+    """A QR code as a `data:` URL, which the content policy admits for images."""
+    code = qrcode.make(text, image_factory=SvgPathImage, border=2)
+    return f"data:image/svg+xml;base64,{base64.b64encode(code.to_string()).decode()}"
+
+
+@login_required
+@require_POST
+def open_in_browser(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    """Admits this browser with the token, as `POST /api/v1/proxy/session` does, and leads to what its scope opens."""
+    token, device = own_token(request, token_id), devices.of_browser(request)
+    if selectors.state(token) != TokenState.ACTIVE:
+        return redirect("token", token.pk)
+    start = "certificates" if token.scope == Scope.CERTIFICATES_ONLY else ""
+    response = redirect(f"{PREFIX.decode()}/{start}")
+    devices.keep(response, device)
+    response.set_cookie(
+        ACCESS_COOKIE,
+        sign_access(token.digest, device),
+        secure=settings.COOKIE_SECURE,
+        httponly=True,
+        samesite=cast("Any", settings.COOKIE_SAMESITE),
+    )
+    return response

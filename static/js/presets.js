@@ -1,0 +1,19 @@
+// Buttons that fill an amount in.
+const buttons = document.querySelectorAll("[data-preset]");
+
+function show() {
+  for (const button of buttons) {
+    const field = document.getElementById(button.dataset.fills);
+    button.setAttribute("aria-pressed", String(Number(field.value) === Number(button.dataset.preset)));
+  }
+}
+
+for (const button of buttons) {
+  const field = document.getElementById(button.dataset.fills);
+  button.addEventListener("click", () => {
+    field.value = button.dataset.preset;
+    show();
+  });
+  field.addEventListener("input", show);
+}
+show();

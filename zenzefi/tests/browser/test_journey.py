@@ -1,0 +1,177 @@
+"""The whole journey of somebody who has never heard of Zenzefi, as the pages lead: in both languages, by keyboard."""
+
+import re
+from collections.abc import Callable
+from itertools import count
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from zenzefi.tests.browser.conftest import Visit
+from zenzefi.tests.browser.registry import CUSTOMER, NEWCOMER
+from zenzefi.tests.browser.server import Site
+from zenzefi.tests.command import wait_until
+
+_numbers = count(1)
+ENGLISH = {
+    "Sign up": "Sign up",
+    "Confirm": "Confirm",
+    "Top up": "Top up 100.00 ZNC",
+    "Go to the payment page": "Go to the payment page",
+    "Pay": "Pay",
+    "Back to your choice": "Back to your choice",
+    "Buy this token": "Buy this token",
+    "Page of the token": "Page of the token",
+    "Requests": "Requests",
+    "Revoke": "Revoke, get back",
+    "Revoke the token": "Revoke the token",
+    "is back": "ZNC are back; your balance is",
+    "Statement as CSV": "Statement as CSV",
+}
+RUSSIAN = {
+    "Sign up": "Зарегистрироваться",
+    "Confirm": "Подтвердить",
+    "Top up": "Пополнить на 100.00 ZNC",
+    "Go to the payment page": "Перейти к оплате",
+    "Pay": "Оплатить",
+    "Back to your choice": "Вернуться к выбору",
+    "Buy this token": "Купить этот токен",
+    "Page of the token": "Страница токена",
+    "Requests": "Запросы",
+    "Revoke": "Отозвать и вернуть",
+    "Revoke the token": "Отозвать токен",
+    "is back": "на балансе",
+    "Statement as CSV": "Выписка в CSV",
+}
+JOURNEYS = {"in English on a desktop": ("en-GB", 1280, ENGLISH), "in Russian on a phone": ("ru-RU", 390, RUSSIAN)}
+
+
+def sign_up(page: Page, site: Site, words: dict[str, str]) -> None:
+    """Sign up, and confirm the address by the link of the message."""
+    name = f"carol{next(_numbers)}"
+    page.goto("/accounts/signup/")
+    page.locator("input[type=email]").fill(f"{name}@example.com")
+    page.locator("input[name=username]").fill(name)
+    page.locator("input[type=password]").fill("tr0ub4dor-and-3")
+    page.locator("main").get_by_role("button", name=words["Sign up"]).click()
+    expect(page).to_have_url(re.compile("/dashboard$"))
+    page.goto(confirmation(site, f"{name}@example.com"))
+    page.locator("main").get_by_role("button", name=words["Confirm"]).click()
+
+
+def confirmation(site: Site, address: str) -> str:
+    """The path of the link in the message that the gateway has written to its console."""
+    link = re.compile(rf"To: {re.escape(address)}\n.*?(/accounts/confirm-email/\S+/)\n", re.DOTALL)
+    wait_until(lambda: link.search(site.command.said) is not None, 20)
+    found = link.search(site.command.said)
+    assert found
+    return found[1]
+
+
+def proxied(site: Site, token: str) -> int:
+    headers = {"X-Access-Token": token, "X-Device-ID": "carols-laptop"}
+    return httpx.get(f"{site.url}/api/v1/proxy/certificates", headers=headers).status_code
+
+
+@pytest.mark.parametrize(("locale", "width", "words"), JOURNEYS.values(), ids=JOURNEYS)
+def test_from_sign_up_to_the_refund(visit: Visit, site: Site, locale: str, width: int, words: dict[str, str]) -> None:
+    page = visit(locale=locale, width=width, permissions=["clipboard-read", "clipboard-write"])
+    main = page.locator("main")
+    sign_up(page, site, words)
+
+    # Nothing on the balance: the choice leads to a top-up with what is missing, and the payment back to the choice.
+    page.goto("/tokens/buy")
+    page.locator("label[for=hours-168]").click()
+    main.get_by_role("link", name=words["Top up"]).click()
+    expect(page.locator("input[name=amount]")).to_have_value("100.00")
+    main.get_by_role("button", name=words["Go to the payment page"]).click()
+    main.get_by_role("button", name=words["Pay"], exact=True).click()
+    main.get_by_role("link", name=words["Back to your choice"]).click(timeout=20_000)
+    expect(page.locator("#hours-168")).to_be_checked()
+    main.get_by_role("button", name=words["Buy this token"]).click()
+
+    token = page.locator("#token").inner_text()
+    page.locator("[data-copy=token]").click()
+    expect(page.locator("[data-copy=token]")).to_contain_text(re.compile("Copied|Скопировано"))
+    assert page.evaluate("navigator.clipboard.readText()") == token
+    assert proxied(site, token) == 200
+
+    # The usage appears by itself.
+    main.get_by_role("link", name=words["Page of the token"]).click()
+    expect(page.locator("#token-live")).to_contain_text("carols-laptop", timeout=20_000)
+
+    main.get_by_role("link", name=words["Revoke"]).click()
+    main.get_by_role("button", name=words["Revoke the token"]).click()
+    expect(page.locator(".alert").first).to_contain_text(words["is back"])
+    assert proxied(site, token) == 401
+
+    page.goto("/transactions")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    with page.expect_download() as download:
+        main.get_by_role("button", name=words["Statement as CSV"]).click()
+    assert len(download.value.path().read_text().splitlines()) == 8
+
+
+def test_buying_by_keyboard_alone(visit: Visit, site: Site) -> None:
+    """From the start of the page: Tab to a control, space and arrows to choose, Enter to go on."""
+    page = visit(NEWCOMER)
+    page.goto("/tokens/buy")
+    to(page, lambda: focused(page, "id") == "hours-24")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#hours-1")).to_be_checked()
+    to(page, lambda: "Top up 1.00" in focused(page, "textContent").replace("\u00a0", " "))
+    go(page, "/topup")
+    to(page, lambda: focused(page, "name") == "amount")
+    go(page, "/pay/mock/")
+    to(page, lambda: focused(page, "value") == "pay")
+    go(page, "/billing/return/")
+    expect(page.get_by_role("link", name="Back to your choice")).to_be_visible(timeout=20_000)
+    to(page, lambda: "Back to your choice" in focused(page, "textContent"))
+    go(page, "/tokens/buy")
+    expect(page.locator("#hours-1")).to_be_checked()
+    to(page, lambda: "Buy this token" in focused(page, "textContent"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your new token")
+
+
+def go(page: Page, path: str) -> None:
+    """Press Enter, which leads to a page below this path."""
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: path in url)
+
+
+def to(page: Page, there: Callable[[], bool]) -> None:
+    """Press Tab until it is there."""
+    for _press in range(40):
+        if there():
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(page.evaluate("document.activeElement.outerHTML"))
+
+
+def focused(page: Page, what: str) -> str:
+    """A property of the control that has the focus; empty while none has."""
+    return str(page.evaluate(f"document.querySelector('main :focus')?.{what} ?? ''")).strip()
+
+
+def test_without_a_script(visit: Visit, site: Site) -> None:
+    """Every step but the live numbers works; the page that waits asks to look again."""
+    page = visit(NEWCOMER, java_script_enabled=False)
+    page.goto("/topup?amount=18")
+    page.get_by_role("button", name="Go to the payment page").click()
+    page.get_by_role("button", name="Pay", exact=True).click()
+    expect(page.get_by_text("Paid. The credits are on your balance.")).to_be_visible(timeout=20_000)
+    page.goto("/tokens/buy")
+    page.locator("label[for=hours-24]").click()
+    page.get_by_role("button", name="Buy this token").click()
+    expect(page.locator("#token")).to_have_text(re.compile(r"^[\w-]{64}$"))
+
+
+def test_the_server_opens_in_the_browser(visit: Visit, site: Site) -> None:
+    page = visit(CUSTOMER, java_script_enabled=False, may_complain=True)  # the page behind the gateway may
+    page.goto("/tokens/{token}".format(**site.names))
+    page.get_by_role("button", name="Open in this browser").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Zenzefi demo server")
+    expect(page).to_have_url(f"{site.url}/api/v1/proxy/")

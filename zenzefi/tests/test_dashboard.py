@@ -1,0 +1,112 @@
+"""The dashboard: what one has, at a glance, and what needs attention."""
+
+import html
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db.models import F
+from django.test import Client
+from django.utils import timezone
+
+from access import services
+from access.models import AccessToken, Scope
+from accounts import addresses
+from accounts.models import User
+from billing.debts import take_back
+from billing.idempotency import Call
+from conftest import fund
+from proxy.models import ProxySession
+
+URL = "/dashboard"
+
+
+@pytest.fixture(autouse=True)
+def _alice_is_signed_in(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    addresses.trust(alice)
+
+
+def text(client: Client) -> str:
+    answer = client.get(URL)
+    assert answer.status_code == 200
+    return html.unescape(answer.content.decode()).replace("\u00a0", " ")
+
+
+def bought(user: User, hours: int = 24) -> AccessToken:
+    fund(user, django_settings.TOKEN_PRICES[hours])
+    return services.purchase(Call(user, "test", key="", body=None), hours, Scope.FULL)
+
+
+def notices(client: Client) -> list[tuple[str, str]]:
+    return [(notice.text.replace("\u00a0", " "), notice.url) for notice in client.get(URL).context["notices"]]
+
+
+def test_a_newcomers(client: Client) -> None:
+    page = text(client)
+    for words in ("0.00 ZNC", "No tokens yet", "No transactions yet", "Nothing yet."):
+        assert words in page
+    assert "chart.umd" not in page
+    assert notices(client) == []
+
+
+def test_what_one_has(client: Client, alice: User, bob: User) -> None:
+    token = bought(alice)
+    fund(alice, 7)
+    bought(bob)
+    now = timezone.now()
+    ProxySession.objects.create(
+        token=token, user=alice, device_id="alice-laptop-41", started_at=now, last_activity=now,
+        bytes_transferred=3 * 2**20, request_count=12,
+    )  # fmt: skip
+    page = text(client)
+    for words in ("7.00 ZNC", "In use by device …41", "Time left", "3.0 MB", "−18.00 ZNC", "+7.00 ZNC"):
+        assert words in page
+    assert "alice-laptop" not in page
+    assert page.count("/extend") == 1
+    assert client.get(URL).context["chart"]["values"] == [0, 0, 0, 0, 0, 0, 3]
+
+
+def test_the_last_five_transactions(client: Client, alice: User) -> None:
+    for amount in range(1, 7):
+        fund(alice, amount)
+    page = text(client)
+    assert "+6.00 ZNC" in page
+    assert "+1.00 ZNC" not in page
+
+
+class TestNotices:
+    def test_a_debt(self, client: Client, alice: User) -> None:
+        bought(alice)
+        take_back(alice, Decimal(5), "Money went back")
+        assert notices(client) == [
+            ("You owe 5.00 ZNC: your tokens are frozen until it is paid.", "/topup?amount=5.00")
+        ]
+        assert "frozen" in text(client)
+
+    def test_an_unconfirmed_address(self, client: Client, alice: User) -> None:
+        alice.emailaddress_set.update(verified=False)
+        ((sentence, url),) = notices(client)
+        assert "not confirmed yet" in sentence
+        assert url == "/accounts/email/"
+
+    def test_maintenance(self, client: Client, settings: Any) -> None:
+        settings.MAINTENANCE = True
+        assert "Maintenance" in notices(client)[0][0]
+
+    def test_a_token_that_expires_within_a_day(self, client: Client, alice: User) -> None:
+        token = bought(alice, 168)
+        bought(alice, 12)  # was never meant to last longer
+        assert notices(client) == []
+        late = timedelta(hours=150)
+        AccessToken.objects.filter(pk=token.pk).update(
+            created_at=F("created_at") - late, expires_at=F("expires_at") - late
+        )
+        assert notices(client) == [("Your token of 168 hours expires within a day.", f"/tokens/{token.pk}/extend")]
+
+
+def test_it_is_for_who_is_signed_in(client: Client) -> None:
+    client.logout()
+    assert client.get(URL)["Location"] == "/accounts/login/?next=/dashboard"

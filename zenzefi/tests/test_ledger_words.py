@@ -1,0 +1,57 @@
+"""What the ledger keeps in English is read in Russian."""
+
+from decimal import Decimal
+
+import pytest
+from django.utils import translation
+
+from access import services
+from access.models import Scope
+from accounts.models import User
+from billing import debts
+from billing import services as money
+from billing.idempotency import Call
+from billing.models import Transaction
+from billing.templatetags.ledger_words import HEADS, in_words
+from billing.tests.webhook_client import paid
+from zenzefi import demo
+
+RUSSIAN = {
+    "Access token: 24 hours, full access": "Токен доступа: 24 часа, полный доступ",
+    "Access token: 7 days, certificates only": "Токен доступа: 7 дней, только сертификаты",
+    "Extension of an access token: 1 hour, full access": "Продление токена доступа: 1 час, полный доступ",
+    "Refund of an access token: 1 h, certificates_only": "Возврат за токен доступа: 1 час, только сертификаты",
+    "Access token: Weekend special": "Токен доступа: Weekend special",
+    "Top-up through mock": "Пополнение, пробный платёж",
+    "Owed: Money went back: stripe payment 2026-000001": (
+        "В долг: Деньги возвращены плательщику: платёж 2026-000001, stripe"
+    ),
+    "Thank you: for everything": "Thank you: for everything",
+    "": "",
+}
+
+
+@pytest.mark.usefixtures("_translated")
+@pytest.mark.parametrize(("kept", "read"), RUSSIAN.items())
+def test_a_description(kept: str, read: str) -> None:
+    with translation.override("ru"):
+        assert in_words(kept) == read
+
+
+@pytest.mark.django_db
+def test_whatever_the_services_write_is_known(alice: User) -> None:
+    call = Call(alice, "test", key="", body=None)
+    demo.prepare()
+    money.mock_purchase(call, Decimal(100))
+    paid(alice, "30")
+    token = services.purchase(call, 1, Scope.FULL)
+    services.extend(call, token.pk, 1)
+    services.revoke_with_refund(call, token.pk)
+    debts.take_back(alice, Decimal(200), "Money went back: mock payment 2026-000001")
+    money.mock_purchase(call, Decimal(1))
+    money.mock_purchase(call, Decimal(500))
+    debts.give_back(alice, Decimal(30), "Money came again: mock payment 2026-000001")
+
+    written = {row.description for row in Transaction.objects.all()}
+    assert {text.partition(": ")[0] for text in written} <= HEADS
+    assert len(written) >= 9

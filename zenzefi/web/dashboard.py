@@ -1,0 +1,93 @@
+"""The dashboard: what one has, what it carried, what it costs, and what needs attention."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from access import selectors
+from access.models import AccessToken
+from accounts.models import User
+from billing import ledger
+from billing.selectors import history
+from proxy.selectors import Day, holders, traffic_by_day
+from zenzefi.templatetags.ui import money
+
+DAYS = 7
+MOVEMENTS = 5
+SOON = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that needs attention, and the page that helps."""
+
+    kind: str
+    text: str
+    url: str = ""
+    action: str = ""
+
+
+@never_cache
+@login_required
+@require_safe
+def dashboard(request: HttpRequest) -> HttpResponse:
+    user, now = cast("User", request.user), timezone.now()
+    tokens = list(selectors.live_tokens_of(user, now))
+    held, days = holders(tokens), traffic_by_day(user, DAYS)
+    balance, debt = ledger.standing(user)
+    context = {
+        "balance": balance,
+        "debt": debt,
+        "tokens": [(token, selectors.state(token, now), held.get(token.pk)) for token in tokens],
+        "days": days,
+        "traffic": sum(day.bytes for day in days),
+        "chart": _chart(days),
+        "movements": history(user).select_related("transaction__payment")[:MOVEMENTS],
+        "notices": [*_of_account(user, debt), *(_expiring(token) for token in tokens if _ends_soon(token))],
+    }
+    return render(request, "zenzefi/dashboard.html", context)
+
+
+def _chart(days: list[Day]) -> dict[str, Any]:
+    return {
+        "labels": [date_format(day.day, "D j") for day in days],
+        "values": [round(day.bytes / 2**20, 2) for day in days],
+        "label": _("MB per day"),
+    }
+
+
+def _of_account(user: User, debt: Any) -> list[Notice]:
+    notices = []
+    if settings.MAINTENANCE:
+        notices.append(Notice("warning", _("Maintenance: the server cannot be reached through us for now.")))
+    if debt:
+        text = _("You owe %(debt)s: your tokens are frozen until it is paid.") % {"debt": money(debt)}
+        url = f"{reverse('topup')}?amount={debt}"
+        notices.append(Notice("error", text, url, _("Top up %(debt)s") % {"debt": money(debt)}))
+    if not EmailAddress.objects.filter(user=user, primary=True, verified=True).exists():
+        text = _("Your e-mail address is not confirmed yet: we could not reach you about your account.")
+        notices.append(Notice("warning", text, reverse("account_email"), _("Confirm it")))
+    return notices
+
+
+def _ends_soon(token: AccessToken) -> bool:
+    """Within a day, of a token that was bought for longer."""
+    bought_for_longer = timedelta(hours=token.duration_hours) > SOON
+    return bought_for_longer and token.expires_at - timezone.now() < SOON
+
+
+def _expiring(token: AccessToken) -> Notice:
+    text = _("Your token of %(hours)d hours expires within a day.") % {"hours": token.duration_hours}
+    return Notice("warning", text, reverse("token-extend", args=[token.pk]), _("Extend it"))
