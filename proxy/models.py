@@ -8,6 +8,13 @@ from django.utils.translation import gettext_lazy as _
 
 from access.models import AccessToken
 
+NOT_ROLLED_UP = (
+    models.Q(rolled_until__isnull=True)
+    | models.Q(bytes_transferred__gt=models.F("rolled_bytes"))
+    | models.Q(request_count__gt=models.F("rolled_requests"))
+    | models.Q(last_activity__gt=models.F("rolled_until"))
+)
+
 
 class ProxySession(models.Model):
     """One stretch of use of a token by one device. Written in bulk every few seconds, never per request."""
@@ -25,6 +32,10 @@ class ProxySession(models.Model):
     ended_at = models.DateTimeField(_("ended"), null=True)
     bytes_transferred = models.BigIntegerField(_("bytes"), default=0)
     request_count = models.BigIntegerField(_("requests"), default=0)
+    # What of it is in `UsageHour` already. The database's defaults: the data plane writes rows without them.
+    rolled_bytes = models.BigIntegerField(db_default=0, editable=False)
+    rolled_requests = models.BigIntegerField(db_default=0, editable=False)
+    rolled_until = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["-started_at"]
@@ -35,7 +46,32 @@ class ProxySession(models.Model):
             models.Index(
                 fields=["last_activity"], name="proxy_session_open", condition=models.Q(ended_at__isnull=True)
             ),
+            # Holds no more than what changed since the last run, so the job finds all of it and scans nothing.
+            models.Index(fields=["id"], name="proxy_session_not_rolled_up", condition=NOT_ROLLED_UP),
         ]
 
     def __str__(self) -> str:
         return f"{self.user} · {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class UsageHour(models.Model):
+    """What was carried with a token in one hour of UTC; the sum over all hours is the sum over the sessions."""
+
+    token = models.ForeignKey(AccessToken, models.CASCADE, related_name="usage_hours", verbose_name=_("token"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="usage_hours", verbose_name=_("user")
+    )
+    hour = models.DateTimeField(_("hour"))
+    bytes = models.BigIntegerField(_("bytes"))
+    requests = models.BigIntegerField(_("requests"))
+    active = models.DurationField(_("time in use"))
+
+    class Meta:
+        ordering = ["-hour"]
+        verbose_name = _("hour of usage")
+        verbose_name_plural = _("hours of usage")
+        indexes = [models.Index(fields=["user", "hour"], name="proxy_usage_user_hour")]
+        constraints = [models.UniqueConstraint(fields=["token", "hour"], name="proxy_usage_token_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.hour:%Y-%m-%d %H:%M}"
