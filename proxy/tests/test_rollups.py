@@ -17,7 +17,7 @@ from proxy.tasks import roll_up_usage
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)  # as whatever sells a token
 
 
 @pytest.fixture
@@ -167,7 +167,6 @@ def test_the_sums_are_equal_after_each_run(tokens, steps):
 
 
 @pytest.mark.services
-@pytest.mark.django_db(transaction=True)
 def test_two_runs_beside_a_writer(tokens):
     """On PostgreSQL, with connections of their own: nothing twice, nothing lost, no deadlock."""
     assert connection.vendor == "postgresql"
