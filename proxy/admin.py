@@ -1,9 +1,12 @@
-"""Sessions in the admin."""
+"""Sessions, usage and refusals in the admin."""
 
 from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 
 from accounts.admin import ReadOnlyAdmin
-from proxy.models import ProxySession
+from proxy.models import DenialRecord, ProxySession, UsageHour
 
 
 @admin.register(ProxySession)
@@ -12,3 +15,34 @@ class ProxySessionAdmin(ReadOnlyAdmin):
     list_select_related = ["user"]
     list_filter = ["started_at"]
     search_fields = ["id", "token__id", "user__email", "device_id", "ip"]
+
+
+@admin.register(UsageHour)
+class UsageHourAdmin(ReadOnlyAdmin):
+    list_display = ["hour", "user", "token_id", "bytes", "requests", "active"]
+    list_select_related = ["user"]
+    list_filter = ["hour"]
+    search_fields = ["token__id", "user__email"]
+
+
+@admin.register(DenialRecord)
+class DenialRecordAdmin(ReadOnlyAdmin):
+    """The user's and the token's names lead to all that they were refused."""
+
+    list_display = ["at", "code", "status", "of_user", "of_token", "device", "ip", "path", "request_id"]
+    list_select_related = ["user"]
+    list_filter = ["code", "status", "at"]
+    search_fields = ["request_id", "ip", "token__id", "user__email", "user__username", "user__id"]
+    date_hierarchy = "at"
+
+    @admin.display(description=_("user"), ordering="user__email")
+    def of_user(self, record: DenialRecord) -> str:
+        return format_html('<a href="?user__id__exact={}">{}</a>', record.user_id, record.user) if record.user else ""
+
+    @admin.display(description=_("token"), ordering="token_id")
+    def of_token(self, record: DenialRecord) -> str:
+        link = '<a href="?token__id__exact={0}">{1}</a>'
+        return format_html(link, record.token_id, str(record.token_id)[:8]) if record.token_id else ""
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return lookup in ("user__id__exact", "token__id__exact") or super().lookup_allowed(lookup, value, request)

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.models import AccessToken
 
+LONGEST_PATH = 200  # that is kept of a refused request
 NOT_ROLLED_UP = (
     models.Q(rolled_until__isnull=True)
     | models.Q(bytes_transferred__gt=models.F("rolled_bytes"))
@@ -75,3 +76,31 @@ class UsageHour(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.hour:%Y-%m-%d %H:%M}"
+
+
+class DenialRecord(models.Model):
+    """A refused request or WebSocket, kept for a week. Of a device, only how its id ends; of the path, no query."""
+
+    request_id = models.CharField(_("request"), max_length=128, db_index=True)
+    at = models.DateTimeField(_("when"), db_index=True)
+    code = models.CharField(_("code"), max_length=32)
+    # Over a WebSocket, the code of its close.
+    status = models.PositiveSmallIntegerField(_("status"))
+    token = models.ForeignKey(AccessToken, models.CASCADE, null=True, related_name="+", verbose_name=_("token"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="denials", verbose_name=_("user")
+    )
+    device = models.CharField(_("device ends in"), max_length=2, blank=True)
+    path = models.CharField(_("path"), max_length=LONGEST_PATH, blank=True)
+    ip = models.GenericIPAddressField(_("IP address"), null=True)
+    # What the sentence needs; see `proxy.explanations`.
+    detail = models.JSONField(_("details"), default=dict)
+
+    class Meta:
+        ordering = ["-at"]
+        verbose_name = _("denial")
+        verbose_name_plural = _("denials")
+        indexes = [models.Index(fields=["user", "-at"], name="proxy_denial_user_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.code} · {self.at:%Y-%m-%d %H:%M:%S}"

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from proxy import health, personal_data, rollups
+from proxy import denials, health, personal_data, rollups
 from proxy.models import ProxySession
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,12 @@ def close_idle_sessions() -> int:
 def roll_up_usage() -> int:
     """Add what sessions carried since the last run to the hours of their tokens; gives how many had grown."""
     return rollups.roll_up()
+
+
+@shared_task
+def forget_denials() -> int:
+    """Delete the refusals that are older than a week; gives how many."""
+    return denials.forget_old()
 
 
 @shared_task

@@ -150,6 +150,7 @@ CELERY_BEAT_SCHEDULE = {
     "roll-up-usage": {"task": "proxy.tasks.roll_up_usage", "schedule": 15},
     "check-health": {"task": "proxy.tasks.check_health", "schedule": HEALTH_CHECK_INTERVAL_SECONDS},
     "expire-tokens": {"task": "access.tasks.expire_tokens", "schedule": 60},
+    "forget-denials": {"task": "proxy.tasks.forget_denials", "schedule": crontab(hour="4", minute="27")},
     "forget-deleted-users": {"task": "proxy.tasks.forget_deleted_users", "schedule": _hourly(7)},
     "forget-idempotency-keys": {"task": "billing.tasks.forget_idempotency_keys", "schedule": _hourly(17)},
     "forget-logins": {"task": "accounts.tasks.forget_logins", "schedule": _hourly(37)},

@@ -20,7 +20,13 @@ def request_id(given: bytes) -> bytes:
 
 
 def denial_answer(denied: Denied, accept_language: bytes) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of a denial."""
+    """Status, headers and body of a denial, as JSON."""
+    body = _denial_body(denied.denial, language_of(accept_language))
+    return denied.denial.status, denial_headers(denied) + json_headers(body), body
+
+
+def denial_headers(denied: Denied) -> Headers:
+    """What tells a denial from an answer of the upstream, in whatever form its body is."""
     denial = denied.denial
     headers: Headers = [(b"x-zenzefi-error", denial.code.encode())]
     if denied.retry_after is not None:
@@ -28,8 +34,7 @@ def denial_answer(denied: Denied, accept_language: bytes) -> tuple[int, Headers,
     if denial in (BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT):
         # Where the next request begins on this connection cannot be known (RFC 9112 §9.6).
         headers.append((b"connection", b"close"))
-    body = _denial_body(denial, _language(accept_language[:_LONGEST_LANGUAGES]))
-    return denial.status, headers + json_headers(body), body
+    return headers
 
 
 def json_body(data: dict[str, Any]) -> bytes:
@@ -48,6 +53,11 @@ def json_headers(body: bytes) -> Headers:
 def _denial_body(denial: Denial, language: str) -> bytes:
     with translation.override(language):
         return json_body({"detail": str(denial.detail), "code": denial.code})
+
+
+def language_of(accept_language: bytes) -> str:
+    """The first of the gateway's languages that an `Accept-Language` names, else English."""
+    return _language(accept_language[:_LONGEST_LANGUAGES])
 
 
 @lru_cache(maxsize=1024)

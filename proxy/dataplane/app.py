@@ -5,22 +5,26 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from proxy.dataplane import plane
+from proxy.dataplane import pages, plane
 from proxy.dataplane.answers import denial_answer, json_body, json_headers, request_id
 from proxy.dataplane.carry import HttpCarry
 from proxy.dataplane.cookies import ACCESS_COOKIE, sign_access
-from proxy.dataplane.denials import BAD_REQUEST, ClientGone, Denied
+from proxy.dataplane.denials import BAD_REQUEST, DEVICE_CONFLICT, ClientGone, Denied
 from proxy.dataplane.forwarding import FORWARDED_FOR, Receive, Scope, Send
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers, RequestHead, forwarding_headers, read_request
+from proxy.dataplane.pages import denial_page, is_navigation
 from proxy.dataplane.paths import PREFIX, upstream_path
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.protocol import CONNECTION, TARGET
+from proxy.dataplane.refusals import Asked, facts
 
 logger = logging.getLogger(__name__)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
+# What of a refused request decides how it is answered.
+_ANSWERED = pages.HEADERS | {b"x-request-id"}
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,8 +39,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         else:
             await _carry(gateway, head, scope, receive, send)
     except Denied as denied:
-        gateway.figures.denials[denied.denial.code] += 1
-        await _deny(denied, scope, send)
+        await _deny(gateway, denied, head, scope, send)
     except ClientGone:
         gateway.figures.denials["client_gone"] += 1
 
@@ -90,10 +93,20 @@ def stated_headers(grant: Grant, identifier: bytes) -> Headers:
     ]
 
 
-async def _deny(denied: Denied, scope: Scope, send: Send) -> None:
-    given = {name: value for name, value in scope["headers"] if name in (b"x-request-id", b"accept-language")}
-    status, headers, body = denial_answer(denied, given.get(b"accept-language", b""))
-    await _answer(send, status, [*headers, (b"x-request-id", request_id(given.get(b"x-request-id", b"")))], body)
+async def _deny(gateway: DataPlane, denied: Denied, head: RequestHead, scope: Scope, send: Send) -> None:
+    denial, grant, client = denied.denial, head.grant, scope["client"]
+    gateway.figures.denials[denial.code] += 1
+    given = {name: value for name, value in scope["headers"] if name in _ANSWERED}
+    identifier, detail = request_id(given.get(b"x-request-id", b"")), facts(denied, grant)
+    if is_navigation(scope["method"], given):
+        if grant is not None and denial is DEVICE_CONFLICT:
+            detail |= await gateway.holder(grant.token_id)
+        status, headers, body = denial_page(denied, detail, grant, identifier, given)
+    else:
+        status, headers, body = denial_answer(denied, given.get(b"accept-language", b""))
+    asked = Asked(identifier, scope["raw_path"], client[0] if client else None, head.device, grant)
+    gateway.refusals.note(denial, status, asked, detail)
+    await _answer(send, status, [*headers, (b"x-request-id", identifier)], body)
 
 
 async def _answer(send: Send, status: int, headers: Headers, body: bytes) -> None:

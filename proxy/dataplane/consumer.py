@@ -21,6 +21,7 @@ from proxy.dataplane.headers import Headers, RequestHead, read_request
 from proxy.dataplane.paths import is_proxied, upstream_path
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.protocol import CONNECTION
+from proxy.dataplane.refusals import Asked, facts
 from proxy.dataplane.upstream import FAILURES, UpstreamSocket, denial_of
 from proxy.dataplane.websocket import LAST_SECONDS, GatewayWebSocket
 
@@ -60,6 +61,7 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
 
     def __init__(self) -> None:
         self._state = State.CONNECTING
+        self._head = RequestHead()
         self._deadline: asyncio.Timeout | None = None  # of the state it is in
         self._client_gone = False
         self._denial: Denial | None = None
@@ -138,7 +140,7 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
             self._gateway.figures.denials["client_gone"] += 1
         except Denied as denied:
             self._enter(State.CLOSED)
-            self._gateway.figures.denials[denied.denial.code] += 1
+            self._note(denied, identifier)
             # A browser hides the status of a refused handshake, so accept, then close with the reason.
             await self._accept(protocols[0] if protocols else None, [(b"x-request-id", identifier)])
             await self._tell_client(denied.denial.close_code, denied.denial.code)
@@ -148,13 +150,19 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
             await self._accept(self._upstream.protocol, stated_headers(self.grant, identifier))
             self._relay = asyncio.create_task(self._relay_to_client(self._upstream), name="websocket relay")
 
+    def _note(self, denied: Denied, identifier: bytes) -> None:
+        denial, head, client = denied.denial, self._head, self.scope["client"]
+        self._gateway.figures.denials[denial.code] += 1
+        asked = Asked(identifier, self.scope["raw_path"], client[0] if client else None, head.device, head.grant)
+        self._gateway.refusals.note(denial, denial.close_code, asked, facts(denied, head.grant))
+
     async def _accept(self, protocol: str | None, headers: Headers) -> None:
         await self.send({"type": "websocket.accept", "subprotocol": protocol, "headers": headers})
 
     async def _admit(self, protocols: tuple[str, ...], identifier: bytes) -> UpstreamSocket:
         """The upstream, reached for this WebSocket. Raises `Denied` or `ClientGone`."""
         raw_path = self.scope["raw_path"]
-        head = read_request(self.scope["headers"], self.scope.get("http_version", "1.1"))
+        head = self._head = read_request(self.scope["headers"], self.scope.get("http_version", "1.1"))
         # A handshake has no body: what follows it is frames, to us and to the upstream.
         if not is_proxied(raw_path) or head.has_body:
             raise Denied(BAD_REQUEST)

@@ -121,7 +121,9 @@ class Gate:
         who = credentials(head)
         if who.digest is None:
             raise Denied(INVALID_TOKEN)
-        grant = await self._grant(who.digest)
+        if who.from_cookie:
+            head.device = who.device.encode()
+        grant = head.grant = await self._grant(who.digest)
         grant.check_active()
         if not who.device:
             raise Denied(DEVICE_ID_REQUIRED)

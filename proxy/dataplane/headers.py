@@ -4,9 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from proxy.dataplane.cookies import split_request_cookies
 from proxy.dataplane.denials import BAD_REQUEST, Denied
+
+if TYPE_CHECKING:
+    from proxy.dataplane.grants import Grant
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -76,6 +80,8 @@ class RequestHead:
     content_length: int | None = None
     chunked: bool = False
     upgrade: bool = False
+    # What its credentials stand for, once they were looked up: a refusal is told to whom the token belongs.
+    grant: "Grant | None" = None
 
     @property
     def has_body(self) -> bool:

@@ -13,6 +13,7 @@ from prometheus_client.core import Metric
 
 from proxy.dataplane.accounting import Accounting
 from proxy.dataplane.grants import Grants
+from proxy.dataplane.refusals import Refusals
 from proxy.dataplane.registry import Registry
 
 # Made once per process and registered with the figures, which come and go with their data plane.
@@ -28,6 +29,9 @@ _CUT_DELAY = prometheus_client.Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5),
     registry=None,
 )
+_UNRECORDED = prometheus_client.Counter(
+    "zenzefi_proxy_denials_unrecorded", "Refusals of which no record was kept: there were too many", registry=None
+)
 _BYTES = prometheus_client.Counter("zenzefi_proxy_bytes", "Bytes carried in both directions", registry=None)
 _LIVE = prometheus_client.Gauge(
     "zenzefi_proxy_live", "Requests and WebSockets being carried", multiprocess_mode="livesum", registry=None
@@ -35,18 +39,19 @@ _LIVE = prometheus_client.Gauge(
 _CACHED_GRANTS = prometheus_client.Gauge(
     "zenzefi_proxy_cached_grants", "Tokens known without the database", multiprocess_mode="livesum", registry=None
 )
-_METRICS = (_ANSWERS, _DENIALS, _CUTS, _CUT_DELAY, _BYTES, _LIVE, _CACHED_GRANTS)
+_METRICS = (_ANSWERS, _DENIALS, _UNRECORDED, _CUTS, _CUT_DELAY, _BYTES, _LIVE, _CACHED_GRANTS)
 
 
 class Figures:
     """What one data plane counts since its start; a collector for prometheus_client's registry."""
 
-    def __init__(self, registry: Registry, grants: Grants, accounting: Accounting) -> None:
+    def __init__(self, registry: Registry, grants: Grants, accounting: Accounting, refusals: Refusals) -> None:
         self.answers: Counter[int] = Counter()
         self.denials: Counter[str] = Counter()
         self._registry = registry
         self._grants = grants
         self._accounting = accounting
+        self._refusals = refusals
         self._told: Counter[prometheus_client.Counter] = Counter()
         # A scrape comes in a thread of its own.
         self._telling = threading.Lock()
@@ -56,6 +61,7 @@ class Figures:
         with self._telling:
             self._add_each(_ANSWERS, self.answers)
             self._add_each(_DENIALS, self.denials)
+            self._add(_UNRECORDED, self._refusals.dropped)
             self._add_each(_CUTS, self._registry.cuts)
             self._add(_BYTES, self._accounting.total_bytes)
             while self._registry.cut_delays:

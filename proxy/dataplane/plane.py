@@ -31,6 +31,7 @@ from proxy.dataplane.gate import KNOWN_GRANTS_SECONDS, Gate
 from proxy.dataplane.grants import Grants
 from proxy.dataplane.metrics import Figures
 from proxy.dataplane.permits import Permits
+from proxy.dataplane.refusals import Refusals, hint, iso, write_refusals
 from proxy.dataplane.registry import Registry
 from proxy.dataplane.renewal import renew_grants
 from proxy.dataplane.state.base import Counts, Lease, State, StateUnavailable
@@ -67,7 +68,8 @@ class DataPlane:
         self.accounting = Accounting(config.session_timeout)
         self.registry = Registry(config.max_connections_per_token)
         self.upstream = Upstream(config)
-        self.figures = Figures(self.registry, self.grants, self.accounting)
+        self.refusals = Refusals()
+        self.figures = Figures(self.registry, self.grants, self.accounting, self.refusals)
         self.gate = Gate(config, self.grants, self.feed, self.state, self.permits, self.accounting)
         # The server stops soon: balancers should send nothing new, but what comes is served.
         self.leaving = False
@@ -215,8 +217,39 @@ class DataPlane:
         except StateUnavailable as error:
             raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
 
+    async def holder(self, token_id: UUID) -> dict[str, str]:
+        """How the id of the device ends that holds the token, and until when it does if it stays silent; nothing
+        where nobody holds it, or nobody knows."""
+        try:
+            lease = await self.state.lease(token_id)
+            counts = await self.state.counts(lease.session_id) if lease else None
+        except StateUnavailable:
+            return {}
+        if lease is None:
+            return {}
+        own = self.accounting.of(lease, token_id)
+        active = max(lease.started, counts.active if counts else 0, own.active if own else 0)
+        return {"holder": hint(lease.device), "held_until": iso(active + self.config.session_timeout)}
+
     async def flush(self) -> None:
-        """Share and write what was counted since the last time; it is kept where that fails."""
+        """Share and write what was counted and refused since the last time; it is kept where that fails."""
+        await self._flush_sessions()
+        await self._flush_refusals()
+
+    async def _flush_refusals(self) -> None:
+        refusals = self.refusals.take()
+        if not refusals:
+            return
+        for refusal in refusals:
+            if refusal.denial is DEVICE_CONFLICT and refusal.asked.grant and "holder" not in refusal.detail:
+                refusal.detail |= await self.holder(refusal.asked.grant.token_id)
+        try:
+            await self.database.run(write_refusals, refusals)
+        except (DatabaseError, OSError) as error:
+            logger.warning("%d denials could not be written, they are kept: %s", len(refusals), error)
+            self.refusals.put_back(refusals)
+
+    async def _flush_sessions(self) -> None:
         pending = self.accounting.pending()
         for start in range(0, len(pending), ROWS):
             if not await self._flush(pending[start : start + ROWS]):

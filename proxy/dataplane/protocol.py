@@ -21,6 +21,7 @@ from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, request_id
 from proxy.dataplane.cycle import Cycle
 from proxy.dataplane.denials import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
+from proxy.dataplane.refusals import Asked
 
 # In the scope: the protocol, and the request target as it came.
 CONNECTION = "zenzefi.connection"
@@ -165,9 +166,13 @@ class GatewayProtocol(HttpToolsProtocol):
                 self.abort()
                 return
             self._lose()
-        plane.current().figures.denials[denial.code] += 1
+        gateway, identifier = plane.current(), request_id(b"")
+        gateway.figures.denials[denial.code] += 1
+        gateway.refusals.note(
+            denial, denial.status, Asked(identifier, ip=self.client[0] if self.client else None), {}
+        )
         _status, headers, body = denial_answer(Denied(denial), b"")
-        headers.append((b"x-request-id", request_id(b"")))
+        headers.append((b"x-request-id", identifier))
         status = HTTPStatus(denial.status)
         line = f"HTTP/1.1 {status.value} {status.phrase}".encode()
         lines = [line, *(name + b": " + value for name, value in headers), b"", body]

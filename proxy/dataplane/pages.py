@@ -1,0 +1,139 @@
+"""A denial as a page, for a person whose browser was to show what is behind the gateway.
+
+API clients never get one. A page is rendered once for each reason and language; what differs between two people is
+put in afterwards.
+"""
+
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone, translation
+from django.utils.html import escape
+
+from proxy import explanations
+from proxy.dataplane.answers import denial_headers, language_of
+from proxy.dataplane.denials import Denied
+from proxy.dataplane.grants import Grant
+from proxy.dataplane.headers import Headers
+from proxy.explanations import AGAIN, Explanation
+
+_HTML = frozenset({b"text/html", b"application/xhtml+xml"})
+_POLICY = (
+    b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'; "
+    b"form-action 'none'; frame-ancestors 'none'"
+)
+# No text of ours has a control character, and no value that replaces one.
+_SENTENCE, _ADDRESS, _REQUEST = "\x01", "\x02", "\x03"
+_THEMES = frozenset({"light", "dark"})
+# Of the request's headers, those that decide whether and how a page is shown.
+HEADERS = frozenset({b"accept", b"accept-language", b"cookie", b"sec-fetch-mode"})
+
+
+def is_navigation(method: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser is to show the answer: it prefers HTML and says it navigates, or says nothing about it.
+
+    Whoever sends `Sec-Fetch-Mode` (Fetch Metadata, W3C) says so by `navigate`; an older browser names HTML first.
+    """
+    if method != "GET" or headers.get(b"sec-fetch-mode", b"navigate") != b"navigate":
+        return False
+    return _prefers_html(headers.get(b"accept", b""))
+
+
+@lru_cache(maxsize=1024)
+def _prefers_html(accept: bytes) -> bool:
+    """The media range of the greatest weight, the first of several (RFC 9110 §12.5.1), is that of a page."""
+    best, most = b"", 0.0
+    for media_range in accept.lower().split(b","):
+        name, *parameters = (part.strip() for part in media_range.split(b";"))
+        weight = next((_weight(each[2:]) for each in parameters if each.startswith(b"q=")), 1.0)
+        if weight > most:
+            best, most = name, weight
+    return best in _HTML
+
+
+def _weight(text: bytes) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def denial_page(
+    denied: Denied, detail: Mapping[str, Any], grant: Grant | None, identifier: bytes, headers: Mapping[bytes, bytes]
+) -> tuple[int, Headers, bytes]:
+    """Status, headers and body; of the headers, all but the type and what protects the page are those of the JSON."""
+    denial, cookies = denied.denial, _cookies(headers.get(b"cookie", b""))
+    language = _language(cookies, headers)
+    explanation = _explanation(denial.code, detail, grant, language, cookies.get(settings.TIME_ZONE_COOKIE_NAME, ""))
+    theme = cookies.get(settings.THEME_COOKIE_NAME, "")
+    frame = _frame(denial.status, language, theme if theme in _THEMES else "", explanation.advice, explanation.action)
+    address = "" if explanation.url == AGAIN else explanation.url  # an empty reference is the page itself
+    body = (
+        frame.replace(_SENTENCE, escape(explanation.sentence))
+        .replace(_ADDRESS, escape(address))
+        .replace(_REQUEST, identifier.decode("ascii"))
+        .encode()
+    )
+    return denial.status, denial_headers(denied) + _headers(body), body
+
+
+def _headers(body: bytes) -> Headers:
+    return [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"content-security-policy", _POLICY),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"same-origin"),
+    ]
+
+
+def _explanation(code: str, detail: Mapping[str, Any], grant: Grant | None, language: str, zone: str) -> Explanation:
+    if not detail and grant is None:  # what a flood of unknown tokens gets
+        return _general_explanation(code, language)
+    with translation.override(language), timezone.override(_zone(zone)):
+        return explanations.explain(code, detail, grant.token_id if grant else None)
+
+
+@lru_cache(maxsize=256)
+def _general_explanation(code: str, language: str) -> Explanation:
+    with translation.override(language):
+        return explanations.explain(code, {})
+
+
+@lru_cache(maxsize=256)
+def _frame(status: int, language: str, theme: str, advice: str, action: str) -> str:
+    site = SimpleNamespace(theme=theme, zone_cookie=settings.TIME_ZONE_COOKIE_NAME, status_url="/health")
+    with translation.override(language):
+        # A name that no request id has, and that needs no quoting.
+        denied_url = reverse("denied", args=["request-id"]).replace("request-id", _REQUEST)
+        context = {"status": status, "sentence": _SENTENCE, "advice": advice, "action": action, "address": _ADDRESS}
+        return render_to_string(
+            "proxy/refused.html", {**context, "denied_url": denied_url, "request_id": _REQUEST, "site": site}
+        )
+
+
+def _cookies(header: bytes) -> dict[str, str]:
+    """The gateway's own among them; what they may say is checked where it is used."""
+    pairs = (pair.partition("=") for pair in header.decode("latin-1").split(";"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _language(cookies: Mapping[str, str], headers: Mapping[bytes, bytes]) -> str:
+    chosen = cookies.get(settings.LANGUAGE_COOKIE_NAME, "")
+    return chosen if chosen in dict(settings.LANGUAGES) else language_of(headers.get(b"accept-language", b""))
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name if name in _zones() else "UTC")

@@ -1,0 +1,146 @@
+"""The gateway's answer to a person whose browser was refused: a page; API clients keep their JSON."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from access import services
+from access.models import AccessToken
+from proxy.dataplane import pages
+from proxy.dataplane.pages import is_navigation
+from proxy.tests.expect import assert_denied
+from proxy.tests.raw import exchange, head
+
+CHROMIUM = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+NAVIGATION = {"Accept": CHROMIUM, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "expected"),
+    [
+        ("GET", {"accept": CHROMIUM, "sec-fetch-mode": "navigate"}, True),
+        ("GET", {"accept": CHROMIUM}, True),  # before Fetch Metadata
+        ("GET", {"accept": "text/html"}, True),
+        ("GET", {"accept": "application/xhtml+xml, */*;q=0.1"}, True),
+        ("GET", {"accept": "application/json;q=0.5, Text/HTML"}, True),
+        ("GET", {"accept": "text/html;q=0.1, application/json"}, False),
+        ("GET", {"accept": "application/json, text/html"}, False),
+        ("GET", {"accept": "application/json"}, False),
+        ("GET", {"accept": "*/*"}, False),
+        ("GET", {"accept": "text/html;q=0"}, False),
+        ("GET", {"accept": "text/html;q=x"}, False),
+        ("GET", {"accept": ",;,\xff"}, False),
+        ("GET", {}, False),
+        ("GET", {"accept": CHROMIUM, "sec-fetch-mode": "cors"}, False),
+        ("GET", {"accept": CHROMIUM, "sec-fetch-mode": "no-cors"}, False),
+        ("GET", {"accept": "*/*", "sec-fetch-mode": "navigate"}, False),
+        ("POST", {"accept": CHROMIUM, "sec-fetch-mode": "navigate"}, False),
+        ("HEAD", {"accept": CHROMIUM, "sec-fetch-mode": "navigate"}, False),
+    ],
+)
+def test_who_gets_a_page(method, headers, expected):
+    given = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+    assert is_navigation(method, given) is expected
+
+
+def refused(gateway, *sold, **headers):
+    return gateway.client(*sold).get("/x", headers={**NAVIGATION, **headers})
+
+
+def heading(answer):
+    return re.search("<h1[^>]*>(.*?)</h1>", answer.text)[1]
+
+
+def buttons(answer):
+    return dict(re.findall(r'<a class="btn[^"]*" *\n? *href="([^"]*)">(.*?)</a>', answer.text))
+
+
+class TestThePage:
+    def test_status_and_headers_stay(self, gateway, recorded):
+        page = refused(gateway, **{"X-Request-ID": "number-0001"})
+        plain = gateway.client().get("/x", headers={"X-Request-ID": "number-0001"})
+        assert_denied(plain, "invalid_token")
+        assert page.status_code == 401
+        for name in ("X-Zenzefi-Error", "X-Request-ID", "Cache-Control", "Connection"):
+            assert page.headers.get(name) == plain.headers.get(name)
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+        policy = page.headers["Content-Security-Policy"].split("; ")
+        assert {"default-src 'none'", "style-src 'self'", "form-action 'none'", "frame-ancestors 'none'"} <= set(
+            policy
+        )
+        assert recorded.requests == []
+
+    def test_says_what_happened_and_leads_on(self, gateway, recorded):
+        page = refused(gateway, **{"X-Request-ID": "number-0001"})
+        assert heading(page) == "The request came without a token, or with one that we do not know."
+        assert "/denied/number-0001" in buttons(page)
+        assert "<code>number-0001</code>" in page.text
+        assert "<style" not in page.text
+        assert " style=" not in page.text
+        assert not re.search(r"<script(?![^>]*\bsrc=)", page.text)
+        assert not re.search("[\x00-\x08]", page.text)
+
+    def test_each_request_has_its_own_number(self, gateway, recorded):
+        first, second = (refused(gateway, **{"X-Request-ID": number}) for number in ("number-0001", "number-0002"))
+        assert "number-0001" in first.text
+        assert "number-0001" not in second.text
+
+    def test_of_a_token_that_expired(self, gateway, recorded, alice_token):
+        past = timedelta(hours=1, minutes=3, seconds=5)
+        AccessToken.objects.filter(pk=alice_token.token.pk).update(
+            created_at=alice_token.token.created_at - past, expires_at=alice_token.token.expires_at - past
+        )
+        assert heading(refused(gateway, alice_token)) == "Your token expired 3 minutes ago."
+        russian = refused(gateway, alice_token, **{"Accept-Language": "ru-RU,ru;q=0.9,en;q=0.8"})
+        assert '<html lang="ru"' in russian.text
+        assert heading(russian) == "Срок действия вашего токена истёк 3 минуты назад."
+
+    def test_of_a_token_that_was_revoked(self, gateway, recorded, olga, alice_token):
+        services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
+        assert heading(refused(gateway, alice_token)) == "Your token was revoked."
+
+    def test_of_a_token_that_another_device_holds(self, gateway, recorded, alice_token):
+        gateway.client(alice_token.on("laptop-<1")).get("/x")
+        page = refused(gateway, alice_token, Cookie="zenzefi_time_zone=Asia/Yekaterinburg; x=y")
+        assert page.status_code == 409
+        assert re.fullmatch(r"In use by device …&lt;1 until \d\d:\d\d \+05\.", heading(page))
+        assert re.search(r"until \d\d:\d\d UTC", heading(refused(gateway, alice_token)))
+
+    @pytest.mark.parametrize("zone", ["../../etc/passwd", "Nowhere/Nothing", "", "%00", "Europe"])
+    def test_a_strange_zone_is_none(self, gateway, recorded, alice_token, zone):
+        gateway.client(alice_token.on("laptop-41")).get("/x")
+        assert "UTC" in heading(refused(gateway, alice_token, Cookie=f"zenzefi_time_zone={zone}"))
+
+    def test_the_choices_of_the_footer_hold(self, gateway, recorded):
+        page = refused(gateway, Cookie="zenzefi_language=ru; zenzefi_theme=dark", **{"Accept-Language": "en"})
+        assert '<html lang="ru" data-bs-theme="dark">' in page.text
+        page = refused(gateway, Cookie='zenzefi_language=xx; zenzefi_theme="><script>')
+        assert '<html lang="en">' in page.text
+
+    def test_of_what_could_be_read_two_ways(self, gateway, recorded):
+        """Malformed: the answer is a page all the same, and the connection ends."""
+        answer = exchange(
+            gateway.port,
+            head(
+                "GET",
+                "/api/v1/proxy/x",
+                {"Host": "h", **NAVIGATION},
+                b"host: another",
+            ),
+        )
+        assert (answer.status, answer.headers["connection"]) == (400, "close")
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+    def test_a_cross_site_fetch_gets_json(self, gateway, recorded):
+        assert_denied(refused(gateway, **{"Sec-Fetch-Mode": "cors"}), "invalid_token")
+
+
+def test_a_page_is_rendered_once(gateway, recorded, monkeypatch):
+    rendered = []
+    render = pages.render_to_string
+    monkeypatch.setattr(pages, "render_to_string", lambda *given: rendered.append(given) or render(*given))
+    pages._frame.cache_clear()
+    for number in range(20):
+        assert refused(gateway, **{"X-Access-Token": f"{number:064}", "X-Device-ID": "device-1"}).status_code == 401
+    assert len(rendered) == 1

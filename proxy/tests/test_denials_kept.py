@@ -1,0 +1,255 @@
+"""Refusals are kept for those who ask why: all of them in peace, a bounded sample under attack, and no secret."""
+
+import json
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from access import services
+from access.models import AccessToken, Scope
+from proxy.dataplane import plane as plane_module
+from proxy.dataplane import refusals
+from proxy.dataplane.cookies import sign_access
+from proxy.dataplane.denials import BAD_REQUEST, DEVICE_CONFLICT, INVALID_TOKEN, TOKEN_EXPIRED
+from proxy.dataplane.gate import Grant
+from proxy.dataplane.refusals import Asked, Refusals
+from proxy.models import LONGEST_PATH, DenialRecord
+from proxy.tasks import forget_deleted_users, forget_denials
+from proxy.tests.raw import exchange
+from proxy.tests.servers import eventually
+from proxy.tests.sockets import closing, open_socket
+
+PAST = timedelta(hours=2)
+UNKNOWN = {"X-Access-Token": "u" * 64, "X-Device-ID": "device-of-nobody"}
+
+
+def flush(gateway):
+    gateway.run(gateway.plane.flush())
+
+
+@pytest.fixture
+def kept(gateway, recorded):
+    """The only refusal that is kept, once it is written."""
+
+    def kept():
+        flush(gateway)
+        return DenialRecord.objects.get()
+
+    return kept
+
+
+def expire(sold):
+    AccessToken.objects.filter(pk=sold.token.pk).update(
+        created_at=sold.token.created_at - PAST, expires_at=sold.token.expires_at - PAST
+    )
+
+
+class TestWhatIsKept:
+    def test_of_an_expired_token(self, gateway, alice, alice_token, kept):
+        expire(alice_token)
+        before = timezone.now()
+        answer = gateway.client(alice_token).get("/a/b?secret=1", headers={"X-Request-ID": "number-0001"})
+        record = kept()
+        assert answer.headers["X-Request-ID"] == record.request_id == "number-0001"
+        assert (record.code, record.status, record.ip) == ("token_expired", 401, "127.0.0.1")
+        assert (record.user, record.token_id, record.device) == (alice, alice_token.token.pk, "er")
+        assert record.path == "/api/v1/proxy/a/b"
+        assert record.detail == {"expired_at": alice_token.stored().expires_at.replace(microsecond=0).isoformat()}
+        assert before <= record.at <= timezone.now()
+
+    def test_of_an_unknown_token(self, gateway, kept):
+        gateway.client(headers=UNKNOWN).get("/x")
+        record = kept()
+        assert (record.code, record.user, record.token, record.detail) == ("invalid_token", None, None, {})
+
+    def test_of_a_revoked_token(self, gateway, alice, olga, alice_token, kept):
+        services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
+        gateway.client(alice_token).get("/x")
+        record = kept()
+        assert (record.user, record.detail) == (alice, {"revoked": True})
+
+    def test_of_a_path_outside_the_scope(self, gateway, alice, sold_token, kept):
+        gateway.client(sold_token(alice, scope=Scope.CERTIFICATES_ONLY)).get("/pages")
+        record = kept()
+        assert (record.code, record.status, record.user) == ("scope_denied", 403, alice)
+
+    def test_of_a_token_that_another_device_holds(self, gateway, alice_token, kept):
+        gateway.client(alice_token.on("laptop-41")).get("/x")
+        gateway.client(alice_token.on("telephone-7b")).get("/x")
+        record = kept()
+        assert (record.code, record.device, record.detail["holder"]) == ("device_conflict", "7b", "41")
+        until = timezone.datetime.fromisoformat(record.detail["held_until"]) - timezone.now()
+        assert timedelta(seconds=295) < until <= timedelta(seconds=300)
+
+    def test_of_a_browser_session(self, gateway, alice, alice_token, kept):
+        expire(alice_token)
+        cookie = f"zenzefi_access={sign_access(alice_token.token.digest, 'browser-3f')}"
+        gateway.client().get("/x", headers={"Cookie": cookie})
+        record = kept()
+        assert (record.user, record.device) == (alice, "3f")
+
+    def test_of_a_websocket(self, gateway, socket_upstream, alice, alice_token):
+        expire(alice_token)
+        with open_socket(gateway, "/ws?x=1", alice_token, headers={"X-Request-ID": "number-0002"}) as client:
+            assert closing(client) == (4401, "token_expired")
+        flush(gateway)
+        record = DenialRecord.objects.get()
+        assert (record.request_id, record.code, record.status) == ("number-0002", "token_expired", 4401)
+        assert (record.user, record.path, "expired_at" in record.detail) == (alice, "/api/v1/proxy/ws", True)
+
+    def test_of_an_upstream_that_is_away(self, gateway, alice, alice_token, kept):
+        gateway.restart(ZENZEFI_TARGET_URL="http://127.0.0.1:1")
+        gateway.client(alice_token).get("/x")
+        record = kept()
+        assert (record.code, record.status, record.user) == ("upstream_unreachable", 502, alice)
+
+    def test_of_what_is_no_request(self, gateway, kept):
+        answer = exchange(gateway.port, b"GET http://elsewhere/ HTTP/1.1\r\nHost: h\r\n\r\n")
+        record = kept()
+        assert answer.headers["x-request-id"] == record.request_id
+        assert (record.code, record.status, record.path) == ("bad_request", 400, "")
+
+    def test_a_path_is_bounded_and_printable(self, gateway, kept):
+        gateway.client(headers=UNKNOWN).get("/" + "%D1%8F" * 100 + "?q")
+        path = kept().path
+        assert (len(path), path.isascii()) == (LONGEST_PATH, True)
+        assert refusals._text(b"/a\x00\x1b\xff b") == "/a\ufffd\ufffd\ufffd\ufffdb"
+
+    # case E66
+    def test_no_token_and_no_device_id(self, gateway, alice_token, kept):
+        gateway.client(alice_token.on("laptop-of-alice-41")).get("/x")
+        gateway.client(alice_token.on("telephone-of-alice")).get("/x")
+        kept()
+        stored = json.dumps(list(DenialRecord.objects.values()), default=str)
+        assert alice_token.text not in stored
+        assert alice_token.token.digest not in stored
+        assert "of-alice" not in stored
+
+    def test_within_three_seconds(self, gateway, recorded):
+        gateway.client(headers=UNKNOWN).get("/x")
+        eventually(DenialRecord.objects.exists, seconds=5)
+
+    def test_what_waits_at_a_shutdown_is_written(self, gateway, recorded):
+        gateway.client(headers=UNKNOWN).get("/x")
+        gateway.restart()
+        assert DenialRecord.objects.count() == 1
+
+
+class TestFailures:
+    def test_they_wait_for_a_database_that_is_away(self, gateway, recorded, monkeypatch):
+        def fail(_refusals):
+            raise OperationalError("away")
+
+        monkeypatch.setattr(plane_module, "write_refusals", fail)
+        gateway.client(headers=UNKNOWN).get("/x")
+        flush(gateway)
+        monkeypatch.undo()
+        assert not DenialRecord.objects.exists()
+        flush(gateway)
+        flush(gateway)
+        assert DenialRecord.objects.count() == 1
+
+    def test_one_that_cannot_be_written_holds_no_other_back(self, transactional_db, alice_token):
+        known = Asked(b"number-0001", grant=grant_of(alice_token))
+        alice_token.token.delete()
+        noted = Refusals()
+        for asked in (known, Asked(b"number-0002")):
+            noted.note(TOKEN_EXPIRED, 401, asked, {})
+        refusals.write_refusals(noted.take())
+        assert [record.request_id for record in DenialRecord.objects.all()] == ["number-0002"]
+
+
+def grant_of(sold):
+    token = sold.token
+    return Grant(
+        digest=token.digest, token_id=token.pk, user_id=token.user_id, scope=token.scope, deadline=0.0,
+        expires_header=b"", user_header=b"", token_header=b"", denial=None, activated=True,
+    )  # fmt: skip
+
+
+class TestSampling:
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        at = [1000.0]
+        monkeypatch.setattr(time, "monotonic", lambda: at[0])
+        return at
+
+    @pytest.fixture
+    def noted(self, clock):
+        return Refusals()
+
+    def flood(self, noted, count, **asked):
+        for _ in range(count):
+            noted.note(INVALID_TOKEN, 401, Asked(b"number-0001", **asked), {})
+
+    def test_so_many_of_one_address(self, noted, clock):
+        self.flood(noted, 100, ip="192.0.2.1")
+        self.flood(noted, 1, ip="192.0.2.2")
+        assert len(noted.take()) == refusals.UNKNOWN_PER_ADDRESS + 1
+        assert noted.dropped == 100 - refusals.UNKNOWN_PER_ADDRESS
+        clock[0] += refusals.MINUTE
+        self.flood(noted, 1, ip="192.0.2.1")
+        assert len(noted.take()) == 1
+
+    def test_so_many_of_all_addresses(self, noted):
+        for number in range(200):
+            self.flood(noted, 1, ip=f"192.0.2.{number}")
+        assert (len(noted.take()), noted.dropped) == (refusals.UNKNOWN, 200 - refusals.UNKNOWN)
+
+    def test_an_attack_does_not_hide_an_owners(self, noted, alice_token):
+        self.flood(noted, 500, ip="192.0.2.1")
+        for number in range(200):
+            self.flood(noted, 1, ip=f"192.0.3.{number}")
+        grant = grant_of(alice_token)
+        self.flood(noted, 100, ip="192.0.2.1", grant=grant)
+        kept = [refusal for refusal in noted.take() if refusal.asked.grant is grant]
+        assert len(kept) == refusals.KNOWN_PER_TOKEN
+
+    def test_what_waits_is_bounded(self, noted, clock):
+        for minute in range(100):
+            clock[0] = 2000 + minute * refusals.MINUTE
+            for number in range(refusals.UNKNOWN):
+                self.flood(noted, 1, ip=f"192.0.2.{number}")
+        waiting = noted.take()
+        assert (len(waiting), noted.dropped) == (
+            refusals.MOST_WAITING,
+            100 * refusals.UNKNOWN - refusals.MOST_WAITING,
+        )
+        noted.note(BAD_REQUEST, 400, Asked(b"number-0003"), {})
+        noted.put_back(waiting)
+        assert (len(noted.take()), noted.dropped) == (
+            refusals.MOST_WAITING,
+            100 * refusals.UNKNOWN - refusals.MOST_WAITING + 1,
+        )
+
+    def test_it_is_seen_at_the_metrics(self, gateway, recorded, client):
+        asking = gateway.client(headers=UNKNOWN)
+        for _ in range(refusals.UNKNOWN_PER_ADDRESS + 5):
+            asking.get("/x")
+        flush(gateway)
+        assert DenialRecord.objects.count() == refusals.UNKNOWN_PER_ADDRESS
+        assert gateway.plane.refusals.dropped == 5
+        gateway.plane.figures.tell()
+        assert "zenzefi_proxy_denials_unrecorded_total" in client.get("/metrics").content.decode()
+
+
+class TestTheirEnd:
+    def test_after_a_week(self, db):
+        for days in (0, 6, 8):
+            at = timezone.now() - timedelta(days=days)
+            DenialRecord.objects.create(request_id=f"number-{days}", at=at, code="bad_request", status=400)
+        assert forget_denials() == 1
+        assert {record.request_id for record in DenialRecord.objects.all()} == {"number-0", "number-6"}
+
+    def test_with_their_user(self, alice, bob):
+        for user in (alice, bob):
+            DenialRecord.objects.create(
+                request_id="number-0", at=timezone.now(), code=DEVICE_CONFLICT.code, status=409, user=user
+            )
+        alice.deleted_at = timezone.now()
+        alice.save(update_fields=["deleted_at"])
+        forget_deleted_users()
+        assert DenialRecord.objects.get().user == bob

@@ -1,0 +1,76 @@
+"""What a refusal is called in a sentence, in both languages."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+import time_machine
+from django.utils import timezone, translation
+
+from proxy.dataplane import denials
+from proxy.dataplane.denials import Denial
+from proxy.explanations import AGAIN, ago, explain
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CODES = sorted({each.code for each in vars(denials).values() if isinstance(each, Denial)})
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_has_words_of_its_own(code, language):
+    with translation.override(language):
+        unknown = explain("what-nobody-knows", {})
+        found = explain(code, {})
+        assert found.sentence.endswith(".")
+        assert found.advice
+        assert found.sentence != unknown.sentence
+
+
+@pytest.mark.parametrize("code", ["user_inactive", "what-nobody-knows"])
+def test_where_nothing_helps_there_is_no_button(code):
+    assert (explain(code, {}).action, explain(code, {}).url) == ("", "")
+
+
+@pytest.mark.parametrize("code", ["upstream_timeout", "maintenance", "rate_limited", "request_timeout"])
+def test_where_waiting_helps_one_may_try_again(code):
+    assert explain(code, {}).url == AGAIN
+
+
+@pytest.mark.parametrize(
+    ("language", "seconds", "expected"),
+    [
+        ("en", 20, "Your token expired a moment ago."),
+        ("en", 65, "Your token expired 1 minute ago."),
+        ("en", 200, "Your token expired 3 minutes ago."),
+        ("en", 3 * 3600, "Your token expired 3 hours ago."),
+        ("en", 50 * 3600, "Your token expired 2 days ago."),
+        ("ru", 20, "Срок действия вашего токена истёк только что."),
+        ("ru", 65, "Срок действия вашего токена истёк 1 минуту назад."),
+        ("ru", 21 * 3600, "Срок действия вашего токена истёк 21 час назад."),
+        ("ru", 5 * 86_400, "Срок действия вашего токена истёк 5 дней назад."),
+    ],
+)
+def test_an_expired_token(language, seconds, expected):
+    detail = {"expired_at": NOON.isoformat()}
+    with translation.override(language), time_machine.travel(NOON + timedelta(seconds=seconds), tick=False):
+        assert explain("token_expired", detail).sentence == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [("en", "In use by device …41 until 15:05 MSK."), ("ru", "Занят устройством …41 до 15:05 MSK.")],
+)
+def test_a_token_that_another_device_holds(language, expected):
+    detail = {"holder": "41", "held_until": (NOON + timedelta(minutes=5)).isoformat()}
+    with translation.override(language), timezone.override(ZoneInfo("Europe/Moscow")):
+        assert explain("device_conflict", detail, uuid4()).sentence == expected
+
+
+def test_how_long_to_wait():
+    assert explain("rate_limited", {"retry_after": 12}).advice == "Wait 12 seconds."
+    assert explain("rate_limited", {}).advice == "Wait a minute."
+
+
+def test_time_that_runs_backwards():
+    assert ago(timedelta(seconds=-5)) == "a moment ago"
