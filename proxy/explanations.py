@@ -144,6 +144,8 @@ def _sentence(detail: Mapping[str, Any]) -> str:
         return _("Your token expired %(ago)s.") % {"ago": ago(passed)}
     if "holder" in detail:
         until = timezone.localtime(datetime.fromisoformat(detail["held_until"]))
+        if until <= timezone.now():
+            return _("Device …%(device)s was using this token.") % {"device": detail["holder"]}
         names = {"device": detail["holder"], "time": f"{until:%H:%M} {until.tzname()}"}
         return _("In use by device …%(device)s until %(time)s.") % names
     return ""

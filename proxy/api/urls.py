@@ -1,3 +1,7 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from proxy.api import usage
+
+urlpatterns = [
+    path("usage", usage.UsageView.as_view()),
+]

@@ -58,13 +58,19 @@ def test_an_expired_token(language, seconds, expected):
 
 
 @pytest.mark.parametrize(
-    ("language", "expected"),
-    [("en", "In use by device …41 until 15:05 MSK."), ("ru", "Занят устройством …41 до 15:05 MSK.")],
+    ("language", "expected", "afterwards"),
+    [
+        ("en", "In use by device …41 until 15:05 MSK.", "Device …41 was using this token."),
+        ("ru", "Занят устройством …41 до 15:05 MSK.", "Этим токеном пользовалось устройство …41."),
+    ],
 )
-def test_a_token_that_another_device_holds(language, expected):
+def test_a_token_that_another_device_holds(language, expected, afterwards):
     detail = {"holder": "41", "held_until": (NOON + timedelta(minutes=5)).isoformat()}
-    with translation.override(language), timezone.override(ZoneInfo("Europe/Moscow")):
+    moscow = timezone.override(ZoneInfo("Europe/Moscow"))
+    with translation.override(language), moscow, time_machine.travel(NOON, tick=False) as clock:
         assert explain("device_conflict", detail, uuid4()).sentence == expected
+        clock.shift(timedelta(minutes=5))
+        assert explain("device_conflict", detail, uuid4()).sentence == afterwards
 
 
 def test_how_long_to_wait():

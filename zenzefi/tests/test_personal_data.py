@@ -63,7 +63,9 @@ def test_all_of_it_and_of_nobody_else(as_alice: Client, alice: User, bob: User) 
         "transactions": 2,
         "payments": 1,
         "access_tokens": 1,
+        "denials": 0,
         "proxy_sessions": 0,
+        "usage": 0,
     }
     assert found["profile.json"][0]["email"] == alice.email
     assert sorted(row["amount"] for row in found["transactions.json"]) == ["-18.00", "30.00"]

@@ -70,4 +70,12 @@ PAGES = [
     SitePage("payments-none", "/payments", NEWCOMER),
     SitePage("connect", "/connect", CUSTOMER),
     SitePage("connect-none", "/connect", NEWCOMER),
+    SitePage("usage", "/usage", CUSTOMER),
+    SitePage("usage-day", "/usage?period=day", CUSTOMER),
+    SitePage("usage-empty", "/usage", NEWCOMER),
+    SitePage("denials", "/denied", CUSTOMER),
+    SitePage("denials-empty", "/denied", NEWCOMER),
+    SitePage("denied", "/denied/{denial}", CUSTOMER),
+    SitePage("denied-of-another", "/denied/{denial}"),
+    SitePage("denied-unknown", "/denied/nothing-known?asked=5", status=404),
 ]

@@ -21,10 +21,12 @@ from billing.idempotency import Call
 from billing.models import Payment, PaymentStatus
 from billing.services import create_payment, mock_purchase
 from billing.tests.webhook_client import at_provider, begun
-from proxy.models import ProxySession
+from proxy.models import DenialRecord, ProxySession
+from proxy.rollups import roll_up
 from zenzefi.tests.browser.registry import ANYONE, CUSTOMER, NEWCOMER, OPERATOR
 
 PASSWORD = "a-good-one-42"
+DENIAL = "7d1f0c5a9b3e4d26-0"
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,14 @@ def _history(user: User) -> dict[str, str]:
     token = services.purchase(call("purchase"), 168, Scope.FULL)
     services.activate(token.pk, now)
     _use(token, now)
+    _be_refused(token, now)
     return {
         "token": str(token.pk),
         "revoked": str(unwanted.pk),
         "payment": str(payment.pk),
         "checkout": payment.provider_id,
         "declined": str(declined.pk),
+        "denial": DENIAL,
     }
 
 
@@ -125,4 +129,31 @@ def _use(token: AccessToken, now: datetime) -> None:
             request_count=(9 - day) * 131,
         )
         for day in range(7)
+    )
+    roll_up()
+
+
+def _be_refused(token: AccessToken, now: datetime) -> None:
+    """For several reasons, the last one with the id `DENIAL`."""
+    held = {"holder": "41", "held_until": (now + timedelta(hours=4)).isoformat()}
+    refusals = [
+        ("device_conflict", 409, held),
+        ("token_expired", 401, {"expired_at": (now - timedelta(hours=26)).isoformat()}),
+        ("upstream_timeout", 504, {}),
+        ("scope_denied", 4403, {}),
+    ]
+    DenialRecord.objects.bulk_create(
+        DenialRecord(
+            request_id=f"{DENIAL[:-1]}{number}",
+            at=now - timedelta(hours=number * 9),
+            code=code,
+            status=status,
+            token=token,
+            user=token.user,
+            device="7b",
+            path="/api/v1/proxy/pages",
+            ip="203.0.113.7",
+            detail=detail,
+        )
+        for number, (code, status, detail) in enumerate(refusals)
     )

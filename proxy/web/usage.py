@@ -1,0 +1,41 @@
+"""What one has carried: by hour or day, and by token."""
+
+import csv
+from typing import cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.models import User
+from proxy.usage import PERIODS, Usage, usage
+
+
+@never_cache
+@login_required
+@require_safe
+def usage_page(request: HttpRequest) -> HttpResponse:
+    """`?period=`: `day`, `week` (the default) or `month`, in the user's time zone."""
+    return render(request, "proxy/usage.html", {"usage": _usage(request), "periods": PERIODS})
+
+
+@never_cache
+@login_required
+@require_safe
+def usage_csv(request: HttpRequest) -> HttpResponse:
+    """The table of the page (RFC 4180), with times as ISO 8601."""
+    found = _usage(request)
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="zenzefi-usage-{found.period}.csv"'
+    writer = csv.writer(response)
+    writer.writerow(["start", "bytes", "requests", "hours"])
+    for row in found.series:
+        writer.writerow([row.start.isoformat(), row.bytes, row.requests, f"{row.hours:.2f}"])
+    return response
+
+
+def _usage(request: HttpRequest) -> Usage:
+    period = request.GET.get("period", "")
+    return usage(cast("User", request.user), period if period in PERIODS else "week")

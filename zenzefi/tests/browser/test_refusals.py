@@ -1,0 +1,94 @@
+"""A person who is refused: the gateway's page, the way from there to why, and what a script makes of it."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from zenzefi.tests.browser.conftest import Visit
+from zenzefi.tests.browser.registry import CUSTOMER
+from zenzefi.tests.browser.server import Site
+from zenzefi.tests.browser.test_every_page import findings
+
+REFUSED = "/api/v1/proxy/pages?a=1"
+LOOKS: dict[str, dict[str, Any]] = {
+    "desktop, light, English": {"width": 1280, "color_scheme": "light", "locale": "en-GB"},
+    "phone, dark, Russian": {"width": 390, "color_scheme": "dark", "locale": "ru-RU"},
+}
+SENTENCES = {
+    "en-GB": "The request came without a token, or with one that we do not know.",
+    "ru-RU": "Запрос пришёл без токена или с токеном, которого мы не знаем.",
+}
+
+
+def refused(page: Page) -> str:
+    """Navigates to where nobody is let in; gives the request's id."""
+    answer = page.goto(REFUSED)
+    assert answer is not None
+    assert (answer.status, answer.headers["x-zenzefi-error"]) == (401, "invalid_token")
+    return answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_the_gateways_page(visit: Visit, look: dict[str, Any]) -> None:
+    page = visit(**look)
+    refused(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text(SENTENCES[look["locale"]])
+    assert page.locator("html").get_attribute("lang") == look["locale"][:2]
+    assert page.evaluate("document.documentElement.scrollWidth") <= look["width"]
+    # The style sheets are there, although the page's policy is stricter than that of the site.
+    assert page.evaluate("getComputedStyle(document.querySelector('.btn-primary')).borderRadius") != "0px"
+    assert findings(page) == []
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_from_the_refusal_to_why(visit: Visit, scripts: bool) -> None:
+    """The record is written a moment later: the page asks by itself, or has a button."""
+    page = visit(java_script_enabled=scripts)
+    number = refused(page)
+    page.get_by_role("link", name="Why was I refused?").click()
+    expect(page).to_have_url(re.compile(f"/denied/{number}$"))
+    heading = page.get_by_role("heading", level=1)
+    if not scripts:
+        while heading.text_content() != SENTENCES["en-GB"]:
+            page.wait_for_timeout(700)
+            page.get_by_role("link", name="Look again").click()
+    expect(heading).to_have_text(SENTENCES["en-GB"])
+    expect(page.get_by_text(number)).to_be_visible()
+
+
+def test_what_is_never_written_ends(visit: Visit) -> None:
+    page = visit()
+    page.goto("/denied/nothing-of-that-name")
+    expect(page.get_by_role("heading", level=1)).to_have_text("We know of no such refusal.", timeout=20_000)
+
+
+def test_the_owner_goes_through_her_list(visit: Visit) -> None:
+    page = visit(CUSTOMER)
+    page.goto("/denied")
+    page.get_by_role("link", name=re.compile("^In use by device …41 until")).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"until \d\d:\d\d (CET|CEST)\.$"))
+
+
+def test_a_script_of_the_page_gets_json(visit: Visit) -> None:
+    """As a program does: whoever does not navigate keeps the answer that the API promises."""
+    page = visit(may_complain=True)
+    page.goto("/")
+    body = page.evaluate("fetch('/api/v1/proxy/x', {headers: {Accept: 'text/html'}}).then((answer) => answer.json())")
+    assert body["code"] == "invalid_token"
+
+
+def test_curl_gets_json(site: Site) -> None:
+    answer = httpx.get(f"{site.url}/api/v1/proxy/x", trust_env=False)
+    assert answer.json()["code"] == "invalid_token"
+
+
+def test_the_usage_chart_is_drawn(visit: Visit) -> None:
+    page = visit(CUSTOMER)
+    page.goto("/usage")
+    expect(page.get_by_role("img", name="A chart of the table below")).to_be_visible()
+    page.wait_for_function("Chart.getChart(document.querySelector('canvas'))?.data.datasets[0].data.length === 7")
+    page.get_by_role("navigation", name="Period").get_by_role("link", name="24 hours").click()
+    expect(page.locator("#usage-table tbody tr")).to_have_count(24)
