@@ -220,13 +220,16 @@ class RawSocket:
     def send_until_held_back(self, data: bytes) -> bytes:
         """Send this again and again until nothing is taken for half a second; what is left of the last."""
         self.socket.settimeout(0.5)
-        rest = data
+        rest, taken = data, 0
         try:
-            while True:
-                rest = rest[self.socket.send(rest) :] or data
+            while taken < 2**28:
+                count = self.socket.send(rest)
+                taken += count
+                rest = rest[count:] or data
         except TimeoutError:
             self.socket.settimeout(10)
             return rest
+        raise AssertionError(f"nobody holds the client back: {taken} bytes were taken")
 
     def closing(self) -> tuple[int, str] | None:
         """Code and reason of the close frame in what comes until the connection ends; None where there is none."""
