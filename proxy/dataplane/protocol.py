@@ -141,6 +141,8 @@ class GatewayProtocol(HttpToolsProtocol):
         if handshake.conn.handshake_exc is not None:
             # What cannot be read: a body, too many headers, a line that is too long; or is no handshake.
             self.send_400_response("")
+        self._forget()
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does it at the end of a connection
 
     # --- Ending
 
@@ -196,6 +198,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self._stop_timer()
         if not self.lost:
             self._lose()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop what points back here. Else all that a connection held, a megabyte where its header block was refused,
+        would wait for a full collection of the garbage, which comes after thousands of them."""
+        self.scope, self.headers, self.cycle = {}, [], None  # type: ignore[typeddict-item, assignment]
+        self._earlier.clear()
 
     def _lose(self) -> None:
         self.lost = True
