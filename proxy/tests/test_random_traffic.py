@@ -102,6 +102,6 @@ def test_random_traffic(gateway, upstream, sold_token, alice, bob, say, seconds)
     say(f"{counted} bytes counted, {grown / MIB:.1f} MiB grown since {seconds / 4} s")
     assert tally.least * 0.999 <= counted <= tally.most * 1.001
     assert tally.most - tally.least <= 0.001 * tally.most
-    assert grown < 32 * MIB
+    assert grown < 12 * MIB
     for wrong in ("Traceback", '"level": "error"', "never retrieved", "was destroyed"):
         assert wrong not in gateway.said, gateway.said[-5000:]
