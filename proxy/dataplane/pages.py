@@ -109,13 +109,13 @@ def _general_explanation(code: str, language: str) -> Explanation:
 
 @lru_cache(maxsize=256)
 def _frame(status: int, language: str, theme: str, advice: str, action: str) -> str:
-    site = SimpleNamespace(theme=theme, zone_cookie=settings.TIME_ZONE_COOKIE_NAME, status_url="/health")
+    frame = SimpleNamespace(theme=theme, zone_cookie=settings.TIME_ZONE_COOKIE_NAME, status_url="/health")
     with translation.override(language):
         # A name that no request id has, and that needs no quoting.
         denied_url = reverse("denied", args=["request-id"]).replace("request-id", _REQUEST)
         context = {"status": status, "sentence": _SENTENCE, "advice": advice, "action": action, "address": _ADDRESS}
         return render_to_string(
-            "proxy/refused.html", {**context, "denied_url": denied_url, "request_id": _REQUEST, "site": site}
+            "proxy/refused.html", {**context, "denied_url": denied_url, "request_id": _REQUEST, "frame": frame}
         )
 
 
