@@ -28,6 +28,7 @@ _POLICY = (
     b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'; "
     b"form-action 'none'; frame-ancestors 'none'"
 )
+_LONGEST_ACCEPT = 500  # bytes that are read: anybody may invent some
 # No text of ours has a control character, and no value that replaces one.
 _SENTENCE, _ADDRESS, _REQUEST = "\x01", "\x02", "\x03"
 _THEMES = frozenset({"light", "dark"})
@@ -42,7 +43,7 @@ def is_navigation(method: str, headers: Mapping[bytes, bytes]) -> bool:
     """
     if method != "GET" or headers.get(b"sec-fetch-mode", b"navigate") != b"navigate":
         return False
-    return _prefers_html(headers.get(b"accept", b""))
+    return _prefers_html(headers.get(b"accept", b"")[:_LONGEST_ACCEPT])
 
 
 @lru_cache(maxsize=1024)

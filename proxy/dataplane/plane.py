@@ -237,13 +237,15 @@ class DataPlane:
         await self._flush_refusals()
 
     async def _flush_refusals(self) -> None:
-        refusals = self.refusals.take()
-        if not refusals:
+        waiting = self.refusals.waiting()
+        if not waiting:
             return
-        for refusal in refusals:
+        for refusal in waiting:
             if refusal.denial is DEVICE_CONFLICT and refusal.asked.grant and "holder" not in refusal.detail:
                 refusal.detail |= await self.holder(refusal.asked.grant.token_id)
         try:
+            # Not before: whoever cancels this waits for the database, and for nothing else.
+            refusals = self.refusals.take(len(waiting))
             await self.database.run(write_refusals, refusals)
         except (DatabaseError, OSError) as error:
             logger.warning("%d denials could not be written, they are kept: %s", len(refusals), error)

@@ -88,9 +88,13 @@ class Refusals:
             self._kept[token_id] += 1
         return True
 
-    def take(self) -> list[Refusal]:
-        """All that wait; they wait no more."""
-        taken, self._waiting = self._waiting, []
+    def waiting(self) -> list[Refusal]:
+        """In their order."""
+        return list(self._waiting)
+
+    def take(self, count: int) -> list[Refusal]:
+        """The first that wait; they wait no more."""
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
         return taken
 
     def put_back(self, refusals: list[Refusal]) -> None:

@@ -158,7 +158,7 @@ class TestFailures:
         noted = Refusals()
         for asked in (known, Asked(b"number-0002")):
             noted.note(TOKEN_EXPIRED, 401, asked, {})
-        refusals.write_refusals(noted.take())
+        refusals.write_refusals(noted.take(refusals.MOST_WAITING))
         assert [record.request_id for record in DenialRecord.objects.all()] == ["number-0002"]
 
 
@@ -188,16 +188,16 @@ class TestSampling:
     def test_so_many_of_one_address(self, noted, clock):
         self.flood(noted, 100, ip="192.0.2.1")
         self.flood(noted, 1, ip="192.0.2.2")
-        assert len(noted.take()) == refusals.UNKNOWN_PER_ADDRESS + 1
+        assert len(noted.take(refusals.MOST_WAITING)) == refusals.UNKNOWN_PER_ADDRESS + 1
         assert noted.dropped == 100 - refusals.UNKNOWN_PER_ADDRESS
         clock[0] += refusals.MINUTE
         self.flood(noted, 1, ip="192.0.2.1")
-        assert len(noted.take()) == 1
+        assert len(noted.take(refusals.MOST_WAITING)) == 1
 
     def test_so_many_of_all_addresses(self, noted):
         for number in range(200):
             self.flood(noted, 1, ip=f"192.0.2.{number}")
-        assert (len(noted.take()), noted.dropped) == (refusals.UNKNOWN, 200 - refusals.UNKNOWN)
+        assert (len(noted.take(refusals.MOST_WAITING)), noted.dropped) == (refusals.UNKNOWN, 200 - refusals.UNKNOWN)
 
     def test_an_attack_does_not_hide_an_owners(self, noted, alice_token):
         self.flood(noted, 500, ip="192.0.2.1")
@@ -205,7 +205,7 @@ class TestSampling:
             self.flood(noted, 1, ip=f"192.0.3.{number}")
         grant = grant_of(alice_token)
         self.flood(noted, 100, ip="192.0.2.1", grant=grant)
-        kept = [refusal for refusal in noted.take() if refusal.asked.grant is grant]
+        kept = [refusal for refusal in noted.take(refusals.MOST_WAITING) if refusal.asked.grant is grant]
         assert len(kept) == refusals.KNOWN_PER_TOKEN
 
     def test_what_waits_is_bounded(self, noted, clock):
@@ -213,14 +213,14 @@ class TestSampling:
             clock[0] = 2000 + minute * refusals.MINUTE
             for number in range(refusals.UNKNOWN):
                 self.flood(noted, 1, ip=f"192.0.2.{number}")
-        waiting = noted.take()
+        waiting = noted.take(refusals.MOST_WAITING)
         assert (len(waiting), noted.dropped) == (
             refusals.MOST_WAITING,
             100 * refusals.UNKNOWN - refusals.MOST_WAITING,
         )
         noted.note(BAD_REQUEST, 400, Asked(b"number-0003"), {})
         noted.put_back(waiting)
-        assert (len(noted.take()), noted.dropped) == (
+        assert (len(noted.take(refusals.MOST_WAITING)), noted.dropped) == (
             refusals.MOST_WAITING,
             100 * refusals.UNKNOWN - refusals.MOST_WAITING + 1,
         )

@@ -34,7 +34,8 @@ registry = Registry(256)
 registry._live = {number: {object()} for number in range(live)}
 registry.cuts["invalid_token"] = live
 registry.cut_delays.append(("invalid_token", 0.2))
-figures = Figures(registry, range(grants), SimpleNamespace(total_bytes=10 * answers))
+carried, refused = SimpleNamespace(total_bytes=10 * answers), SimpleNamespace(dropped=answers)
+figures = Figures(registry, range(grants), carried, refused)
 for _ in range(3):
     figures.answers[200] += answers
     figures.tell()
@@ -65,7 +66,8 @@ def samples(text):
 
 
 def figures_of(**counted):
-    return Figures(counted.get("registry", Registry(256)), [], SimpleNamespace(total_bytes=counted.get("bytes", 0)))
+    carried = SimpleNamespace(total_bytes=counted.get("bytes", 0))
+    return Figures(counted.get("registry", Registry(256)), [], carried, SimpleNamespace(dropped=0))
 
 
 def shown(*figures):
@@ -185,6 +187,7 @@ def test_several_workers_add_up_and_the_gauges_of_a_dead_one_vanish(multiprocess
         ("answers_total", "200"): 33,
         ("cuts_total", "invalid_token"): 5,
         ("bytes_total",): 110,
+        ("denials_unrecorded_total",): 11,
         ("cut_delay_seconds_count", "invalid_token"): 2,
     }
     try:
