@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -171,9 +171,6 @@ def ago(span: timedelta) -> str:
 
 def _address(page: str, token_id: UUID | None) -> str:
     """Of a page about a token that is not known: the list of tokens."""
-    try:
-        if page in _OF_A_TOKEN:
-            return reverse(page, args=[token_id]) if token_id else reverse("tokens")
-        return reverse(page) if page else ""
-    except NoReverseMatch:
-        return ""
+    if page in _OF_A_TOKEN:
+        return reverse(page, args=[token_id]) if token_id else reverse("tokens")
+    return reverse(page) if page else ""

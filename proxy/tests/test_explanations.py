@@ -32,6 +32,16 @@ def test_where_nothing_helps_there_is_no_button(code):
     assert (explain(code, {}).action, explain(code, {}).url) == ("", "")
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("code", CODES)
+def test_a_button_leads_to_a_page(client, alice, alice_token, code):
+    client.force_login(alice)
+    for found in (explain(code, {}), explain(code, {}, alice_token.token.pk)):
+        assert bool(found.action) is bool(found.url)
+        if found.url not in ("", AGAIN):
+            assert client.get(found.url).status_code == 200, found.url
+
+
 @pytest.mark.parametrize("code", ["upstream_timeout", "maintenance", "rate_limited", "request_timeout"])
 def test_where_waiting_helps_one_may_try_again(code):
     assert explain(code, {}).url == AGAIN
