@@ -1,17 +1,14 @@
 """What is known of sessions. Reads only; the data plane writes them a few seconds after what they count."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from access.models import AccessToken, Revocation
-from accounts.models import User
 from proxy.models import ProxySession
 
 
@@ -33,28 +30,3 @@ def holders(tokens: Iterable[AccessToken]) -> dict[UUID, ProxySession]:
         ~Exists(reset), token__in=[token.pk for token in tokens], ended_at__isnull=True, last_activity__gt=idle_since
     )
     return {session.token_id: session for session in held.order_by("started_at")}
-
-
-@dataclass(frozen=True)
-class Day:
-    """What a user's sessions that began on this day carried, in both directions."""
-
-    day: date
-    bytes: int
-    requests: int
-
-
-def traffic_by_day(user: User, days: int) -> list[Day]:
-    """The last `days` days, today included, in the current time zone, oldest first."""
-    today = timezone.localdate()
-    wanted = [today - timedelta(days=before) for before in reversed(range(days))]
-    begin = timezone.make_aware(datetime.combine(wanted[0], datetime.min.time()))
-    carried = (
-        ProxySession.objects.filter(user=user, started_at__gte=begin)
-        .annotate(day=TruncDate("started_at"))
-        .order_by("day")
-        .values_list("day")
-        .annotate(Sum("bytes_transferred"), Sum("request_count"))
-    )
-    known = {day: Day(day, size, requests) for day, size, requests in carried}
-    return [known.get(day, Day(day, 0, 0)) for day in wanted]

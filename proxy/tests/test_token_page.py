@@ -14,7 +14,7 @@ from access.models import AccessToken
 from billing.debts import take_back
 from conftest import fund
 from proxy.models import ProxySession
-from proxy.selectors import holders, traffic_by_day
+from proxy.selectors import holders
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -187,16 +187,3 @@ class TestInTheBrowser:
         assert client.post(f"/tokens/{token.pk}/open").status_code == 404
         client.logout()
         assert client.post(f"/tokens/{token.pk}/open")["Location"].startswith("/accounts/login/")
-
-
-def test_traffic_by_days_of_the_users_time_zone(alice, token):
-    now = timezone.now()
-    used(token, ago=0, lasted=0)
-    used(token, ago=0, lasted=0)
-    used(token, ago=8 * 86_400)
-    days = traffic_by_day(alice, 7)
-    assert [day.day for day in days] == [
-        timezone.localdate(now) - timedelta(days=before) for before in range(6, -1, -1)
-    ]
-    assert [day.requests for day in days] == [0, 0, 0, 0, 0, 0, 262]
-    assert days[-1].bytes == 14_680_064

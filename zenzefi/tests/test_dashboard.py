@@ -19,6 +19,7 @@ from billing.debts import take_back
 from billing.idempotency import Call
 from conftest import fund
 from proxy.models import ProxySession
+from proxy.rollups import roll_up
 
 URL = "/dashboard"
 
@@ -61,6 +62,7 @@ def test_what_one_has(client: Client, alice: User, bob: User) -> None:
         token=token, user=alice, device_id="alice-laptop-41", started_at=now, last_activity=now,
         bytes_transferred=3 * 2**20, request_count=12,
     )  # fmt: skip
+    roll_up()
     page = text(client)
     for words in ("7.00 ZNC", "In use by device …41", "Time left", "3.0 MB", "−18.00 ZNC", "+7.00 ZNC"):
         assert words in page

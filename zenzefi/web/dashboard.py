@@ -21,7 +21,8 @@ from access.models import AccessToken
 from accounts.models import User
 from billing import ledger
 from billing.selectors import history
-from proxy.selectors import Day, holders, traffic_by_day
+from proxy.selectors import holders
+from proxy.usage import Stretch, by_day
 from zenzefi.templatetags.ui import money
 
 DAYS = 7
@@ -45,7 +46,7 @@ class Notice:
 def dashboard(request: HttpRequest) -> HttpResponse:
     user, now = cast("User", request.user), timezone.now()
     tokens = list(selectors.live_tokens_of(user, now))
-    held, days = holders(tokens), traffic_by_day(user, DAYS)
+    held, days = holders(tokens), by_day(user, DAYS)
     balance, debt = ledger.standing(user)
     context = {
         "balance": balance,
@@ -60,9 +61,9 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     return render(request, "zenzefi/dashboard.html", context)
 
 
-def _chart(days: list[Day]) -> dict[str, Any]:
+def _chart(days: list[Stretch]) -> dict[str, Any]:
     return {
-        "labels": [date_format(day.day, "D j") for day in days],
+        "labels": [date_format(day.start, "D j") for day in days],
         "values": [round(day.bytes / 2**20, 2) for day in days],
         "label": _("MB per day"),
     }
