@@ -345,9 +345,9 @@ def test_a_session_that_was_closed_as_idle_is_open_again_once_it_goes_on(token):
 
 
 class _Plane:
-    """As much of a data plane as `flush` uses."""
+    """As much of a data plane as the flush of sessions uses."""
 
-    flush, _flush = DataPlane.flush, DataPlane._flush
+    flush, _flush = DataPlane._flush_sessions, DataPlane._flush
 
     def __init__(self):
         self.accounting, self.database, self.state = Accounting(TIMEOUT), Database(), MemoryState(None)
