@@ -10,9 +10,12 @@ import signal
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from django.conf import settings
+from django.db import connection
 
 from access.models import Scope
 from proxy.models import ProxySession
@@ -60,7 +63,13 @@ def wait(crowd, condition):
 
 
 def descriptors(pid):
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    """How many are open, but for the connections to PostgreSQL and Redis: their pools are bounded, and keep them."""
+    ports = {connection.settings_dict["PORT"], urlsplit(settings.REDIS_URL).port}
+    peers = tuple(f":{int(port):04X}" for port in ports if port)
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    pooled = {f"socket:[{row[9]}]" for row in rows if row[2].endswith(peers)}
+    opened = Path(f"/proc/{pid}/fd").iterdir()
+    return sum(str(link.readlink()) not in pooled for link in opened if link.is_symlink())
 
 
 def live(gateway):
