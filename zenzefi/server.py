@@ -8,9 +8,10 @@ import resource
 import select
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import uvicorn
@@ -22,13 +23,18 @@ from proxy.dataplane.websocket import GatewayWebSocket
 
 # How long a client that connected just before the port was given up has to send its request.
 FIRST_REQUEST_SECONDS = 1.0
+# Of the garbage collector's generations; Python's own are 700, 10, 10.
+_GC_THRESHOLDS = (10_000, 20, 10)
+
+
+_BACKLOG = 2048
 
 
 class PortTaken(Exception):
     """Somebody else listens there already."""
 
 
-def bind(host: str, port: int, setting: str = "PORT") -> socket.socket:
+def bind(host: str, port: int, setting: str = "PORT", *, shared: bool = False) -> socket.socket:
     """A socket that has the port, taken before anything else is done. Raises `PortTaken`, which names the setting.
 
     It does not listen yet: until the server serves, a balancer is refused at once instead of made to wait.
@@ -36,6 +42,8 @@ def bind(host: str, port: int, setting: str = "PORT") -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         bound.bind((host, port))
     except OSError as error:
@@ -45,10 +53,35 @@ def bind(host: str, port: int, setting: str = "PORT") -> socket.socket:
     return bound
 
 
+def bind_for_workers(host: str, port: int, count: int) -> list[socket.socket]:
+    """A socket for each worker, between which the kernel shares out what connects; see `bind`.
+
+    One for all where the kernel cannot: of several processes that accept from one socket, whoever wakes first takes
+    all that connect at once, and one worker has all the work.
+    """
+    unshared = bind(host, port)
+    if count == 1 or sys.platform != "linux":
+        return [unshared]
+    unshared.close()  # nobody else listens there
+    _claim(host, port)
+    return [bind(host, port, shared=True) for _ in range(count)]
+
+
+def _claim(host: str, port: int) -> None:
+    """Refuse another gateway of the same user, whom the kernel lets have a shared port, until this process ends."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0zenzefi {host}:{port}")
+    except OSError as error:
+        claim.close()
+        raise _port_taken(host, port, "PORT", error) from error
+    claim.detach()
+
+
 def listen(host: str, port: int, setting: str = "PORT") -> socket.socket:
     """The same, and it listens."""
     listener = bind(host, port, setting)
-    listener.listen(2048)
+    listener.listen(_BACKLOG)
     return listener
 
 
@@ -66,24 +99,32 @@ class Gateway(uvicorn.Server):
     with 1012.
     """
 
-    def __init__(self, on_ready: Callable[[], None]) -> None:
+    def __init__(self, on_ready: Callable[[], None], others: Sequence[socket.socket] = ()) -> None:
+        """`others` are the sockets of the other workers, of which it takes what waits there unheeded."""
         super().__init__(_config("zenzefi.asgi:application", http=GatewayProtocol, lifespan="on"))
         self._on_ready = on_ready
+        self._others = others
         self._leaving_since: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await super().startup(sockets)
+            for listener in self._others:
+                listener.listen(_BACKLOG)
         except OSError as error:
             # Somebody who started at the same time was the first to listen.
             raise _port_taken(settings.HOST, settings.PORT, "PORT", error) from error
         if self.started:
-            # What lives until the end need not be looked through at each collection.
+            # What lives until the end need not be looked through at each collection, and the sessions of ten thousand
+            # tokens not several times a second: each time would hold everybody up for 0.1 s.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*_GC_THRESHOLDS)
             self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
+        # A worker that is busy, or is just being replaced, holds nobody up.
+        await self._take(_accept_all(self._others))
         if not await super().on_tick(counter):
             return False
         if self._leaving_since is None:
@@ -94,24 +135,29 @@ class Gateway(uvicorn.Server):
         return self.force_exit or time.monotonic() - self._leaving_since >= settings.DRAIN_DELAY
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._take_the_last(sockets or [])
+        await self._take_the_last([*(sockets or []), *self._others])
         plane.current().gate.draining = True
         await super().shutdown(sockets)
 
     async def _take_the_last(self, listeners: list[socket.socket]) -> None:
         """Close the listeners and serve who was connected already: the kernel would reset those that wait there."""
-        waiting = [connection for listener in listeners for connection in _accept_all(listener)]
-        for listening in self.servers:
-            listening.close()
-        loop = asyncio.get_running_loop()
-        for connection in waiting:
-            await loop.connect_accepted_socket(self._protocol, connection)
+        waiting = list(_accept_all(listeners))
+        for server in self.servers:
+            server.close()
+        for listener in self._others:
+            listener.close()
+        await self._take(waiting)
         deadline = time.monotonic() + FIRST_REQUEST_SECONDS
         unasked = True
         while unasked and not self.force_exit and time.monotonic() < deadline:
             # Before the first look, too: who was accepted a moment ago is no connection before the loop's next turn.
             await asyncio.sleep(0.02)
             unasked = any(connection.cycle is None for connection in self._http_connections())
+
+    async def _take(self, connections: Iterable[socket.socket]) -> None:
+        loop = asyncio.get_running_loop()
+        for connection in connections:
+            await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> GatewayProtocol:
         return GatewayProtocol(self.config, self.server_state, self.lifespan.state)
@@ -120,12 +166,11 @@ class Gateway(uvicorn.Server):
         return [connection for connection in self.server_state.connections if isinstance(connection, GatewayProtocol)]
 
 
-def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
-    while True:
-        try:
-            yield listener.accept()[0]
-        except BlockingIOError:
-            return
+def _accept_all(listeners: Iterable[socket.socket]) -> Iterator[socket.socket]:
+    for listener in listeners:
+        with contextlib.suppress(BlockingIOError):  # nobody waits any more
+            while True:
+                yield listener.accept()[0]
 
 
 class _DemoUpstream(uvicorn.Server):
@@ -136,7 +181,7 @@ class _DemoUpstream(uvicorn.Server):
         yield
 
 
-def run(gateway: socket.socket, upstream: socket.socket | None, on_ready: Callable[[], None]) -> bool:
+def run(gateway: list[socket.socket], upstream: socket.socket | None, on_ready: Callable[[], None]) -> bool:
     """Serve in this process until SIGINT, SIGTERM or the end of the terminal; whether it had started at all."""
     server = Gateway(on_ready)
 
@@ -169,7 +214,7 @@ def _hang_up_with_terminal() -> None:
     os.kill(os.getpid(), signal.SIGHUP)
 
 
-def serve(server: Gateway, gateway: socket.socket, upstream: socket.socket | None = None) -> bool:
+def serve(server: Gateway, gateway: list[socket.socket], upstream: socket.socket | None = None) -> bool:
     """Serve until `server.should_exit`; whether it had started at all.
 
     uvicorn heeds SIGINT and SIGTERM meanwhile, and raises the one that ended it once more when it is done: the caller
@@ -178,7 +223,7 @@ def serve(server: Gateway, gateway: socket.socket, upstream: socket.socket | Non
 
     async def serving() -> None:
         async with demo_upstream(upstream):
-            await server.serve(sockets=[gateway])
+            await server.serve(sockets=gateway)
 
     # Two descriptors for each WebSocket are soon more than the customary 1024.
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

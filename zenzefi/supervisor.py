@@ -1,7 +1,7 @@
-"""The parent of `WORKERS` gateway processes: it starts them on one socket and replaces what dies or hangs.
+"""The parent of `WORKERS` gateway processes: it starts them on one port and replaces what dies or hangs.
 
 uvicorn's own supervisor does not fit: its workers answer pings from a thread, which says nothing of their event loop,
-it replaces what dies without a pause and holds the socket while they leave, and they outlive it when it is killed.
+it replaces what dies without a pause and holds the port while they leave, and they outlive it when it is killed.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ STARTING_SECONDS, SERVING_SECONDS, LEAVING_SECONDS = 60, 10, 10
 STEADY_SECONDS, LONGEST_PAUSE_SECONDS = 30.0, 30.0
 
 
-def run(gateway: socket.socket, upstream: socket.socket | None, on_ready: Callable[[], None]) -> bool:
+def run(gateway: list[socket.socket], upstream: socket.socket | None, on_ready: Callable[[], None]) -> bool:
     """Serve with `WORKERS` processes until SIGINT, SIGTERM or the end of the terminal; whether it had started at all.
 
     `on_ready` is called once, when all of them serve. The demo upstream, if any, runs in this process.
@@ -40,12 +40,14 @@ def run(gateway: socket.socket, upstream: socket.socket | None, on_ready: Callab
 class _Worker:
     """A gateway process and the reading end of its pulse. To be made within the event loop."""
 
-    def __init__(self, gateway: socket.socket, metrics: str, on_ready: Callable[[], None]) -> None:
+    def __init__(self, sockets: list[socket.socket], metrics: str, on_ready: Callable[[], None]) -> None:
+        """The first of the sockets is its own, the others it looks after."""
         self._pulse, pulse = os.pipe()
         command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "serve", "--skip-checks"]
+        descriptors = [pulse, *(each.fileno() for each in sockets)]
         self._process = subprocess.Popen(  # noqa: S603
-            [*command, "--worker", str(gateway.fileno()), str(pulse)],
-            pass_fds=(gateway.fileno(), pulse),
+            [*command, "--worker", *map(str, descriptors)],
+            pass_fds=descriptors,
             # prometheus_client reads it when it is imported.
             env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": metrics},
             stdin=subprocess.DEVNULL,
@@ -96,7 +98,7 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
 
 
 class _Supervisor:
-    def __init__(self, gateway: socket.socket, metrics: str, on_ready: Callable[[], None]) -> None:
+    def __init__(self, gateway: list[socket.socket], metrics: str, on_ready: Callable[[], None]) -> None:
         self._gateway = gateway
         self._metrics = metrics
         self._on_ready = on_ready
@@ -114,16 +116,18 @@ class _Supervisor:
         server.heed_end(leave)
         async with server.demo_upstream(upstream), asyncio.TaskGroup() as workers:
             for number in range(settings.WORKERS):
-                workers.create_task(self._keep_one(), name=f"worker {number}")
+                workers.create_task(self._keep_one(number), name=f"worker {number}")
         return self._started
 
-    async def _keep_one(self) -> None:
+    async def _keep_one(self, number: int) -> None:
         """Run one worker, and another in its place for as long as nothing says to leave."""
         loop = asyncio.get_running_loop()
         pause = 0.0
+        first = number % len(self._gateway)
+        sockets = self._gateway[first:] + self._gateway[:first]
         while not self._leaving.is_set():
             since = loop.time()
-            worker = _Worker(self._gateway, self._metrics, self._note_ready)
+            worker = _Worker(sockets, self._metrics, self._note_ready)
             self._workers.add(worker)
             how = await worker.ended(self._patience)
             self._workers.remove(worker)
@@ -157,7 +161,8 @@ class _Supervisor:
 
     def _leave(self, number: signal.Signals) -> None:
         self._leaving.set()
-        # The workers have it; a copy kept open would let clients wait at a port that nobody serves.
-        self._gateway.close()
+        # The workers have them; a copy kept open would let clients wait at a port that nobody serves.
+        for each in self._gateway:
+            each.close()
         for worker in self._workers:
             worker.signal(number)

@@ -13,8 +13,8 @@ _TICKS_A_BEAT = 10  # uvicorn ticks ten times a second
 class _Worker(Gateway):
     """Writes a byte into a pipe when it is ready, and each second for as long as its event loop turns."""
 
-    def __init__(self, pulse: int) -> None:
-        super().__init__(self._beat)
+    def __init__(self, pulse: int, others: list[socket.socket]) -> None:
+        super().__init__(self._beat, others)
         self._pulse = pulse
 
     async def on_tick(self, counter: int) -> bool:
@@ -30,14 +30,14 @@ class _Worker(Gateway):
             self.should_exit = True
 
 
-def run(gateway: int, pulse: int) -> bool:
-    """Serve on an inherited socket until SIGTERM or the end of the supervisor; whether it had started at all."""
+def run(pulse: int, own: int, *others: int) -> bool:
+    """Serve on inherited sockets until SIGTERM or the end of the supervisor; whether it had started at all."""
     os.set_blocking(pulse, False)
-    worker = _Worker(pulse)
+    worker = _Worker(pulse, [socket.socket(fileno=other) for other in others])
 
     def leave(_signal: int, _frame: object) -> None:
         worker.should_exit = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)
-    return serve(worker, socket.socket(fileno=gateway))
+    return serve(worker, [socket.socket(fileno=own)])

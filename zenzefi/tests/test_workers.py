@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from zenzefi.tests.command import READY_SECONDS, Command, Serve, is_refused, wait_until
+from zenzefi.tests.command import READY_SECONDS, Command, Serve, free_port, is_refused, wait_until
 
 pytestmark = pytest.mark.services
 
@@ -90,6 +91,41 @@ def test_two_workers_serve_and_the_jobs_run_once(gateway: Command) -> None:
         with stopped(other):
             assert fetch(gateway).status_code == 200
     assert (len(children(gateway, "zenzefi worker")), len(children(gateway, "zenzefi beat"))) == (1, 1)
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_what_connects_at_once_is_shared_between_the_workers(gateway: Command) -> None:
+    before = {pid: descriptors(pid) for pid in workers(gateway)}
+    with contextlib.ExitStack() as clients:
+        for _ in range(100):
+            clients.enter_context(socket.create_connection(("127.0.0.1", gateway.port)))
+        wait_until(lambda: sum(map(descriptors, before)) >= sum(before.values()) + 100)
+        # A hundred times head or tail: fewer than 20 heads come once in a billion times.
+        assert all(descriptors(pid) >= number + 20 for pid, number in before.items())
+
+
+def test_the_port_is_not_shared_with_another_gateway(gateway: Command, serve_two: Any) -> None:
+    other = serve_two(PORT=str(gateway.port))
+
+    assert other.process.wait(READY_SECONDS) == 1
+    assert f"Port {gateway.port} on 127.0.0.1 is not to be had" in other.said
+
+
+def test_of_two_gateways_that_start_at_once_one_has_the_port(serve_two: Any) -> None:
+    port = str(free_port())
+    starting = [serve_two(PORT=port) for _ in range(2)]
+
+    def ready() -> list[bool]:
+        return ["Zenzefi is ready" in command.said for command in starting]
+
+    def ended() -> list[bool]:
+        return [command.process.poll() == 1 for command in starting]
+
+    wait_until(lambda: any(ready()) and any(ended()))
+    assert sorted(ready()) == sorted(ended()) == [False, True]
 
 
 def test_metrics_are_the_sum_over_the_workers(gateway: Command) -> None:

@@ -25,10 +25,10 @@ class Command(BaseCommand):
             action="store_true",
             help="leave the background jobs to a Celery worker and beat elsewhere",
         )
-        # What `zenzefi.supervisor` starts: the descriptors of the socket and of the pulse.
-        parser.add_argument("--worker", nargs=2, type=int, help=SUPPRESS)
+        # What `zenzefi.supervisor` starts: the descriptors of the pulse and of the sockets.
+        parser.add_argument("--worker", nargs="+", type=int, help=SUPPRESS)
 
-    def handle(self, *_args: Any, without_jobs: bool, worker: tuple[int, int] | None, **_options: Any) -> None:
+    def handle(self, *_args: Any, without_jobs: bool, worker: list[int] | None, **_options: Any) -> None:
         try:
             started = run_worker(*worker) if worker else self._serve(without_jobs=without_jobs)
         except server.PortTaken as error:
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _serve(self, *, without_jobs: bool) -> bool:
-        gateway = server.bind(settings.HOST, settings.PORT)
+        gateway = server.bind_for_workers(settings.HOST, settings.PORT, settings.WORKERS)
         demo_port = settings.DEMO_UPSTREAM_PORT if settings.DEMO_UPSTREAM else None
         upstream = server.listen("127.0.0.1", demo_port, "DEMO_UPSTREAM_PORT") if demo_port else None
         call_command("migrate", verbosity=0, interactive=False)
