@@ -10,7 +10,7 @@ import limits
 from proxy.dataplane.denials import RATE_LIMITED, Denied
 from proxy.dataplane.state.base import State
 
-_LARGEST_BLOCK = 64
+_LARGEST_BLOCK = 256
 
 
 class Permits:

@@ -186,16 +186,17 @@ async def test_an_answer_that_nobody_waits_for_reaches_nobody_else():
 
 
 async def test_permits_that_are_no_permits_any_more_are_forgotten(monkeypatch):
-    """limits would look for them itself, without end, in a thread for each user."""
     state = MemoryState(limits.parse("4/minute"))
     old, new = uuid4(), uuid4()
-    began = time.time()
+    began = time.monotonic()
     for at, user in ((began, old), (began, new), (began + 50, new)):
-        monkeypatch.setattr(time, "time", lambda at=at: at)
+        monkeypatch.setattr(time, "monotonic", lambda at=at: at)
         assert await state.draw_permits(user, 2)
     assert not await state.draw_permits(new, 1)
-    monkeypatch.setattr(time, "time", lambda: began + 61)
+    assert await state.seconds_until_permit(new) == 10
+    monkeypatch.setattr(time, "monotonic", lambda: began + 61)
     state.forget_ended()
-    assert [len(entries) for entries in state._windows.events.values()] == [2]
+    assert list(state._windows) == [new]
     assert await state.draw_permits(new, 2)
     assert not await state.draw_permits(new, 1)
+    assert await state.seconds_until_permit(new) == 49

@@ -2,35 +2,27 @@
 
 import math
 import time
-from bisect import bisect_left
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import limits
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 
 from proxy.dataplane.state.base import COUNTS_SECONDS, Counts, Lease, Report, total
 
 
-class _Windows(MemoryStorage):
-    """limits' moving windows without their own expiry, which goes round all keys without end, into a thread for each.
+@dataclass(slots=True)
+class _Window:
+    """A user's moving window: the blocks drawn, each with the time of the monotonic clock at which it counts no more,
+    oldest first, and their sum. limits' own has an entry per permit, millions with ten thousand users."""
 
-    Tested against the pinned limits; it relies on `events`, the entries of a key with the newest first, on `locks`,
-    and on the name of the method that begins the expiry.
-    """
+    blocks: deque[tuple[float, int]] = field(default_factory=deque)
+    spent: int = 0
 
-    async def _MemoryStorage__schedule_expiry(self) -> None:
-        """`forget_ended` does it."""
-
-    def forget_ended(self) -> None:
-        now = time.time()
-        for key, entries in list(self.events.items()):
-            ended = bisect_left(entries, -now, key=lambda entry: -entry.expiry)
-            del entries[ended:]
-            if not entries:
-                del self.events[key]
-                self.locks.pop(key, None)
+    def forget_ended(self, now: float) -> None:
+        while self.blocks and self.blocks[0][0] <= now:
+            self.spent -= self.blocks.popleft()[1]
 
 
 class MemoryState:
@@ -40,8 +32,7 @@ class MemoryState:
         self._leases: dict[UUID, tuple[Lease, float]] = {}
         self._counts: dict[UUID, tuple[dict[UUID, Counts], float]] = {}
         self._rate = rate
-        self._windows = _Windows()
-        self._limiter = MovingWindowRateLimiter(self._windows)
+        self._windows: dict[UUID, _Window] = {}
 
     async def acquire_lease(self, token_id: UUID, wanted: Lease, seconds: float) -> Lease | None:
         held = await self.lease(token_id) or wanted
@@ -75,19 +66,28 @@ class MemoryState:
         return total(known[0].values()) if known else None
 
     async def draw_permits(self, user_id: UUID, count: int) -> bool:
-        return self._rate is None or await self._limiter.hit(self._rate, str(user_id), cost=count)
+        if self._rate is None:
+            return True
+        window, now = self._windows.setdefault(user_id, _Window()), time.monotonic()
+        window.forget_ended(now)
+        if window.spent + count > self._rate.amount:
+            return False
+        window.blocks.append((now + self._rate.get_expiry(), count))
+        window.spent += count
+        return True
 
     async def seconds_until_permit(self, user_id: UUID) -> int:
-        if self._rate is None:
-            return 1
-        window = await self._limiter.get_window_stats(self._rate, str(user_id))
-        return max(1, math.ceil(window.reset_time - time.time()))
+        window, now = self._windows.get(user_id), time.monotonic()
+        return max(1, math.ceil(window.blocks[0][0] - now)) if window and window.blocks else 1
 
     def forget_ended(self) -> None:
-        self._windows.forget_ended()
         now = time.monotonic()
         for token_id in [token_id for token_id, (_, until) in self._leases.items() if until <= now]:
             del self._leases[token_id]
+        for user_id, window in list(self._windows.items()):
+            window.forget_ended(now)
+            if not window.blocks:
+                del self._windows[user_id]
         for session_id in [session_id for session_id, (_, until) in self._counts.items() if until <= now]:
             del self._counts[session_id]
 
