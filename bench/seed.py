@@ -14,12 +14,14 @@ import django
 os.environ["DJANGO_SETTINGS_MODULE"] = "zenzefi.settings"
 django.setup()
 
+from django.db import transaction  # noqa: E402
 from django.db.models import Sum  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from access import token_text  # noqa: E402
 from access.models import AccessToken, Scope  # noqa: E402
 from accounts.models import User  # noqa: E402
+from billing import ledger  # noqa: E402
 from proxy.models import ProxySession  # noqa: E402
 
 _TOKENS_EACH = 10
@@ -35,6 +37,9 @@ def issue(file: Path, count: int, used: int) -> None:
         for number in range(count // _TOKENS_EACH)
     ]
     User.objects.bulk_create(users, batch_size=_BATCH)
+    with transaction.atomic():
+        for user in users:
+            ledger.open_wallet(user)
     texts = [token_text.generate() for _ in range(count)]
     tokens = [_token(users[number % len(users)], text) for number, text in enumerate(texts)]
     AccessToken.objects.bulk_create(tokens, batch_size=_BATCH)
