@@ -147,7 +147,7 @@ def _hourly(minute: int) -> crontab:
 
 CELERY_BEAT_SCHEDULE = {
     "close-idle-sessions": {"task": "proxy.tasks.close_idle_sessions", "schedule": 120},
-    "roll-up-usage": {"task": "proxy.tasks.roll_up_usage", "schedule": 15},
+    "roll-up-usage": {"task": "proxy.tasks.roll_up_usage", "schedule": 30},
     "check-health": {"task": "proxy.tasks.check_health", "schedule": HEALTH_CHECK_INTERVAL_SECONDS},
     "expire-tokens": {"task": "access.tasks.expire_tokens", "schedule": 60},
     "forget-denials": {"task": "proxy.tasks.forget_denials", "schedule": crontab(hour="4", minute="27")},

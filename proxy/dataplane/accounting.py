@@ -1,7 +1,8 @@
-"""Counting in memory, shared with the other workers and written every few seconds in one bulk statement.
+"""Counting in memory, shared with the other workers and written every few seconds in bulk statements.
 
-A crash loses at most that interval of counts. Each worker tells the absolute value of its part of a session, and a
-row takes the greatest sum that it is told, so what is repeated or overtaken counts nothing twice and loses nothing.
+A crash loses at most that interval of counts, which grows with what there is to write. Each worker tells the absolute
+value of its part of a session, and a row takes the greatest sum that it is told, so what is repeated or overtaken
+counts nothing twice and loses nothing.
 """
 
 import logging
@@ -21,7 +22,8 @@ from proxy.models import ProxySession
 
 logger = logging.getLogger(__name__)
 
-FLUSH_SECONDS = 3.0
+# Between two writes; the longest where many thousands of sessions are written.
+FLUSH_SECONDS, LONGEST_FLUSH_SECONDS = 3.0, 10.0
 _STATED = ("id", "token", "user", "device_id", "ip", "user_agent", "started_at")
 _GROWING = ("last_activity", "bytes_transferred", "request_count")
 ROWS = 1000  # of one statement: SQLite takes 32 766 values, PostgreSQL 65 535
@@ -104,13 +106,14 @@ class Accounting:
             return session.lease
         return Lease(device, uuid.uuid4(), time.time())
 
-    def session(self, grant: Grant, lease: Lease, ip: str | None, user_agent: str) -> Session:
+    def session(self, grant: Grant, lease: Lease, ip: str | None, user_agent: bytes) -> Session:
         """This worker's part of the lease's session; it begins with the first request."""
         session = self.of(lease, grant.token_id)
         if session is None:
             self.end(grant.token_id)
             client = address(ip or "")
-            session = Session(self, grant, lease, str(client) if client else None, user_agent)
+            program = user_agent.decode("utf-8", "replace")[:500]
+            session = Session(self, grant, lease, str(client) if client else None, program)
             self._live[grant.token_id] = session
         session.grant = grant
         return session

@@ -109,7 +109,7 @@ class Gate:
         if not grant.valid:  # something about it changed while we asked
             return await self.admit(head, path, ip=ip, unsafe=unsafe)
         grant.check_active()  # it may have expired while we asked
-        session = self._accounting.session(grant, lease, ip, head.user_agent.decode("utf-8", "replace")[:500])
+        session = self._accounting.session(grant, lease, ip, head.user_agent)
         return grant, session
 
     async def identify(self, head: RequestHead, *, unsafe: bool) -> tuple[Grant, str]:

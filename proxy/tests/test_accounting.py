@@ -62,7 +62,7 @@ class Worker:
         """What an admitted request counts on; None where another device holds the token."""
         wanted = self.accounting.wanted_lease(grant.token_id, device)
         lease = asyncio.run(self.state.acquire_lease(grant.token_id, wanted, TIMEOUT))
-        return lease and self.accounting.session(grant, lease, ip, user_agent)
+        return lease and self.accounting.session(grant, lease, ip, user_agent.encode())
 
     def release(self, grant):
         """What a reset of the device does."""
@@ -281,7 +281,7 @@ def token(alice):
 
 def _session_of(token, accounting, **given):
     lease = Lease("device-1", uuid.uuid4(), time.time())
-    values = {"ip": "192.0.2.1", "user_agent": "client"} | given
+    values = {"ip": "192.0.2.1", "user_agent": b"client"} | given
     return accounting.session(_grant(token.pk, token.user_id), lease, *values.values())
 
 
@@ -384,7 +384,7 @@ async def test_one_row_that_cannot_be_written_holds_no_other_back(token, caplog)
     _session_of(token, plane.accounting).carried(100)
     # Of a token that is not in the database any more.
     lost = _grant(user_id=token.user_id)
-    plane.accounting.session(lost, Lease("device-1", uuid.uuid4(), time.time()), None, "")
+    plane.accounting.session(lost, Lease("device-1", uuid.uuid4(), time.time()), None, b"")
     await plane.flush()
     assert plane.accounting.pending() == []
     row = await plane.database.run(ProxySession.objects.get)
@@ -400,7 +400,7 @@ async def test_many_sessions_are_written_in_pieces(monkeypatch):
     plane, tried, written = _Plane(), [], []
     for number in range(5):
         lease = Lease(f"device-{number}", uuid.uuid4(), time.time())
-        plane.accounting.session(_grant(), lease, None, "").carried(100)
+        plane.accounting.session(_grant(), lease, None, b"").carried(100)
 
     def write(rows):
         tried.append(rows)

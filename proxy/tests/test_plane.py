@@ -142,3 +142,31 @@ async def test_a_silent_stream_asks_nobody(streams):
     streams.now += 100
     await streams._renew_leases()
     assert (streams.asked, streams.cuts) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("taken", "longest", "pauses"),
+    [
+        (0.0, 10, [3, 3, 3]),  # nothing to do
+        (0.1, 10, [3, 3, 3]),  # less than a twentieth of the time
+        (0.25, 10, [3, 5, 5]),
+        (60.0, 10, [3, 10, 10]),
+        (60.0, 0, [3, 3, 3]),  # a job that must run as often as it can
+    ],
+)
+async def test_a_long_job_runs_more_rarely_up_to_a_bound(monkeypatch, taken, longest, pauses):
+    now, slept = [0.0], []
+
+    async def sleep(seconds):
+        if len(slept) == len(pauses):
+            raise asyncio.CancelledError
+        slept.append(seconds)
+
+    async def job():
+        now[0] += taken
+
+    monkeypatch.setattr(plane_module, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(plane_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with pytest.raises(asyncio.CancelledError):
+        await plane_module._repeat(3, job, longest)
+    assert slept == pytest.approx(pauses)

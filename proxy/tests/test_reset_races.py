@@ -105,7 +105,7 @@ def test_two_parts_of_one_session_are_written_at_once(gateway, recorded, alice, 
     async def again():
         grant = plane.grants.cached(alice_token.token.digest)
         plane.accounting.end(alice_token.token.pk)
-        plane.accounting.session(grant, lease, None, "").carried(100)
+        plane.accounting.session(grant, lease, None, b"").carried(100)
         await plane.flush()
 
     gateway.run(again())

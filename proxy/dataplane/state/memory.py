@@ -35,10 +35,13 @@ class MemoryState:
         self._windows: dict[UUID, _Window] = {}
 
     async def acquire_lease(self, token_id: UUID, wanted: Lease, seconds: float) -> Lease | None:
-        held = await self.lease(token_id) or wanted
-        if held.device != wanted.device:
+        now = time.monotonic()
+        held, until = self._leases.get(token_id, (wanted, math.inf))
+        if until <= now:
+            held = wanted
+        elif held.device != wanted.device:
             return None
-        self._leases[token_id] = (held, time.monotonic() + seconds)
+        self._leases[token_id] = (held, now + seconds)
         return held
 
     async def lease(self, token_id: UUID) -> Lease | None:
