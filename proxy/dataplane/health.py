@@ -1,4 +1,4 @@
-"""`/health`, `/health/live` and `/health/ready`, outside Django's handler."""
+"""`/health`, `/health/live` and `/health/ready`, outside Django: JSON, and for a browser at `/health` a page."""
 
 import asyncio
 import time
@@ -10,6 +10,7 @@ from proxy import health
 from proxy.dataplane import plane
 from proxy.dataplane.answers import json_body, json_headers, request_id
 from proxy.dataplane.forwarding import Receive, Scope, Send
+from proxy.dataplane.pages import is_navigation, status_page
 from proxy.dataplane.plane import DataPlane
 
 PATHS = frozenset({b"/health", b"/health/live", b"/health/ready"})
@@ -22,10 +23,14 @@ _checking = asyncio.Lock()
 
 async def application(scope: Scope, _receive: Receive, send: Send) -> None:
     gateway = plane.current()
+    given = dict(scope["headers"])
     status, data = await _answer(gateway, scope["method"], scope["raw_path"])
-    body = json_body(data)
-    given = dict(scope["headers"]).get(b"x-request-id", b"")
-    headers = [*json_headers(body), (b"x-request-id", request_id(given))]
+    if scope["raw_path"] == b"/health" and is_navigation(scope["method"], given):
+        headers, body = await asyncio.to_thread(status_page, data, given)
+    else:
+        body = json_body(data)
+        headers = json_headers(body)
+    headers.append((b"x-request-id", request_id(given.get(b"x-request-id", b""))))
     if status == 405:
         headers.append((b"allow", b"GET, HEAD"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

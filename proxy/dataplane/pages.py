@@ -1,10 +1,11 @@
-"""A denial as a page, for a person whose browser was to show what is behind the gateway.
+"""A denial as a page, for a person whose browser was to show what is behind the gateway, and the status as a page.
 
-API clients never get one. A page is rendered once for each reason and language; what differs between two people is
+API clients never get one. A denial is rendered once for each reason and language; what differs between two people is
 put in afterwards.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -72,8 +73,7 @@ def denial_page(
     denial, cookies = denied.denial, _cookies(headers.get(b"cookie", b""))
     language = _language(cookies, headers)
     explanation = _explanation(denial.code, detail, grant, language, cookies.get(settings.TIME_ZONE_COOKIE_NAME, ""))
-    theme = cookies.get(settings.THEME_COOKIE_NAME, "")
-    frame = _frame(denial.status, language, theme if theme in _THEMES else "", explanation.advice, explanation.action)
+    frame = _frame(denial.status, language, _theme(cookies), explanation.advice, explanation.action)
     address = "" if explanation.url == AGAIN else explanation.url  # an empty reference is the page itself
     body = (
         frame.replace(_SENTENCE, escape(explanation.sentence))
@@ -82,6 +82,21 @@ def denial_page(
         .encode()
     )
     return denial.status, denial_headers(denied) + _headers(body), body
+
+
+def status_page(report: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> tuple[Headers, bytes]:
+    """Headers and body: what `health.check()` reported, in the words of a customer."""
+    cookies = _cookies(headers.get(b"cookie", b""))
+    zone = _zone(cookies.get(settings.TIME_ZONE_COOKIE_NAME, ""))
+    context = {
+        "status": report["status"],
+        "upstream": report["checks"]["upstream"],
+        "checked_at": datetime.fromisoformat(report["checked_at"]),
+        "frame": _site_frame(_theme(cookies)),
+    }
+    with translation.override(_language(cookies, headers)), timezone.override(zone):
+        body = render_to_string("proxy/status.html", context).encode()
+    return _headers(body), body
 
 
 def _headers(body: bytes) -> Headers:
@@ -110,14 +125,23 @@ def _general_explanation(code: str, language: str) -> Explanation:
 
 @lru_cache(maxsize=256)
 def _frame(status: int, language: str, theme: str, advice: str, action: str) -> str:
-    frame = SimpleNamespace(theme=theme, zone_cookie=settings.TIME_ZONE_COOKIE_NAME, status_url="/health")
     with translation.override(language):
         # A name that no request id has, and that needs no quoting.
         denied_url = reverse("denied", args=["request-id"]).replace("request-id", _REQUEST)
         context = {"status": status, "sentence": _SENTENCE, "advice": advice, "action": action, "address": _ADDRESS}
         return render_to_string(
-            "proxy/refused.html", {**context, "denied_url": denied_url, "request_id": _REQUEST, "frame": frame}
+            "proxy/refused.html",
+            {**context, "denied_url": denied_url, "request_id": _REQUEST, "frame": _site_frame(theme)},
         )
+
+
+def _site_frame(theme: str) -> SimpleNamespace:
+    return SimpleNamespace(theme=theme, zone_cookie=settings.TIME_ZONE_COOKIE_NAME, status_url="/health")
+
+
+def _theme(cookies: Mapping[str, str]) -> str:
+    theme = cookies.get(settings.THEME_COOKIE_NAME, "")
+    return theme if theme in _THEMES else ""
 
 
 def _cookies(header: bytes) -> dict[str, str]:

@@ -12,6 +12,7 @@ from proxy import health
 from proxy.dataplane import feed
 from proxy.dataplane import health as answers
 from proxy.tasks import check_health
+from proxy.tests.test_denial_pages import NAVIGATION, heading
 
 PATHS = ("/health", "/health/live", "/health/ready")
 ALL_FINE = {"database": "ok", "cache": "ok", "upstream": "ok"}
@@ -58,6 +59,32 @@ def test_degraded_without_the_upstream(gateway, recording_upstream, again):
     assert answer.json()["checks"] == ALL_FINE | {"upstream": "failed"}
     # The gateway itself is ready; its answers say 502.
     assert again("/health/ready").status_code == 200
+
+
+def test_a_browser_gets_a_page(gateway, site):
+    answer = site.get("/health", headers=NAVIGATION | {"Accept-Language": "ru", "X-Request-ID": "number-0001"})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert heading(answer) == "Всё работает"
+    assert (answer.headers["X-Request-ID"], answer.headers["Cache-Control"]) == ("number-0001", "no-store")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "+00:00" not in answer.text
+    for path in PATHS[1:]:
+        assert site.get(path, headers=NAVIGATION).headers["Content-Type"] == "application/json"
+    for headers in ({}, {"Accept": "*/*"}, {"Accept": "application/json, text/html"}):
+        assert site.get("/health", headers=headers).json()["checks"] == ALL_FINE
+
+
+def test_the_page_of_an_outage(gateway, recording_upstream, again, site, monkeypatch):
+    gateway.restart(ZENZEFI_TARGET_URL="http://127.0.0.1:9")
+    again()
+    page = site.get("/health", headers=NAVIGATION)
+    assert (page.status_code, heading(page)) == (200, "The server cannot be reached")
+    assert (page.text.count("tag-good"), page.text.count("tag-bad")) == (1, 1)
+    monkeypatch.setattr(health, "_database", gone)
+    again()
+    page = site.get("/health", headers=NAVIGATION)
+    assert (page.status_code, heading(page)) == (503, "The service is interrupted")
+    assert "database" not in page.text
 
 
 def test_what_the_upstream_answers_counts(gateway, recorded, again):

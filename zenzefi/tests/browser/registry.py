@@ -79,3 +79,6 @@ PAGES = [
     SitePage("denied-of-another", "/denied/{denial}"),
     SitePage("denied-unknown", "/denied/nothing-known?asked=5", status=404),
 ]
+
+# Answered by the data plane, without Django: there are no queries to count.
+OUTSIDE = [SitePage("status", "/health")]

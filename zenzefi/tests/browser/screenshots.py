@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 from zenzefi.tests.browser import server
-from zenzefi.tests.browser.registry import PAGES
+from zenzefi.tests.browser.registry import OUTSIDE, PAGES
 from zenzefi.tests.command import ROOT
 
 FOLDER = ROOT / "var/screenshots"
@@ -19,7 +19,7 @@ SCHEMES = ("light", "dark")
 
 def main(names: list[str]) -> None:
     """Of the pages with these names, or of all."""
-    pages = [page for page in PAGES if not names or page.name in names]
+    pages = [page for page in (*PAGES, *OUTSIDE) if not names or page.name in names]
     if not names:
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page
 
 from zenzefi.tests.browser.conftest import Visit
-from zenzefi.tests.browser.registry import PAGES, SitePage
+from zenzefi.tests.browser.registry import OUTSIDE, PAGES, SitePage
 from zenzefi.tests.browser.server import Site
 
 AXE = (Path(__file__).parent / "axe-core-4.14.1/axe.min.js").read_text(encoding="utf-8")
@@ -27,7 +27,7 @@ def findings(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
-@pytest.mark.parametrize("site_page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("site_page", [*PAGES, *OUTSIDE], ids=lambda page: page.name)
 def test_a_page(visit: Visit, site: Site, site_page: SitePage, look: tuple[int, str, str]) -> None:
     width, scheme, locale = look
     page = visit(site_page.who, width=width, color_scheme=scheme, locale=locale)
