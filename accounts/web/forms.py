@@ -34,9 +34,9 @@ def email_field(**attributes: Any) -> forms.EmailField:
     return forms.EmailField(label=_("E-mail"), max_length=254, widget=widget)
 
 
-def current_password(**attributes: Any) -> forms.CharField:
+def current_password(label: Any = _("Password"), **attributes: Any) -> forms.CharField:
     widget = forms.PasswordInput({"autocomplete": "current-password", **attributes})
-    return forms.CharField(label=_("Password"), strip=False, widget=widget)
+    return forms.CharField(label=label, strip=False, widget=widget)
 
 
 def new_password(label: Any) -> forms.CharField:
@@ -123,7 +123,7 @@ class _NewPassword:
 
 
 class ChangePasswordForm(_NewPassword, account_forms.ChangePasswordForm):
-    oldpassword = current_password()
+    oldpassword = current_password(_("Current password"))
     password1 = new_password(_("New password"))
     password2 = None
 
@@ -196,7 +196,7 @@ class ProfileForm(ProfileBase):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        as_browser = [("", _("As the browser says"))]
+        as_browser = [("", _("Same as the browser"))]
         self.fields["full_name"].widget.attrs["autocomplete"] = "name"
         self.fields["language"] = forms.ChoiceField(
             label=_("Language"), choices=[*as_browser, *settings.LANGUAGES], required=False
