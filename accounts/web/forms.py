@@ -34,9 +34,9 @@ def email_field(**attributes: Any) -> forms.EmailField:
     return forms.EmailField(label=_("E-mail"), max_length=254, widget=widget)
 
 
-def current_password(label: Any = _("Password"), **attributes: Any) -> forms.CharField:
+def current_password(label: Any = None, **attributes: Any) -> forms.CharField:
     widget = forms.PasswordInput({"autocomplete": "current-password", **attributes})
-    return forms.CharField(label=label, strip=False, widget=widget)
+    return forms.CharField(label=label or _("Password"), strip=False, widget=widget)
 
 
 def new_password(label: Any) -> forms.CharField:
