@@ -3,9 +3,15 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
+
+from zenzefi.tests.browser import scenery
+from zenzefi.tests.browser.registry import ANYONE, CUSTOMER, OPERATOR
 
 PAGES = ["/", "/nothing", "/docs", "/redoc", "/accounts/login/"]
 
@@ -37,3 +43,50 @@ def test_the_schema_is_json(client: Client) -> None:
     answer = client.get("/api/schema", headers={"Accept": "text/html"})
     assert answer["Content-Type"].startswith("application/vnd.oai.openapi+json")
     assert answer.json()["info"]["title"] == "Zenzefi API"
+
+
+def shown(client: Client, who: str, path: str) -> str:
+    """The page as `who` sees it."""
+    scene = scenery.build()
+    client.cookies[settings.SESSION_COOKIE_NAME] = scene.sessions[who]
+    return client.get(path.format(**scene.names)).content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/accounts/2fa/totp/deactivate/", "/accounts/2fa/recovery-codes/generate/"])
+def test_what_cannot_be_undone_has_a_red_button_and_a_way_back(client: Client, path: str) -> None:
+    page = shown(client, OPERATOR, path)
+    assert re.search(r'<button type="submit" class="btn btn-danger">\w', page)
+    assert ">Cancel</a>" in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/accounts/logout/", "/accounts/reauthenticate/"])
+def test_a_question_can_be_declined(client: Client, path: str) -> None:
+    assert ">Cancel</a>" in shown(client, CUSTOMER, path)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/accounts/confirm-email/old/", "/accounts/password/reset/key/x-old/"])
+def test_a_dead_link_is_called_so(client: Client, path: str) -> None:
+    assert re.search("<h1[^>]*>This link does not work</h1>", shown(client, ANYONE, path))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/accounts/confirm-email/", "/accounts/password/reset/done/"])
+def test_who_waits_for_a_letter_finds_the_way_back(client: Client, path: str) -> None:
+    assert re.search(r'<a class="btn btn-primary"\s+href="/accounts/login/">', shown(client, ANYONE, path))
+
+
+@pytest.mark.django_db
+def test_recovery_codes_stand_one_on_a_line(client: Client) -> None:
+    page = shown(client, OPERATOR, "/accounts/2fa/recovery-codes/")
+    assert re.search(r'<code id="recovery-codes">(\d{8}\n){9}\d{8}</code>', page)
+
+
+@pytest.mark.django_db
+def test_the_landing_says_what_credits_cost_and_leads_from_the_prices_on(client: Client, settings: Any) -> None:
+    settings.ZNC_PRICE, settings.PAYMENT_CURRENCY = Decimal("0.5"), "USD"
+    page = shown(client, CUSTOMER, "/")
+    assert "100 ZNC cost 50.00 USD" in page
+    assert re.search('<a class="btn btn-primary"[^>]* href="/tokens/buy">', page)

@@ -1,5 +1,7 @@
 """The start page, and what a visitor can choose on every page: language and colours."""
 
+from decimal import Decimal
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from access import selectors
 from access.models import Scope
 from accounts.services import update_profile
+from billing.currencies import price_of, shown
 from zenzefi.web.context import THEMES
 
 
@@ -18,7 +21,8 @@ from zenzefi.web.context import THEMES
 def landing(request: HttpRequest) -> HttpResponse:
     """What it is and what it costs; full access, which most want, stands first."""
     tariffs = sorted(selectors.tariffs(), key=lambda tariff: tariff.scope != Scope.FULL)
-    return render(request, "landing.html", {"tariffs": tariffs})
+    hundred = shown(price_of(Decimal(100), settings.ZNC_PRICE, settings.PAYMENT_CURRENCY), settings.PAYMENT_CURRENCY)
+    return render(request, "landing.html", {"tariffs": tariffs, "hundred": hundred})
 
 
 @require_POST
