@@ -119,7 +119,14 @@ def test_what_it_says(alice, page):
     client.force_login(alice)
     text = client.get(page).content.decode()
     payment = Payment.objects.get()
-    for fact in (payment.receipt_number, "alice@example.com", "100.00 ZNC", "90.00 EUR", payment.provider_id):
+    for fact in (
+        payment.receipt_number,
+        "alice@example.com",
+        "100.00 ZNC",
+        "90.00 EUR",
+        "Test payment",
+        payment.provider_id,
+    ):
         assert fact in text
     assert "Given back" not in text
     at_provider(payment, refunded=30)

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from billing import receipts
 from billing.currencies import shown
 from billing.models import MockCheckout, Payment, PaymentStatus
-from billing.providers import mock
+from billing.providers import LABELS, mock
 
 OUTCOMES = {
     "pay": PaymentStatus.SUCCEEDED,
@@ -48,4 +48,4 @@ def receipt(request: HttpRequest, payment_id: UUID) -> HttpResponse:
     own = request.user == payment.user or request.user.has_perm("billing.view_payment")
     if not own and not receipts.opens(payment, request.GET.get("key", "")):
         raise Http404
-    return render(request, "billing/receipt.html", {"payment": payment})
+    return render(request, "billing/receipt.html", {"payment": payment, "provider": LABELS[payment.provider]})

@@ -68,6 +68,7 @@ PAGES = [
     SitePage("transactions-none", "/transactions", NEWCOMER),
     SitePage("payments", "/payments", CUSTOMER),
     SitePage("payments-none", "/payments", NEWCOMER),
+    SitePage("receipt", "/billing/receipt/{paid}", CUSTOMER),
     SitePage("connect", "/connect", CUSTOMER),
     SitePage("connect-none", "/connect", NEWCOMER),
     SitePage("usage", "/usage", CUSTOMER),

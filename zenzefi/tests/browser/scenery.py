@@ -86,7 +86,7 @@ def _history(user: User) -> dict[str, str]:
         return Call(user, what, key="", body=None)
 
     mock_purchase(call("top-up"), Decimal(500))
-    _ended_payment(user, "50", PaymentStatus.SUCCEEDED)
+    paid = _ended_payment(user, "50", PaymentStatus.SUCCEEDED)
     declined = _ended_payment(user, "30", PaymentStatus.FAILED)
     payment = create_payment(call("payment"), Decimal(100))
     services.purchase(call("purchase"), 24, Scope.CERTIFICATES_ONLY)
@@ -102,6 +102,7 @@ def _history(user: User) -> dict[str, str]:
         "payment": str(payment.pk),
         "checkout": payment.provider_id,
         "declined": str(declined.pk),
+        "paid": str(paid.pk),
         "denial": DENIAL,
     }
 
