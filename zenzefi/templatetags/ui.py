@@ -53,9 +53,9 @@ def zone_name(moment: datetime) -> str:
 
 @register.filter
 def moment(value: datetime) -> SafeString:
-    """A time in the user's zone, with the zone's name; machines read UTC from `datetime`."""
+    """A time in the user's zone, with the zone's name on the same line; machines read UTC from `datetime`."""
     local = timezone.localtime(value)
-    text = f"{date_format(local, 'DATE_FORMAT')}, {date_format(local, 'H:i')} {zone_name(local)}"
+    text = f"{date_format(local, 'DATE_FORMAT')}, {date_format(local, 'H:i')}\u00a0{zone_name(local)}"
     return format_html('<time datetime="{}">{}</time>', _iso(value), text)
 
 

@@ -73,13 +73,13 @@ class TestTheTimeZone:
     @pytest.mark.parametrize(
         ("cookie", "expected"),
         [
-            ("Europe/Moscow", "Feb. 1, 2026, 01:30 MSK"),
-            ("Asia/Yekaterinburg", "Feb. 1, 2026, 03:30 UTC+5"),
-            ("Asia/Kathmandu", "Feb. 1, 2026, 04:15 UTC+5:45"),
-            ("America/Sao_Paulo", "Jan. 31, 2026, 19:30 UTC−3"),
-            ("", "Jan. 31, 2026, 22:30 UTC"),
-            ("../../etc/passwd", "Jan. 31, 2026, 22:30 UTC"),
-            ("Mars/Olympus", "Jan. 31, 2026, 22:30 UTC"),
+            ("Europe/Moscow", "Feb. 1, 2026, 01:30\u00a0MSK"),
+            ("Asia/Yekaterinburg", "Feb. 1, 2026, 03:30\u00a0UTC+5"),
+            ("Asia/Kathmandu", "Feb. 1, 2026, 04:15\u00a0UTC+5:45"),
+            ("America/Sao_Paulo", "Jan. 31, 2026, 19:30\u00a0UTC−3"),
+            ("", "Jan. 31, 2026, 22:30\u00a0UTC"),
+            ("../../etc/passwd", "Jan. 31, 2026, 22:30\u00a0UTC"),
+            ("Mars/Olympus", "Jan. 31, 2026, 22:30\u00a0UTC"),
         ],
     )
     def test_the_browsers(self, client: Client, cookie: str, expected: str) -> None:
@@ -92,13 +92,13 @@ class TestTheTimeZone:
         client.force_login(alice)
         client.cookies[settings.TIME_ZONE_COOKIE_NAME] = "Europe/Moscow"
         client.get("/")
-        assert ">Feb. 1, 2026, 07:30 JST<" in ui.moment(MOMENT)
+        assert ">Feb. 1, 2026, 07:30\u00a0JST<" in ui.moment(MOMENT)
 
     def test_it_does_not_stay_for_the_next(self, client: Client) -> None:
         client.cookies[settings.TIME_ZONE_COOKIE_NAME] = "Europe/Moscow"
         client.get("/")
         Client().get("/")
-        assert "22:30 UTC" in ui.moment(MOMENT)
+        assert "22:30\u00a0UTC" in ui.moment(MOMENT)
 
 
 class TestTheColours:
