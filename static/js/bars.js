@@ -1,6 +1,7 @@
 // Draws the bars of <canvas data-bars="id">: labels and values come from the JSON script with that id.
 // Modules run after the deferred script that brings Chart.
 const { Chart } = window;
+Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
 const charts = [...document.querySelectorAll("[data-bars]")].map(draw);
 
 function colours() {
@@ -29,7 +30,7 @@ function paint(chart) {
   const { ink, line, accent } = colours();
   const { x, y } = chart.options.scales;
   chart.data.datasets[0].backgroundColor = accent;
-  x.ticks = { color: ink };
+  x.ticks = { color: ink, maxRotation: 0, autoSkipPadding: 8 };
   y.ticks = { color: ink };
   y.grid = { color: line };
   y.title.color = ink;

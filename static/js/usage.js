@@ -1,4 +1,5 @@
 // Draws the rows of a table as bars: the table is what says it all, the chart shows it at a glance.
+Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
 for (const canvas of document.querySelectorAll("canvas[data-chart]")) draw(canvas);
 
 function draw(canvas) {
