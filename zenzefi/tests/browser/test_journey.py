@@ -18,7 +18,7 @@ ENGLISH = {
     "Sign up": "Sign up",
     "Confirm": "Confirm",
     "Top up": "Top up 100.00 ZNC",
-    "Go to the payment page": "Go to the payment page",
+    "Continue to payment": "Continue to payment",
     "Pay": "Pay",
     "Back to your choice": "Back to your choice",
     "Buy this token": "Buy this token",
@@ -33,7 +33,7 @@ RUSSIAN = {
     "Sign up": "Зарегистрироваться",
     "Confirm": "Подтвердить",
     "Top up": "Пополнить на 100.00 ZNC",
-    "Go to the payment page": "Перейти к оплате",
+    "Continue to payment": "Перейти к оплате",
     "Pay": "Оплатить",
     "Back to your choice": "Вернуться к выбору",
     "Buy this token": "Купить этот токен",
@@ -85,7 +85,7 @@ def test_from_sign_up_to_the_refund(visit: Visit, site: Site, locale: str, width
     page.locator("label[for=hours-168]").click()
     main.get_by_role("link", name=words["Top up"]).click()
     expect(page.locator("input[name=amount]")).to_have_value("100.00")
-    main.get_by_role("button", name=words["Go to the payment page"]).click()
+    main.get_by_role("button", name=words["Continue to payment"]).click()
     main.get_by_role("button", name=words["Pay"], exact=True).click()
     main.get_by_role("link", name=words["Back to your choice"]).click(timeout=20_000)
     expect(page.locator("#hours-168")).to_be_checked()
@@ -160,7 +160,7 @@ def test_without_a_script(visit: Visit, site: Site) -> None:
     """Every step but the live numbers works; the page that waits asks to look again."""
     page = visit(NEWCOMER, java_script_enabled=False)
     page.goto("/topup?amount=18")
-    page.get_by_role("button", name="Go to the payment page").click()
+    page.get_by_role("button", name="Continue to payment").click()
     page.get_by_role("button", name="Pay", exact=True).click()
     expect(page.get_by_text("Paid. The credits are on your balance.")).to_be_visible(timeout=20_000)
     page.goto("/tokens/buy")
