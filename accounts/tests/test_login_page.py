@@ -42,6 +42,27 @@ def test_leads_nowhere_else(client: Client, alice: User, target: str) -> None:
     assert answer["Location"] == "/dashboard"
 
 
+@pytest.mark.parametrize("second_factor", [False, True], ids=["password", "and a code"])
+@pytest.mark.parametrize("name", ["alice", "olga"])
+def test_leads_to_the_dashboard_and_who_came_from_the_admin_back_there(
+    client: Client, name: str, second_factor: bool, request: pytest.FixtureRequest
+) -> None:
+    user = request.getfixturevalue(name)
+    recovery = recovery_codes_of(user) if second_factor and turn_on_totp(user) else []
+
+    def enter(url: str) -> str:
+        asked = client.get(url, follow=True)
+        form = {"login": user.email, "password": PASSWORD, "next": asked.context.get("redirect_field_value") or ""}
+        answer = client.post(URL, form)
+        if second_factor:
+            answer = client.post(answer["Location"], {"code": recovery.pop()})
+        client.logout()
+        return str(answer["Location"])
+
+    assert enter(URL) == "/dashboard"
+    assert enter("/admin/accounts/user/") == "/admin/accounts/user/"
+
+
 # case E62
 @pytest.mark.parametrize("who", ["unknown e-mail", "wrong password", "blocked user"])
 def test_failures_look_alike_and_cost_the_same_hashing(
