@@ -5,13 +5,17 @@ from typing import TYPE_CHECKING, Any, cast
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth import admin as auth_admin
 from django.contrib.auth import forms as auth_forms
-from django.http import HttpRequest
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
-from accounts import services
+from accounts import mfa, services
 from accounts.models import ApiToken, AuditEvent, RefreshFamily, User
 
 if TYPE_CHECKING:  # generic in the stubs only
@@ -82,6 +86,7 @@ class UserAdmin(BaseUserAdmin):
         (_("Dates"), {"fields": ["created_at", "updated_at", "last_login", "deleted_at"]}),
     ]
     add_fieldsets = [(None, {"fields": ["email", "username", "full_name", "password1", "password2"]})]
+    actions = ["switch_off_second_factor"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         powers = ["is_staff", "is_superuser", "groups", "user_permissions"]
@@ -107,6 +112,32 @@ class UserAdmin(BaseUserAdmin):
         if "is_active" in changed:
             actor = cast("User", request.user)
             services.set_active(obj, active, actor=actor, reason=form.cleaned_data["reason"])
+
+    def has_rescue_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    @admin.action(description=_("Switch off a lost second factor"), permissions=["rescue"])
+    def switch_off_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponse | None:
+        """Of one user: the page that says what will happen, and the deed once it is confirmed there."""
+        actor, user = cast("User", request.user), users.get() if users.count() == 1 else None
+        if user is None or user == actor or not mfa.is_on(user):
+            text = _("Choose one user, not yourself, whose second factor is on.")
+            self.message_user(request, text, messages.ERROR)
+            return None
+        if "confirmed" not in request.POST:
+            context = {
+                **self.admin_site.each_context(request),
+                "title": _("Switch off a lost second factor"),
+                "opts": self.opts,
+                "customer": user,
+                "checkbox": ACTION_CHECKBOX_NAME,
+            }
+            return TemplateResponse(request, "admin/accounts/user/second_factor.html", context)
+        with transaction.atomic():
+            services.switch_off_second_factor(user, actor=actor)
+            self.log_change(request, user, str(_("The second factor is off.")))
+        self.message_user(request, _("The second factor is off."), messages.SUCCESS)
+        return None
 
 
 # allauth's own pages would show secrets, and change without a trace.

@@ -14,7 +14,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled, ValidationError
 
-from accounts import addresses, audit, mfa, selectors, tasks, tokens
+from accounts import addresses, audit, logins, mfa, selectors, tasks, tokens
 from accounts.attempts import counted
 from accounts.errors import EmailUnverified, InvalidCredentials, OtpRequired
 from accounts.models import ApiToken, RefreshFamily, User, WebSession, normalise_email
@@ -134,6 +134,20 @@ def set_active(user: User, active: bool, *, actor: User | None, reason: str = ""
     if not active:
         tokens.revoke_families(user)
     user_activity_changed.send(sender=User, user=user)
+
+
+@transaction.atomic
+def switch_off_second_factor(user: User, *, actor: User) -> None:
+    """An operator's help for a user who has lost it: its recovery codes and all logins go too, and the user is told.
+
+    Raises `ValidationError` for an operator's own.
+    """
+    if user == actor:
+        raise ValidationError({"non_field_errors": [_("You cannot switch off your own second factor here.")]})
+    Authenticator.objects.filter(user=user).delete()
+    logins.end_all(user, except_session=None)
+    audit.record("mfa_disabled", user, actor=actor)
+    transaction.on_commit(lambda: tasks.send_notice.delay("mfa_disabled", str(user.pk)), robust=True)
 
 
 @transaction.atomic

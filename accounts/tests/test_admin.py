@@ -3,15 +3,19 @@
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.core.mail import EmailMessage
 from django.test import Client
 from django.urls import reverse
+from rest_framework.exceptions import ValidationError
 
 from access.models import Revocation
-from accounts import audit, tokens
-from accounts.models import AuditEvent, RefreshFamily, User
-from accounts.tests.factories import PASSWORD, UserFactory
+from accounts import audit, services, tokens
+from accounts.models import AuditEvent, RefreshFamily, User, WebSession
+from accounts.tests.factories import PASSWORD, UserFactory, turn_on_totp
 
 pytestmark = pytest.mark.django_db
 
@@ -298,3 +302,80 @@ def test_a_login_shows_no_token_id(admin: Client, alice: User) -> None:
     text = admin.get(f"/admin/accounts/refreshfamily/{family.pk}/change/").content.decode()
     assert "field-created_at" in text
     assert family.current_jti not in text
+
+
+class TestALostSecondFactor:
+    """It is switched off by a superuser, after a page that says what will happen."""
+
+    @pytest.fixture(autouse=True)
+    def _all_have_one(self, alice: User, bob: User, olga: User) -> None:
+        for user in (alice, bob, olga):
+            turn_on_totp(user)
+
+    def ask(self, operator: Client, *users: User, **more: str) -> Any:
+        chosen = [str(user.pk) for user in users]
+        return operator.post(
+            LIST, {"action": "switch_off_second_factor", ACTION_CHECKBOX_NAME: chosen, **more}, follow=True
+        )
+
+    def having_one(self) -> set[str]:
+        return set(Authenticator.objects.values_list("user__username", flat=True))
+
+    def test_is_asked_for_first(self, admin: Client, alice: User) -> None:
+        answer = self.ask(admin, alice)
+
+        assert "recovery codes of alice@example.com stop working" in answer.content.decode()
+        assert self.having_one() == {"alice", "bob", "olga"}
+        assert not LogEntry.objects.exists()
+
+    def test_goes_with_its_codes_and_all_logins_and_is_told(
+        self,
+        admin: Client,
+        alice: User,
+        olga: User,
+        mailoutbox: list[EmailMessage],
+        django_capture_on_commit_callbacks: Any,
+    ) -> None:
+        Client().force_login(alice)
+        tokens.issue_pair(alice)
+
+        with django_capture_on_commit_callbacks(execute=True):
+            answer = self.ask(admin, alice, confirmed="yes")
+
+        assert "The second factor is off." in answer.content.decode()
+        assert self.having_one() == {"bob", "olga"}
+        assert not WebSession.objects.filter(user=alice).exists()
+        assert RefreshFamily.objects.get().revoked_at is not None
+        assert [(mail.to, mail.subject) for mail in mailoutbox] == [([alice.email], "The second factor is off")]
+        entry, event = LogEntry.objects.get(), AuditEvent.objects.get()
+        assert (entry.user, entry.object_id, entry.change_message) == (
+            olga,
+            str(alice.pk),
+            "The second factor is off.",
+        )
+        assert (event.kind, event.user, event.actor) == ("mfa_disabled", alice, olga)
+        assert admin.get(LIST).status_code == 200  # the operator's own login goes on
+
+    @pytest.mark.parametrize(
+        "chosen", [["olga"], ["alice", "bob"], ["carol"]], ids=["oneself", "two", "who has none"]
+    )
+    def test_is_one_users_and_not_ones_own(self, admin: Client, chosen: list[str]) -> None:
+        UserFactory(username="carol")
+
+        answer = self.ask(admin, *User.objects.filter(username__in=chosen), confirmed="yes")
+
+        assert "Choose one user, not yourself, whose second factor is on." in answer.content.decode()
+        assert self.having_one() == {"alice", "bob", "olga"}
+        assert not LogEntry.objects.exists()
+
+    def test_is_no_business_of_other_staff(self, helper: Client, alice: User) -> None:
+        assert "switch_off_second_factor" not in helper.get(LIST).content.decode()
+        self.ask(helper, alice, confirmed="yes")
+
+        assert self.having_one() == {"alice", "bob", "olga"}
+
+    def test_the_service_knows_it_too(self, olga: User) -> None:
+        with pytest.raises(ValidationError):
+            services.switch_off_second_factor(olga, actor=olga)
+
+        assert "olga" in self.having_one()

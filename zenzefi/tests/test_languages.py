@@ -7,11 +7,13 @@ from uuid import UUID
 
 import pytest
 from django.conf import settings
+from django.core.mail import EmailMessage
 from django.test import Client
 from django.utils.translation import ngettext, override
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken as JWT
 
+from accounts import services
 from accounts.models import User
 from accounts.tokens import issue_access
 from conftest import fund
@@ -293,3 +295,16 @@ class TestTheSite:
         with override("ru"):
             text = ngettext("%(count)d token changed.", "%(count)d tokens changed.", count)
         assert text % {"count": count} == expected
+
+
+@in_use
+@pytest.mark.django_db(transaction=True)
+def test_what_an_operator_did_is_told_in_the_users_language(
+    alice: User, olga: User, mailoutbox: list[EmailMessage]
+) -> None:
+    alice.language = "ru"
+    alice.save()
+
+    services.switch_off_second_factor(alice, actor=olga)
+
+    assert [(mail.to, mail.subject) for mail in mailoutbox] == [([alice.email], "Второй фактор выключен")]
