@@ -170,6 +170,13 @@ class TestPage:
         assert "Nothing was carried in this time" in text
         assert "<canvas" not in text
 
+    def test_requests_without_data_have_no_chart(self, browser, alice_token):
+        used(alice_token, 1, size=0)
+        text = browser.get("/usage").content.decode()
+        assert "30\xa0min" in text
+        assert "<canvas" not in text
+        assert "/chart." not in text
+
     def test_only_when_signed_in(self, client):
         for path in ("/usage", "/usage/usage.csv"):
             assert client.get(path)["Location"].startswith("/accounts/login/?next=/usage")

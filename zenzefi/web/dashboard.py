@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -22,7 +21,7 @@ from accounts.models import User
 from billing import ledger
 from billing.selectors import history
 from proxy.selectors import holders
-from proxy.usage import Stretch, by_day
+from proxy.usage import by_day
 from zenzefi.templatetags.ui import money
 
 DAYS = 7
@@ -54,19 +53,10 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "tokens": [(token, selectors.state(token, now), held.get(token.pk)) for token in tokens],
         "days": days,
         "traffic": sum(day.bytes for day in days),
-        "chart": _chart(days),
         "movements": history(user).select_related("transaction__payment")[:MOVEMENTS],
         "notices": [*_of_account(user, debt), *(_expiring(token) for token in tokens if _ends_soon(token))],
     }
     return render(request, "zenzefi/dashboard.html", context)
-
-
-def _chart(days: list[Stretch]) -> dict[str, Any]:
-    return {
-        "labels": [date_format(day.start, "D j") for day in days],
-        "values": [round(day.bytes / 2**20, 2) for day in days],
-        "label": _("MB per day"),
-    }
 
 
 def _of_account(user: User, debt: Any) -> list[Notice]:

@@ -83,12 +83,3 @@ def test_a_script_of_the_page_gets_json(visit: Visit) -> None:
 def test_curl_gets_json(site: Site) -> None:
     answer = httpx.get(f"{site.url}/api/v1/proxy/x", trust_env=False)
     assert answer.json()["code"] == "invalid_token"
-
-
-def test_the_usage_chart_is_drawn(visit: Visit) -> None:
-    page = visit(CUSTOMER)
-    page.goto("/usage")
-    expect(page.get_by_role("img", name="A chart of the table below")).to_be_visible()
-    page.wait_for_function("Chart.getChart(document.querySelector('canvas'))?.data.datasets[0].data.length === 7")
-    page.get_by_role("navigation", name="Period").get_by_role("link", name="24 hours").click()
-    expect(page.locator("#usage-table tbody tr")).to_have_count(24)

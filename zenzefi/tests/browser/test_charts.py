@@ -1,0 +1,52 @@
+"""Charts: drawn from the table beside them, in the colours of the device, where there is something to draw."""
+
+import re
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from proxy.tests.servers import eventually
+from zenzefi.tests.browser.conftest import Visit
+from zenzefi.tests.browser.registry import CUSTOMER
+
+CHART = "Chart.getChart(document.querySelector('canvas'))"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("/usage", "A chart of the table below"), ("/dashboard", "Traffic of the last 7 days")]
+)
+def test_is_drawn_from_the_table(visit: Visit, path: str, name: str) -> None:
+    page = visit(CUSTOMER, color_scheme="light")
+    page.goto(path)
+    expect(page.get_by_role("img", name=name)).to_be_visible()
+    values = page.locator("tr[data-value]").evaluate_all(
+        "rows => rows.map((row) => Number(row.dataset.value) / 2**20)"
+    )
+    labels = page.locator("tr[data-value] th").all_text_contents()
+    assert len(values) == 7
+    assert page.evaluate(f"{CHART}.data.datasets[0].data") == values
+    assert page.evaluate(f"{CHART}.data.labels") == [label.strip() for label in labels]
+    assert "MB" in page.evaluate(f"{CHART}.scales.y.ticks.at(-1).label")
+
+    light = page.evaluate(f"{CHART}.data.datasets[0].backgroundColor")
+    page.emulate_media(color_scheme="dark")
+    eventually(lambda: page.evaluate(f"{CHART}.data.datasets[0].backgroundColor") != light)
+
+
+@pytest.mark.parametrize("rows", ["", '<tr data-value="0"><th scope="row">1 Mar</th><td>0 bytes</td></tr>'])
+def test_nothing_is_drawn_of_nothing(visit: Visit, rows: str) -> None:
+    def with_rows(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=re.sub(r"(?s)<tr data-value.*</tr>", rows, answer.text()))
+
+    page = visit(CUSTOMER)
+    page.route("**/usage", with_rows)
+    page.goto("/usage", wait_until="networkidle")
+    assert page.evaluate(f"{CHART} === undefined")
+
+
+def test_the_usage_of_a_day_has_its_hours(visit: Visit) -> None:
+    page = visit(CUSTOMER)
+    page.goto("/usage")
+    page.get_by_role("navigation", name="Period").get_by_role("link", name="24 hours").click()
+    expect(page.locator("#usage-table tbody tr")).to_have_count(24)
