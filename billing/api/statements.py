@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from accounts.api.requests import user_of
 from billing.api.serializers import StatementQuerySerializer, StatementSerializer
-from billing.api.statement_csv import CSVResponse
+from billing.api.statement_csv import csv_response
 from billing.statements import statement
 
 # About 3 MB: a JSON answer is made in memory, a CSV one is not.
@@ -37,7 +37,7 @@ class StatementView(APIView):
         wanted = query.validated_data
         with statement(user_of(request), wanted["start"], wanted["end"]) as found:
             if wanted["format"] == "csv":
-                return CSVResponse(found)
+                return csv_response(found)
             if found.movements > MOST_ITEMS:
                 message = _("The period has %(found)d movements, more than %(most)d: take a shorter one, or CSV.")
                 raise ValidationError({"format": [message % {"found": found.movements, "most": MOST_ITEMS}]})

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 import time_machine
 
+from accounts import download
 from billing import ledger, statements
 from billing.api import statement_csv
 from billing.api import statements as view
@@ -189,10 +190,10 @@ def test_a_very_long_answer_is_for_csv_alone(alice_api, moved, monkeypatch):
 
 @pytest.fixture(params=[1, 2**20], ids=["file", "memory"])
 def in_blocks(alice, moved, monkeypatch, request):
-    monkeypatch.setattr(statement_csv, "_IN_MEMORY", request.param)
-    monkeypatch.setattr(statement_csv, "_BLOCK", 100)
+    monkeypatch.setattr(download, "_IN_MEMORY", request.param)
+    monkeypatch.setattr(download, "_BLOCK", 100)
     with statements.statement(alice, datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)) as found:
-        answer = statement_csv.CSVResponse(found)
+        answer = statement_csv.csv_response(found)
     yield answer
     answer.close()
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from billing import selectors
-from billing.api.statement_csv import CSVResponse
+from billing.api.statement_csv import csv_response
 from billing.statements import statement
 from billing.web.forms import HistoryForm, StatementForm
 
@@ -57,7 +57,7 @@ def statement_csv(request: HttpRequest) -> HttpResponseBase:
         return _transactions(request, form)
     since, until = form.instants()
     with statement(cast("User", request.user), since, until) as found:
-        return CSVResponse(found)
+        return csv_response(found)
 
 
 @never_cache

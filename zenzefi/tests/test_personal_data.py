@@ -13,11 +13,10 @@ from access import services as access
 from access import token_text
 from access.models import Scope
 from access.tests.conftest import tariffs  # noqa: F401  (a fixture)
-from accounts import api_tokens, tokens
+from accounts import api_tokens, download, tokens
+from accounts.download import Download
 from accounts.models import User, WebSession
 from accounts.tests.factories import PASSWORD, turn_on_totp
-from accounts.web import download
-from accounts.web.download import Download
 from billing.idempotency import Call
 from billing.services import create_payment
 from conftest import fund

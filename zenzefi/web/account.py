@@ -15,9 +15,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.exceptions import ValidationError
 
+from accounts.download import Download
 from accounts.models import User
 from accounts.web.again import PasswordForm, password_again
-from accounts.web.download import Download
 from accounts.web.throttled import with_status
 from zenzefi import closing
 from zenzefi.personal_data import write_archive
