@@ -53,8 +53,8 @@ class TestTheChoice:
         ],
     )
     def test_a_link_chooses_at_first(self, client, query, scope, hours):
-        choice = client.get(URL + query).context["choice"]
-        assert (choice.scope, choice.chosen.tariff.duration_hours) == (scope, hours)
+        choice = client.get(URL + query).context
+        assert (choice["scope"], choice["chosen"].tariff.duration_hours) == (scope, hours)
 
     def test_nothing_is_on_sale(self, client):
         Tariff.objects.all().delete()
@@ -62,8 +62,8 @@ class TestTheChoice:
 
     def test_one_scope_alone_is_on_sale(self, client):
         Tariff.objects.filter(scope=Scope.FULL).delete()
-        choice = client.get(URL).context["choice"]
-        assert (choice.scopes, choice.chosen.tariff.duration_hours) == ([Scope.CERTIFICATES_ONLY], 24)
+        choice = client.get(URL).context
+        assert (choice["scopes"], choice["chosen"].tariff.duration_hours) == ([Scope.CERTIFICATES_ONLY], 24)
 
 
 class TestThePurchase:

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -44,7 +45,8 @@ def buy(request: HttpRequest) -> HttpResponse:
         except APIException as refused:
             form.add_error(None, sentence(refused))
     choice = _choice(user, ChoiceQuery(request.POST or request.GET).wanted())
-    context = {"form": form, "choice": choice, "short": status == InsufficientBalance.status_code}
+    back = f"{reverse('token-buy')}?scope={choice.scope}&duration_hours="
+    context = {"form": form, "back": back, "short": status == InsufficientBalance.status_code, **vars(choice)}
     return render(request, "access/buy.html", context, status=400 if form.errors else status)
 
 

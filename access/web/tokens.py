@@ -95,6 +95,7 @@ def _extension(request: HttpRequest, token: AccessToken, form: ExtensionForm, st
         "form": form,
         "offers": found,
         "chosen": chosen(found, hours),
+        "back": f"{reverse('token-extend', args=[token.pk])}?duration_hours=",
         "balance": balance,
         "short": status == InsufficientBalance.status_code,
     }
