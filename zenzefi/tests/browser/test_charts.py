@@ -13,16 +13,16 @@ CHART = "Chart.getChart(document.querySelector('canvas'))"
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("/usage", "A chart of the table below"), ("/dashboard", "Traffic of the last 7 days")]
+    ("path", "table", "name"),
+    [("/usage", "by-time", "A chart of the table below"), ("/dashboard", "traffic", "Traffic of the last 7 days")],
 )
-def test_is_drawn_from_the_table(visit: Visit, path: str, name: str) -> None:
+def test_is_drawn_from_the_table(visit: Visit, path: str, table: str, name: str) -> None:
     page = visit(CUSTOMER, color_scheme="light")
     page.goto(path)
     expect(page.get_by_role("img", name=name)).to_be_visible()
-    values = page.locator("tr[data-value]").evaluate_all(
-        "rows => rows.map((row) => Number(row.dataset.value) / 2**20)"
-    )
-    labels = page.locator("tr[data-value] th").all_text_contents()
+    rows = page.locator(f"#{table} tr[data-value]")
+    values = rows.evaluate_all("rows => rows.map((row) => Number(row.dataset.value) / 2**20)")
+    labels = rows.locator("th").all_text_contents()
     assert len(values) == 7
     assert page.evaluate(f"{CHART}.data.datasets[0].data") == values
     assert page.evaluate(f"{CHART}.data.labels") == [label.strip() for label in labels]
@@ -37,7 +37,9 @@ def test_is_drawn_from_the_table(visit: Visit, path: str, name: str) -> None:
 def test_nothing_is_drawn_of_nothing(visit: Visit, rows: str) -> None:
     def with_rows(route: Route) -> None:
         answer = route.fetch()
-        route.fulfill(response=answer, body=re.sub(r"(?s)<tr data-value.*</tr>", rows, answer.text()))
+        route.fulfill(
+            response=answer, body=re.sub(r'(?s)(id="by-time".*<tbody>).*(</tbody>)', rf"\1{rows}\2", answer.text())
+        )
 
     page = visit(CUSTOMER)
     page.route("**/usage", with_rows)
@@ -49,4 +51,4 @@ def test_the_usage_of_a_day_has_its_hours(visit: Visit) -> None:
     page = visit(CUSTOMER)
     page.goto("/usage")
     page.get_by_role("navigation", name="Period").get_by_role("link", name="24 hours").click()
-    expect(page.locator("#usage-table tbody tr")).to_have_count(24)
+    expect(page.locator("#by-time tbody tr")).to_have_count(24)
