@@ -54,6 +54,24 @@ def test_a_wrong_amount_is_named_and_kept(client, amount):
     assert not Payment.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "amount"), [("10,5", "10.50"), ("1 000", "1000.00"), ("1\u00a0000,50", "1000.50"), (" 7 ", "7.00")]
+)
+def test_an_amount_as_people_write_it(client, typed, amount):
+    assert order(client, amount=typed).status_code == 302
+    assert Payment.objects.get().amount == Decimal(amount)
+
+
+@pytest.mark.parametrize("typed", ["1,000", "1.000,50", "1,2,3"])
+def test_an_amount_that_may_mean_two_things_is_refused(client, typed):
+    assert order(client, amount=typed).context["form"].errors.keys() == {"amount"}
+
+
+def test_the_limits_are_said_in_credits(client):
+    assert "The smallest amount is 0.01 ZNC." in text(order(client, amount="0"))
+    assert "The largest amount is 100000.00 ZNC." in text(order(client, amount="100001"))
+
+
 def test_a_provider_that_is_not_offered(client):
     assert order(client, provider="stripe").context["form"].errors.keys() == {"provider"}
     assert not Payment.objects.exists()

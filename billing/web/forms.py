@@ -40,15 +40,31 @@ class KeyedForm(forms.Form):
         return Call(user, "/".join([name, *map(str, ids)]), self.cleaned_data["key"], body)
 
 
+class AmountField(forms.DecimalField):
+    """An amount as people write it: `10.5`, `10,50`, `1 000`.
+
+    A text field: of a number field, browsers drop the comma while it is typed, and 10,5 becomes 105.
+    """
+
+    widget = forms.TextInput
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python("".join(str(value or "").split()).replace(",", "."))
+
+
 class TopUpForm(KeyedForm):
     """An amount in ZNC, one of the presets or an own one, and a provider where several are offered."""
 
-    amount = forms.DecimalField(
+    amount = AmountField(
         label=_("Amount, ZNC"),
         min_value=CENT,
         max_value=settings.MAX_DEPOSIT,
         decimal_places=2,
-        widget=forms.NumberInput({"step": "0.01", "inputmode": "decimal"}),
+        widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}),
+        error_messages={
+            "min_value": _("The smallest amount is %(limit_value).2f ZNC."),
+            "max_value": _("The largest amount is %(limit_value).2f ZNC."),
+        },
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -4,7 +4,7 @@ const buttons = document.querySelectorAll("[data-preset]");
 function show() {
   for (const button of buttons) {
     const field = document.getElementById(button.dataset.fills);
-    button.setAttribute("aria-pressed", String(Number(field.value) === Number(button.dataset.preset)));
+    button.setAttribute("aria-pressed", String(Number(field.value.replace(",", ".")) === Number(button.dataset.preset)));
   }
 }
 

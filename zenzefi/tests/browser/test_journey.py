@@ -156,6 +156,15 @@ def focused(page: Page, what: str) -> str:
     return str(page.evaluate(f"document.querySelector('main :focus')?.{what} ?? ''")).strip()
 
 
+def test_a_comma_stays_in_the_amount(visit: Visit) -> None:
+    """A number field would drop it, and 10,5 would become 105."""
+    page = visit(NEWCOMER)
+    page.goto("/topup")
+    page.locator("input[name=amount]").press_sequentially("10,5")
+    page.get_by_role("button", name="Go to the payment page").click()
+    expect(page.locator("main")).to_contain_text("10.50 EUR")
+
+
 def test_without_a_script(visit: Visit, site: Site) -> None:
     """Every step but the live numbers works; the page that waits asks to look again."""
     page = visit(NEWCOMER, java_script_enabled=False)
