@@ -1,4 +1,4 @@
-// What every page has: copy buttons, live time left, menus that close, the browser's time zone. Pages work without it.
+// What every page has: copy buttons, live time left, menus that close, double clicks, the browser's time zone. Pages work without it.
 document.documentElement.classList.add("js");
 
 // The server shows times in this zone to whoever has not chosen one; it checks the name.
@@ -15,6 +15,18 @@ document.addEventListener("click", (event) => {
   }
   const button = event.target.closest("[data-copy]");
   if (button) copy(button);
+});
+
+// A second click on a button that acts is none while the first is under way; a page come back to may act again.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (Date.now() - Number(form.dataset.sent ?? 0) < 5000) event.preventDefault();
+  else form.dataset.sent = Date.now();
+});
+
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
 document.addEventListener("keydown", (event) => {

@@ -165,6 +165,15 @@ def test_a_comma_stays_in_the_amount(visit: Visit) -> None:
     expect(page.locator("main")).to_contain_text("10.50 EUR")
 
 
+def test_a_double_click_is_one_request(visit: Visit) -> None:
+    page, sent = visit(NEWCOMER), []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.goto("/topup?amount=18")
+    page.get_by_role("button", name="Go to the payment page").dblclick()
+    page.wait_for_url("**/pay/mock/*")
+    assert len(sent) == 1
+
+
 def test_without_a_script(visit: Visit, site: Site) -> None:
     """Every step but the live numbers works; the page that waits asks to look again."""
     page = visit(NEWCOMER, java_script_enabled=False)
