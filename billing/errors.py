@@ -22,12 +22,14 @@ class IdempotencyConflict(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "idempotency_conflict"
     default_detail = _("This Idempotency-Key was used with another request. Use a new key for a new request.")
+    on_a_page = _("You have sent this form before, with another choice. If you want this one as well, send it again.")
 
 
 class IdempotencyInProgress(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "idempotency_in_progress"
     default_detail = _("A request with this Idempotency-Key is still running. Try again in a moment.")
+    on_a_page = _("Your first click is still being worked on. Wait a moment, then press again: it counts once.")
 
 
 class BalanceInMotion(APIException):

@@ -6,8 +6,8 @@ from rest_framework.exceptions import APIException
 
 
 def sentence(refused: APIException) -> str:
-    """The refusal in words; of several, the first."""
-    detail: Any = refused.detail
-    while not isinstance(detail, str):
+    """The refusal in words; of several, the first. A refusal may have words of its own for pages: `on_a_page`."""
+    detail: Any = getattr(refused, "on_a_page", refused.detail)
+    while isinstance(detail, dict | list):
         detail = next(iter(detail.values())) if isinstance(detail, dict) else detail[0]
     return str(detail)

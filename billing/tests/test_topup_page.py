@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from billing import services
+from billing.errors import IdempotencyInProgress
 from billing.models import Payment
 from billing.tests import outages
 from billing.tests.webhook_client import happens, send
@@ -42,6 +44,26 @@ def test_the_same_form_twice_is_one_payment(client):
     assert Payment.objects.count() == 1
     assert order(client, key=key, amount="26").status_code == 400  # another body under the same key
     assert Payment.objects.count() == 1
+
+
+def test_an_old_form_with_another_amount_can_be_sent_once_more(client):
+    key = str(uuid.uuid4())
+    order(client, key=key)
+    refused = order(client, key=key, amount="26")
+    assert "You have sent this form before" in text(refused)
+    fresh = re.search(r'name="key" value="([^"]+)"', text(refused))[1]
+    assert order(client, key=fresh, amount="26").status_code == 302
+    assert sorted(payment.amount for payment in Payment.objects.all()) == [Decimal("25.50"), Decimal(26)]
+
+
+def test_a_second_click_is_answered_in_words_for_people(client, monkeypatch):
+    def running(*_args, **_options):
+        raise IdempotencyInProgress
+
+    monkeypatch.setattr(services, "create_payment", running)
+    page = text(order(client))
+    assert "Your first click is still being worked on." in page
+    assert "Idempotency-Key" not in page
 
 
 @pytest.mark.parametrize("amount", ["", "0", "-1", "0.001", "1e9", "NaN", "Infinity", "ten", "100000.01"])

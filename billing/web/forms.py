@@ -3,12 +3,13 @@
 import uuid
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -33,6 +34,10 @@ class KeyedForm(forms.Form):
             return str(uuid.UUID(self.cleaned_data["key"]))
         except ValueError:
             raise BadRequest("the key of the form was changed") from None
+
+    def renew_key(self) -> None:
+        """Let the form, shown again, be another call."""
+        self.data = {**cast("QueryDict", self.data).dict(), "key": str(uuid.uuid4())}
 
     def call(self, user: User, name: str, *ids: object) -> Call:
         """The call of the valid form, for `billing.idempotency.once`; `ids` are its path's parameters."""

@@ -17,6 +17,7 @@ from accounts.models import User
 from accounts.web.refusals import sentence
 from billing import ledger, payments, services
 from billing.currencies import price_of, shown
+from billing.errors import IdempotencyConflict
 from billing.fields import CENT
 from billing.models import Payment, PaymentStatus
 from billing.web.forms import TopUpForm
@@ -74,6 +75,9 @@ def _begun(form: TopUpForm, user: User) -> Payment | None:
         return services.create_payment(call, given["amount"], provider=given["provider"])
     except ValidationError as refused:
         form.add_error("amount", sentence(refused))
+    except IdempotencyConflict as refused:
+        form.renew_key()
+        form.add_error(None, sentence(refused))
     except APIException as refused:
         form.add_error(None, sentence(refused))
     return None
