@@ -11,9 +11,14 @@ from django.utils.translation import override
 from accounts.models import User
 
 
+def in_language_of(user: User) -> override:
+    """The context in which texts are in the user's language; where none is known, in the site's own."""
+    return override(user.language or settings.LANGUAGE_CODE)
+
+
 def send(name: str, user: User, *, to: str = "", **context: Any) -> None:
     """Send the template `name`, whose first line is the subject, to the user, or to another address of hers."""
-    with override(user.language or settings.LANGUAGE_CODE):
+    with in_language_of(user):
         text = render_to_string(f"accounts/email/{name}.txt", {"user": user, "site": settings.BACKEND_URL, **context})
     subject, _newline, body = text.strip().partition("\n")
     send_mail(subject, body.strip() + "\n", None, [to or user.email])

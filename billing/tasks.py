@@ -4,6 +4,7 @@ from celery import shared_task
 from django.core.mail import send_mail
 from django.utils.translation import gettext as _
 
+from accounts import mail
 from billing import idempotency, poller, proof
 from billing.models import Payment
 
@@ -36,17 +37,18 @@ def poll_payments() -> None:
 
 @shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
 def send_top_up(payment_id: str) -> None:
-    """Tell a user that a payment was credited."""
+    """Tell a user, in the user's language, that a payment was credited."""
     payment = Payment.objects.select_related("user").get(pk=payment_id)
-    message = _(
-        "Hello %(username)s,\n\n"
-        "your payment of %(price)s has arrived: %(amount)s ZNC are on your balance.\n"
-        "Receipt number: %(receipt)s"
-    )
-    facts = {
-        "username": payment.user.username,
-        "price": payment.price,
-        "amount": payment.amount,
-        "receipt": payment.receipt_number,
-    }
-    send_mail(_("Your top-up"), message % facts, None, [payment.user.email])
+    with mail.in_language_of(payment.user):
+        message = _(
+            "Hello %(username)s,\n\n"
+            "your payment of %(price)s has arrived: %(amount)s ZNC are on your balance.\n"
+            "Receipt number: %(receipt)s"
+        )
+        facts = {
+            "username": payment.user.username,
+            "price": payment.price,
+            "amount": payment.amount,
+            "receipt": payment.receipt_number,
+        }
+        send_mail(_("Your top-up"), message % facts, None, [payment.user.email])
