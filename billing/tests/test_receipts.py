@@ -117,7 +117,7 @@ def test_who_may_see_it(alice, bob, olga, page):
 def test_what_it_says(alice, page):
     client = Client()
     client.force_login(alice)
-    text = client.get(page).content.decode()
+    text = client.get(page).content.decode().replace("\u00a0", " ")
     payment = Payment.objects.get()
     for fact in (
         payment.receipt_number,
@@ -134,6 +134,24 @@ def test_what_it_says(alice, page):
     text = client.get(page).content.decode()
     assert "Given back" in text
     assert "30.00 EUR" in text
+
+
+def test_in_russian(alice, page):
+    client = Client()
+    client.force_login(alice)
+    text = client.get(page, headers={"Accept-Language": "ru"}).content.decode()
+    for fact in ("100.00\u00a0ZNC", "90.00 EUR", "Пробный платёж, без настоящих денег"):
+        assert fact in text
+
+
+def test_the_message_is_in_the_users_language(alice, mailoutbox, django_capture_on_commit_callbacks):
+    alice.language = "ru"
+    alice.save()
+    with django_capture_on_commit_callbacks(execute=True):
+        paid(alice)
+    (message,) = mailoutbox
+    assert message.subject == "Ваше пополнение"
+    assert "Здравствуйте, alice!" in message.body
 
 
 def test_the_link_of_the_api_opens_it_for_an_hour(alice_api, page, settings):
