@@ -30,6 +30,12 @@ def test_is_saved(as_alice: Client, alice: User) -> None:
     assert '<html lang="ru"' in as_alice.get(URL).content.decode()
 
 
+def test_says_so_in_the_language_that_was_chosen(as_alice: Client) -> None:
+    assert "Сохранено." in as_alice.post(URL, FORM, follow=True).content.decode()
+    english = as_alice.post(URL, {**FORM, "language": ""}, follow=True, headers={"Accept-Language": "en"})
+    assert "Saved." in english.content.decode()
+
+
 def test_can_be_left_to_the_browser(as_alice: Client, alice: User) -> None:
     as_alice.post(URL, FORM)
     as_alice.post(URL, {"full_name": "", "language": "", "time_zone": ""})

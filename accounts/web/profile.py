@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language_from_request, override
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
@@ -22,7 +23,8 @@ def profile(request: HttpRequest) -> HttpResponse:
     form = ProfileForm(request.POST or None, instance=User.objects.get(pk=user.pk))
     if form.is_valid():
         services.update_profile(user, **{name: form.cleaned_data[name] for name in form.fields})
-        messages.success(request, _("Saved."))
+        with override(form.cleaned_data["language"] or get_language_from_request(request)):
+            messages.success(request, _("Saved."))
         return redirect("profile")
     address = EmailAddress.objects.filter(user=user, primary=True).first()
     return render(
