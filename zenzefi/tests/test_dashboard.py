@@ -46,6 +46,13 @@ def notices(client: Client) -> list[tuple[str, str]]:
     return [(notice.text.replace("\u00a0", " "), notice.url) for notice in client.get(URL).context["notices"]]
 
 
+def test_whose_tokens_have_ended_is_no_newcomer(client: Client, alice: User) -> None:
+    services.revoke_with_refund(Call(alice, "revoke", key="", body=None), bought(alice).pk)
+    page = text(client)
+    assert "All your tokens have ended." in page
+    assert "No tokens yet" not in page
+
+
 def test_a_newcomers(client: Client) -> None:
     page = text(client)
     for words in ("0.00 ZNC", "No tokens yet", "No transactions yet", "Nothing yet."):

@@ -51,6 +51,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "balance": balance,
         "debt": debt,
         "tokens": [(token, selectors.state(token, now), held.get(token.pk)) for token in tokens],
+        "had_tokens": not tokens and selectors.ended_tokens_of(user, now).exists(),
         "days": days,
         "traffic": sum(day.bytes for day in days),
         "movements": history(user).select_related("transaction__payment")[:MOVEMENTS],
