@@ -52,6 +52,12 @@ class TestTheList:
         take_back(alice, Decimal(5), "Money went back")
         assert "frozen" in text(client.get("/tokens"))
 
+    def test_the_state_in_russian(self, client, olga, token):
+        revoke_by_force(token.pk, actor=olga, reason="test")
+        page = text(client.get("/tokens", headers={"Accept-Language": "ru"}))
+        assert "отозван" in page
+        assert "дата отзыва" not in page
+
     def test_none_yet(self, client, bob):
         client.force_login(bob)
         assert "No tokens yet" in text(client.get("/tokens"))
