@@ -34,7 +34,7 @@ def as_alice(client: Client, alice: User) -> Client:
 
 
 def files(as_alice: Client) -> dict[str, Any]:
-    answer = as_alice.get(URL)
+    answer = as_alice.post(URL)
     assert answer["Content-Disposition"] == 'attachment; filename="zenzefi-my-data.zip"'
     with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as archive:
         return {name: json.loads(archive.read(name)) for name in archive.namelist()}
@@ -89,7 +89,16 @@ def test_no_secret(as_alice: Client, alice: User) -> None:
 def test_asks_for_the_password(client: Client, alice: User) -> None:
     assert client.get(URL)["Location"].startswith("/accounts/login/")
     client.force_login(alice)
-    assert client.get(URL)["Location"].startswith("/accounts/reauthenticate/")
+    for ask in (client.get, client.post):
+        assert ask(URL)["Location"].startswith("/accounts/reauthenticate/")
+
+
+def test_after_the_password_a_page_offers_it(client: Client, alice: User) -> None:
+    """A file as the answer to the password would leave the page that asks for it on the screen."""
+    client.force_login(alice)
+    answer = client.post(f"/accounts/reauthenticate/?next={URL}", {"password": PASSWORD, "next": URL}, follow=True)
+    assert answer.request["PATH_INFO"] == URL
+    assert "One ZIP file with all that we keep about you" in answer.content.decode()
 
 
 async def test_goes_out_in_blocks_under_asgi() -> None:

@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import ValidationError
 
 from accounts.download import Download
@@ -84,9 +84,22 @@ def _consequences(found: closing.Closing) -> list[str]:
 
 @login_required
 @password_again
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def personal_data(request: HttpRequest) -> HttpResponseBase:
+    """Says what is in the archive; POST gives it, as a file leaves the page that asked for it where it is."""
     user = cast("User", request.user)
-    return Download(
-        lambda file: write_archive(user, file), filename="zenzefi-my-data.zip", content_type="application/zip"
-    )
+    if request.method == "POST":
+        return Download(
+            lambda file: write_archive(user, file), filename="zenzefi-my-data.zip", content_type="application/zip"
+        )
+    context = {
+        "title": gettext("Download my data"),
+        "consequences": [
+            gettext("One ZIP file with all that we keep about you: profile, logins, payments, tokens, usage."),
+            gettext("It holds no password and no token, and is made at this moment."),
+        ],
+        "action": gettext("Download"),
+        "safe": True,
+        "cancel_url": reverse("profile"),
+    }
+    return render(request, "confirm.html", context)

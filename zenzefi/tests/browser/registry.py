@@ -47,6 +47,7 @@ PAGES = [
     SitePage("api-tokens", "/accounts/api-tokens/", CUSTOMER),
     SitePage("api-tokens-none", "/accounts/api-tokens/", NEWCOMER),
     SitePage("api-token-delete", "/accounts/api-tokens/{api_token}/delete/", CUSTOMER),
+    SitePage("personal-data", "/accounts/data/", CUSTOMER),
     SitePage("account-delete", "/accounts/delete/", CUSTOMER),
     SitePage("dashboard", "/dashboard", CUSTOMER),
     SitePage("dashboard-new", "/dashboard", NEWCOMER),
