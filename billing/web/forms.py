@@ -65,7 +65,7 @@ class TopUpForm(KeyedForm):
         min_value=CENT,
         max_value=settings.MAX_DEPOSIT,
         decimal_places=2,
-        widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}),
+        widget=forms.TextInput({"inputmode": "decimal"}),
         error_messages={
             "min_value": _("The smallest amount is %(limit_value).2f ZNC."),
             "max_value": _("The largest amount is %(limit_value).2f ZNC."),

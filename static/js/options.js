@@ -11,4 +11,6 @@ function show() {
 }
 
 for (const input of inputs) input.addEventListener("change", show);
+// Once the browser has put back what was chosen before one left the page and came back to it.
+addEventListener("pageshow", show);
 show();

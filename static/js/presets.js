@@ -16,4 +16,5 @@ for (const button of buttons) {
   });
   field.addEventListener("input", show);
 }
+addEventListener("pageshow", show); // the browser puts back what was typed
 show();

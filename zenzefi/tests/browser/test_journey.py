@@ -165,6 +165,22 @@ def test_a_comma_stays_in_the_amount(visit: Visit) -> None:
     expect(page.locator("main")).to_contain_text("10.50 EUR")
 
 
+def test_back_at_the_choice_the_price_is_that_of_what_is_chosen(visit: Visit) -> None:
+    """The browser puts the choice back; what it costs is said of the same."""
+    page = visit(NEWCOMER)
+    page.goto("/tokens/buy")
+    page.locator("label[for=hours-168]").click()
+    page.get_by_role("link", name="Top up 100.00").click()
+    page.locator("[data-preset='50']").click()
+    page.get_by_role("button", name="Go to the payment page").click()
+    page.wait_for_url("**/pay/mock/*")
+    page.go_back()
+    expect(page.locator(".preset[aria-pressed=true]")).to_have_attribute("data-preset", "50")
+    page.go_back()
+    expect(page.locator("#hours-168")).to_be_checked()
+    expect(page.locator(".outcome:visible")).to_contain_text("This costs 100.00")
+
+
 def test_a_double_click_is_one_request(visit: Visit) -> None:
     page, sent = visit(NEWCOMER), []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
