@@ -165,6 +165,12 @@ class TestPage:
         assert "<canvas" in text
         assert "of your time zone, UTC." in text
 
+    def test_days_in_russian(self, browser, alice_token):
+        used(alice_token, 1)
+        page = browser.get("/usage", headers={"Accept-Language": "ru"}).content.decode()
+        assert "10 марта" in page
+        assert "Мар" not in page
+
     def test_empty(self, browser):
         text = browser.get("/usage?period=nonsense").content.decode()
         assert "Nothing was carried in this time" in text
