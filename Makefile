@@ -53,7 +53,7 @@ test-browser: $(VENV)/dev $(MESSAGES) $(CHROMIUM) ## the site in Chromium: journ
 	@$(BIN)/python -m pytest -p playwright -m browser zenzefi/tests/browser
 
 screenshots: $(VENV)/dev $(MESSAGES) $(CHROMIUM) ## every page at 1280 and 390 px, light and dark, into var/screenshots/
-	@$(BIN)/python -m zenzefi.tests.browser.screenshots
+	@$(BIN)/python -m zenzefi.tests.browser.screenshots $(SCREENSHOTS)
 
 $(CHROMIUM):
 	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "The browser tests need Chromium as $@: install the package chromium."; exit 1; }

@@ -1,4 +1,7 @@
-"""A program: every page of the registry at two widths, light and dark, as a picture in var/screenshots/."""
+"""A program: every page of the registry at two widths, light and dark, as a picture in var/screenshots/.
+
+The names of pages are its arguments, or `--readme`: the pictures of the README, into docs/images/.
+"""
 
 import shutil
 import sys
@@ -15,30 +18,39 @@ from zenzefi.tests.command import ROOT
 FOLDER = ROOT / "var/screenshots"
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
+README = {"token-buy": (1280, "light"), "dashboard": (1280, "dark"), "usage": (390, "light"), "denied": (390, "dark")}
 
 
 def main(names: list[str]) -> None:
-    """Of the pages with these names, or of all."""
-    pages = [page for page in (*PAGES, *OUTSIDE) if not names or page.name in names]
+    """Of the pages with these names, or of all; for the README only what a window shows."""
+    readme = names == ["--readme"]
+    folder = ROOT / "docs/images" if readme else FOLDER
+    pages = [page for page in (*PAGES, *OUTSIDE) if not names or page.name in (README if readme else names)]
     if not names:
         shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = 0
     with (
         tempfile.TemporaryDirectory() as data_dir,
         server.running(Path(data_dir)) as site,
         sync_playwright() as playwright,
         playwright.chromium.launch(**server.CHROMIUM) as browser,
     ):
-        for page, width, scheme in product(pages, WIDTHS, SCHEMES):
-            _take(browser, site, page, width, scheme)
-    sys.stdout.write(f"{len(pages) * len(WIDTHS) * len(SCHEMES)} pictures in {FOLDER}\n")
+        for page in pages:
+            for width, scheme in [README[page.name]] if readme else product(WIDTHS, SCHEMES):
+                name = page.name if readme else f"{page.name}-{width}-{scheme}"
+                _take(browser, site, page, width, scheme, folder / f"{name}.png", whole=not readme)
+                taken += 1
+    sys.stdout.write(f"{taken} pictures in {folder}\n")
 
 
-def _take(browser: Browser, site: server.Site, page: server.SitePage, width: int, scheme: str) -> None:
+def _take(
+    browser: Browser, site: server.Site, page: server.SitePage, width: int, scheme: str, path: Path, *, whole: bool
+) -> None:
     with site.open(browser, page.who, width=width, color_scheme=scheme) as context:
         tab = context.new_page()
         tab.goto(site.path(page), wait_until="networkidle")
-        tab.screenshot(path=FOLDER / f"{page.name}-{width}-{scheme}.png", full_page=True)
+        tab.screenshot(path=path, full_page=whole)
 
 
 if __name__ == "__main__":
