@@ -89,6 +89,12 @@ def hours(count: int) -> str:
 
 
 @register.filter
+def unbroken(text: str) -> str:
+    """The text with no line break after an ellipsis: `…41` stays whole."""
+    return text.replace("…", "…\u2060")
+
+
+@register.filter
 def scope_explained(scope: str) -> str:
     """What a token of this scope opens, in a sentence."""
     if scope == Scope.CERTIFICATES_ONLY:

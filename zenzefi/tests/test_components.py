@@ -32,6 +32,10 @@ def test_money(amount: str, plain: str, signed: str) -> None:
     assert (ui.money(Decimal(amount)), ui.signed_money(Decimal(amount))) == (plain, signed)
 
 
+def test_the_end_of_a_name_stays_with_its_ellipsis() -> None:
+    assert ui.unbroken("In use by device …41.") == "In use by device …\u206041."
+
+
 @pytest.mark.usefixtures("_translated")
 @pytest.mark.parametrize(
     ("seconds", "english", "russian"),

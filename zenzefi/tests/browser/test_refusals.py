@@ -68,7 +68,7 @@ def test_what_is_never_written_ends(visit: Visit) -> None:
 def test_the_owner_goes_through_her_list(visit: Visit) -> None:
     page = visit(CUSTOMER)
     page.goto("/denied")
-    page.get_by_role("link", name=re.compile("^In use by device …41 until")).click()
+    page.get_by_role("link", name=re.compile("^In use by device …\u206041 until")).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"until \d\d:\d\d (CET|CEST)\.$"))
 
 
