@@ -55,7 +55,8 @@ def zone_name(moment: datetime) -> str:
 def moment(value: datetime) -> SafeString:
     """A time in the user's zone, with the zone's name on the same line; machines read UTC from `datetime`."""
     local = timezone.localtime(value)
-    text = f"{date_format(local, 'DATE_FORMAT')}, {date_format(local, 'H:i')}\u00a0{zone_name(local)}"
+    date = date_format(local, "DATE_FORMAT").replace(" г.", "\u00a0г.")  # no line begins with the Russian "year"
+    text = f"{date}, {date_format(local, 'H:i')}\u00a0{zone_name(local)}"
     return format_html('<time datetime="{}">{}</time>', _iso(value), text)
 
 

@@ -100,6 +100,10 @@ class TestTheTimeZone:
         Client().get("/")
         assert "22:30\u00a0UTC" in ui.moment(MOMENT)
 
+    def test_the_russian_year_stays_with_its_word(self) -> None:
+        with translation.override("ru"), timezone.override(UTC):
+            assert ">31 января 2026\u00a0г., 22:30\u00a0UTC<" in ui.moment(MOMENT)
+
 
 class TestTheColours:
     def test_they_are_in_the_page_that_the_server_sends(self, client: Client) -> None:
