@@ -192,6 +192,22 @@ def url(name: str, default: str = "") -> str:
     return value
 
 
+def host(name: str, *, scheme: str) -> str:
+    """A host name or address, in lower case, perhaps with a port, which is left out where it is the scheme's own; or
+    empty."""
+    value = text(name).lower()
+    try:
+        usable = _HOST.fullmatch(value) and urlsplit(f"//{value}").port != 0
+    except ValueError:
+        usable = False
+    if value and not usable:
+        raise wrong(name, value, "a host name such as proxy.example, with a port where it is not the usual one")
+    return value.removesuffix(":443" if scheme == "https" else ":80")
+
+
+_HOST = re.compile(r"(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+
+
 def existing_file(name: str) -> str:
     value = text(name)
     if value and not Path(value).is_file():

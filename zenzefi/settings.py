@@ -44,6 +44,16 @@ ALLOWED_HOSTS = env.words(
     "ALLOWED_HOSTS",
     ",".join({"localhost", "127.0.0.1", "[::1]", urlsplit(BACKEND_URL).hostname or "localhost"}),
 )
+_backend = urlsplit(BACKEND_URL)
+PROXY_HOST = env.host("PROXY_HOST", scheme=_backend.scheme)
+if PROXY_HOST:
+    _proxy_name = urlsplit(f"//{PROXY_HOST}").hostname
+    if _proxy_name == _backend.hostname:
+        raise ImproperlyConfigured(
+            f"PROXY_HOST={PROXY_HOST!r} is the host of BACKEND_URL: give the upstream a name of its own, or leave "
+            "PROXY_HOST empty. Another port is not enough: browsers share cookies between the ports of a host."
+        )
+    ALLOWED_HOSTS.append(f"[{_proxy_name}]" if ":" in f"{_proxy_name}" else f"{_proxy_name}")
 CSRF_TRUSTED_ORIGINS = [BACKEND_URL]
 CSRF_FAILURE_VIEW = "zenzefi.api.errors.csrf_failure"
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")

@@ -13,6 +13,7 @@ from proxy.dataplane.denials import BAD_REQUEST, DEVICE_CONFLICT, ClientGone, De
 from proxy.dataplane.forwarding import FORWARDED_FOR, Receive, Scope, Send
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers, RequestHead, forwarding_headers, read_request
+from proxy.dataplane.hosts import is_claimed, prefix_of
 from proxy.dataplane.pages import denial_page, is_navigation
 from proxy.dataplane.paths import PREFIX, upstream_path
 from proxy.dataplane.plane import DataPlane
@@ -33,7 +34,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     head = RequestHead()
     try:
         head = read_request(scope["headers"], scope["http_version"])
-        own = _OWN.get((scope["method"], scope["raw_path"]))
+        head.on_proxy_host = is_claimed(scope)
+        own = None if head.on_proxy_host else _OWN.get((scope["method"], scope["raw_path"]))
         if own is not None:
             await own(gateway, head, scope, send)
         else:
@@ -45,14 +47,15 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _carry(gateway: DataPlane, head: RequestHead, scope: Scope, receive: Receive, send: Send) -> None:
-    path, method, client = upstream_path(scope["raw_path"]), scope["method"], scope["client"]
+    prefix, method, client = prefix_of(scope), scope["method"], scope["client"]
+    path = upstream_path(scope["raw_path"], prefix)
     if method not in _METHODS:
         raise Denied(BAD_REQUEST)
     ip = client[0] if client else None
     grant, session = await gateway.gate.admit(head, path, ip=ip, unsafe=method not in _SAFE_METHODS)
     identifier = request_id(head.request_id)
     carry = HttpCarry(
-        grant, session, scope.get(CONNECTION), (gateway.config.body_timeout, gateway.config.upstream_timeout)
+        grant, session, scope.get(CONNECTION), (gateway.config.body_timeout, gateway.config.upstream_timeout), prefix
     )
     gateway.registry.add(carry)
     try:
@@ -101,7 +104,8 @@ async def _deny(gateway: DataPlane, denied: Denied, head: RequestHead, scope: Sc
     if is_navigation(scope["method"], given):
         if grant is not None and denial is DEVICE_CONFLICT:
             detail |= await gateway.holder(grant.token_id)
-        status, headers, body = denial_page(denied, detail, grant, identifier, given)
+        site = gateway.config.own_origin.decode() if is_claimed(scope) else ""
+        status, headers, body = denial_page(denied, detail, grant, identifier, given, site)
     else:
         status, headers, body = denial_answer(denied, given.get(b"accept-language", b""))
     asked = Asked(identifier, scope["raw_path"], client[0] if client else None, head.device, grant)

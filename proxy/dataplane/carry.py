@@ -13,7 +13,7 @@ from proxy.dataplane.forwarding import Receive, Send
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers, response_headers
 from proxy.dataplane.http1 import Answer
-from proxy.dataplane.paths import rewrite_location
+from proxy.dataplane.paths import PREFIX, rewrite_location
 from proxy.dataplane.protocol import GatewayProtocol
 from proxy.dataplane.upstream import FAILURES, Upstream, denial_of
 
@@ -33,8 +33,8 @@ class HttpCarry:
     """Carries one admitted request; see `proxy.dataplane.registry.Carry`."""
 
     __slots__ = (
-        "_client_gone", "_connection", "_denial", "_started", "_task", "_timeouts", "grant", "phase", "phase_since",
-        "session", "status",
+        "_client_gone", "_connection", "_denial", "_prefix", "_started", "_task", "_timeouts", "grant", "phase",
+        "phase_since", "session", "status",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +43,7 @@ class HttpCarry:
         session: Session,
         connection: GatewayProtocol | None,
         timeouts: tuple[float, float],
+        prefix: bytes = PREFIX,
     ) -> None:
         self.grant = grant
         self.session = session
@@ -51,6 +52,7 @@ class HttpCarry:
         self.status = 0
         self._connection = connection
         self._timeouts = timeouts
+        self._prefix = prefix
         self._task: asyncio.Task[Any] | None = None
         self._denial: Denial | None = None
         self._client_gone = False
@@ -161,7 +163,7 @@ class HttpCarry:
 
     async def _answer(self, upstream: Upstream, answer: Answer, method: str, send: Send, extra: Headers) -> None:
         self.status = answer.status
-        headers = _client_headers(upstream, answer) + extra
+        headers = _client_headers(upstream, answer, self._prefix) + extra
         self._started = True
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         # Only what is there already: an event stream's header block must not wait for its first event.
@@ -190,7 +192,7 @@ def _is_event_stream(headers: Headers) -> bool:
     )
 
 
-def _client_headers(upstream: Upstream, answer: Answer) -> Headers:
+def _client_headers(upstream: Upstream, answer: Answer, prefix: bytes) -> Headers:
     headers = response_headers(answer.headers)
     if answer.status == HTTPStatus.NO_CONTENT:  # it must not state a length (RFC 9110 §8.6)
         headers = [pair for pair in headers if pair[0] != b"content-length"]
@@ -199,11 +201,11 @@ def _client_headers(upstream: Upstream, answer: Answer) -> Headers:
     rewritten: Headers = []
     for name, value in headers:
         if name == b"set-cookie":
-            cookie = rewrite_set_cookie(value, upstream.base_path)
+            cookie = rewrite_set_cookie(value, upstream.base_path, prefix)
             if cookie is not None:
                 rewritten.append((name, cookie))
         elif name in _REWRITTEN:
-            rewritten.append((name, rewrite_location(value, upstream.origin, upstream.base_path)))
+            rewritten.append((name, rewrite_location(value, upstream.origin, upstream.base_path, prefix)))
         else:
             rewritten.append((name, value))
     return rewritten

@@ -6,6 +6,7 @@ from typing import Self
 
 from django.conf import settings
 
+from proxy.dataplane.hosts import origin_of
 from proxy.tls import upstream_tls
 
 
@@ -29,6 +30,7 @@ class Config:
     cookie_secure: bool
     cookie_samesite: str
     own_origin: bytes
+    proxy_origin: bytes
 
     @classmethod
     def from_settings(cls) -> Self:
@@ -49,4 +51,5 @@ class Config:
             cookie_secure=settings.COOKIE_SECURE,
             cookie_samesite=settings.COOKIE_SAMESITE,
             own_origin=settings.BACKEND_URL.encode(),
+            proxy_origin=origin_of(settings.PROXY_HOST, settings.BACKEND_URL).encode(),
         )

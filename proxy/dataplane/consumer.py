@@ -18,6 +18,7 @@ from proxy.dataplane.denials import BAD_REQUEST, DRAINING, UPSTREAM_UNREACHABLE,
 from proxy.dataplane.forwarding import Receive, Scope, Send
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers, RequestHead, read_request
+from proxy.dataplane.hosts import is_claimed, prefix_of
 from proxy.dataplane.paths import is_proxied, upstream_path
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.protocol import CONNECTION
@@ -164,9 +165,10 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
         raw_path = self.scope["raw_path"]
         head = self._head = read_request(self.scope["headers"], self.scope.get("http_version", "1.1"))
         # A handshake has no body: what follows it is frames, to us and to the upstream.
-        if not is_proxied(raw_path) or head.has_body:
+        head.on_proxy_host = is_claimed(self.scope)
+        if not (head.on_proxy_host or is_proxied(raw_path)) or head.has_body:
             raise Denied(BAD_REQUEST)
-        path, client = upstream_path(raw_path), self.scope["client"]
+        path, client = upstream_path(raw_path, prefix_of(self.scope)), self.scope["client"]
         self.grant, self.session = await self._gateway.gate.admit(
             head, path, ip=client[0] if client else None, unsafe=True
         )

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from django.core import signing
 
-from proxy.dataplane.paths import under_prefix
+from proxy.dataplane.paths import PREFIX, under_prefix
 
 # Every cookie of the gateway starts so (see the settings); such a cookie never crosses to or from the upstream.
 RESERVED = b"zenzefi_"
@@ -48,14 +48,14 @@ def split_request_cookies(value: bytes) -> tuple[bytes, list[bytes]]:
     return b"; ".join(cookie for cookie in kept if cookie), access
 
 
-def rewrite_set_cookie(value: bytes, target_path: bytes = b"") -> bytes | None:
+def rewrite_set_cookie(value: bytes, target_path: bytes = b"", prefix: bytes = PREFIX) -> bytes | None:
     """The upstream's `Set-Cookie` as the client may see it: below the prefix and for this host only.
 
     None where it names one of the gateway's cookies, in any case.
     """
     if _is_reserved(value.partition(b";")[0]):
         return None
-    return _PATH.sub(lambda path: path[1] + under_prefix(path[2], target_path), _DOMAIN.sub(b"", value))
+    return _PATH.sub(lambda path: path[1] + under_prefix(path[2], target_path, prefix), _DOMAIN.sub(b"", value))
 
 
 def _is_reserved(pair: bytes) -> bool:

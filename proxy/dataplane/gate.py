@@ -151,17 +151,17 @@ class Gate:
         return grant
 
     def _check_origin(self, head: RequestHead, *, unsafe: bool) -> None:
-        """A cookie is sent by the browser whoever asks, so the asking page must be the gateway's own."""
+        """A cookie is sent by the browser whoever asks, so the asking page must be of the host that is asked."""
         if head.origin is None:
             if unsafe and head.sec_fetch_site not in (b"same-origin", b"none"):
                 raise Denied(ORIGIN_DENIED)
             return
-        if head.origin == self._config.own_origin:
+        if head.origin == (self._config.proxy_origin if head.on_proxy_host else self._config.own_origin):
             return
         scheme = self._config.own_origin.partition(b"://")[0]
         name, _port = split_domain_port(head.host.decode("latin-1"))
         same = head.origin == scheme + b"://" + head.host
-        if not (same and name and validate_host(name, settings.ALLOWED_HOSTS)):
+        if not (same and name and (head.on_proxy_host or validate_host(name, settings.ALLOWED_HOSTS))):
             raise Denied(ORIGIN_DENIED)
 
     async def _permitted_lease(self, grant: Grant, device: str) -> Lease:

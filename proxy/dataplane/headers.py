@@ -80,6 +80,8 @@ class RequestHead:
     content_length: int | None = None
     chunked: bool = False
     upgrade: bool = False
+    # Whether it came to the upstream's own host.
+    on_proxy_host: bool = False
     # What its credentials stand for, once they were looked up: a refusal is told to whom the token belongs.
     grant: "Grant | None" = None
 

@@ -4,6 +4,7 @@ API clients never get one. A denial is rendered once for each reason and languag
 put in afterwards.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, lru_cache
@@ -26,9 +27,11 @@ from proxy.explanations import AGAIN, Explanation
 
 _HTML = frozenset({b"text/html", b"application/xhtml+xml"})
 _POLICY = (
-    b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'; "
-    b"form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src {site}; script-src {site}; img-src {site} data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
 )
+# Of a link, or of a file that the page shows.
+_OWN_LINK = re.compile(r'(\s(?:href|src)=")/')
 _LONGEST_ACCEPT = 500  # bytes that are read: anybody may invent some
 # No text of ours has a control character, and no value that replaces one.
 _SENTENCE, _ADDRESS, _REQUEST = "\x01", "\x02", "\x03"
@@ -67,21 +70,26 @@ def _weight(text: bytes) -> float:
 
 
 def denial_page(
-    denied: Denied, detail: Mapping[str, Any], grant: Grant | None, identifier: bytes, headers: Mapping[bytes, bytes]
-) -> tuple[int, Headers, bytes]:
-    """Status, headers and body; of the headers, all but the type and what protects the page are those of the JSON."""
+    denied: Denied, detail: Mapping[str, Any], grant: Grant | None, identifier: bytes, headers: Mapping[bytes, bytes],
+    site: str = "",
+) -> tuple[int, Headers, bytes]:  # fmt: skip
+    """Status, headers and body; of the headers, all but the type and what protects the page are those of the JSON.
+
+    `site` is the origin of the site, where the page is shown on another host: its links and files lead there.
+    """
     denial, cookies = denied.denial, _cookies(headers.get(b"cookie", b""))
     language = _language(cookies, headers)
     explanation = _explanation(denial.code, detail, grant, language, cookies.get(settings.TIME_ZONE_COOKIE_NAME, ""))
-    frame = _frame(denial.status, language, _theme(cookies), explanation.advice, explanation.action)
-    address = "" if explanation.url == AGAIN else explanation.url  # an empty reference is the page itself
+    frame = _frame(denial.status, language, _theme(cookies), explanation.advice, explanation.action, site)
+    # An empty reference is the page itself.
+    address = "" if explanation.url == AGAIN else site + explanation.url
     body = (
         frame.replace(_SENTENCE, escape(explanation.sentence))
         .replace(_ADDRESS, escape(address))
         .replace(_REQUEST, identifier.decode("ascii"))
         .encode()
     )
-    return denial.status, denial_headers(denied) + _headers(body), body
+    return denial.status, denial_headers(denied) + _headers(body, site), body
 
 
 def status_page(report: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> tuple[Headers, bytes]:
@@ -99,12 +107,12 @@ def status_page(report: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> tu
     return _headers(body), body
 
 
-def _headers(body: bytes) -> Headers:
+def _headers(body: bytes, site: str = "") -> Headers:
     return [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
-        (b"content-security-policy", _POLICY),
+        (b"content-security-policy", _POLICY.format(site=site or "'self'").encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"same-origin"),
     ]
@@ -124,15 +132,16 @@ def _general_explanation(code: str, language: str) -> Explanation:
 
 
 @lru_cache(maxsize=256)
-def _frame(status: int, language: str, theme: str, advice: str, action: str) -> str:
+def _frame(status: int, language: str, theme: str, advice: str, action: str, site: str) -> str:
     with translation.override(language):
         # A name that no request id has, and that needs no quoting.
         denied_url = reverse("denied", args=["request-id"]).replace("request-id", _REQUEST)
         context = {"status": status, "sentence": _SENTENCE, "advice": advice, "action": action, "address": _ADDRESS}
-        return render_to_string(
+        page = render_to_string(
             "proxy/refused.html",
             {**context, "denied_url": denied_url, "request_id": _REQUEST, "frame": _site_frame(theme)},
         )
+    return _OWN_LINK.sub(rf"\g<1>{site}/", page)
 
 
 def _site_frame(theme: str) -> SimpleNamespace:

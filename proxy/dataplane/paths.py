@@ -14,6 +14,8 @@ _AMBIGUOUS = re.compile(
     rb"%2f|%5c|%2e|%25|%3b|[\\;#?\x00-\x20\x7f-\xff]|%[01][0-9a-f]|%7f|%(?![0-9a-f]{2})", re.IGNORECASE
 )
 _NON_ASCII_ESCAPE = re.compile(rb"%[89a-f][0-9a-f]", re.IGNORECASE)
+# Browsers drop tabs, and take a backslash for a slash (WHATWG URL §4.4).
+_OTHER_HOST = re.compile(rb"/\t*[/\\]")
 _ABSOLUTE = re.compile(rb"(?:(https?):)?//([^/?#]*)", re.IGNORECASE)
 
 
@@ -22,9 +24,9 @@ def is_proxied(raw_path: bytes) -> bool:
     return raw_path.startswith(PREFIX) and raw_path[len(PREFIX) : len(PREFIX) + 1] in (b"", b"/")
 
 
-def upstream_path(raw_path: bytes) -> bytes:
+def upstream_path(raw_path: bytes, prefix: bytes = PREFIX) -> bytes:
     """The path to send upstream: what follows the prefix, byte for byte, at least `/`."""
-    return raw_path[len(PREFIX) :] or b"/"
+    return raw_path[len(prefix) :] or b"/"
 
 
 def check_certificates_only(path: bytes) -> None:
@@ -59,8 +61,11 @@ def _reads_one_way(path: bytes) -> bool:
     )
 
 
-def rewrite_location(value: bytes, target_origin: bytes, target_path: bytes) -> bytes:
-    """A `Location` that points into the upstream, put under the prefix; any other as it is (RFC 9110 §10.2.2)."""
+def rewrite_location(value: bytes, target_origin: bytes, target_path: bytes, prefix: bytes = PREFIX) -> bytes:
+    """A `Location` that points into the upstream, put under the prefix; any other as it is (RFC 9110 §10.2.2).
+
+    Without a prefix, what begins with two slashes would name another host (RFC 3986 §4.2), so `/.` goes before them.
+    """
     scheme, _, authority = target_origin.partition(b"://")
     absolute, path = _ABSOLUTE.match(value), value
     if absolute:
@@ -70,14 +75,16 @@ def rewrite_location(value: bytes, target_origin: bytes, target_path: bytes) -> 
         path = path if path.startswith(b"/") else b"/" + path
     elif not path.startswith(b"/"):
         return value
-    return under_prefix(path, target_path)
+    moved = under_prefix(path, target_path, prefix)
+    return b"/." + moved if moved != value and _OTHER_HOST.match(moved) else moved
 
 
-def under_prefix(path: bytes, target_path: bytes) -> bytes:
+def under_prefix(path: bytes, target_path: bytes, prefix: bytes = PREFIX) -> bytes:
     """The gateway's path for one of the upstream, whose own begin with `target_path` (empty: at its root)."""
     below = path[len(target_path) :]
     inside = path.startswith(target_path) and below[:1] in (b"", b"/", b"?", b"#")
-    return PREFIX + (below if inside else path)
+    path = prefix + (below if inside else path)
+    return path if path.startswith(b"/") else b"/" + path
 
 
 def _origin(scheme: bytes, authority: bytes) -> tuple[bytes, bytes]:

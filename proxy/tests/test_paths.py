@@ -245,37 +245,70 @@ def test_a_default_port_and_the_case_of_the_host_make_no_other_host(value, origi
     assert rewrite_location(value, origin, b"") == b"/api/v1/proxy/x"
 
 
-@given(
-    st.one_of(
-        st.binary(max_size=60),
-        st.lists(
-            st.sampled_from(
-                [
-                    b"http:",
-                    b"https:",
-                    b"//",
-                    b"/",
-                    b"target",
-                    b"target:61000",
-                    b"evil",
-                    b"@",
-                    b".",
-                    b"\\",
-                    b"?",
-                    b"#",
-                    b":80",
-                    b"[",
-                ]
-            ),
-            max_size=8,
-        ).map(b"".join),
-    )
+_LOCATIONS = st.one_of(
+    st.binary(max_size=60),
+    st.lists(
+        st.sampled_from(
+            [
+                b"http:",
+                b"https:",
+                b"//",
+                b"/",
+                b"target",
+                b"target:61000",
+                b"evil",
+                b"@",
+                b".",
+                b"\\",
+                b"?",
+                b"#",
+                b":80",
+                b"[",
+            ]
+        ),
+        max_size=8,
+    ).map(b"".join),
 )
+
+
+@given(_LOCATIONS)
 def test_a_foreign_host_is_never_changed(value):
     rewritten = rewrite_location(value, ORIGIN, BASE)
     if rewritten != value:
         assert rewritten.startswith(PREFIX)
         assert _host_of(value) in (OWN_HOST, "target:61000")
+
+
+@pytest.mark.parametrize(
+    ("value", "target_path", "expected"),
+    [
+        (b"http://target:61000/x", b"", b"/x"),
+        (b"http://target:61000", b"", b"/"),
+        (b"http://target:61000?a", b"", b"/?a"),
+        (b"/x", b"", b"/x"),
+        (b"/app", b"/app", b"/"),
+        (b"/app?a", b"/app", b"/?a"),
+        (b"/app/x", b"/app", b"/x"),
+        (b"/other", b"/app", b"/other"),
+        # What would become the name of another host.
+        (b"http://target:61000//evil", b"", b"/.//evil"),
+        (b"/app//evil", b"/app", b"/.//evil"),
+        (b"/app/\\evil", b"/app", b"/./\\evil"),
+        (b"/app/\t/evil", b"/app", b"/./\t/evil"),
+        # What already is one.
+        (b"//evil/x", b"", b"//evil/x"),
+        (b"/\\evil", b"", b"/\\evil"),
+    ],
+)
+def test_a_location_on_the_upstreams_own_host(value, target_path, expected):
+    assert rewrite_location(value, ORIGIN, target_path, b"") == expected
+
+
+@given(_LOCATIONS, st.sampled_from([b"", b"/app", b"/"]))
+def test_without_a_prefix_what_is_changed_stays_on_the_host(value, target_path):
+    rewritten = rewrite_location(value, ORIGIN, target_path, b"")
+    if rewritten != value:
+        assert _host_of(rewritten.replace(b"\t", b"").replace(b"\\", b"/")) == OWN_HOST
 
 
 def _host_of(value):

@@ -67,6 +67,18 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ("ZENZEFI_TARGET_URL", "upstream:8000"),
         ("ZENZEFI_TARGET_URL", "http://user@upstream"),
         ("BACKEND_URL", "ftp://zenzefi.example"),
+        ("PROXY_HOST", "http://proxy.example"),
+        ("PROXY_HOST", "proxy.example/"),
+        ("PROXY_HOST", "user@proxy.example"),
+        ("PROXY_HOST", "proxy.example:0"),
+        ("PROXY_HOST", "proxy.example:65536"),
+        ("PROXY_HOST", "proxy.example:"),
+        ("PROXY_HOST", ".example"),
+        ("PROXY_HOST", "*"),
+        ("PROXY_HOST", "[::::]"),
+        ("PROXY_HOST", "a.example,b.example"),
+        ("PROXY_HOST", "127.0.0.1:9000"),  # the site's own, on another port
+        ("PROXY_HOST", "127.0.0.1"),
         ("TRUSTED_PROXIES", "10.0.0.0/33"),
         ("TOKEN_ENCRYPTION_KEYS", "short"),
         ("SECRET_KEY", "short"),
@@ -196,6 +208,27 @@ def test_a_wrong_secret_is_not_shown(load: Load, name: str) -> None:
     with pytest.raises(ImproperlyConfigured) as error:
         load(**{name: "misplaced password"})
     assert "misplaced" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("backend", "given", "host", "allowed"),
+    [
+        ("https://zenzefi.example", "Proxy.Example:443", "proxy.example", "proxy.example"),
+        ("https://zenzefi.example", "proxy.example:80", "proxy.example:80", "proxy.example"),
+        ("http://127.0.0.1:8000", "proxy.localhost:8000", "proxy.localhost:8000", "proxy.localhost"),
+        ("http://127.0.0.1:8000", "localhost:80", "localhost", "localhost"),
+        ("http://127.0.0.1:8000", "[::1]:8000", "[::1]:8000", "[::1]"),
+    ],
+)
+def test_the_upstreams_own_host(load: Load, backend: str, given: str, host: str, allowed: str) -> None:
+    settings = load(BACKEND_URL=backend, PROXY_HOST=given, ALLOWED_HOSTS="zenzefi.example")
+    assert (settings["PROXY_HOST"], settings["ALLOWED_HOSTS"]) == (host, ["zenzefi.example", allowed])
+    assert settings["CSRF_TRUSTED_ORIGINS"] == [backend]
+
+
+def test_there_is_none_by_default(load: Load) -> None:
+    assert load()["PROXY_HOST"] == ""
+    assert load(ALLOWED_HOSTS="zenzefi.example")["ALLOWED_HOSTS"] == ["zenzefi.example"]
 
 
 def test_several_workers_need_redis(load: Load) -> None:
