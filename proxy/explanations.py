@@ -125,11 +125,20 @@ _REVOKED = _Words(
     gettext_lazy("A revoked token never opens anything again. Buy a new one and put it into your client."),
     *_BUY,
 )
+_CODE_SPENT = _Words(
+    gettext_lazy("This way to the server was used before, or is older than a minute."),
+    gettext_lazy("Go to the page of your token and press “Open in this browser” again."),
+    *_TOKENS,
+)
 
 
 def explain(code: str, detail: Mapping[str, Any], token_id: UUID | None = None) -> Explanation:
     """In the language and the time zone that are active."""
-    words = _REVOKED if detail.get("revoked") else _WORDS.get(code, _UNKNOWN)
+    words = _WORDS.get(code, _UNKNOWN)
+    if detail.get("revoked"):
+        words = _REVOKED
+    elif detail.get("code_spent"):
+        words = _CODE_SPENT
     return Explanation(
         _sentence(detail) or str(words.sentence),
         _waiting_time(detail) if code == "rate_limited" and "retry_after" in detail else str(words.advice),

@@ -5,11 +5,20 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from proxy.dataplane import pages, plane
+from proxy.dataplane import openings, pages, plane
 from proxy.dataplane.answers import denial_answer, json_body, json_headers, request_id
 from proxy.dataplane.carry import HttpCarry
+from proxy.dataplane.config import Config
 from proxy.dataplane.cookies import ACCESS_COOKIE, sign_access
-from proxy.dataplane.denials import BAD_REQUEST, DEVICE_CONFLICT, ClientGone, Denied
+from proxy.dataplane.denials import (
+    BAD_REQUEST,
+    CODE_SPENT,
+    DEVICE_CONFLICT,
+    ORIGIN_DENIED,
+    STATE_UNAVAILABLE,
+    ClientGone,
+    Denied,
+)
 from proxy.dataplane.forwarding import FORWARDED_FOR, Receive, Scope, Send
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers, RequestHead, forwarding_headers, read_request
@@ -19,6 +28,7 @@ from proxy.dataplane.paths import PREFIX, upstream_path
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.protocol import CONNECTION, TARGET
 from proxy.dataplane.refusals import Asked, facts
+from proxy.dataplane.state.base import StateUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +45,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         head = read_request(scope["headers"], scope["http_version"])
         head.on_proxy_host = is_claimed(scope)
-        own = None if head.on_proxy_host else _OWN.get((scope["method"], scope["raw_path"]))
-        if own is not None:
+        if head.on_proxy_host and scope["raw_path"] == openings.PATH:
+            await _open(gateway, head, scope, send)
+        elif not head.on_proxy_host and (own := _OWN.get((scope["method"], scope["raw_path"]))) is not None:
             await own(gateway, head, scope, send)
         else:
             await _carry(gateway, head, scope, receive, send)
@@ -101,7 +112,8 @@ async def _deny(gateway: DataPlane, denied: Denied, head: RequestHead, scope: Sc
     gateway.figures.denials[denial.code] += 1
     given = {name: value for name, value in scope["headers"] if name in _ANSWERED}
     identifier, detail = request_id(given.get(b"x-request-id", b"")), facts(denied, grant)
-    if is_navigation(scope["method"], given):
+    opens = head.on_proxy_host and scope["raw_path"] == openings.PATH  # by a form of the site's page
+    if is_navigation("GET" if opens else scope["method"], given):
         if grant is not None and denial is DEVICE_CONFLICT:
             detail |= await gateway.holder(grant.token_id)
         site = gateway.config.own_origin.decode() if is_claimed(scope) else ""
@@ -143,7 +155,7 @@ async def _status(gateway: DataPlane, head: RequestHead, scope: Scope, send: Sen
 async def _open_session(gateway: DataPlane, head: RequestHead, scope: Scope, send: Send) -> None:
     """`POST /api/v1/proxy/session`: the browser's cookie for the token and device of the request's headers."""
     grant, device = await gateway.gate.identify(head, unsafe=True)
-    cookie = access_cookie(gateway, grant, device)
+    cookie = access_cookie(gateway.config, grant.digest, device)
     body = json_body({"expires_at": _iso(grant.deadline), "url": (PREFIX + b"/").decode()})
     headers = [
         *json_headers(body),
@@ -153,16 +165,42 @@ async def _open_session(gateway: DataPlane, head: RequestHead, scope: Scope, sen
     await _answer(send, 200, headers, body)
 
 
-def access_cookie(gateway: DataPlane, grant: Grant, device: str) -> str:
+async def _open(gateway: DataPlane, head: RequestHead, scope: Scope, send: Send) -> None:
+    """`POST /.zenzefi/open?code=…` on `PROXY_HOST`: the browser's cookie there, and the way to what it opens.
+
+    Only from a page of the site: whoever could send somebody else's browser here with a code of hers would have it
+    work with her token.
+    """
+    opening = openings.read(scope["query_string"]) if scope["method"] == "POST" else None
+    if opening is None:
+        raise Denied(CODE_SPENT)
+    if not openings.is_from_site(head.origin, gateway.config):
+        raise Denied(ORIGIN_DENIED)
+    try:
+        first = await gateway.state.spend(opening.number, opening.issued, 2 * openings.SECONDS)
+    except StateUnavailable as error:
+        raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
+    if not first:
+        raise Denied(CODE_SPENT)
+    headers = [
+        (b"location", opening.path.encode()),
+        (b"set-cookie", access_cookie(gateway.config, opening.digest, opening.device).encode()),
+        (b"cache-control", b"no-store"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"content-length", b"0"),
+        (b"x-request-id", request_id(head.request_id)),
+    ]
+    await _answer(send, 303, headers, b"")
+
+
+def access_cookie(config: Config, digest: str, device: str) -> str:
     """The `Set-Cookie` value (RFC 6265 §4.1) that admits a browser as this device.
 
     It ends with the browser's session, the admission with the token, which may be extended meanwhile.
     """
-    config = gateway.config
     secure = "; Secure" if config.cookie_secure else ""
     return (
-        f"{ACCESS_COOKIE}={sign_access(grant.digest, device)}; Path=/; HttpOnly; "
-        f"SameSite={config.cookie_samesite}{secure}"
+        f"{ACCESS_COOKIE}={sign_access(digest, device)}; Path=/; HttpOnly; SameSite={config.cookie_samesite}{secure}"
     )
 
 

@@ -41,6 +41,7 @@ _NO_ACCESS = _("Invalid or expired access token")
 BAD_REQUEST = Denial("bad_request", 400, 4400, _("The request is malformed or ambiguous."))
 HEADERS_TOO_LARGE = Denial("bad_request", 431, 4400, _("The header fields of the request are too large."))
 INVALID_TOKEN = Denial("invalid_token", 401, 4401, _NO_ACCESS)
+CODE_SPENT = Denial("invalid_token", 401, 4401, _NO_ACCESS)  # or too old, or none of ours
 TOKEN_EXPIRED = Denial("token_expired", 401, 4401, _NO_ACCESS)
 USER_INACTIVE = Denial("user_inactive", 403, 4403, _("This account is blocked. Please contact the support."))
 TOKEN_FROZEN = Denial("token_frozen", 403, 4403, _("This access token is frozen. Please contact the support."))

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import DataError, IntegrityError
 
-from proxy.dataplane.denials import INVALID_TOKEN, TOKEN_EXPIRED, Denial, Denied
+from proxy.dataplane.denials import CODE_SPENT, INVALID_TOKEN, TOKEN_EXPIRED, Denial, Denied
 from proxy.dataplane.forwarding import address
 from proxy.dataplane.grants import Grant
 from proxy.models import LONGEST_PATH, DenialRecord
@@ -113,6 +113,8 @@ def facts(denied: Denied, grant: Grant | None) -> dict[str, Any]:
         found["expired_at"] = iso(grant.deadline)
     if grant is not None and denied.denial is INVALID_TOKEN:
         found["revoked"] = True
+    if denied.denial is CODE_SPENT:
+        found["code_spent"] = True
     return found
 
 

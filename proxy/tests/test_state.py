@@ -48,6 +48,18 @@ async def test_the_first_device_holds_a_token_and_its_session(states):
     assert await a.acquire_lease(uuid4(), wanted(OTHER), 10) is not None
 
 
+async def test_a_code_is_spent_once_for_its_time(states):
+    a, b = states
+    now = time.time()
+    assert sum(await asyncio.gather(*(state.spend("one", now, 0.9) for state in (a, b) * 5))) == 1
+    assert await b.spend("other", now, 60)
+    await asyncio.sleep(1.1)
+    for state in states:
+        state.forget_ended()
+        assert not await state.spend("other", now, 60)
+    assert await a.spend("one", now, 60)
+
+
 async def test_a_lease_ends_by_itself_and_is_prolonged_by_its_holder_alone(states):
     a, b = states
     token = uuid4()

@@ -5,6 +5,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import qrcode
+from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -22,7 +23,9 @@ from access.web import bought
 from access.web.own import own_token
 from accounts.models import User
 from accounts.web.fragments import fragment
+from proxy.dataplane import openings
 from proxy.dataplane.cookies import ACCESS_COOKIE, sign_access
+from proxy.dataplane.hosts import origin_of
 from proxy.dataplane.paths import PREFIX
 from proxy.selectors import holders, sessions_of
 from proxy.web import devices
@@ -89,14 +92,18 @@ def _qr(text: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(code.to_string()).decode()}"
 
 
+@never_cache
 @login_required
 @require_POST
 def open_in_browser(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """Admits this browser with the token, as `POST /api/v1/proxy/session` does, and leads to what its scope opens."""
+    """Admits this browser with the token, as `POST /api/v1/proxy/session` does, and leads to what its scope opens; on
+    the upstream's own host, where it has one."""
     token, device = own_token(request, token_id), devices.of_browser(request)
     if selectors.state(token) != TokenState.ACTIVE:
         return redirect("token", token.pk)
     start = "certificates" if token.scope == Scope.CERTIFICATES_ONLY else ""
+    if settings.PROXY_HOST:
+        return _open_on_proxy_host(request, token, device, f"/{start}")
     response = redirect(f"{PREFIX.decode()}/{start}")
     devices.keep(response, device)
     response.set_cookie(
@@ -106,4 +113,17 @@ def open_in_browser(request: HttpRequest, token_id: UUID) -> HttpResponse:
         httponly=True,
         samesite=cast("Any", settings.COOKIE_SAMESITE),
     )
+    return response
+
+
+def _open_on_proxy_host(request: HttpRequest, token: AccessToken, device: str, path: str) -> HttpResponse:
+    """A page whose form has the cookie set there (`proxy.dataplane.openings`)."""
+    origin = origin_of(settings.PROXY_HOST, settings.BACKEND_URL)
+    code = openings.issue(token.digest, device, path)
+    context = {"token": token, "host": settings.PROXY_HOST, "action": f"{origin}{openings.PATH.decode()}?code={code}"}
+    page = csp_update({"form-action": [origin]})(lambda asked: render(asked, "proxy/opening.html", context))
+    response = cast("HttpResponse", page(request))
+    # The other host is to see the origin of this page: `same-origin` would hide it from there.
+    response["Referrer-Policy"] = "strict-origin"
+    devices.keep(response, device)
     return response

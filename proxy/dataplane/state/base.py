@@ -62,6 +62,9 @@ class State(Protocol):
     async def seconds_until_permit(self, user_id: UUID) -> int:
         """Whole seconds until the window has a permit again, at least 1."""
 
+    async def spend(self, code: str, issued: float, seconds: float) -> bool:
+        """Whether a code of this Unix time is used for the first time; it is known as used for this long. Atomic."""
+
     def forget_ended(self) -> None:
         """Drop what has ended and is kept in this process, so that memory follows the tokens in use."""
 

@@ -33,6 +33,8 @@ class MemoryState:
         self._counts: dict[UUID, tuple[dict[UUID, Counts], float]] = {}
         self._rate = rate
         self._windows: dict[UUID, _Window] = {}
+        self._spent: dict[str, float] = {}
+        self._began = time.time()
 
     async def acquire_lease(self, token_id: UUID, wanted: Lease, seconds: float) -> Lease | None:
         now = time.monotonic()
@@ -83,6 +85,13 @@ class MemoryState:
         window, now = self._windows.get(user_id), time.monotonic()
         return max(1, math.ceil(window.blocks[0][0] - now)) if window and window.blocks else 1
 
+    async def spend(self, code: str, issued: float, seconds: float) -> bool:
+        # What was used before there was this memory is not known.
+        if issued < self._began or code in self._spent:
+            return False
+        self._spent[code] = time.monotonic() + seconds
+        return True
+
     def forget_ended(self) -> None:
         now = time.monotonic()
         for token_id in [token_id for token_id, (_, until) in self._leases.items() if until <= now]:
@@ -93,6 +102,8 @@ class MemoryState:
                 del self._windows[user_id]
         for session_id in [session_id for session_id, (_, until) in self._counts.items() if until <= now]:
             del self._counts[session_id]
+        for code in [code for code, until in self._spent.items() if until <= now]:
+            del self._spent[code]
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -111,6 +111,9 @@ class RedisState:
         window = await self._ask(self._limiter.get_window_stats, self._rate, str(user_id))
         return max(1, math.ceil(float(window.reset_time) - time.time()))
 
+    async def spend(self, code: str, issued: float, seconds: float) -> bool:
+        return bool(await self._ask(self._redis.set, f"zenzefi:spent:{code}", 1, nx=True, ex=math.ceil(seconds)))
+
     def forget_ended(self) -> None:
         """Every key of Redis has its time to live."""
 

@@ -46,17 +46,18 @@ class Site:
 
 
 @contextmanager
-def running(data_dir: Path) -> Iterator[Site]:
-    """Prepare and start it; it is gone at the end."""
+def running(data_dir: Path, **given: str) -> Iterator[Site]:
+    """Prepare and start it with these settings; it is gone at the end."""
+    settings = {**_LIMITS, **given}
     prepared = subprocess.run(
         [sys.executable, "-m", "zenzefi.tests.browser.prepare"],
         cwd=ROOT,
-        env=environment_of(data_dir, **_LIMITS),
+        env=environment_of(data_dir, **settings),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    command = Command(data_dir, **_LIMITS)
+    command = Command(data_dir, **settings)
     try:
         command.wait_ready()
         yield Site(f"http://127.0.0.1:{command.port}", command=command, **json.loads(prepared.stdout))

@@ -1,0 +1,183 @@
+"""From the site to the upstream's own host: the code in the form, and the cookie that it is changed for."""
+
+import re
+import time
+
+import httpx
+import pytest
+from django.core import signing
+
+from proxy.dataplane import openings
+from proxy.dataplane.cookies import read_access
+from proxy.models import DenialRecord, ProxySession
+from proxy.tests.expect import assert_denied
+from proxy.tests.test_denial_pages import NAVIGATION, buttons, heading
+from proxy.tests.test_proxy_host import HOST, ORIGIN, SITE
+
+SPENT = "This way to the server was used before, or is older than a minute."
+
+
+@pytest.fixture
+def pressed(gateway, recorded, client, alice, alice_token):
+    """Press the button as Alice; the page that answers."""
+    gateway.restart(PROXY_HOST=HOST, BACKEND_URL=SITE)
+    client.force_login(alice)
+    return lambda token=alice_token: client.post(f"/tokens/{token.token.pk}/open")
+
+
+def code_of(page):
+    """Of the page's form, which leads to the other host."""
+    action = re.search(r'action="([^"]+)"\s+id="opening"', page.content.decode())[1]
+    address, _, code = action.partition("?code=")
+    assert address == f"{ORIGIN}/.zenzefi/open"
+    return code
+
+
+@pytest.fixture
+def send(gateway):
+    """Send a form to the gateway's own path on that host, as a browser does from a page of the site."""
+
+    def send(code, method="POST", *, at=None, **headers):
+        given = {"Host": HOST, "Origin": SITE, **NAVIGATION, **headers}
+        url = f"{at or gateway.url}/.zenzefi/open?code={code}"
+        return httpx.request(method, url, headers=given, trust_env=False)
+
+    return send
+
+
+class TestTheButton:
+    def test_its_page(self, pressed, alice_token):
+        page = pressed()
+        assert page.status_code == 200
+        assert "zenzefi_access" not in page.cookies
+        assert page.cookies["zenzefi_device"].value
+        assert "no-store" in page["Cache-Control"]
+        assert page["Referrer-Policy"] == "strict-origin"
+        (form_action,) = re.findall("form-action ([^;]+)", page["Content-Security-Policy"])
+        assert ORIGIN in form_action.split()
+        assert alice_token.text not in page.content.decode()
+        assert alice_token.token.digest not in page.content.decode()
+        # The site's own forms stay on the site; of another host's they would tell the token.
+        form = re.search("<form[^>]*opening.*?</form>", page.content.decode(), re.DOTALL)[0]
+        assert "csrf" not in form
+
+    def test_every_press_has_a_code_of_its_own(self, pressed):
+        assert code_of(pressed()) != code_of(pressed())
+
+    def test_other_pages_may_not_send_forms_there(self, pressed, client, alice_token):
+        assert ORIGIN not in client.get(f"/tokens/{alice_token.token.pk}")["Content-Security-Policy"]
+
+
+class TestTheExchange:
+    def test_the_cookie_and_the_way_on(self, gateway, pressed, send, recorded, alice_token):
+        page = pressed()
+        answer = send(code_of(page))
+        assert (answer.status_code, answer.headers["Location"], answer.content) == (303, "/", b"")
+        assert (answer.headers["Referrer-Policy"], answer.headers["Cache-Control"]) == ("no-referrer", "no-store")
+        (cookie,) = answer.headers.get_list("Set-Cookie")
+        value, *attributes = cookie.removeprefix("zenzefi_access=").split("; ")
+        assert sorted(attributes) == ["HttpOnly", "Path=/", "SameSite=Lax"]  # and no Domain
+        device = page.cookies["zenzefi_device"].value
+        assert read_access(value) == (alice_token.token.digest, device)
+        assert recorded.requests == []
+        headers = {"Host": HOST, "Cookie": f"zenzefi_access={value}"}
+        assert httpx.get(f"{gateway.url}/static/style.css", headers=headers, trust_env=False).status_code == 200
+        assert recorded.last.target == b"/static/style.css"
+        gateway.run(gateway.plane.flush())
+        assert ProxySession.objects.get().device_id == device
+
+    def test_the_cookie_as_it_is_configured(self, gateway, pressed, send):
+        gateway.restart(COOKIE_SECURE=True, COOKIE_SAMESITE="None")
+        (cookie,) = send(code_of(pressed())).headers.get_list("Set-Cookie")
+        assert cookie.endswith("; Path=/; HttpOnly; SameSite=None; Secure")
+
+    def test_leads_to_what_the_scope_opens(self, pressed, send, alice, sold_token):
+        token = sold_token(alice, scope="certificates_only")
+        assert send(code_of(pressed(token))).headers["Location"] == "/certificates"
+
+    def test_from_another_name_of_the_site(self, pressed, send, settings):
+        code = code_of(pressed())
+        settings.ALLOWED_HOSTS = ["localhost"]
+        assert send(code, Origin="http://localhost:8000").status_code == 303
+
+
+class TestRefusals:
+    def refused(self, answer):
+        assert (answer.status_code, answer.headers["X-Zenzefi-Error"]) == (401, "invalid_token")
+        assert heading(answer) == SPENT
+        assert f"{SITE}/tokens" in buttons(answer)
+        assert "Set-Cookie" not in answer.headers
+        assert "Location" not in answer.headers
+
+    def test_a_second_use(self, gateway, pressed, send):
+        code = code_of(pressed())
+        assert send(code).status_code == 303
+        self.refused(send(code))
+        gateway.run(gateway.plane.flush())
+        record = DenialRecord.objects.get()
+        assert (record.code, record.path, record.detail) == ("invalid_token", "/.zenzefi/open", {"code_spent": True})
+
+    def test_after_a_restart_what_was_used_before_is_not_known(self, gateway, pressed, send):
+        code = code_of(pressed())
+        gateway.restart()
+        if not gateway.plane.config.redis_url:
+            self.refused(send(code))
+        assert send(code_of(pressed())).status_code == 303
+
+    def test_too_old(self, pressed, send, monkeypatch):
+        code, now = code_of(pressed()), time.time()
+        monkeypatch.setattr(openings.time, "time", lambda: now + openings.SECONDS + 1)
+        self.refused(send(code))
+
+    def test_foreign_and_malformed_ones(self, pressed, send, recorded, alice_token):
+        good = code_of(pressed())
+        content = [alice_token.token.digest, "browser-1", "/", "0" * 32, time.time()]
+        codes = [
+            "", "x", "::", good[:-1], good + "x", good.swapcase(), "x" * 5000, good + "&code=" + good, "%00", "%FF",
+            signing.dumps(content), signing.dumps(content, key="k" * 50, salt="proxy.opening"),
+            signing.dumps(content[:2], salt="proxy.access-cookie"), alice_token.text,
+        ]  # fmt: skip
+        for code in codes:
+            self.refused(send(code))
+        assert recorded.requests == []
+        assert send(good).status_code == 303
+
+    @pytest.mark.parametrize(
+        "origin",
+        [None, "null", "", "http://evil.example", ORIGIN, "https://zenzefi.example", f"{SITE}:81", f"{SITE}."],
+    )
+    def test_from_a_page_that_is_not_the_sites(self, gateway, pressed, send, origin):
+        """Somebody who has another's browser send a code of hers would have it work with her token."""
+        code = code_of(pressed())
+        headers = {"Host": HOST, **NAVIGATION, **({} if origin is None else {"Origin": origin})}
+        answer = httpx.post(f"{gateway.url}/.zenzefi/open?code={code}", headers=headers, trust_env=False)
+        assert (answer.status_code, answer.headers["X-Zenzefi-Error"]) == (403, "origin_denied")
+        assert f"{SITE}/tokens" in buttons(answer)
+        assert "Set-Cookie" not in answer.headers
+        assert send(code).status_code == 303  # it was not used
+
+    def test_another_method(self, pressed, send):
+        code = code_of(pressed())
+        self.refused(send(code, "GET"))
+        assert_denied(send(code, "PUT", Accept="*/*"), "invalid_token")
+        assert send(code).status_code == 303
+
+    def test_not_on_the_sites_host(self, gateway, pressed):
+        headers = {"Origin": gateway.url}
+        url = f"{gateway.url}/.zenzefi/open?code={code_of(pressed())}"
+        assert httpx.post(url, headers=headers, trust_env=False).status_code == 404
+
+    def test_for_a_program_as_json(self, pressed, send):
+        assert_denied(send("x", Accept="application/json"), "invalid_token")
+
+
+@pytest.mark.services
+def test_a_code_is_used_once_on_all_workers(start_gateway_process, demo_upstream, send, alice_token):
+    given = {"PROXY_HOST": HOST, "BACKEND_URL": SITE}
+    workers = [start_gateway_process(demo_upstream.url, **given) for _ in range(2)]
+    for worker in workers:
+        worker.wait_ready()
+    for first, second in (workers, workers[::-1]):
+        code = openings.issue(alice_token.token.digest, "browser-1", "/")
+        assert send(code, at=first.url).status_code == 303
+        assert send(code, at=second.url).status_code == 401

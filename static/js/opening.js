@@ -1,0 +1,2 @@
+// Without a script, the page's button does it.
+document.getElementById("opening").submit();

@@ -1,0 +1,93 @@
+"""The server at a host of its own: the button leads there, and its pages are as they are without a gateway."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from zenzefi.tests.browser import server
+from zenzefi.tests.browser.registry import CUSTOMER
+from zenzefi.tests.browser.server import Site
+from zenzefi.tests.command import free_port
+
+UNKNOWN = "The request came without a token, or with one that we do not know."
+USED = "This way to the server was used before, or is older than a minute."
+
+
+@pytest.fixture(scope="module")
+def own_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]:
+    """A gateway, and the origin of the upstream's own host; Chromium finds what ends in `.localhost` on loopback."""
+    port = free_port()
+    host = f"proxy.localhost:{port}"
+    with server.running(tmp_path_factory.mktemp("own-host"), PORT=str(port), PROXY_HOST=host) as site:
+        yield site, f"http://{host}"
+
+
+@pytest.fixture(params=[True, False], ids=["with scripts", "without"])
+def scripts(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+def page(scripts: bool, browser: Browser, own_host: tuple[Site, str]) -> Iterator[Page]:
+    """Alice at the page of her token, in the same browser each time; what its console complains of fails the test."""
+    site, _origin = own_host
+    context = site.open(browser, CUSTOMER, java_script_enabled=scripts)
+    context.add_cookies([{"name": "zenzefi_device", "value": "browser-of-alice", "url": site.url}])
+    page, problems = context.new_page(), []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.set_default_timeout(10_000)
+    page.goto("/tokens/{token}".format(**site.names))
+    yield page
+    context.close()
+    assert [problem for problem in problems if "401 (Unauthorized)" not in problem] == []
+
+
+def press(page: Page, *, scripts: bool) -> None:
+    """The button of the token's page; without scripts, also that of the page in between."""
+    page.get_by_role("button", name="Open in this browser").click()
+    if not scripts:
+        page.get_by_role("button", name="Open the server").click()
+
+
+def test_the_server_opens_with_its_absolute_paths(page: Page, scripts: bool, own_host: tuple[Site, str]) -> None:
+    _site, origin = own_host
+    loaded: dict[str, int] = {}
+    page.on("response", lambda answer: loaded.update({answer.url: answer.status}))
+    press(page, scripts=scripts)
+    expect(page).to_have_url(f"{origin}/")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Zenzefi demo server")
+    assert loaded[f"{origin}/static/style.css"] == 200
+    # The cookie is on that host alone, and no script sees it.
+    (cookie,) = [each for each in page.context.cookies() if each["name"] == "zenzefi_access"]
+    assert (cookie["domain"], cookie["path"], cookie["httpOnly"]) == ("proxy.localhost", "/", True)
+    assert not [url for url in loaded if cookie["value"] in url]
+    page.goto(f"{origin}/certificates")
+    expect(page).to_have_url(f"{origin}/certificates")
+    assert page.locator("tbody tr").count() == 25
+
+
+def test_back_leads_to_the_page_of_the_token(page: Page, own_host: tuple[Site, str], scripts: bool) -> None:
+    """With scripts nothing is between: the page that goes on by itself is not one of the history."""
+    site, origin = own_host
+    press(page, scripts=scripts)
+    expect(page).to_have_url(f"{origin}/")
+    if scripts:
+        page.go_back()
+        expect(page).to_have_url("{url}/tokens/{token}".format(url=site.url, **site.names))
+
+
+def test_who_is_refused_there_finds_the_site(page: Page, own_host: tuple[Site, str], scripts: bool) -> None:
+    site, origin = own_host
+    for path, sentence in (("/x", UNKNOWN), ("/.zenzefi/open?code=used", USED)):
+        answer = page.goto(f"{origin}{path}")
+        assert answer is not None
+        assert answer.status == 401
+        expect(page.get_by_role("heading", level=1)).to_have_text(sentence)
+        # Its style sheets are those of the site.
+        assert (
+            scripts is False
+            or page.evaluate("getComputedStyle(document.querySelector('.btn')).borderRadius") != "0px"
+        )
+        page.get_by_role("link", name="Why was I refused?").click()
+        expect(page).to_have_url(f"{site.url}/denied/{answer.headers['x-request-id']}")
