@@ -5,11 +5,15 @@ import json
 import ssl
 import time
 from itertools import pairwise
+from socket import create_connection
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from websockets.sync.client import connect
 
+from proxy.dataplane import openings
+from proxy.dataplane.cookies import sign_access
 from proxy.tests import test_rolling_restart
 from proxy.tests.expect import assert_denied
 from proxy.tests.sockets import closing
@@ -130,3 +134,44 @@ def test_a_websocket_and_its_denial(front, socket_upstream, alice_token):
 def test_an_answer_that_breaks_off_never_looks_complete(front, alice_token):
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"{front}/api/v1/proxy/fail", headers=alice_token.headers, verify=False, trust_env=False)
+
+
+class TestTheUpstreamsOwnHost:
+    SITE, HOST = "https://zenzefi.example", "proxy.example"
+
+    @pytest.fixture
+    def ask_there(self, gateway, front):
+        """Ask nginx for a path of the upstream's own host."""
+        gateway.restart(PROXY_HOST=self.HOST, BACKEND_URL=self.SITE)
+        with httpx.Client(base_url=front, headers={"Host": self.HOST}, verify=False, trust_env=False) as client:
+            yield client.request
+
+    def test_its_whole_site_is_the_upstream(self, recorded, ask_there, alice_token):
+        for target in ("/", "/metrics", "/health", "/api/v1/proxy/x", "/a%2Fb//c;d?x=%2F&y=a+b", "/b/%2e%2e/x"):
+            assert ask_there("POST", target, headers=alice_token.headers, content=b"body").status_code == 200
+            assert (recorded.last.target.decode(), recorded.last.body) == (target, b"body")
+        assert recorded.last.header(b"x-forwarded-host") == self.HOST.encode()
+        assert recorded.last.header(b"x-forwarded-proto") == b"https"
+        assert_denied(ask_there("GET", "/metrics"), "invalid_token")
+
+    def test_the_site_is_not(self, recorded, front, ask_there, alice_token):
+        assert httpx.get(f"{front}/health/live", verify=False, trust_env=False).json() == {"status": "alive"}
+        assert recorded.requests == []
+
+    def test_the_button_and_the_cookie(self, recorded, ask_there, alice_token):
+        code = openings.issue(alice_token.token.digest, "browser-1", "/start")
+        answer = ask_there("POST", f"/.zenzefi/open?code={code}", headers={"Origin": self.SITE})
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/start")
+        headers = {"Cookie": f"zenzefi_access={answer.cookies['zenzefi_access']}", "Origin": f"https://{self.HOST}"}
+        assert ask_there("POST", "/start", headers=headers).status_code == 200
+        assert_denied(ask_there("POST", "/start", headers={**headers, "Origin": self.SITE}), "origin_denied")
+
+    def test_a_websocket(self, gateway, front, socket_upstream, alice_token):
+        gateway.restart(PROXY_HOST=self.HOST, BACKEND_URL=self.SITE)
+        cookie = f"zenzefi_access={sign_access(alice_token.token.digest, 'browser-1')}"
+        reached, trusting = create_connection(("127.0.0.1", urlsplit(front).port)), ssl._create_unverified_context()
+        headers = {"Cookie": cookie, "Origin": f"https://{self.HOST}"}
+        with connect(f"wss://{self.HOST}/ws?a", sock=reached, ssl=trusting, additional_headers=headers) as client:
+            client.send("hello")
+            assert client.recv(timeout=5) == "hello"
+        assert socket_upstream.last.path == "/ws?a"
