@@ -1,6 +1,7 @@
 """The server at a host of its own: the button leads there, and its pages are as they are without a gateway."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -8,6 +9,8 @@ from playwright.sync_api import Browser, Page, expect
 from zenzefi.tests.browser import server
 from zenzefi.tests.browser.registry import CUSTOMER
 from zenzefi.tests.browser.server import Site
+from zenzefi.tests.browser.test_every_page import findings
+from zenzefi.tests.browser.test_refusals import LOOKS
 from zenzefi.tests.command import free_port
 
 UNKNOWN = "The request came without a token, or with one that we do not know."
@@ -91,3 +94,19 @@ def test_who_is_refused_there_finds_the_site(page: Page, own_host: tuple[Site, s
         )
         page.get_by_role("link", name="Why was I refused?").click()
         expect(page).to_have_url(f"{site.url}/denied/{answer.headers['x-request-id']}")
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_the_page_in_between(browser: Browser, own_host: tuple[Site, str], look: dict[str, Any]) -> None:
+    """As it is where its script did not arrive."""
+    site, _origin = own_host
+    context = site.open(browser, CUSTOMER, **look)
+    page = context.new_page()
+    page.route("**/opening.*.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    page.goto("/tokens/{token}".format(**site.names))
+    page.locator("form[action$='/open'] button").click()
+    heading = {"en-GB": "Opening the server", "ru-RU": "Сервер открывается"}[look["locale"]]
+    expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+    assert page.evaluate("document.documentElement.scrollWidth") <= look["width"]
+    assert findings(page) == []
+    context.close()
