@@ -9,6 +9,7 @@ from django.core import signing
 
 from proxy.dataplane import openings
 from proxy.dataplane.cookies import read_access
+from proxy.dataplane.state.base import StateUnavailable
 from proxy.models import DenialRecord, ProxySession
 from proxy.tests.expect import assert_denied
 from proxy.tests.test_denial_pages import NAVIGATION, buttons, heading
@@ -155,6 +156,18 @@ class TestRefusals:
         assert f"{SITE}/tokens" in buttons(answer)
         assert "Set-Cookie" not in answer.headers
         assert send(code).status_code == 303  # it was not used
+
+    def test_while_nobody_knows_whether_it_was_used(self, gateway, pressed, send, monkeypatch):
+        async def spend(*_given):
+            raise StateUnavailable
+
+        code = code_of(pressed())
+        monkeypatch.setattr(gateway.plane.state, "spend", spend)
+        answer = send(code)
+        assert (answer.status_code, answer.headers["X-Zenzefi-Error"]) == (503, "state_unavailable")
+        assert "Set-Cookie" not in answer.headers
+        monkeypatch.undo()
+        assert send(code).status_code == 303
 
     def test_another_method(self, pressed, send):
         code = code_of(pressed())

@@ -61,6 +61,10 @@ def test_the_server_opens_with_its_absolute_paths(page: Page, scripts: bool, own
     expect(page).to_have_url(f"{origin}/")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Zenzefi demo server")
     assert loaded[f"{origin}/static/style.css"] == 200
+    if scripts:  # fetch, WebSocket and EventSource at absolute paths, admitted by the cookie
+        expect(page.locator("#info-state")).to_have_text("Answered")
+        expect(page.locator("#socket-log .received")).to_have_text("Hello from the browser")
+        expect(page.locator("#events-state")).to_have_text("Complete", timeout=15_000)
     # The cookie is on that host alone, and no script sees it.
     (cookie,) = [each for each in page.context.cookies() if each["name"] == "zenzefi_access"]
     assert (cookie["domain"], cookie["path"], cookie["httpOnly"]) == ("proxy.localhost", "/", True)
