@@ -3,18 +3,22 @@
 import re
 
 from django import template
-from django.utils.translation import gettext, ngettext
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.utils.translation import gettext_noop as _
+
+from billing.providers import LABELS
 
 register = template.Library()
 
 # What the services write before a colon, or alone; operators' reasons and titles of their own are left as they are.
 HEADS = {
-    "Top-up through mock": _("Top-up, test payment"),
-    "Top-up through stripe": _("Top-up through Stripe"),
-    "Top-up through yookassa": _("Top-up through YooKassa"),
     **{
-        head: head
+        f"Top-up through {name}": format_lazy("{}: {}", gettext_lazy("Top-up"), label)
+        for name, label in LABELS.items()
+    },
+    **{
+        head: gettext_lazy(head)
         for head in (
             _("Access token"),
             _("Extension of an access token"),
@@ -44,7 +48,7 @@ def in_words(description: str) -> str:
     head, colon, tail = description.partition(": ")
     if head not in HEADS:
         return description
-    return gettext(HEADS[head]) + colon + (in_words(tail) if tail.partition(": ")[0] in HEADS else _details(tail))
+    return str(HEADS[head]) + colon + (in_words(tail) if tail.partition(": ")[0] in HEADS else _details(tail))
 
 
 def _details(text: str) -> str:
@@ -58,5 +62,6 @@ def _detail(part: str) -> str:
             return ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
         return ngettext("%(count)d day", "%(count)d days", hours // 24) % {"count": hours // 24}
     if payment := _PAYMENT.fullmatch(part):
-        return gettext("%(provider)s payment %(number)s") % {"provider": payment[1], "number": payment[2]}
+        provider = LABELS.get(payment[1], payment[1])
+        return gettext("payment %(number)s (%(provider)s)") % {"number": payment[2], "provider": provider}
     return gettext(_SCOPES[part]) if part in _SCOPES else part

@@ -12,6 +12,7 @@ from billing import debts
 from billing import services as money
 from billing.idempotency import Call
 from billing.models import Transaction
+from billing.providers import LABELS
 from billing.templatetags.ledger_words import HEADS, in_words
 from billing.tests.webhook_client import paid
 from zenzefi import demo
@@ -22,9 +23,9 @@ RUSSIAN = {
     "Extension of an access token: 1 hour, full access": "Продление токена доступа: 1 час, полный доступ",
     "Refund of an access token: 1 h, certificates_only": "Возврат за токен доступа: 1 час, только сертификаты",
     "Access token: Weekend special": "Токен доступа: Weekend special",
-    "Top-up through mock": "Пополнение, пробный платёж",
+    "Top-up through mock": "Пополнение: Пробный платёж, без настоящих денег",
     "Owed: Money went back: stripe payment 2026-000001": (
-        "В долг: Деньги возвращены плательщику: платёж 2026-000001, stripe"
+        "В долг: Деньги возвращены плательщику: платёж 2026-000001 (Банковская карта, через Stripe)"
     ),
     "Thank you: for everything": "Thank you: for everything",
     "": "",
@@ -39,7 +40,11 @@ def test_a_description(kept: str, read: str) -> None:
 
 
 def test_it_says_in_english_what_customers_know() -> None:
-    assert in_words("Top-up through mock") == "Top-up, test payment"
+    for name, label in LABELS.items():
+        assert in_words(f"Top-up through {name}") == f"Top-up: {label}"
+        assert in_words(f"Money went back: {name} payment 2026-000001") == (
+            f"Money went back: payment 2026-000001 ({label})"
+        )
     assert in_words("Access token: 24 hours, full access") == "Access token: 1 day, full access"
 
 
