@@ -42,6 +42,15 @@ _TIME = re.compile(r"(\d+) (h|hours?|days?)")
 _PAYMENT = re.compile(r"(\w+) payment (\d{4}-\d+)")
 
 
+def hours(count: int) -> str:
+    """The time of a tariff or a token in words: `1 hour`, `12 hours`, `7 days`, `7 days 1 hour`."""
+    days, left = divmod(count, 24)
+    words = [ngettext("%(count)d day", "%(count)d days", days) % {"count": days}] if days else []
+    if left or not days:
+        words.append(ngettext("%(count)d hour", "%(count)d hours", left) % {"count": left})
+    return " ".join(words)
+
+
 @register.filter
 def in_words(description: str) -> str:
     """A description of the ledger, `Access token: 24 hours, full access` as `Access token: 1 day, full access`."""
@@ -57,10 +66,7 @@ def _details(text: str) -> str:
 
 def _detail(part: str) -> str:
     if time := _TIME.fullmatch(part):
-        hours = int(time[1]) * (24 if time[2].startswith("d") else 1)
-        if hours % 24:
-            return ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
-        return ngettext("%(count)d day", "%(count)d days", hours // 24) % {"count": hours // 24}
+        return hours(int(time[1]) * (24 if time[2].startswith("d") else 1))
     if payment := _PAYMENT.fullmatch(part):
         provider = LABELS.get(payment[1], payment[1])
         return gettext("payment %(number)s (%(provider)s)") % {"number": payment[2], "provider": provider}

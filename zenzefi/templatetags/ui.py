@@ -13,11 +13,12 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from access.models import Scope
+from billing.templatetags import ledger_words
 
 register = template.Library()
+hours = register.filter(ledger_words.hours)
 
 _TAGS = {
     "good": "check-circle-fill",
@@ -78,15 +79,6 @@ def duration(value: timedelta | float) -> str:
     first = next((index for index, count in enumerate(counts) if count), 3)
     shown = [part for part in parts[first : first + 2] if part[0]] or parts[3:]
     return " ".join(f"{count}\u00a0{unit}" for count, unit in shown)
-
-
-@register.filter
-def hours(count: int) -> str:
-    """A tariff's duration in words: `1 hour`, `12 hours`, `7 days`."""
-    if count % 24:
-        return ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}
-    days = count // 24
-    return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
 
 
 @register.filter

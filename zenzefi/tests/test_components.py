@@ -57,9 +57,23 @@ def test_duration(seconds: float, english: str, russian: str) -> None:
         assert ui.duration(seconds).replace("\u00a0", " ") == russian
 
 
-@pytest.mark.parametrize(("count", "expected"), [(1, "1 hour"), (12, "12 hours"), (24, "1 day"), (720, "30 days")])
-def test_hours(count: int, expected: str) -> None:
-    assert ui.hours(count) == expected
+@pytest.mark.usefixtures("_translated")
+@pytest.mark.parametrize(
+    ("count", "english", "russian"),
+    [
+        (1, "1 hour", "1 час"),
+        (12, "12 hours", "12 часов"),
+        (24, "1 day", "1 день"),
+        (25, "1 day 1 hour", "1 день 1 час"),
+        (169, "7 days 1 hour", "7 дней 1 час"),
+        (720, "30 days", "30 дней"),
+        (75, "3 days 3 hours", "3 дня 3 часа"),
+    ],
+)
+def test_hours(count: int, english: str, russian: str) -> None:
+    assert render("{{ count|hours }}", count=count) == english
+    with translation.override("ru"):
+        assert render("{{ count|hours }}", count=count) == russian
 
 
 def test_time_left() -> None:

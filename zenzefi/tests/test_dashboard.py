@@ -114,7 +114,7 @@ class TestNotices:
         AccessToken.objects.filter(pk=token.pk).update(
             created_at=F("created_at") - late, expires_at=F("expires_at") - late
         )
-        assert notices(client) == [("Your token of 168 hours expires within a day.", f"/tokens/{token.pk}/extend")]
+        assert notices(client) == [("Your token for 7 days expires within a day.", f"/tokens/{token.pk}/extend")]
 
 
 def test_it_is_for_who_is_signed_in(client: Client) -> None:

@@ -22,6 +22,7 @@ RUSSIAN = {
     "Access token: 7 days, certificates only": "Токен доступа: 7 дней, только сертификаты",
     "Extension of an access token: 1 hour, full access": "Продление токена доступа: 1 час, полный доступ",
     "Refund of an access token: 1 h, certificates_only": "Возврат за токен доступа: 1 час, только сертификаты",
+    "Refund of an access token: 169 h, full": "Возврат за токен доступа: 7 дней 1 час, полный доступ",
     "Access token: Weekend special": "Токен доступа: Weekend special",
     "Top-up through mock": "Пополнение: Пробный платёж, без настоящих денег",
     "Owed: Money went back: stripe payment 2026-000001": (

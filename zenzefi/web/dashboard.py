@@ -22,7 +22,7 @@ from billing import ledger
 from billing.selectors import history
 from proxy.selectors import holders
 from proxy.usage import by_day
-from zenzefi.templatetags.ui import money
+from zenzefi.templatetags.ui import hours, money
 
 DAYS = 7
 MOVEMENTS = 5
@@ -81,5 +81,5 @@ def _ends_soon(token: AccessToken) -> bool:
 
 
 def _expiring(token: AccessToken) -> Notice:
-    text = _("Your token of %(hours)d hours expires within a day.") % {"hours": token.duration_hours}
+    text = _("Your token for %(time)s expires within a day.") % {"time": hours(token.duration_hours)}
     return Notice("warning", text, reverse("token-extend", args=[token.pk]), _("Extend it"))
