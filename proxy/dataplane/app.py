@@ -65,9 +65,11 @@ async def _carry(gateway: DataPlane, head: RequestHead, scope: Scope, receive: R
     ip = client[0] if client else None
     grant, session = await gateway.gate.admit(head, path, ip=ip, unsafe=method not in _SAFE_METHODS)
     identifier = request_id(head.request_id)
-    carry = HttpCarry(
-        grant, session, scope.get(CONNECTION), (gateway.config.body_timeout, gateway.config.upstream_timeout), prefix
-    )
+    # Who sends the credentials as headers gets every byte as it is, and on the upstream's own host nothing is to change.
+    rewritten = head.from_cookie and prefix
+    rewriting = gateway.rewriting.of(head, _own_origin(gateway, head, scope)) if rewritten else None
+    timeouts = (gateway.config.body_timeout, gateway.config.upstream_timeout)
+    carry = HttpCarry(grant, session, scope.get(CONNECTION), timeouts, prefix, rewriting)
     gateway.registry.add(carry)
     try:
         await carry.run(
@@ -77,6 +79,14 @@ async def _carry(gateway: DataPlane, head: RequestHead, scope: Scope, receive: R
     finally:
         gateway.registry.remove(carry)
         gateway.figures.answers[carry.status] += 1
+
+
+def _own_origin(gateway: DataPlane, head: RequestHead, scope: Scope) -> bytes:
+    """Where the browser sees us. A proxy before us may leave the port out of `Host`."""
+    stated, scheme = gateway.config.own_origin, str(scope["scheme"])
+    if not head.host or stated.rpartition(b":")[0].endswith(b"//" + head.host):
+        return stated
+    return scheme.encode() + b"://" + head.host
 
 
 def _query(scope: Scope) -> bytes:

@@ -15,8 +15,10 @@ from proxy.dataplane.headers import Headers, response_headers
 from proxy.dataplane.http1 import Answer
 from proxy.dataplane.paths import PREFIX, rewrite_location
 from proxy.dataplane.protocol import GatewayProtocol
+from proxy.dataplane.rewriting import Body, Exchange
 from proxy.dataplane.upstream import FAILURES, Upstream, denial_of
 
+_OF_A_PART = frozenset({b"range", b"if-range"})
 _REWRITTEN = frozenset({b"set-cookie", b"location", b"content-location"})
 
 
@@ -33,8 +35,8 @@ class HttpCarry:
     """Carries one admitted request; see `proxy.dataplane.registry.Carry`."""
 
     __slots__ = (
-        "_client_gone", "_connection", "_denial", "_prefix", "_started", "_task", "_timeouts", "grant", "phase",
-        "phase_since", "session", "status",
+        "_client_gone", "_connection", "_denial", "_prefix", "_rewriting", "_started", "_task", "_timeouts", "grant",
+        "phase", "phase_since", "session", "status",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +46,7 @@ class HttpCarry:
         connection: GatewayProtocol | None,
         timeouts: tuple[float, float],
         prefix: bytes = PREFIX,
+        rewriting: Exchange | None = None,
     ) -> None:
         self.grant = grant
         self.session = session
@@ -53,6 +56,7 @@ class HttpCarry:
         self._connection = connection
         self._timeouts = timeouts
         self._prefix = prefix
+        self._rewriting = rewriting
         self._task: asyncio.Task[Any] | None = None
         self._denial: Denial | None = None
         self._client_gone = False
@@ -99,6 +103,10 @@ class HttpCarry:
             body = await self._request_body(receive) if has_body else None
             self._enter(Phase.UPSTREAM)
             answer = await upstream.request(method, target, headers, body)
+            if self._rewriting is not None and body is None and self._rewriting.needs_whole(answer):
+                answer.release()
+                whole = [pair for pair in headers if pair[0] not in _OF_A_PART]
+                answer = await upstream.request(method, target, whole, None)
             try:
                 await self._answer(upstream, answer, method, send, extra)
             finally:
@@ -163,15 +171,34 @@ class HttpCarry:
 
     async def _answer(self, upstream: Upstream, answer: Answer, method: str, send: Send, extra: Headers) -> None:
         self.status = answer.status
-        headers = _client_headers(upstream, answer, self._prefix) + extra
+        headers, rewritten = _client_headers(upstream, answer, self._prefix), None
+        if self._rewriting is not None:
+            headers, rewritten = self._rewriting.answer(method, answer.status, headers)
+        headers += extra
         self._started = True
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         # Only what is there already: an event stream's header block must not wait for its first event.
         chunk = answer.take()
-        if not answer.at_end:
+        if rewritten is not None:
+            chunk = await self._rewrite(answer, chunk, rewritten, send)
+        elif not answer.at_end:
             chunk = await self._stream(answer, chunk, send)
         await send({"type": "http.response.body", "body": chunk, "more_body": False})
         self.session.carried(len(chunk))
+
+    async def _rewrite(self, answer: Answer, chunk: bytes, body: Body, send: Send) -> bytes:
+        """Pass on what is rewritten as it comes, and give the last of it."""
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        while True:
+            self._enter(Phase.CLIENT_READING)
+            for piece in body.feed(chunk):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                self.session.carried(len(piece))
+                await asyncio.sleep(0)  # others have their turn, however much one chunk decodes to
+            if answer.at_end:
+                return body.close()
+            self._enter(Phase.UPSTREAM)
+            chunk = await answer.read()
 
     async def _stream(self, answer: Answer, chunk: bytes, send: Send) -> bytes:
         """Pass on what comes, one chunk at a time, and give the last one."""

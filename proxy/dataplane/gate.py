@@ -123,6 +123,7 @@ class Gate:
             raise Denied(INVALID_TOKEN)
         if who.from_cookie:
             head.device = who.device.encode()
+            head.from_cookie = True
         grant = head.grant = await self._grant(who.digest)
         grant.check_active()
         if not who.device:

@@ -72,6 +72,7 @@ class RequestHead:
     token: bytes = b""
     device: bytes = b""
     access_cookies: list[bytes] = field(default_factory=list)
+    from_cookie: bool = False  # that is what admitted it
     origin: bytes | None = None
     sec_fetch_site: bytes = b""
     host: bytes = b""

@@ -41,6 +41,7 @@ from proxy.dataplane.permits import Permits
 from proxy.dataplane.refusals import Refusals, hint, iso, write_refusals
 from proxy.dataplane.registry import Registry
 from proxy.dataplane.renewal import renew_grants
+from proxy.dataplane.rewriting import Rewriting
 from proxy.dataplane.state.base import Counts, Lease, State, StateUnavailable
 from proxy.dataplane.state.memory import MemoryState
 from proxy.dataplane.state.redis import RedisState
@@ -75,6 +76,7 @@ class DataPlane:
         self.accounting = Accounting(config.session_timeout)
         self.registry = Registry(config.max_connections_per_token)
         self.upstream = Upstream(config)
+        self.rewriting = Rewriting(self.upstream.origin, self.upstream.base_path)
         self.refusals = Refusals()
         self.figures = Figures(self.registry, self.grants, self.accounting, self.refusals)
         self.gate = Gate(config, self.grants, self.feed, self.state, self.permits, self.accounting)

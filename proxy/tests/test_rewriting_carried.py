@@ -1,0 +1,333 @@
+"""What a browser with the cookie gets under the prefix, through the gateway."""
+
+import gzip
+import time
+import zlib
+
+import brotli
+import httpx
+import pytest
+
+from proxy.dataplane.cookies import sign_access
+from proxy.dataplane.rewriting import encoding
+from proxy.dataplane.rewriting.encoding import zstd
+from proxy.tests.servers import eventually
+
+P = b"/api/v1/proxy"
+PAGE = b"<!doctype html><html><head><title>x</title></head><body><a href='/x?a=1&amp;b=2'>x</a></body></html>"
+LINKED = PAGE.replace(b"'/x?", b"'" + P + b"/x?")
+
+
+def answer_of(body, *fields, status=b"200 OK", kind=b"text/html; charset=utf-8"):
+    lines = [b"HTTP/1.1 " + status, b"Content-Type: " + kind, b"Content-Length: %d" % len(body), *fields]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+@pytest.fixture
+def browser(gateway, recorded, alice_token):
+    """A client with the browser's cookie, and no `Accept-Encoding` of its own."""
+    cookie = f"zenzefi_access={sign_access(alice_token.token.digest, alice_token.device)}"
+    return gateway.client(headers={"Cookie": cookie, "Accept-Encoding": "gzip, deflate, br, zstd"})
+
+
+def shown(gateway, page=LINKED):
+    """The page with the script in it."""
+    return page.replace(b"<head>", b"<head>" + gateway.plane.rewriting.script.element)
+
+
+class TestWhoGetsIt:
+    def test_the_cookie(self, gateway, recorded, browser):
+        recorded.answer = answer_of(PAGE)
+        answer = browser.get("/")
+        assert answer.content == shown(gateway)
+        assert "content-length" not in answer.headers
+        assert answer.headers["vary"] == "accept-encoding, sec-fetch-dest"
+
+    def test_header_credentials_get_every_byte(self, recorded, gateway, alice_token):
+        recorded.answer = answer_of(PAGE, b'ETag: "1"', b"Accept-Ranges: bytes", b"Link: </x>; rel=preload")
+        headers = {"Accept-Encoding": "exotic, br", "Range": "bytes=0-1,5-6"}
+        answer = gateway.client(alice_token, headers=headers).get("/")
+        assert answer.content == PAGE
+        assert (answer.headers["etag"], answer.headers["accept-ranges"]) == ('"1"', "bytes")
+        assert answer.headers["link"] == "</x>; rel=preload"
+        assert recorded.last.header(b"accept-encoding") == b"exotic, br"
+        assert recorded.last.header(b"range") == b"bytes=0-1,5-6"
+
+    def test_header_credentials_beside_a_cookie(self, gateway, recorded, browser, alice_token):
+        recorded.answer = answer_of(PAGE)
+        assert browser.get("/", headers=alice_token.headers).content == PAGE
+
+    def test_a_part_that_a_script_asks_for_has_no_script_of_ours(self, recorded, browser):
+        recorded.answer = answer_of(PAGE)
+        assert browser.get("/", headers={"Sec-Fetch-Dest": "empty"}).content == LINKED
+
+    @pytest.mark.parametrize(
+        ("kind", "fields"),
+        [
+            (b"application/json", []),
+            (b"text/javascript", []),
+            (b"image/svg+xml", []),
+            (b"text/html; charset=utf-16le", []),
+            (b"text/html; charset=ISO-2022-JP", []),
+            (b"text/html", [b"Content-Encoding: exotic"]),
+            (b"text/html", [b"Content-Encoding: gzip, exotic"]),
+            (b"text/html", [b"Cache-Control: max-age=5, no-transform"]),  # case C52
+            (b"text/html", [b"Content-Disposition: attachment; filename=page.html"]),
+        ],
+    )
+    def test_what_passes_as_it_is(self, recorded, browser, kind, fields):
+        recorded.answer = answer_of(PAGE, *fields, b'ETag: "1"', b"Accept-Ranges: bytes", kind=kind)
+        with browser.stream("GET", "/") as answer:
+            assert b"".join(answer.iter_raw()) == PAGE
+        assert answer.headers["content-length"] == str(len(PAGE))
+        assert (answer.headers["etag"], answer.headers["accept-ranges"]) == ('"1"', "bytes")
+
+    def test_utf_16_by_its_mark(self, recorded, browser):
+        page = b"\xff\xfe" + PAGE.decode().encode("utf-16-le")
+        recorded.answer = answer_of(page, kind=b"text/html")
+        assert browser.get("/").content == page
+
+
+CODINGS = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstd.compress,
+}
+
+
+def raw_deflate(data):
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+# case C52
+class TestEncodings:
+    @pytest.mark.parametrize("coding", CODINGS)
+    def test_each_one(self, gateway, recorded, browser, coding):
+        recorded.answer = answer_of(CODINGS[coding](PAGE), b"Content-Encoding: " + coding.encode())
+        answer = browser.get("/")
+        assert (answer.content, answer.headers["content-encoding"]) == (shown(gateway), "gzip")
+        answer = browser.get("/", headers={"Accept-Encoding": coding.removeprefix("x-") + ", identity"})
+        assert answer.content == shown(gateway)
+        assert answer.headers.get("content-encoding") == ("gzip" if "gzip" in coding else None)
+
+    def test_deflate_without_its_header(self, gateway, recorded, browser):
+        recorded.answer = answer_of(raw_deflate(PAGE), b"Content-Encoding: deflate")
+        assert browser.get("/").content == shown(gateway)
+
+    def test_several_members_and_frames(self, gateway, recorded, browser):
+        for coding in ("gzip", "zstd"):
+            pack = CODINGS[coding]
+            recorded.answer = answer_of(pack(PAGE[:50]) + pack(PAGE[50:]), b"Content-Encoding: " + coding.encode())
+            assert browser.get("/").content == shown(gateway)
+
+    def test_nested(self, gateway, recorded, browser):
+        body = zstd.compress(brotli.compress(gzip.compress(PAGE)))
+        recorded.answer = answer_of(body, b"Content-Encoding: gzip, br", b"Content-Encoding: zstd")
+        answer = browser.get("/")
+        assert (answer.content, answer.headers["content-encoding"]) == (shown(gateway), "gzip")
+
+    @pytest.mark.parametrize(
+        ("accepted", "asked"),
+        [
+            ("gzip, deflate, br, zstd, dcb, dcz", b"gzip, deflate, br, zstd"),
+            ("br;q=1.0, *;q=0.5, exotic", b"br;q=1.0"),
+            ("exotic", b"identity"),
+            ("identity;q=0, gzip", b"identity;q=0, gzip"),
+        ],
+    )
+    def test_the_upstream_is_asked_for_what_we_decode(self, recorded, browser, accepted, asked):
+        browser.get("/", headers={"Accept-Encoding": accepted})
+        assert recorded.last.header(b"accept-encoding") == asked
+
+    @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+    def test_a_bomb_breaks_off(self, gateway, recorded, browser, coding):
+        size = 200 * 1024 * 1024
+        recorded.answer = answer_of(bomb(coding, size), b"Content-Encoding: " + coding.encode())
+        with browser.stream("GET", "/", headers={"Accept-Encoding": coding}) as answer:
+            got, broken = received(answer)
+        assert broken
+        assert got <= max(encoding.MOST_DECODED, encoding.MOST_RATIO * 200 * 1024) + 2 * encoding.PIECE
+        eventually(lambda: not gateway.plane.registry)
+
+    def test_a_bomb_within_others(self, gateway, recorded, browser):
+        recorded.answer = answer_of(gzip.compress(bomb("gzip", 200 * 1024 * 1024)), b"Content-Encoding: gzip, gzip")
+        with pytest.raises(httpx.RemoteProtocolError):
+            browser.get("/")
+
+    @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+    def test_what_does_not_decode_breaks_off(self, recorded, browser, coding):
+        for body in (b"no such thing at all", CODINGS[coding](PAGE)[:-5]):
+            recorded.answer = answer_of(body, b"Content-Encoding: " + coding.encode())
+            with pytest.raises(httpx.RemoteProtocolError):
+                browser.get("/")
+
+    def test_a_stream_does_not_wait(self, gateway, recorded, browser):
+        """What has come goes out, also through gzip."""
+
+        async def answer(_request, connection):
+            packer = zlib.compressobj(wbits=31)
+            begin = packer.compress(b"<html><body><p>now</p>") + packer.flush(zlib.Z_SYNC_FLUSH)
+            head = (
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
+            )
+            await connection.send(head + begin)
+            await connection.client_leaves()
+
+        recorded.answer = answer
+        started = time.monotonic()
+        with browser.stream("GET", "/") as response:
+            got = b""
+            for piece in response.iter_bytes():
+                got += piece
+                if b"<p>now</p>" in got:
+                    break
+        assert time.monotonic() - started < 5
+
+
+def received(answer):
+    """How many bytes came, and whether the connection broke off."""
+    got = 0
+    try:
+        for piece in answer.iter_raw():
+            got += len(piece)
+    except httpx.RemoteProtocolError:
+        return got, True
+    return got, False
+
+
+def bomb(coding, size):
+    blocks = [bytes(2**20)] * (size // 2**20)
+    if coding == "br":
+        packer = brotli.Compressor(quality=1)
+        return b"".join(packer.process(block) for block in blocks) + packer.finish()
+    packer = zstd.ZstdCompressor() if coding == "zstd" else zlib.compressobj(9, wbits=31 if coding == "gzip" else 15)
+    return b"".join(packer.compress(block) for block in blocks) + packer.flush()
+
+
+# case C52
+class TestValidators:
+    def test_the_tag_is_weak_and_comes_back_as_it_was(self, recorded, browser):
+        for given in ('"a1"', 'W/"a1"'):
+            recorded.answer = answer_of(PAGE, b"ETag: " + given.encode())
+            tag = browser.get("/").headers["etag"]
+            assert tag.startswith('W/"a1-z')
+            for name in ("If-None-Match", "If-Match"):
+                browser.get("/", headers={name: f'"other", {tag}'})
+                assert recorded.last.header(name.lower().encode()) == f'"other", {given}'.encode()
+
+    def test_not_modified(self, recorded, browser):
+        recorded.answer = answer_of(PAGE, b'ETag: "a1"')
+        tag = browser.get("/").headers["etag"]
+        recorded.answer = b'HTTP/1.1 304 Not Modified\r\nETag: "a1"\r\n\r\n'
+        answer = browser.get("/", headers={"If-None-Match": tag})
+        assert (answer.status_code, answer.headers["etag"], answer.content) == (304, tag, b"")
+
+    def test_a_tag_of_another_version_is_none_of_the_upstream(self, recorded, browser):
+        browser.get("/", headers={"If-None-Match": 'W/"a1-zs00000000"'})
+        assert recorded.last.header(b"if-none-match") == b'W/"a1-zs00000000"'
+
+    def test_what_speaks_of_the_bytes_is_dropped(self, recorded, browser):
+        fields = [b"Content-MD5: x", b"Digest: x", b"Repr-Digest: x", b"Content-Digest: x", b"Accept-Ranges: bytes"]
+        recorded.answer = answer_of(PAGE, *fields)
+        for method in ("GET", "HEAD"):
+            answer = browser.request(method, "/")
+            assert not {field.split(b":")[0].decode().lower() for field in fields} & set(answer.headers)
+            assert "content-length" not in answer.headers
+
+    def test_a_head_says_what_a_get_would(self, recorded, browser):
+        recorded.answer = answer_of(PAGE, b'ETag: "a1"')
+        tag = browser.get("/").headers["etag"]
+        recorded.answer = answer_of(PAGE, b'ETag: "a1"').partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        answer = browser.head("/")
+        assert (answer.headers["etag"], answer.content) == (tag, b"")
+
+    def test_no_content(self, recorded, browser):
+        recorded.answer = b"HTTP/1.1 204 No Content\r\nContent-Type: text/html\r\n\r\n"
+        assert (browser.get("/").status_code, browser.get("/").content) == (204, b"")
+
+
+# case C52
+class TestRanges:
+    def test_a_part_of_a_page_is_asked_for_as_a_whole(self, gateway, recorded, browser):
+        async def answer(request, connection):
+            part = answer_of(PAGE[:10], b"Content-Range: bytes 0-9/99", status=b"206 Partial Content")
+            await connection.send(part if request.header(b"range") else answer_of(PAGE))
+            return True
+
+        recorded.answer = answer
+        answer = browser.get("/", headers={"Range": "bytes=0-9", "If-Range": '"x"'})
+        assert (answer.status_code, answer.content) == (200, shown(gateway))
+        assert [request.header(b"if-range") for request in recorded.requests] == [b'"x"', None]
+
+    def test_a_part_of_something_else_is_that(self, recorded, browser):
+        recorded.answer = answer_of(
+            b"0123", b"Content-Range: bytes 0-3/9", status=b"206 Partial Content", kind=b"video/mp4"
+        )
+        answer = browser.get("/", headers={"Range": "bytes=0-3"})
+        assert (answer.status_code, answer.content, answer.headers["content-range"]) == (206, b"0123", "bytes 0-3/9")
+
+    def test_several_parts_are_not_asked_for(self, recorded, browser):
+        browser.get("/", headers={"Range": "bytes=0-1,4-5"})
+        assert recorded.last.header(b"range") is None
+
+
+class TestHeaders:
+    def test_addresses(self, recorded, browser):
+        fields = [
+            b"Link: </a.css>; rel=preload, <https://elsewhere/>; rel=x",
+            b"Refresh: 5; url=/next",
+            b"Service-Worker-Allowed: /",
+            b"Location: /there",
+            b"Content-Location: /here",
+            b"Set-Cookie: a=1; Path=/app; Domain=upstream",
+        ]
+        recorded.answer = answer_of(b"{}", *fields, kind=b"application/json")
+        headers = browser.get("/").headers
+        assert headers["link"] == "</api/v1/proxy/a.css>; rel=preload, <https://elsewhere/>; rel=x"
+        assert headers["refresh"] == "5; url=/api/v1/proxy/next"
+        assert headers["service-worker-allowed"] == "/api/v1/proxy/"
+        assert (headers["location"], headers["content-location"]) == ("/api/v1/proxy/there", "/api/v1/proxy/here")
+        assert headers["set-cookie"] == "a=1; Path=/api/v1/proxy/app"
+
+    def test_the_policy(self, gateway, recorded, browser):
+        origin = recorded.url.encode()
+        recorded.answer = answer_of(PAGE, b"Content-Security-Policy: script-src " + origin + b"/js/; img-src 'self'")
+        policy = browser.get("/").headers["content-security-policy"]
+        allowed = gateway.plane.rewriting.script.hash_source.decode()
+        assert policy == f"script-src {gateway.url}/api/v1/proxy/js/ {allowed}; img-src 'self'"
+
+    def test_the_policy_behind_a_proxy_that_leaves_the_port_out(self, gateway, recorded, browser):
+        recorded.answer = answer_of(PAGE, b"Content-Security-Policy: img-src " + recorded.url.encode() + b"/")
+        for host in ("127.0.0.1", gateway.url.removeprefix("http://")):
+            policy = browser.get("/", headers={"Host": host}).headers["content-security-policy"]
+            assert policy == f"img-src {gateway.url}/api/v1/proxy/"
+        policy = browser.get("/", headers={"Host": "localhost:1"}).headers["content-security-policy"]
+        assert policy == "img-src http://localhost:1/api/v1/proxy/"
+
+
+# case C52
+def test_a_hash_of_css_that_is_changed_does_not_refuse_it(recorded, browser):
+    page = (
+        b"<head></head><link rel=stylesheet href=/a.css integrity='sha256-x'><script src=/a.js integrity='sha256-x'>"
+        b"</script><link rel=stylesheet href=https://cdn/a.css integrity='sha256-x'>"
+    )
+    recorded.answer = answer_of(page)
+    got = browser.get("/").content
+    assert b"<link rel=stylesheet href=/api/v1/proxy/a.css >" in got
+    assert b"<script src=/api/v1/proxy/a.js integrity='sha256-x'></script>" in got
+    assert b"<link rel=stylesheet href=https://cdn/a.css integrity='sha256-x'>" in got
+
+
+def test_css(recorded, browser):
+    recorded.answer = answer_of(b"@import '/a.css'; b { c: url(/d.png) }", kind=b"text/css")
+    assert browser.get("/").content == b"@import '/api/v1/proxy/a.css'; b { c: url(/api/v1/proxy/d.png) }"
+
+
+def test_the_bytes_that_cross_are_counted(gateway, recorded, browser):
+    recorded.answer = answer_of(gzip.compress(PAGE), b"Content-Encoding: gzip")
+    with browser.stream("GET", "/") as answer:
+        crossed = len(b"".join(answer.iter_raw()))
+    assert browser.get("/status").json()["bytes_transferred"] == crossed
