@@ -30,6 +30,7 @@ class Route:
 
 ROUTES = (
     Route(r"/", GET, pages.home),
+    Route(r"/absolute(|/.*)", GET, pages.absolute),
     Route(r"/static/(.+)", GET, pages.static_file),
     Route(r"/api/info", GET, probes.info),
     Route(r"/certificates", GET, certificates.list_certificates),

@@ -1,5 +1,6 @@
 """The pages and the files they use, read once."""
 
+import base64
 import hashlib
 import mimetypes
 import secrets
@@ -15,7 +16,20 @@ ASSETS = Path(__file__).parent / "assets"
 HOME = Template((ASSETS / "home.html").read_text("utf-8"))
 CERTIFICATES = Template((ASSETS / "certificates.html").read_text("utf-8"))
 CERTIFICATE_ROW = Template((ASSETS / "certificate_row.html").read_text("utf-8"))
-STATIC = {name: (ASSETS / name).read_bytes() for name in ("style.css", "app.js", "favicon.svg")}
+ABSOLUTE = Template((ASSETS / "absolute.html").read_text("utf-8"))
+STATIC = {
+    name: (ASSETS / name).read_bytes()
+    for name in ("style.css", "app.js", "favicon.svg", "absolute.css", "absolute.js", "worker.js")
+}
+# Content policies that admit what the page of absolute paths uses, as strict as there are.
+POLICIES = {
+    "": "",
+    "strict": "default-src 'none'; script-src $origin/static/; style-src $origin/static/; img-src $origin/static/; "
+    "connect-src 'self'; worker-src $origin/static/; form-action $origin/echo/; base-uri 'none'",
+    "nonce": "default-src 'none'; script-src 'nonce-$nonce' 'strict-dynamic'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'",
+    "default": "default-src 'self'; object-src 'none'",
+}
 
 
 async def home(request: Request) -> Response:
@@ -24,6 +38,26 @@ async def home(request: Request) -> Response:
     cookie = f"demo_session={secrets.token_hex(8)}; Path=/; HttpOnly; SameSite=Lax"
     headers = (("content-type", "text/html; charset=utf-8"), ("set-cookie", cookie))
     return Response(200, headers, HOME.substitute(origin=escape(origin)).encode())
+
+
+async def absolute(request: Request) -> Response:
+    """A page that asks for everything by absolute paths, under the policy that `policy` names."""
+    policy = POLICIES.get(request.query.get("policy", ""))
+    if policy is None:
+        raise HttpError(400, f"policy must be one of {', '.join(filter(None, POLICIES))}.")
+    nonce = secrets.token_hex(8) if "$nonce" in policy else ""
+    page = ABSOLUTE.substitute(
+        nonce=f' nonce="{nonce}"' if nonce else "",
+        style_hash=_integrity(STATIC["absolute.css"]),
+        script_hash=_integrity(STATIC["absolute.js"]),
+    )
+    origin = f"{request.scope['scheme']}://{request.header('host')}"
+    stated = (("content-security-policy", Template(policy).substitute(origin=origin, nonce=nonce)),) if policy else ()
+    return Response(200, (("content-type", "text/html; charset=utf-8"), *stated), page.encode())
+
+
+def _integrity(content: bytes) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
 async def static_file(request: Request) -> Response:

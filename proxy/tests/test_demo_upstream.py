@@ -412,6 +412,22 @@ class TestMisbehaviour:
         assert "domain=4; Domain=127.0.0.1; Path=/" in lines
 
 
+class TestAbsolutePaths:
+    @pytest.mark.parametrize("policy", ["strict", "nonce", "default"])
+    async def test_the_policy_that_is_asked_for(self, client, policy):
+        async with client.get(f"/absolute?policy={policy}") as response:
+            stated, page = response.headers["Content-Security-Policy"], await response.text()
+        assert stated.startswith("default-src")
+        assert "$" not in stated + page
+        assert ("nonce=" in page) is (policy == "nonce")
+
+    async def test_no_policy_and_one_that_is_not_known(self, client):
+        async with client.get("/absolute/anything") as response:
+            assert "Content-Security-Policy" not in response.headers
+        async with client.get("/absolute?policy=lax") as response:
+            assert response.status == 400
+
+
 class TestRouting:
     @pytest.mark.parametrize("path", ["/nowhere", "/certificates/", "/certificates/1/x", "/echoes", "/ws/echo"])
     async def test_nothing_there(self, client, path):
@@ -439,6 +455,7 @@ class TestRouting:
         "path",
         [
             "/",
+            "/absolute?policy=strict",
             "/static/app.js",
             "/api/info",
             "/certificates",
