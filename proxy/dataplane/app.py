@@ -65,7 +65,7 @@ async def _carry(gateway: DataPlane, head: RequestHead, scope: Scope, receive: R
     ip = client[0] if client else None
     grant, session = await gateway.gate.admit(head, path, ip=ip, unsafe=method not in _SAFE_METHODS)
     identifier = request_id(head.request_id)
-    # Who sends the credentials as headers gets every byte as it is, and on the upstream's own host nothing is to change.
+    # Who sends the credentials as headers gets every byte as it is; on the upstream's own host nothing need change.
     rewritten = head.from_cookie and prefix
     rewriting = gateway.rewriting.of(head, _own_origin(gateway, head, scope)) if rewritten else None
     timeouts = (gateway.config.body_timeout, gateway.config.upstream_timeout)
