@@ -175,6 +175,13 @@ class TestTheCookie:
             host = origin.removeprefix("http://")
             assert browser.post("/x", headers={"Host": host, "Origin": origin}).status_code == 200
 
+    def test_a_page_is_as_the_upstream_sent_it(self, browser, recorded):
+        page = b"<!doctype html><html><head></head><body><a href='/x'>x</a></body></html>"
+        stated = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nETag: "1"\r\nContent-Length: %d\r\n\r\n' % len(page)
+        recorded.answer = stated + page
+        answer = browser.get("/")
+        assert (answer.content, answer.headers["etag"]) == (page, '"1"')
+
     @pytest.mark.parametrize(
         "origin", [SITE, "http://evil.example", "null", "https://proxy.example", f"{ORIGIN}:81", f"{ORIGIN}.evil"]
     )
