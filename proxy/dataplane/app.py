@@ -192,15 +192,18 @@ async def _open(gateway: DataPlane, head: RequestHead, scope: Scope, send: Send)
         raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
     if not first:
         raise Denied(CODE_SPENT)
+    # A strict cookie is sent only where a page of this very site leads (RFC 6265bis §5.2): then the answer is one.
+    strict, path = gateway.config.cookie_samesite == "Strict", opening.path.encode()
     headers = [
-        (b"location", opening.path.encode()),
+        (b"refresh", b"0; url=" + path) if strict else (b"location", path),
         (b"set-cookie", access_cookie(gateway.config, opening.digest, opening.device).encode()),
         (b"cache-control", b"no-store"),
         (b"referrer-policy", b"no-referrer"),
+        (b"content-type", b"text/html"),
         (b"content-length", b"0"),
         (b"x-request-id", request_id(head.request_id)),
     ]
-    await _answer(send, 303, headers, b"")
+    await _answer(send, 200 if strict else 303, headers, b"")
 
 
 def access_cookie(config: Config, digest: str, device: str) -> str:

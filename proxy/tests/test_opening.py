@@ -92,6 +92,12 @@ class TestTheExchange:
         (cookie,) = send(code_of(pressed())).headers.get_list("Set-Cookie")
         assert cookie.endswith("; Path=/; HttpOnly; SameSite=None; Secure")
 
+    def test_a_strict_cookie_is_followed_by_a_page_of_that_host(self, gateway, pressed, send):
+        gateway.restart(COOKIE_SAMESITE="Strict")
+        answer = send(code_of(pressed()))
+        assert (answer.status_code, answer.headers["Refresh"], answer.content) == (200, "0; url=/", b"")
+        assert "; SameSite=Strict" in answer.headers["Set-Cookie"]
+
     def test_leads_to_what_the_scope_opens(self, pressed, send, alice, sold_token):
         token = sold_token(alice, scope="certificates_only")
         assert send(code_of(pressed(token))).headers["Location"] == "/certificates"

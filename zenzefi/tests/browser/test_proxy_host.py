@@ -1,6 +1,8 @@
 """The server at a host of its own: the button leads there, and its pages are as they are without a gateway."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,19 +13,25 @@ from zenzefi.tests.browser.registry import CUSTOMER
 from zenzefi.tests.browser.server import Site
 from zenzefi.tests.browser.test_every_page import findings
 from zenzefi.tests.browser.test_refusals import LOOKS
-from zenzefi.tests.command import free_port
+from zenzefi.tests.command import ROOT, free_port
 
 UNKNOWN = "The request came without a token, or with one that we do not know."
 USED = "This way to the server was used before, or is older than a minute."
 
 
-@pytest.fixture(scope="module")
-def own_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]:
+@contextmanager
+def running(folder: Path, **given: str) -> Iterator[tuple[Site, str]]:
     """A gateway, and the origin of the upstream's own host; Chromium finds what ends in `.localhost` on loopback."""
     port = free_port()
     host = f"proxy.localhost:{port}"
-    with server.running(tmp_path_factory.mktemp("own-host"), PORT=str(port), PROXY_HOST=host) as site:
+    with server.running(folder, PORT=str(port), PROXY_HOST=host, **given) as site:
         yield site, f"http://{host}"
+
+
+@pytest.fixture(scope="module")
+def own_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]:
+    with running(tmp_path_factory.mktemp("own-host")) as own_host:
+        yield own_host
 
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without"])
@@ -74,14 +82,23 @@ def test_the_server_opens_with_its_absolute_paths(page: Page, scripts: bool, own
     assert page.locator("tbody tr").count() == 25
 
 
-def test_back_leads_to_the_page_of_the_token(page: Page, own_host: tuple[Site, str], scripts: bool) -> None:
-    """With scripts nothing is between: the page that goes on by itself is not one of the history."""
+def test_back_leads_to_the_page_of_the_token(browser: Browser, own_host: tuple[Site, str]) -> None:
+    """Also where the form is sent so late that its page is one of the history."""
     site, origin = own_host
-    press(page, scripts=scripts)
-    expect(page).to_have_url(f"{origin}/")
-    if scripts:
+    script = (ROOT / "static/js/opening.js").read_text()
+    late = f"addEventListener('load', () => setTimeout(() => {{ {script} }}, 200));"
+    context = site.open(browser, CUSTOMER)
+    page = context.new_page()
+    for route in (None, late):
+        if route:
+            page.route("**/opening.*.js", lambda found: found.fulfill(body=late, content_type="text/javascript"))
+        page.goto("/tokens/{token}".format(**site.names))
+        press(page, scripts=True)
+        expect(page).to_have_url(f"{origin}/")
         page.go_back()
         expect(page).to_have_url("{url}/tokens/{token}".format(url=site.url, **site.names))
+        expect(page.get_by_role("button", name="Open in this browser")).to_be_visible()
+    context.close()
 
 
 def test_who_is_refused_there_finds_the_site(page: Page, own_host: tuple[Site, str], scripts: bool) -> None:
@@ -114,3 +131,17 @@ def test_the_page_in_between(browser: Browser, own_host: tuple[Site, str], look:
     assert page.evaluate("document.documentElement.scrollWidth") <= look["width"]
     assert findings(page) == []
     context.close()
+
+
+def test_a_strict_cookie_is_sent_at_once(browser: Browser, tmp_path: Path) -> None:
+    """Although the way began on another site."""
+    with running(tmp_path, COOKIE_SAMESITE="Strict") as (site, origin):
+        context = site.open(browser, CUSTOMER)
+        page = context.new_page()
+        page.goto("/tokens/{token}".format(**site.names))
+        press(page, scripts=True)
+        expect(page).to_have_url(f"{origin}/")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Zenzefi demo server")
+        (cookie,) = [each for each in context.cookies() if each["name"] == "zenzefi_access"]
+        assert cookie["sameSite"] == "Strict"
+        context.close()
