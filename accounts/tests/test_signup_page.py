@@ -1,11 +1,16 @@
 """The page for signing up: the API's rule, and the confirmation of the address."""
 
+import html
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from allauth.account.models import EmailAddress
 from django.core.mail import EmailMessage
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.tests.factories import PASSWORD, UserFactory, link_in
@@ -111,3 +116,38 @@ def test_the_sixth_sign_up_of_an_address_is_limited_with_those_of_the_api(client
 
 def test_a_referral_link_fills_the_field(client: Client) -> None:
     assert 'value="abc123"' in client.get(URL, {"ref": "abc123"}).content.decode()
+
+
+BUY = "/tokens/buy?scope=full&duration_hours=24"
+
+
+def sign_up_on_the_way_to(client: Client, wanted: str) -> None:
+    """As a browser does it, with the link and the fields of the pages."""
+    login = client.get("/accounts/login/", {"next": wanted}).content.decode()
+    links = set(re.findall(r'href="(/accounts/signup/[^"]*)"', login))
+    assert len(links) == 1  # that of the header keeps the way, too
+    page = client.get(html.unescape(links.pop()))
+    client.post(URL, {**CAROL, "next": page.context["redirect_field_value"] or ""})
+
+
+@pytest.mark.parametrize("later", [timedelta(minutes=1), timedelta(hours=2)])
+@pytest.mark.parametrize(
+    ("wanted", "led_to"),
+    [(BUY, BUY), ("https://evil.example/", "/dashboard"), ("//evil.example/", "/dashboard")],
+)
+def test_the_link_leads_on_to_where_the_sign_up_was_on_its_way(
+    client: Client, settings: Any, mailoutbox: list[EmailMessage], later: timedelta, wanted: str, led_to: str
+) -> None:
+    """After a quarter of an hour it lets nobody in, and the login that it asks for leads on."""
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    sign_up_on_the_way_to(client, wanted)
+
+    with time_machine.travel(timezone.now() + later):
+        answer = client.post(link_in(mailoutbox[0]))
+        if later > timedelta(minutes=15):
+            assert answer["Location"] == "/accounts/login/"
+            answer = client.post("/accounts/login/", {"login": CAROL["email"], "password": CAROL["password"]})
+        assert (answer.status_code, answer["Location"]) == (302, led_to)
+        client.post("/accounts/logout/")
+        answer = client.post("/accounts/login/", {"login": CAROL["email"], "password": CAROL["password"]})
+        assert answer["Location"] == "/dashboard"

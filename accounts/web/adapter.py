@@ -8,7 +8,7 @@ from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.contrib import messages
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
@@ -18,6 +18,8 @@ from accounts.encryption import cipher
 from accounts.errors import InvalidCredentials, InvalidOtp
 from accounts.models import User
 from accounts.web.throttled import too_many
+
+WANTED = "signup_wanted"  # the session's key for the path that a sign-up was on its way to
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -62,6 +64,14 @@ class AccountAdapter(DefaultAccountAdapter):
         except IntegrityError:
             self.add_message(request, messages.ERROR, message=str(self.error_messages["email_taken"]))
             return False
+
+    def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
+        """Leads on to where a sign-up in this browser was on its way to, however long the confirmation took."""
+        wanted = request.session.pop(WANTED, None)
+        answer: HttpResponse = super().post_login(
+            request, user, **{**kwargs, "redirect_url": kwargs["redirect_url"] or wanted}
+        )
+        return answer
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("profile")

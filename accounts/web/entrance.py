@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.utils.decorators import method_decorator
 from rest_framework.exceptions import Throttled, ValidationError
 
+from accounts.web.adapter import WANTED
 from accounts.web.again import password_again
 from accounts.web.throttled import SaysTooMany, too_many
 
@@ -23,6 +24,9 @@ class Signup(SaysTooMany, account.SignupView):
         return {**super().get_initial(), "referral_code": self.request.GET.get("ref", "")[:16]}
 
     def form_valid(self, form: Any) -> HttpResponse:
+        wanted = self.get_next_url() or ""
+        if wanted.startswith("/"):
+            self.request.session[WANTED] = wanted
         try:
             answer: HttpResponse = super().form_valid(form)
         except ValidationError as refused:
