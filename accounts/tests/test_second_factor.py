@@ -88,7 +88,9 @@ def test_recovery_codes_are_shown_and_made_anew(
     set_up(as_alice)
     old = recovery_codes_of(alice)
     assert all(code in as_alice.get("/accounts/2fa/recovery-codes/").content.decode() for code in old)
-    assert as_alice.get("/accounts/2fa/recovery-codes/download/").content.decode().split() == old
+    file = as_alice.post("/accounts/2fa/recovery-codes/download/")
+    assert file["Content-Disposition"] == 'attachment; filename="recovery-codes.txt"'
+    assert file.content.decode().split() == old
 
     as_alice.post("/accounts/2fa/recovery-codes/generate/")
 
@@ -96,6 +98,22 @@ def test_recovery_codes_are_shown_and_made_anew(
     assert len(new) == 10
     assert not set(new) & set(old)
     assert mailoutbox[-1].subject == "You have new recovery codes"
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_the_password_leads_to_the_page_with_the_codes_and_not_to_their_file(
+    client: Client, alice: User, method: str
+) -> None:
+    turn_on_totp(alice)
+    client.force_login(alice)
+
+    asked = getattr(client, method)("/accounts/2fa/recovery-codes/download/")
+    answer = client.post(asked["Location"], {"password": PASSWORD}, follow=True)
+
+    assert answer.redirect_chain[-1][0] == "/accounts/2fa/recovery-codes/"
+    page = answer.content.decode()
+    assert recovery_codes_of(alice)[0] in page
+    assert '<form method="post" action="/accounts/2fa/recovery-codes/download/">' in page
 
 
 def test_turned_off_with_the_password_or_a_code(client: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:

@@ -1,11 +1,15 @@
 """Sensitive pages ask for the password, or a code, once more."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar, cast
 
 from allauth.account.decorators import reauthentication_required
+from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from django import forms
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext
 from rest_framework.exceptions import Throttled
 
@@ -24,6 +28,24 @@ def password_again(view: View) -> View:
     Asked for before the page is shown: nothing that was typed waits in the session meanwhile.
     """
     return cast("View", reauthentication_required(app="accounts")(view))
+
+
+def page_after_password(page: str) -> Callable[[View], View]:
+    """As `password_again`, for a view that gives a file: the password leads to the page of this name that offers it.
+
+    A file as the answer to the password would leave the page that asks for it on the screen.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if is_reauthentication_required(request, app="accounts"):
+                return redirect_to_login(reverse(page), reverse("account_reauthenticate"))
+            return view(request, *args, **kwargs)
+
+        return cast("View", checked)
+
+    return decorate
 
 
 class PasswordForm(forms.Form):

@@ -4,13 +4,15 @@ from typing import Any
 
 from allauth.account import views as account
 from allauth.mfa.base import views as mfa
+from allauth.mfa.recovery_codes import views as codes
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from rest_framework.exceptions import Throttled, ValidationError
 
 from accounts.web.adapter import WANTED
-from accounts.web.again import password_again
+from accounts.web.again import page_after_password, password_again
 from accounts.web.throttled import SaysTooMany, too_many
 
 
@@ -88,3 +90,15 @@ class NewPassword(WithoutReferrer, account.PasswordResetFromKeyView):
 
 class CodeAgain(SaysTooMany, mfa.ReauthenticateView):
     pass
+
+
+@method_decorator([login_required, page_after_password("mfa_view_recovery_codes")], name="dispatch")
+class DownloadCodes(codes.DownloadRecoveryCodesView):
+    """A POST of the page that shows them gives the file; a link leads to that page."""
+
+    def get(self, *_args: Any, **_kwargs: Any) -> HttpResponse:
+        return redirect("mfa_view_recovery_codes")
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer: HttpResponse = super().get(request, *args, **kwargs)
+        return answer

@@ -22,6 +22,7 @@ urlpatterns = [
     path("reauthenticate/", entrance.PasswordAgain.as_view(), name="account_reauthenticate"),
     path("2fa/authenticate/", entrance.Code.as_view(), name="mfa_authenticate"),
     path("2fa/reauthenticate/", entrance.CodeAgain.as_view(), name="mfa_reauthenticate"),
+    path("2fa/recovery-codes/download/", entrance.DownloadCodes.as_view(), name="mfa_download_recovery_codes"),
     path("", include(account_urls)),
     path("2fa/", include(mfa_urls)),
     path("profile/", profile.profile, name="profile"),

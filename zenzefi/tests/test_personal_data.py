@@ -93,10 +93,12 @@ def test_asks_for_the_password(client: Client, alice: User) -> None:
         assert ask(URL)["Location"].startswith("/accounts/reauthenticate/")
 
 
-def test_after_the_password_a_page_offers_it(client: Client, alice: User) -> None:
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_after_the_password_a_page_offers_it(client: Client, alice: User, method: str) -> None:
     """A file as the answer to the password would leave the page that asks for it on the screen."""
     client.force_login(alice)
-    answer = client.post(f"/accounts/reauthenticate/?next={URL}", {"password": PASSWORD, "next": URL}, follow=True)
+    asked = getattr(client, method)(URL)
+    answer = client.post(asked["Location"], {"password": PASSWORD}, follow=True)
     assert answer.request["PATH_INFO"] == URL
     assert "One ZIP file with all that we keep about you" in answer.content.decode()
 

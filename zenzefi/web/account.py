@@ -17,7 +17,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.download import Download
 from accounts.models import User
-from accounts.web.again import PasswordForm, password_again
+from accounts.web.again import PasswordForm, page_after_password
 from accounts.web.throttled import with_status
 from zenzefi import closing
 from zenzefi.personal_data import write_archive
@@ -83,7 +83,7 @@ def _consequences(found: closing.Closing) -> list[str]:
 
 
 @login_required
-@password_again
+@page_after_password("personal-data")
 @require_http_methods(["GET", "HEAD", "POST"])
 def personal_data(request: HttpRequest) -> HttpResponseBase:
     """Says what is in the archive; POST gives it, as a file leaves the page that asked for it where it is."""
