@@ -115,6 +115,29 @@
     };
   }
 
+  // What is written as HTML is mended before anything of it is loaded: an image waits for the script that made it.
+  const written = [...attributes].filter((name) => !name.includes(":")).map((name) => "[" + name + "]").join() + ",object[data]";
+  function mend(root) {
+    for (const element of root.querySelectorAll(written)) {
+      for (const name of element.localName === "script" ? [] : element.getAttributeNames()) {
+        const value = element.getAttribute(name);
+        const better = rewrites(element, name) ? rewriterOf(name)(value) : value;
+        if (better !== value) element.setAttribute(name, better);
+      }
+    }
+    for (const template of root.querySelectorAll("template")) if (template.content) mend(template.content);
+  }
+  for (const name of ["Element", "ShadowRoot"]) {
+    const owner = prototype(name);
+    const known = owner ? Object.getOwnPropertyDescriptor(owner, "innerHTML") : undefined;
+    if (known) Object.defineProperty(owner, "innerHTML", Object.assign({}, known, {
+      set(value) {
+        known.set.call(this, value);
+        mend(this.localName === "template" ? this.content || this : this);
+      },
+    }));
+  }
+
   // `location` cannot be wrapped: where the browser tells of a navigation before it begins, it goes on to the prefix.
   if (window.navigation) window.navigation.addEventListener("navigate", (event) => {
     const target = event.destination.url;

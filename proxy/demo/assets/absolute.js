@@ -67,6 +67,17 @@ const checks = {
   "srcset": () => picture((image) => {
     image.srcset = "/static/favicon.svg 1x, /static/favicon.svg 2x";
   }),
+  "innerHTML": () => {
+    const place = document.createElement("div");
+    place.innerHTML = '<img src="/static/favicon.svg" alt="">';
+    return loaded(place.firstChild);
+  },
+  "template": () => {
+    const template = document.createElement("template");
+    template.innerHTML = '<p><img src="/static/favicon.svg" alt=""></p>';
+    const copy = document.importNode(template.content, true);
+    return loaded(copy.querySelector("img"));
+  },
   "pushState": async () => {
     history.pushState(null, "", "/absolute/pushed");
     return location.pathname;

@@ -63,7 +63,7 @@ def test_everything_by_absolute_paths_under_any_policy(visit: Visit, site: Site)
 
 def works(page: Page, site: Site) -> None:
     expect(page.locator("#checks-state")).to_have_text("All work", timeout=20_000)
-    expect(page.locator("dd[data-check=good]")).to_have_count(13)
+    expect(page.locator("dd[data-check=good]")).to_have_count(15)
     assert page.evaluate("document.getElementById('picture').naturalWidth") > 0
     # Of the stylesheet that the page's own imports, and its picture.
     assert page.evaluate("getComputedStyle(document.querySelector('main')).display") == "grid"
