@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4, uuid5
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 
 from accounts import addresses, audit
-from accounts.errors import ApiTokenNotFound, InvalidApiToken
+from accounts.errors import ApiTokenMade, ApiTokenNotFound, InvalidApiToken
 from accounts.models import ApiToken, User
 
 MARK = "zat_"  # by which a token is told from a JWT, and found by scanners of leaked secrets
@@ -23,22 +23,27 @@ _USED_EVERY = timedelta(minutes=1)
 
 
 @transaction.atomic
-def create(user: User, *, name: str, scopes: Iterable[str], days: int) -> tuple[ApiToken, str]:
+def create(user: User, *, name: str, scopes: Iterable[str], days: int, key: str = "") -> tuple[ApiToken, str]:
     """A new token, good for `days` (at most `LONGEST_DAYS`), and its text, which is not kept.
 
-    Raises `ValidationError` for a user who has `MOST` tokens.
+    Raises `ValidationError` for a user who has `MOST` tokens, `ApiTokenMade` for a key that has made one.
     """
     if usable_of(user).count() >= MOST:
         raise ValidationError({"name": [_("You have too many API tokens: delete one first.")]})
     text = MARK + secrets.token_urlsafe(32)
-    token = ApiToken.objects.create(
-        user=user,
-        name=name,
-        prefix=text[:10],
-        digest=_digest(text),
-        scopes=sorted(set(scopes)),
-        expires_at=timezone.now() + timedelta(days=min(days, LONGEST_DAYS)),
+    token, is_new = ApiToken.objects.get_or_create(
+        pk=uuid5(user.pk, key) if key else uuid4(),
+        defaults={
+            "user": user,
+            "name": name,
+            "prefix": text[:10],
+            "digest": _digest(text),
+            "scopes": sorted(set(scopes)),
+            "expires_at": timezone.now() + timedelta(days=min(days, LONGEST_DAYS)),
+        },
     )
+    if not is_new:
+        raise ApiTokenMade
     audit.record("api_token_created", user, actor=user, api_token=str(token.pk), scopes=token.scopes)
     return token, text
 

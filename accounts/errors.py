@@ -64,3 +64,11 @@ class ApiTokenNotFound(APIException):
     status_code = status.HTTP_404_NOT_FOUND
     default_code = "not_found"
     default_detail = _("There is no such API token.")
+
+
+class ApiTokenMade(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "api_token_made"
+    default_detail = _(
+        "This API token is made already; its text was shown once. Lost it? Delete it and make another."
+    )

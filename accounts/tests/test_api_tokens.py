@@ -191,8 +191,13 @@ class TestThePage:
         for method in (client.get, client.post):
             assert method(PAGE)["Location"].startswith("/accounts/reauthenticate/")
 
+    def filled_in(self, as_alice: Client) -> dict[str, Any]:
+        """The form as the page has it, filled in."""
+        key = as_alice.get(PAGE).context["form"]["key"].value()
+        return {"key": key, "name": "backup", "scopes": ["read"], "days": "30"}
+
     def test_shows_the_text_on_the_answer_alone(self, as_alice: Client, alice: User) -> None:
-        answer = as_alice.post(PAGE, {"name": "backup", "scopes": ["read"], "days": "30"})
+        answer = as_alice.post(PAGE, self.filled_in(as_alice))
 
         text = answer.context["text"]
         assert text in answer.content.decode()
@@ -201,8 +206,34 @@ class TestThePage:
         assert text not in as_alice.get(PAGE).content.decode()
         assert text not in str(dict(as_alice.session))
 
+    def test_a_reload_makes_no_second_one(self, as_alice: Client, alice: User, bob: User) -> None:
+        form = self.filled_in(as_alice)
+        text = as_alice.post(PAGE, form).context["text"]
+
+        answer = as_alice.post(PAGE, form, follow=True)
+
+        assert answer.redirect_chain == [(PAGE, 302)]
+        assert "This API token is made already" in answer.content.decode()
+        assert text not in answer.content.decode()
+        token = ApiToken.objects.get()
+        api_tokens.revoke(alice, token.pk)
+        as_alice.post(PAGE, form)
+        assert ApiToken.objects.get() == token  # nor once it is deleted
+        as_alice.post(PAGE, self.filled_in(as_alice))
+        api_tokens.create(bob, name="bob's", scopes=["read"], days=7, key=form["key"])
+        assert ApiToken.objects.count() == 3
+
+    def test_the_form_below_a_new_token_makes_another(self, as_alice: Client) -> None:
+        form = self.filled_in(as_alice)
+        below = as_alice.post(PAGE, form).context["form"]["key"].value()
+        assert (
+            f'name="key" value="{below}"' in as_alice.post(PAGE, {**form, "key": below, "name": ""}).content.decode()
+        )
+        as_alice.post(PAGE, {**form, "key": below})
+        assert ApiToken.objects.count() == 2
+
     def test_says_what_is_wrong_at_the_field(self, as_alice: Client) -> None:
-        answer = as_alice.post(PAGE, {"name": "backup", "days": "3000"})
+        answer = as_alice.post(PAGE, {**self.filled_in(as_alice), "scopes": [], "days": "3000"})
 
         assert sorted(answer.context["form"].errors) == ["days", "scopes"]
         assert 'value="backup"' in answer.content.decode()

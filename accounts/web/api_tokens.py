@@ -14,10 +14,11 @@ from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import ValidationError
 
 from accounts import api_tokens
-from accounts.errors import ApiTokenNotFound
+from accounts.errors import ApiTokenMade, ApiTokenNotFound
 from accounts.models import User
 from accounts.web.again import password_again
 from accounts.web.forms import ApiTokenForm
+from accounts.web.refusals import sentence
 
 
 @never_cache
@@ -35,6 +36,9 @@ def api_tokens_page(request: HttpRequest) -> HttpResponse:
         except ValidationError as refused:
             for problem in refused.detail["name"]:  # type: ignore[call-overload]
                 form.add_error("name", str(problem))
+        except ApiTokenMade as refused:  # a reload, or a second click
+            messages.warning(request, sentence(refused))
+            return redirect("api-tokens-page")
     text = made and made[1]
     return render(request, "accounts/api_tokens.html", {"form": form, "text": text, "tokens": api_tokens.of(user)})
 

@@ -1,5 +1,6 @@
 """Forms of the account pages. django-allauth's views use them (`ACCOUNT_FORMS`, `MFA_FORMS`)."""
 
+import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
@@ -11,6 +12,7 @@ from allauth.mfa.totp import forms as totp_forms
 from django import forms
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
@@ -27,6 +29,18 @@ else:
     ProfileBase = forms.ModelForm
 
 MAX_PASSWORD = 128  # as in the API
+
+
+class KeyedForm(forms.Form):
+    """A form whose key makes a second click, or a reload, the same call."""
+
+    key = forms.CharField(widget=forms.HiddenInput, initial=lambda: str(uuid.uuid4()))
+
+    def clean_key(self) -> str:
+        try:
+            return str(uuid.UUID(self.cleaned_data["key"]))
+        except ValueError:
+            raise BadRequest("the key of the form was changed") from None
 
 
 def email_field(**attributes: Any) -> forms.EmailField:
@@ -213,7 +227,7 @@ def time_zones() -> list[str]:
     return ["UTC", *sorted(name for name in available_timezones() if "/" in name and not name.startswith(old))]
 
 
-class ApiTokenForm(forms.Form):
+class ApiTokenForm(KeyedForm):
     DAYS = [(7, _("7 days")), (30, _("30 days")), (90, _("90 days")), (365, _("1 year"))]
 
     name = forms.CharField(label=_("Name"), max_length=100, help_text=_("What it is for, such as “backup script”."))

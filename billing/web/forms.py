@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from django import forms
 from django.conf import settings
-from django.core.exceptions import BadRequest
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import QueryDict
 from django.utils import timezone
@@ -15,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from accounts.web import forms as account_forms
 from billing import providers
 from billing.fields import CENT
 from billing.idempotency import Call
@@ -24,16 +24,8 @@ from billing.statements import LONGEST
 _FIRST, _LAST = date(2000, 1, 1), date(2999, 12, 30)
 
 
-class KeyedForm(forms.Form):
-    """A form that moves money. Its key makes a second click, or a reload, the same call."""
-
-    key = forms.CharField(widget=forms.HiddenInput, initial=lambda: str(uuid.uuid4()))
-
-    def clean_key(self) -> str:
-        try:
-            return str(uuid.UUID(self.cleaned_data["key"]))
-        except ValueError:
-            raise BadRequest("the key of the form was changed") from None
+class KeyedForm(account_forms.KeyedForm):
+    """A form that moves money."""
 
     def renew_key(self) -> None:
         """Let the form, shown again, be another call."""
