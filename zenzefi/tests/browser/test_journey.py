@@ -161,7 +161,7 @@ def test_a_comma_stays_in_the_amount(visit: Visit) -> None:
     page = visit(NEWCOMER)
     page.goto("/topup")
     page.locator("input[name=amount]").press_sequentially("10,5")
-    page.get_by_role("button", name="Go to the payment page").click()
+    page.get_by_role("button", name="Continue to payment").click()
     expect(page.locator("main")).to_contain_text("10.50 EUR")
 
 
@@ -172,7 +172,7 @@ def test_back_at_the_choice_the_price_is_that_of_what_is_chosen(visit: Visit) ->
     page.locator("label[for=hours-168]").click()
     page.get_by_role("link", name="Top up 100.00").click()
     page.locator("[data-preset='50']").click()
-    page.get_by_role("button", name="Go to the payment page").click()
+    page.get_by_role("button", name="Continue to payment").click()
     page.wait_for_url("**/pay/mock/*")
     page.go_back()
     expect(page.locator(".preset[aria-pressed=true]")).to_have_attribute("data-preset", "50")
@@ -185,7 +185,7 @@ def test_a_double_click_is_one_request(visit: Visit) -> None:
     page, sent = visit(NEWCOMER), []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     page.goto("/topup?amount=18")
-    page.get_by_role("button", name="Go to the payment page").dblclick()
+    page.get_by_role("button", name="Continue to payment").dblclick()
     page.wait_for_url("**/pay/mock/*")
     assert len(sent) == 1
 
