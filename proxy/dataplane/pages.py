@@ -32,6 +32,7 @@ _POLICY = (
 )
 # Of a link, or of a file that the page shows.
 _OWN_LINK = re.compile(r'(\s(?:href|src)=")/')
+_ICON = re.compile(r'<svg class="icon".*?</svg>', re.DOTALL)
 _LONGEST_ACCEPT = 500  # bytes that are read: anybody may invent some
 # No text of ours has a control character, and no value that replaces one.
 _SENTENCE, _ADDRESS, _REQUEST = "\x01", "\x02", "\x03"
@@ -141,7 +142,8 @@ def _frame(status: int, language: str, theme: str, advice: str, action: str, sit
             "proxy/refused.html",
             {**context, "denied_url": denied_url, "request_id": _REQUEST, "frame": _site_frame(theme)},
         )
-    return _OWN_LINK.sub(rf"\g<1>{site}/", page)
+    # No browser takes an icon from another origin, and none of them says what the text does not.
+    return _OWN_LINK.sub(rf"\g<1>{site}/", _ICON.sub("", page)) if site else page
 
 
 def _site_frame(theme: str) -> SimpleNamespace:

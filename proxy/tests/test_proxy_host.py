@@ -204,6 +204,7 @@ class TestAPageOfARefusal:
         assert ' href="/' not in page.text
         assert ' src="/' not in page.text
         assert f'href="{SITE}/static/' in page.text
+        assert "<use" not in page.text  # which no browser takes from another origin
         policy = page.headers["Content-Security-Policy"]
         assert f"style-src {SITE}; script-src {SITE}; img-src {SITE} data:" in policy
 
