@@ -76,10 +76,10 @@ def circumstances(gateway_python: Path, *, rounds: int, seconds: int) -> str:
 def _gateway_versions(python: Path) -> str:
     code = (
         "import json, platform; from importlib.metadata import version as v; "
-        "print(json.dumps([platform.python_version(), v('django'), v('uvicorn'), v('aiohttp')]))"
+        "print(json.dumps([platform.python_version(), v('django'), v('uvicorn'), v('websockets')]))"
     )
     said = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout
-    return "Python {}, Django {}, uvicorn {}, aiohttp {}".format(*json.loads(said))
+    return "Python {}, Django {}, uvicorn {}, websockets {}".format(*json.loads(said))
 
 
 def _nginx_version() -> str:

@@ -256,7 +256,7 @@ def _config(
         http=http,
         lifespan=lifespan,
         loop="uvloop",
-        ws=GatewayWebSocket,
+        ws="websockets-sansio" if http == "httptools" else GatewayWebSocket,
         ws_max_size=settings.WEBSOCKET_MAX_MESSAGE_BYTES,
         # Its windows would double the memory of a WebSocket, which is 34 KiB.
         ws_per_message_deflate=False,

@@ -171,7 +171,7 @@ class HttpCarry:
 
     async def _answer(self, upstream: Upstream, answer: Answer, method: str, send: Send, extra: Headers) -> None:
         self.status = answer.status
-        headers, rewritten = _client_headers(upstream, answer, self._prefix), None
+        headers, rewritten = client_headers(upstream, answer.status, answer.headers, self._prefix), None
         if self._rewriting is not None:
             headers, rewritten = self._rewriting.answer(method, answer.status, headers)
         headers += extra
@@ -219,9 +219,10 @@ def _is_event_stream(headers: Headers) -> bool:
     )
 
 
-def _client_headers(upstream: Upstream, answer: Answer, prefix: bytes) -> Headers:
-    headers = response_headers(answer.headers)
-    if answer.status == HTTPStatus.NO_CONTENT:  # it must not state a length (RFC 9110 §8.6)
+def client_headers(upstream: Upstream, status: int, headers: Headers, prefix: bytes) -> Headers:
+    """What of an answer's fields goes to the client, its cookies and addresses rewritten to stay under the prefix."""
+    headers = response_headers(headers)
+    if status == HTTPStatus.NO_CONTENT:  # it must not state a length (RFC 9110 §8.6)
         headers = [pair for pair in headers if pair[0] != b"content-length"]
     if not any(name in _REWRITTEN for name, _ in headers):
         return headers

@@ -1,20 +1,18 @@
-"""The WebSocket side of the data plane: relays text and binary between the client and the upstream."""
+"""The WebSocket side of the data plane: admits, connects the upstream's end with the client's, and closes both."""
 
 import asyncio
-import contextlib
-from collections.abc import MutableMapping
 from enum import Enum, auto
-from typing import Any
+from http import HTTPStatus
 
-import aiohttp
-from aiohttp import WSMsgType
 from channels.consumer import AsyncConsumer
 
 from proxy.dataplane import plane
 from proxy.dataplane.accounting import Session
 from proxy.dataplane.answers import request_id
 from proxy.dataplane.app import stated_headers, upstream_headers
-from proxy.dataplane.denials import BAD_REQUEST, DRAINING, UPSTREAM_UNREACHABLE, ClientGone, Denial, Denied
+from proxy.dataplane.carry import client_headers
+from proxy.dataplane.denials import BAD_REQUEST, DRAINING, ClientGone, Denial, Denied
+from proxy.dataplane.endpoint import LAST_SECONDS, join
 from proxy.dataplane.forwarding import Receive, Scope, Send
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers, RequestHead, read_request
@@ -23,17 +21,14 @@ from proxy.dataplane.paths import is_proxied, upstream_path
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.protocol import CONNECTION
 from proxy.dataplane.refusals import Asked, facts
-from proxy.dataplane.upstream import FAILURES, UpstreamSocket, denial_of
-from proxy.dataplane.websocket import LAST_SECONDS, GatewayWebSocket
+from proxy.dataplane.upstream import FAILURES, denial_of
+from proxy.dataplane.upstream_socket import UpstreamSocket
+from proxy.dataplane.websocket import GatewayWebSocket
 
-# Codes that are never sent (RFC 6455 §7.4.1): they only describe what was seen.
-_NEVER_SENT = frozenset({1005, 1006, 1015})
-_ORDINARY, _TOO_BIG, _OUR_FAULT = 1000, 1009, 1011
-Event = MutableMapping[str, Any]
+_OUR_FAULT = 1011
 # How long either side may take to let itself be closed once it is cut, in seconds: with the one until a revocation is
 # found, less than two. Otherwise it may first read what it was sent.
 _CUT_SECONDS = 0.75
-_UPSTREAM_GONE = (UPSTREAM_UNREACHABLE.close_code, UPSTREAM_UNREACHABLE.code)
 
 
 class State(Enum):
@@ -66,29 +61,23 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
         self._deadline: asyncio.Timeout | None = None  # of the state it is in
         self._client_gone = False
         self._denial: Denial | None = None
-        self._relay: asyncio.Task[None] | None = None
-        self._closing: asyncio.Task[None] | None = None
-        self._giving_up: asyncio.TimerHandle | None = None
+        self._over = asyncio.Event()
+        self._parting = (_OUR_FAULT, "")  # what both sides are told at the end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As the base class does it, without a channel layer and without tasks for each event."""
+        """As the base class does it, without a channel layer and without events after the first."""
         self.scope, self.base_send = scope, send
         self._gateway, self._client = plane.current(), scope[CONNECTION]
         self._client.on_lost, self._client.on_shutdown = self._client_lost, self._drain
         try:
-            await self.websocket_connect(await receive())
-            while self._state is not State.CLOSED:
-                event = await receive()
-                if event["type"] == "websocket.disconnect":
-                    self.websocket_disconnect(event)
-                    break
-                await self.websocket_receive(event)
+            await receive()
+            await self.websocket_connect()
+            if self._state is not State.CLOSED:
+                await self._over.wait()
         finally:
-            if self._giving_up is not None:
-                self._giving_up.cancel()
             self._end(_OUR_FAULT, "")  # still open: an error or a cancellation
-            if self._closing is not None:
-                await self._closing
+            if self._state is State.CLOSING:
+                await self._close()
             self._client.on_lost = self._client.on_shutdown = None
 
     def _enter(self, state: State) -> None:
@@ -102,10 +91,8 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
         if self._denial is not None or self._state is State.CLOSED:
             return False
         self._denial = denial
-        if self._state is State.OPEN:
-            self._end(denial.close_code, denial.code)
-        else:
-            self._hurry()
+        self._end(denial.close_code, denial.code)
+        self._hurry()
         return True
 
     def overdue(self, _now: float) -> Denial | None:
@@ -118,20 +105,15 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
         self._client_gone = True
         if self._state is State.CONNECTING:
             self._hurry()
-        elif self._state is State.OPEN:
-            # What it sent before is relayed first; then comes the event of its end. An upstream that takes nothing
-            # must not hold that up for ever.
-            loop = asyncio.get_running_loop()
-            self._giving_up = loop.call_later(LAST_SECONDS, self._end, *self._client.parting)
 
     def _hurry(self) -> None:
         if self._deadline is not None:
             seconds = 0 if self._state is State.CONNECTING else _CUT_SECONDS
             self._deadline.reschedule(asyncio.get_running_loop().time() + seconds)
 
-    # --- Events of the client's side
+    # --- Opening
 
-    async def websocket_connect(self, _event: Event) -> None:
+    async def websocket_connect(self) -> None:
         protocols = tuple(self.scope["subprotocols"])
         identifier = request_id(dict(self.scope["headers"]).get(b"x-request-id", b""))
         try:
@@ -144,12 +126,19 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
             self._note(denied, identifier)
             # A browser hides the status of a refused handshake, so accept, then close with the reason.
             await self._accept(protocols[0] if protocols else None, [(b"x-request-id", identifier)])
-            await self._tell_client(denied.denial.close_code, denied.denial.code)
+            self._client.close(denied.denial.close_code, denied.denial.code)
         else:
             # Not one step of the event loop until the relay: nothing can come between.
             self._enter(State.OPEN)
-            await self._accept(self._upstream.protocol, stated_headers(self.grant, identifier))
-            self._relay = asyncio.create_task(self._relay_to_client(self._upstream), name="websocket relay")
+            await self._accept(self._upstream.protocol, [*self._answered(), *stated_headers(self.grant, identifier)])
+            join(self._client, self._upstream, self.session.carried, self._end)
+
+    def _answered(self) -> Headers:
+        """What of the upstream's answer to the handshake goes to the client, as its cookies do."""
+        headers = client_headers(
+            self._gateway.upstream, HTTPStatus.SWITCHING_PROTOCOLS, self._upstream.headers, prefix_of(self.scope)
+        )
+        return [pair for pair in headers if not pair[0].startswith(b"sec-websocket-")]
 
     def _note(self, denied: Denied, identifier: bytes) -> None:
         denial, head, client = denied.denial, self._head, self.scope["client"]
@@ -209,58 +198,22 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
         if self._denial is not None:
             raise Denied(self._denial)
 
-    async def websocket_receive(self, event: Event) -> None:
-        """The client's message to the upstream; awaiting it is the backpressure."""
-        if self._state is not State.OPEN:
-            return
-        text, data = event.get("text"), event.get("bytes")
-        try:
-            if text is not None:
-                self.session.carried(_utf8_length(text))
-                await self._upstream.send_str(text)
-            elif data is not None:
-                self.session.carried(len(data))
-                await self._upstream.send_bytes(data)
-        except (ConnectionError, aiohttp.ClientError):
-            self._end(*_UPSTREAM_GONE)
-
-    def websocket_disconnect(self, _event: Event) -> None:
-        """The client has left, or closing was ours and is complete."""
-        self._end(*self._client.parting)
-
-    # --- The upstream's side
-
-    async def _relay_to_client(self, upstream: UpstreamSocket) -> None:
-        try:
-            while (message := await upstream.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                if message.type is WSMsgType.TEXT:
-                    self.session.carried(_utf8_length(message.data))
-                    await self.send({"type": "websocket.send", "text": message.data})
-                else:
-                    self.session.carried(len(message.data))
-                    await self.send({"type": "websocket.send", "bytes": message.data})
-        except OSError:
-            return  # the client left; the event of it follows
-        except Exception:
-            self._end(_OUR_FAULT, "")
-            raise
-        self._end(*_closing_of(message, upstream.close_code))
-
     # --- Ending
 
     def _end(self, code: int, reason: str) -> None:
         """Close both sides with this code and reason (RFC 6455 §5.5.1), unless that has begun."""
         if self._state is State.OPEN:
             self._enter(State.CLOSING)
-            self._closing = asyncio.create_task(self._close(code, reason), name="websocket close")
+            self._parting = code, reason
+            self._client.detach()
+            self._upstream.detach()
+            self._over.set()
 
-    async def _close(self, code: int, reason: str) -> None:
+    async def _close(self) -> None:
+        seconds = LAST_SECONDS if self._denial is None else _CUT_SECONDS
         try:
-            if self._relay is not None:
-                self._relay.cancel()
-                await asyncio.wait([self._relay])
-            async with asyncio.timeout(LAST_SECONDS if self._denial is None else _CUT_SECONDS) as self._deadline:
-                await asyncio.gather(self._close_client(code, reason), self._upstream.end(code, reason))
+            async with asyncio.timeout(seconds) as self._deadline:
+                await asyncio.gather(self._client.end(*self._parting), self._upstream.end(*self._parting))
         except TimeoutError:
             pass  # what was not taken by now is given up
         finally:
@@ -268,25 +221,3 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
             self._client.abort()
             self._gateway.registry.remove(self)
             self._enter(State.CLOSED)
-        if self._relay is not None and not self._relay.cancelled():
-            self._relay.result()  # an error of ours is to be seen
-
-    async def _close_client(self, code: int, reason: str) -> None:
-        await self._tell_client(code, reason)
-        await self._client.gone.wait()
-
-    async def _tell_client(self, code: int, reason: str) -> None:
-        with contextlib.suppress(RuntimeError, OSError):  # it closes already, or has left
-            await self.send({"type": "websocket.close", "code": code, "reason": reason})
-
-
-def _utf8_length(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
-
-
-def _closing_of(message: aiohttp.WSMessage, code: int | None) -> tuple[int, str]:
-    """Code and reason for the client when the upstream's side has ended with this message."""
-    if message.type is WSMsgType.CLOSE and code not in _NEVER_SENT and (code or 0) < 5000:
-        # 0: a close frame without a code.
-        return code or _ORDINARY, message.extra or ""
-    return (_TOO_BIG, "") if code == _TOO_BIG else _UPSTREAM_GONE

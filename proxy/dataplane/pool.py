@@ -1,4 +1,4 @@
-"""The connections to the upstream that are kept alive."""
+"""The connections to the upstream, and which of them are kept alive."""
 
 import asyncio
 import socket
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from proxy.dataplane.http1 import Connection
+from proxy.dataplane.upstream_socket import UpstreamSocket
 
 _IDLE_SECONDS = 30.0
 _ADDRESSES_SECONDS = 10.0  # how long what the name resolved to is believed
@@ -47,26 +48,30 @@ class Pool:
 
     async def connect(self) -> Connection:
         """A new connection. Raises `OSError` and `TimeoutError`."""
+        connection = Connection(asyncio.get_running_loop(), self._keep, self._lost)
+        await self.establish(connection)
+        self._all.add(connection)
+        return connection
+
+    async def establish(self, protocol: Connection | UpstreamSocket) -> None:
+        """Make a new connection to the host for this protocol. Raises `OSError` and `TimeoutError`."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._connect_timeout):
             connected = await start_connection(
                 await self._resolve(loop), happy_eyeballs_delay=_SECOND_FAMILY_SECONDS, loop=loop
             )
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(loop, self._keep, self._lost)
             try:
                 await loop.create_connection(
-                    lambda: connection,
+                    lambda: protocol,
                     sock=connected,
                     ssl=self._tls,
                     server_hostname=self._host if self._tls else None,
                 )
             except BaseException:
-                connection.abort()  # it may have been made when the time was over
+                protocol.abort()  # it may have been made when the time was over
                 connected.close()
                 raise
-        self._all.add(connection)
-        return connection
 
     async def _resolve(self, loop: asyncio.AbstractEventLoop) -> Sequence[AddrInfoType]:
         if time.monotonic() - self._resolved > _ADDRESSES_SECONDS or not self._addresses:

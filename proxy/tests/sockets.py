@@ -53,6 +53,7 @@ class SocketUpstream:
         self.refusal: int | None = None  # the status with which it refuses a handshake
         self.location = ""
         self.echoes = True
+        self.fields: list[tuple[str, str]] = []  # of its answers to a handshake
         self.greeting = ""  # what it does at once, as if told
         self.max_size = 2**25
         self._reading = asyncio.Event()
@@ -88,6 +89,8 @@ class SocketUpstream:
     def _choose(self, _connection: ServerConnection, _request: Request, response: Response) -> None:
         if self.subprotocol is not None and response.status_code == 101:
             response.headers["Sec-WebSocket-Protocol"] = self.subprotocol
+        for name, value in self.fields:
+            response.headers[name] = value
 
     async def _handle(self, connection: ServerConnection) -> None:
         handshake = Handshake(connection.request.path, list(connection.request.headers.raw_items()), connection)

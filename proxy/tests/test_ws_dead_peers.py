@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from proxy.dataplane import consumer
-from proxy.dataplane import upstream as upstream_module
+from proxy.dataplane import consumer, endpoint
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import RawSocket, closing, connections_to, frame, open_socket, websocket_tasks
 
@@ -14,8 +13,9 @@ PING = 0.6
 
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch):
-    monkeypatch.setattr(upstream_module, "PING_SECONDS", PING)
-    monkeypatch.setattr(consumer, "LAST_SECONDS", 0.5)
+    monkeypatch.setattr(endpoint, "PING_SECONDS", PING)
+    for module in (endpoint, consumer):
+        monkeypatch.setattr(module, "LAST_SECONDS", 0.5)
 
 
 @pytest.fixture(autouse=True)

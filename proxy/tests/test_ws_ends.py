@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from access import services
-from proxy.dataplane import consumer
+from proxy.dataplane.accounting import Session
 from proxy.dataplane.consumer import State, WebSocketCarry
 from proxy.dataplane.websocket import GatewayWebSocket
 from proxy.tests.servers import eventually
@@ -143,12 +143,14 @@ def test_the_server_stops_for_good(gateway, socket_upstream, alice_token):
 
 @pytest.mark.parametrize("message", ["relayed", "to the upstream"])
 def test_an_error_of_the_gateways_own(gateway, socket_upstream, alice_token, monkeypatch, message):
-    def fail(text):
-        if text == message:
-            raise ZeroDivisionError
-        return len(text)
+    carried = Session.carried
 
-    monkeypatch.setattr(consumer, "_utf8_length", fail)
+    def fail(session, count):
+        if count == len(message):
+            raise ZeroDivisionError
+        carried(session, count)
+
+    monkeypatch.setattr(Session, "carried", fail)
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("to the upstream")
         if message == "relayed":

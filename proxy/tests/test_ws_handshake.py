@@ -18,6 +18,27 @@ def test_the_answer_carries_the_request_id_and_the_expiry(gateway, socket_upstre
     assert answer["X-Zenzefi-Expires-At"] == f"{alice_token.stored().expires_at:%Y-%m-%dT%H:%M:%SZ}"
 
 
+# case C45
+def test_the_upstreams_fields_cross_with_its_cookies_under_the_prefix(gateway, socket_upstream, alice_token):
+    socket_upstream.fields = [
+        ("Set-Cookie", "app=1; Path=/"),
+        ("Set-Cookie", "sessionid=stolen; Path=/"),
+        ("Set-Cookie", "zenzefi_access=stolen"),
+        ("Set-Cookie", "other=2; Domain=target.example"),
+        ("X-App", "gr\xfc\xdfe"),
+        ("X-Zenzefi-Expires-At", "never"),
+        ("X-Request-ID", "the-upstreams"),
+    ]
+    with open_socket(gateway, "/ws", alice_token, headers=REQUEST_ID) as client:
+        answer = client.response.headers
+    prefixed = "Path=/api/v1/proxy/"
+    assert answer.get_all("Set-Cookie") == [f"app=1; {prefixed}", f"sessionid=stolen; {prefixed}", "other=2"]
+    assert answer["X-App"] == "gr\xfc\xdfe"
+    assert answer["X-Request-ID"] == "my-request.1"
+    assert answer["X-Zenzefi-Expires-At"] == f"{alice_token.stored().expires_at:%Y-%m-%dT%H:%M:%SZ}"
+    assert len(answer.get_all("Connection")) == len(answer.get_all("Upgrade")) == len(answer.get_all("Date")) == 1
+
+
 def test_a_denial_carries_the_request_id(gateway):
     with connect(f"ws://127.0.0.1:{gateway.port}/api/v1/proxy/ws", additional_headers=REQUEST_ID) as client:
         assert client.response.headers["X-Request-ID"] == "my-request.1"

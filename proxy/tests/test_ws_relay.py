@@ -116,8 +116,8 @@ def test_an_upstream_that_sends_its_over_long_message_to_the_end_learns_why_it_w
     with open_socket(gateway, "/ws", alice_token) as client:
         assert closing(client) == (1009, "")
     eventually(lambda: received)
-    head, mask, code = received[0][:2], received[0][2:6], received[0][6:8]
-    assert (head, bytes(a ^ b for a, b in zip(code, mask, strict=False))) == (b"\x88\x82", b"\x03\xf1")
+    opcode, mask, code = received[0][:1], received[0][2:6], received[0][6:8]
+    assert (opcode, bytes(a ^ b for a, b in zip(code, mask, strict=False))) == (b"\x88", b"\x03\xf1")
 
 
 # case D58

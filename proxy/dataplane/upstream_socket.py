@@ -1,0 +1,100 @@
+"""The upstream's end of a WebSocket."""
+
+import asyncio
+from typing import cast
+
+from websockets.client import ClientProtocol
+from websockets.http11 import Response
+from websockets.protocol import CONNECTING, OPEN
+from websockets.uri import WebSocketURI
+
+from proxy.dataplane import frames
+from proxy.dataplane.denials import UPSTREAM_UNREACHABLE
+from proxy.dataplane.endpoint import Endpoint
+from proxy.dataplane.headers import Headers
+from proxy.dataplane.http1 import BrokenAnswer, ConnectionLost
+
+_MAX_HEAD_BYTES = 64 * 1024
+_NOWHERE = WebSocketURI(secure=False, host="", port=0, path="", query="")  # the request is not made by websockets
+_ORDINARY, _NO_CODE, _TOO_BIG = 1000, 1005, 1009
+_masking = frames.Masking()
+
+
+class UpstreamSocket(Endpoint):
+    """A connection to the upstream that becomes a WebSocket by its `handshake`, and is read once there is a relay."""
+
+    masked = False
+    frame = staticmethod(_masking.frame)
+    conn: ClientProtocol
+    headers: Headers  # of the upstream's answer, once there is a WebSocket
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocols: tuple[str, ...], max_bytes: int) -> None:
+        self.loop = loop
+        self.max_bytes = max_bytes
+        self.conn = ClientProtocol(_NOWHERE, subprotocols=list(protocols) or None, max_size=max_bytes)  # type: ignore[arg-type]
+        self.gone = asyncio.Event()
+        self._opened: asyncio.Future[None] | None = None  # while the handshake is under way
+
+    async def handshake(self, start: bytes, headers: Headers) -> None:
+        """Ask for a WebSocket, with the start line and these fields, and wait until there is one (RFC 6455 §4.1).
+
+        Raises `UpstreamError` where the upstream refuses, breaks the rules or leaves.
+        """
+        asked = [
+            *headers,
+            (b"upgrade", b"websocket"),
+            (b"connection", b"Upgrade"),
+            (b"sec-websocket-key", self.conn.key.encode()),
+            (b"sec-websocket-version", b"13"),
+        ]
+        if self.conn.available_subprotocols:
+            asked.append((b"sec-websocket-protocol", ", ".join(self.conn.available_subprotocols).encode()))
+        if self.lost:
+            raise ConnectionLost
+        self.transport.write(start + b"".join(name + b": " + value + b"\r\n" for name, value in asked) + b"\r\n")
+        self._opened = self.loop.create_future()
+        await self._opened
+
+    @property
+    def protocol(self) -> str | None:
+        """The subprotocol that the upstream chose."""
+        return self.conn.subprotocol
+
+    @property
+    def parting(self) -> tuple[int, str]:
+        received, sent = self.conn.close_rcvd, self.conn.close_sent
+        if received is not None and not self.failed:
+            return (_ORDINARY if received.code == _NO_CODE else received.code), received.reason
+        if self.failed and sent is not None and sent.code == _TOO_BIG:
+            return _TOO_BIG, ""
+        return UPSTREAM_UNREACHABLE.close_code, UPSTREAM_UNREACHABLE.code
+
+    def data_received(self, data: bytes) -> None:
+        if self.conn.state is not CONNECTING:
+            super().data_received(data)
+        elif self._opened is not None and not self._opened.done():
+            self._read_answer(self._unread + data, self._opened)
+
+    def _read_answer(self, data: bytes, opened: "asyncio.Future[None]") -> None:
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if not end and len(data) <= _MAX_HEAD_BYTES:
+            self._unread = data
+            return
+        self._unread = rest
+        if end:
+            self.conn.receive_data(head + end)
+        if self.conn.state is OPEN:
+            (answer,) = cast("list[Response]", self.conn.events_received())
+            self.headers = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.raw_items()]
+            self._reading_paused = True  # until there is somebody to whom it is passed on
+            self.transport.pause_reading()
+            self.start_keepalive()
+            opened.set_result(None)
+        else:
+            opened.set_exception(BrokenAnswer("no handshake of a WebSocket"))
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(ConnectionLost())
