@@ -5,12 +5,13 @@ value of its part of a session, and a row takes the greatest sum that it is told
 counts nothing twice and loses nothing.
 """
 
+import json
 import logging
 import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from django.db import DataError, IntegrityError, connection
@@ -26,10 +27,10 @@ logger = logging.getLogger(__name__)
 FLUSH_SECONDS, LONGEST_FLUSH_SECONDS = 3.0, 10.0
 _STATED = ("id", "token", "user", "device_id", "ip", "user_agent", "started_at")
 _GROWING = ("last_activity", "bytes_transferred", "request_count")
-ROWS = 1000  # of one statement: SQLite takes 32 766 values, PostgreSQL 65 535
+ROWS = 1000  # of one statement, for which whoever else writes waits
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Session:
     """One stretch of use of a token by one device."""
 
@@ -46,6 +47,8 @@ class Session:
     streams: int = 0
     # What was shared and written last.
     written: Counts | None = None
+    # What never changes of its row, as `_stated` gives it; once it was needed.
+    stated: str = ""
 
     @property
     def counts(self) -> Counts:
@@ -55,29 +58,21 @@ class Session:
         return Report(self.lease.session_id, self.part, counts)
 
     @property
+    def is_written(self) -> bool:
+        """Whether the database knows all that was carried."""
+        known = self.written
+        return known is not None and known == (self.active, self.bytes, self.requests)
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing is carried any more, and the database knows all that was."""
-        return not self.streams and self.written == self.counts
+        return not self.streams and self.is_written
 
     def carried(self, count: int) -> None:
         """Count bytes that crossed in either direction; data is activity."""
         self.bytes += count
         self.accounting.total_bytes += count
         self.active = time.time()
-
-    @cached_property
-    def stated(self) -> list[Any]:
-        """What never changes of its row, as the database takes it, in the order of `_STATED`."""
-        values = {
-            "id": self.lease.session_id,
-            "token": self.grant.token_id,
-            "user": self.grant.user_id,
-            "device_id": self.lease.device,
-            "ip": self.ip,
-            "user_agent": self.user_agent,
-            "started_at": datetime.fromtimestamp(self.lease.started, UTC),
-        }
-        return [_column(name).get_db_prep_save(value, connection) for name, value in values.items()]
 
 
 # A session, and what all workers carried of it.
@@ -108,6 +103,9 @@ class Accounting:
 
     def session(self, grant: Grant, lease: Lease, ip: str | None, user_agent: bytes) -> Session:
         """This worker's part of the lease's session; it begins with the first request."""
+        session = grant.session
+        if session is not None and session.lease is lease:
+            return session
         session = self.of(lease, grant.token_id)
         if session is None:
             self.end(grant.token_id)
@@ -115,13 +113,17 @@ class Accounting:
             program = user_agent.decode("utf-8", "replace")[:500]
             session = Session(self, grant, lease, str(client) if client else None, program)
             self._live[grant.token_id] = session
-        session.grant = grant
+        session.grant, session.lease = grant, lease
+        grant.session = session
         return session
 
     def end(self, token_id: uuid.UUID) -> None:
         """Close the token's session; its figures are written with the next flush."""
         session = self._live.pop(token_id, None)
-        if session is not None and not session.is_over:
+        if session is None:
+            return
+        session.grant.session = None
+        if not session.is_over:
             self._ended.append(session)
 
     @staticmethod
@@ -134,7 +136,7 @@ class Accounting:
         for token_id, session in list(self._live.items()):
             if session.active < oldest and not session.streams:  # an open stream may go on after a pause
                 self.end(token_id)
-        return [session for session in (*self._live.values(), *self._ended) if session.written != session.counts]
+        return [session for session in (*self._live.values(), *self._ended) if not session.is_written]
 
     def confirm(self, written: list[tuple[Session, Counts]]) -> None:
         """Remember what was shared and written."""
@@ -161,26 +163,50 @@ def _write_or_drop(row: Row) -> None:
 
 
 def _write(rows: list[Row]) -> None:
-    """One statement; Django's own cannot keep the greater of two values."""
-    values: list[Any] = []
-    moment = connection.ops.adapt_datetimefield_value
-    for session, counts in rows:
-        values += session.stated
-        values += (moment(datetime.fromtimestamp(counts.active, UTC)), counts.bytes, counts.requests)
+    """One statement, whose rows are one value: to prepare ten of a row would cost more than to write it. Django's own
+    cannot keep the greater of two values."""
+    written = ",".join(
+        f'[{session.stated or _stated(session)},"{_moment(counts.active)}",{counts.bytes},{counts.requests}]'
+        for session, counts in rows
+    )
     with connection.cursor() as cursor:
-        cursor.execute(_statement(connection.vendor, len(rows)), values)
+        cursor.execute(_statement(connection.vendor), [f"[{written}]"])
 
 
-@lru_cache(maxsize=8)
-def _statement(vendor: str, rows: int) -> str:
+def _stated(session: Session) -> str:
+    """What never changes of a session's row, as JSON in the order of `_STATED`, but for the brackets."""
+    values = (
+        session.lease.session_id, session.grant.token_id, session.grant.user_id, session.lease.device, session.ip,
+        session.user_agent,
+    )  # fmt: skip
+    prepared = [
+        _column(name).get_db_prep_save(value, connection) for name, value in zip(_STATED, values, strict=False)
+    ]
+    session.stated = json.dumps([*prepared, _moment(session.lease.started)], default=str)[1:-1]
+    return session.stated
+
+
+def _moment(timestamp: float) -> str:
+    """A time in UTC as Django writes it for SQLite, which compares it as text; PostgreSQL reads it as well."""
+    return str(datetime.fromtimestamp(timestamp, UTC).replace(tzinfo=None))
+
+
+@lru_cache(maxsize=2)
+def _statement(vendor: str) -> str:
     table = ProxySession._meta.db_table  # noqa: SLF001  (Django documents it)
-    columns = ", ".join(_column(name).column for name in (*_STATED, *_GROWING))
-    one = "(" + "%s, " * (len(_STATED) + len(_GROWING)) + "NULL)"
-    greatest = "GREATEST" if vendor == "postgresql" else "MAX"
+    fields = [_column(name) for name in (*_STATED, *_GROWING)]
+    if vendor == "postgresql":
+        values = [f"(value->>{n})::{field.db_type(connection)}" for n, field in enumerate(fields)]
+        source, greatest = "json_array_elements(%s::json) AS rows(value)", "GREATEST"
+    else:
+        values = [f"json_extract(value, '$[{n}]')" for n in range(len(fields))]
+        source, greatest = "json_each(%s)", "MAX"
+    columns = [field.column for field in fields]
     grown = ", ".join(f"{column} = {greatest}({table}.{column}, excluded.{column})" for column in _GROWING)
     return (
         # `ended_at` too: a session that was closed as idle is open again once it goes on.
-        f"INSERT INTO {table} ({columns}, ended_at) VALUES {', '.join([one] * rows)} "  # noqa: S608  (only names)
+        f"INSERT INTO {table} ({', '.join(columns)}, ended_at) "  # noqa: S608  (only names)
+        f"SELECT {', '.join(values)}, NULL FROM {source} WHERE true "
         f"ON CONFLICT (id) DO UPDATE SET {grown}, ended_at = excluded.ended_at"
     )
 

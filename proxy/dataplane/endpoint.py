@@ -88,7 +88,7 @@ class Endpoint(asyncio.Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Send the close frame, unless closing has begun, and read on for the answer (RFC 6455 §7.1.2)."""
-        if self.conn.state is OPEN and not self.lost:
+        if self.conn.state is OPEN:
             self.conn.send_close(code, reason)
             self._flush()
         self._read_on()

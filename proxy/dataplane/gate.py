@@ -1,7 +1,7 @@
 """The one admission decision, for HTTP and WebSocket: form, token, user, device form, scope, rate, device lease."""
 
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -34,8 +34,7 @@ _FEED_SILENT_SECONDS = 5.0
 KNOWN_GRANTS_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """Who asks: the token's SHA-256 (None: no token), the device id as sent, and whether a cookie carried both."""
 
     digest: str | None
@@ -53,14 +52,6 @@ def credentials(head: RequestHead) -> Credentials:
         if known:
             return Credentials(*known, from_cookie=True)
     return Credentials(None, "", from_cookie=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A lease as it was confirmed at this time of the monotonic clock."""
-
-    lease: Lease
-    confirmed: float
 
 
 class Gate:
@@ -81,7 +72,6 @@ class Gate:
         self._state = state
         self._permits = permits
         self._accounting = accounting
-        self._held: dict[UUID, _Held] = {}
         self._releases = 0
         # How long a confirmed lease is believed without asking; the lease itself outlives it.
         self._lease_memo = min(2.0, config.session_timeout / 10)
@@ -167,53 +157,54 @@ class Gate:
 
     async def _permitted_lease(self, grant: Grant, device: str) -> Lease:
         """Spend a permit and hold the lease. While nobody can be asked, who held it a moment ago goes on."""
+        if grant.block is None:
+            grant.block = self._permits.block(grant.user_id)
         try:
-            await self._permits.take(grant.user_id)
-            return await self._hold_lease(grant.token_id, device)
+            await self._permits.take(grant.block)
+            return _held_within(self._lease_memo, grant, device) or await self._acquire_lease(grant, device)
         except StateUnavailable as error:
-            lease = self._held_within(self._lease_grace, grant.token_id, device)
+            lease = _held_within(self._lease_grace, grant, device)
             if lease is None:
                 raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
             return lease
 
-    async def _hold_lease(self, token_id: UUID, device: str) -> Lease:
-        known = self._held_within(self._lease_memo, token_id, device)
-        if known is not None:
-            return known
+    async def _acquire_lease(self, grant: Grant, device: str) -> Lease:
         releases = -1
         while releases != self._releases:  # what was answered before a release is not true after it
             releases, asked = self._releases, time.monotonic()
-            wanted = self._accounting.wanted_lease(token_id, device)
-            lease = await self._state.acquire_lease(token_id, wanted, self._lease_seconds)
+            wanted = self._accounting.wanted_lease(grant.token_id, device)
+            lease = await self._state.acquire_lease(grant.token_id, wanted, self._lease_seconds)
+        grant.lease, grant.confirmed = lease, asked
         if lease is None:
-            self._held.pop(token_id, None)
             raise Denied(DEVICE_CONFLICT)
-        self._held[token_id] = _Held(lease, asked)
         return lease
-
-    def _held_within(self, seconds: float, token_id: UUID, device: str) -> Lease | None:
-        held = self._held.get(token_id)
-        if held is None or held.lease.device != device or held.confirmed + seconds <= time.monotonic():
-            return None
-        return held.lease
 
     async def renew_lease(self, session: Session) -> None:
         """Data on an open stream is activity: hold the lease for it. Raises `Denied` (`device_conflict`) where
         another device took it, and `StateUnavailable`."""
-        await self._hold_lease(session.grant.token_id, session.lease.device)
+        grant, device = session.grant, session.lease.device
+        if not grant.valid or _held_within(self._lease_memo, grant, device) is None:
+            await self._acquire_lease(grant, device)
 
     async def release_lease(self, token_id: UUID, notice_id: int) -> Lease | None:
         """Free the token for any device, as this notice says; gives who holds it now. Raises `StateUnavailable`."""
         self._releases += 1
-        self._held.pop(token_id, None)
+        self._forget_lease(token_id)
         try:
             return await self._state.release_lease(token_id, notice_id)
         finally:
             self._releases += 1
-            self._held.pop(token_id, None)
+            self._forget_lease(token_id)
 
-    def forget_memos(self) -> None:
-        """Drop the leases that were confirmed too long ago to be of use."""
-        oldest = time.monotonic() - self._lease_grace
-        for token_id in [token_id for token_id, held in self._held.items() if held.confirmed <= oldest]:
-            del self._held[token_id]
+    def _forget_lease(self, token_id: UUID) -> None:
+        grant = self._grants.of_token(token_id)
+        if grant is not None:
+            grant.lease = None
+
+
+def _held_within(seconds: float, grant: Grant, device: str) -> Lease | None:
+    """The device's lease, where it was confirmed so many seconds ago."""
+    lease = grant.lease
+    if lease is None or lease.device != device or grant.confirmed + seconds <= time.monotonic():
+        return None
+    return lease

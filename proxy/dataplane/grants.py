@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from access import services
@@ -19,6 +20,11 @@ from proxy.dataplane.denials import (
     Denial,
     Denied,
 )
+from proxy.dataplane.permits import Block
+from proxy.dataplane.state.base import Lease
+
+if TYPE_CHECKING:
+    from proxy.dataplane.accounting import Session
 
 _CACHED_GRANTS = 100_000
 _CACHED_MISSES = 10_000
@@ -34,7 +40,11 @@ def digest_of(token: bytes) -> str:
 @dataclass(slots=True, eq=False)
 class Grant:
     """One token's admission. `valid` turns False once it is out of the cache, wherever it is held: by a
-    revocation that concerns it, or because the cache is full."""
+    revocation that concerns it, or because the cache is full.
+
+    It also has what a request needs of the token, so that ten thousand tokens in use are not looked for in as many
+    places of the memory: the lease as it was last confirmed, the session, the permits of its user.
+    """
 
     digest: str
     token_id: UUID
@@ -46,7 +56,11 @@ class Grant:
     token_header: bytes
     denial: Denial | None
     activated: bool
-    valid: bool = field(default=True)
+    valid: bool = True
+    lease: Lease | None = None
+    confirmed: float = 0.0  # by the monotonic clock
+    session: "Session | None" = None
+    block: Block | None = None
 
     @property
     def seconds_left(self) -> float:
@@ -101,6 +115,10 @@ class Grants:
 
     def cached(self, digest: str) -> Grant | None:
         return self._by_digest.get(digest)
+
+    def of_token(self, token_id: UUID) -> Grant | None:
+        """The grant of a token, where it is cached."""
+        return self._by_token.get(token_id)
 
     def known_missing(self, digest: str) -> bool:
         """Whether this digest was looked up in vain a moment ago."""
@@ -176,7 +194,7 @@ class Grants:
 
     def _forget(self, grant: Grant) -> None:
         # Whatever the reason: no notice finds it from now on.
-        grant.valid = False
+        grant.valid, grant.session = False, None
         self._by_digest.pop(grant.digest, None)
         self._by_token.pop(grant.token_id, None)
         siblings = self._by_user.get(grant.user_id, set())

@@ -14,50 +14,54 @@ from proxy.dataplane.state.base import State
 _LARGEST_BLOCK = 256
 
 
-@dataclass(slots=True)
-class _Block:
-    """Permits of a user that are left, until this time of the monotonic clock."""
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Block:
+    """A user's permits that were drawn and not spent: so many, until this time of the monotonic clock."""
 
-    left: int
-    until: float
+    user_id: UUID
+    left: int = 0
+    until: float = 0.0
+    drawing: asyncio.Lock | None = None
 
 
 class Permits:
-    """Spends a user's permits. A block is at most 1 % of the limit and lives a tenth of the window, so that the
-    count is within 10 % of exact across workers while most requests ask nobody."""
+    """Spends users' permits. A block is at most 1 % of the limit and lives a tenth of the window, so that the count
+    is within 10 % of exact across workers while most requests ask nobody."""
 
     def __init__(self, state: State, rate: limits.RateLimitItem | None) -> None:
         self._state = state
         self._limited = rate is not None
-        self._block = max(1, min(rate.amount // 100, _LARGEST_BLOCK)) if rate else 0
+        self._size = max(1, min(rate.amount // 100, _LARGEST_BLOCK)) if rate else 0
         self._life = rate.get_expiry() / 10 if rate else 0
-        self._held: dict[UUID, _Block] = {}
-        self._drawing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        self._blocks: WeakValueDictionary[UUID, Block] = WeakValueDictionary()
 
-    async def take(self, user_id: UUID) -> None:
+    def block(self, user_id: UUID) -> Block:
+        """The user's block, one for all who hold it; what is left of it goes with the last of them."""
+        block = self._blocks.get(user_id)
+        if block is None:
+            block = self._blocks[user_id] = Block(user_id)
+        return block
+
+    async def take(self, block: Block) -> None:
         """Spend one permit; raises `Denied` (`rate_limited`, with the seconds to wait) where none is left."""
-        if not self._limited or self._spend(user_id):
+        if not self._limited or _spend(block):
             return
-        # One draw for all who wait: each block that another overwrote would be lost.
-        async with self._drawing.setdefault(user_id, asyncio.Lock()):
-            if not self._spend(user_id):
-                await self._draw(user_id)
+        if block.drawing is None:
+            block.drawing = asyncio.Lock()
+        # One draw for all who wait: what another draws would be lost.
+        async with block.drawing:
+            if not _spend(block):
+                await self._draw(block)
 
-    def _spend(self, user_id: UUID) -> bool:
-        block = self._held.get(user_id)
-        if block is None or block.left == 0 or block.until <= time.monotonic():
-            return False
-        block.left -= 1
-        return True
+    async def _draw(self, block: Block) -> None:
+        if await self._state.draw_permits(block.user_id, self._size):
+            block.left, block.until = self._size - 1, time.monotonic() + self._life
+        elif self._size == 1 or not await self._state.draw_permits(block.user_id, 1):
+            raise Denied(RATE_LIMITED, retry_after=await self._state.seconds_until_permit(block.user_id))
 
-    async def _draw(self, user_id: UUID) -> None:
-        if await self._state.draw_permits(user_id, self._block):
-            self._held[user_id] = _Block(self._block - 1, time.monotonic() + self._life)
-        elif self._block == 1 or not await self._state.draw_permits(user_id, 1):
-            raise Denied(RATE_LIMITED, retry_after=await self._state.seconds_until_permit(user_id))
 
-    def forget_unused(self) -> None:
-        """Drop the blocks whose life is over."""
-        now = time.monotonic()
-        for user_id in [user_id for user_id, block in self._held.items() if block.until <= now]:
-            del self._held[user_id]
+def _spend(block: Block) -> bool:
+    if block.left == 0 or block.until <= time.monotonic():
+        return False
+    block.left -= 1
+    return True

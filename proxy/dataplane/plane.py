@@ -171,8 +171,6 @@ class DataPlane:
 
     async def _forget(self) -> None:
         """Drop what is of no use any more, so that memory follows the tokens in use."""
-        self.gate.forget_memos()
-        self.permits.forget_unused()
         self.state.forget_ended()
 
     async def _renew_leases(self) -> None:

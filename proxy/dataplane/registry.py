@@ -34,16 +34,18 @@ class Registry:
         # Code and delay in seconds of the cuts whose cause has a time, for whoever shows them.
         self.cut_delays: deque[tuple[str, float]] = deque(maxlen=_KEPT_DELAYS)
         self._limit = limit_per_token
-        self._live: dict[UUID, set[Carry]] = {}
+        # By the token's id as the upstream gets it, whose hash is known, where a UUID would work it out each time.
+        self._live: dict[bytes, set[Carry]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._live.values()))
 
     def add(self, carry: Carry) -> None:
         """Raises `Denied` (`too_many_connections`)."""
-        live = self._live.get(carry.grant.token_id)
+        token = carry.grant.token_header
+        live = self._live.get(token)
         if live is None:
-            live = self._live[carry.grant.token_id] = set()
+            live = self._live[token] = set()
         elif len(live) >= self._limit:
             raise Denied(TOO_MANY_CONNECTIONS, retry_after=1)
         live.add(carry)
@@ -52,12 +54,13 @@ class Registry:
         carry.session.active = time.time()
 
     def remove(self, carry: Carry) -> None:
-        live = self._live.get(carry.grant.token_id)
+        token = carry.grant.token_header
+        live = self._live.get(token)
         if live is not None and carry in live:
             live.remove(carry)
             carry.session.streams -= 1
             if not live:
-                del self._live[carry.grant.token_id]
+                del self._live[token]
 
     def all(self) -> Iterator[Carry]:
         for live in list(self._live.values()):
@@ -71,7 +74,7 @@ class Registry:
                 self.cut_delays.append((denial.code, max(0.0, time.time() - since)))
 
     def cut_token(self, token_id: UUID, denial: Denial, since: float, kept: Session | None = None) -> None:
-        for carry in list(self._live.get(token_id, ())):
+        for carry in list(self._live.get(str(token_id).encode(), ())):
             if kept is None or carry.session is not kept:
                 self.cut(carry, denial, since)
 

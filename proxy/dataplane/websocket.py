@@ -80,6 +80,8 @@ class GatewayWebSocket(endpoint.Endpoint, WebSocketsSansIOProtocol):
     # --- Ending
 
     def close(self, code: int, reason: str) -> None:
+        if self.lost:
+            return
         super().close(code, reason)
         # uvicorn leaves a connection with such a timer open when the application is done.
         self.close_timer = self.close_timer or self._abort_after(endpoint.LAST_SECONDS)
@@ -97,6 +99,7 @@ class GatewayWebSocket(endpoint.Endpoint, WebSocketsSansIOProtocol):
         self._flush()
         self.transport.close()
         self._abort_after(_DEAD_SECONDS)
+        self._over()
 
     def shutdown(self) -> None:
         """The server stops: the application closes, if it is not about to end anyway."""

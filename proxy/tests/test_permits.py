@@ -43,14 +43,16 @@ def clock(monkeypatch):
 def _permits(rate):
     item = limits.parse(rate)
     state = CountingState(item)
-    return Permits(state, item), state
+    permits = Permits(state, item)
+    permits.held = [permits.block(user) for user in (ALICE, BOB)]  # as grants hold them
+    return permits, state
 
 
-async def _admitted(permits, times, user=ALICE):
-    admitted = 0
+async def _admitted(permits, times, user=ALICE, block=None):
+    admitted, block = 0, block or permits.block(user)
     for _ in range(times):
         try:
-            await permits.take(user)
+            await permits.take(block)
         except Denied as denied:
             assert denied.denial is RATE_LIMITED  # noqa: PT017  (whether it raises is what is counted)
             continue
@@ -88,7 +90,7 @@ def test_never_more_than_the_limit_within_a_window(rate, bursts):
                 clock.now += pause * item.get_expiry()
                 spent += [clock.now] * await _admitted(permits, tries)
                 if forget:
-                    permits.forget_unused()
+                    permits.held.clear()
             return spent
 
         spent = asyncio.run(run())
@@ -132,7 +134,7 @@ async def test_requests_at_once_waste_no_permit():
     # The store's own housekeeping makes a draw wait now and then, as a store across the network always does.
     results = []
     for _ in range(20):
-        takes = [permits.take(ALICE) for _ in range(100)]
+        takes = [permits.take(permits.block(ALICE)) for _ in range(100)]
         results += await asyncio.gather(*takes, return_exceptions=True)
     assert [result for result in results if result is not None] == []
     assert await _admitted(permits, 6000) == 4000
@@ -147,7 +149,7 @@ async def test_what_a_slow_store_gives_is_not_lost():
             return await super().draw_permits(user_id, count)
 
     permits = Permits(SlowState(item), item)
-    takes = [permits.take(ALICE) for _ in range(1000)]
+    takes = [permits.take(permits.block(ALICE)) for _ in range(1000)]
     results = await asyncio.gather(*takes, return_exceptions=True)
     assert sum(result is None for result in results) == 1000
     assert await _admitted(permits, 5) == 0
@@ -159,7 +161,7 @@ async def test_retry_after_is_when_the_window_has_room(clock):
     clock.now += 20
     await _admitted(permits, 6)
     with pytest.raises(Denied) as caught:
-        await permits.take(ALICE)
+        await permits.take(permits.block(ALICE))
     assert caught.value.retry_after == 40
     clock.now += 39
     assert await _admitted(permits, 1) == 0
@@ -169,27 +171,27 @@ async def test_retry_after_is_when_the_window_has_room(clock):
 
 async def test_retry_after_is_at_least_a_second(clock):
     permits, _ = _permits("1/second")
-    await permits.take(ALICE)
+    await permits.take(permits.block(ALICE))
     clock.now += 0.999
     with pytest.raises(Denied) as caught:
-        await permits.take(ALICE)
+        await permits.take(permits.block(ALICE))
     assert caught.value.retry_after == 1
 
 
-async def test_what_is_forgotten_gives_no_permit_back(clock):
+async def test_an_old_block_gives_no_permit_back(clock):
     permits, _ = _permits("1000/minute")
     await _admitted(permits, 995)
     clock.now += 7  # a block lives for 6 s
-    permits.forget_unused()
-    assert permits._held == {}
     # The rest of the last block died with it: below the limit, never above.
     assert await _admitted(permits, 100) <= 5
 
 
-async def test_a_held_block_is_not_forgotten_before_its_time(clock):
+async def test_a_block_lives_as_long_as_somebody_holds_it(clock):
     permits, state = _permits("1000/minute")
     await _admitted(permits, 1)
     clock.now += 5
-    permits.forget_unused()
     await _admitted(permits, 9)
     assert state.draws == 1
+    permits.held.clear()
+    await _admitted(permits, 1)
+    assert state.draws == 2

@@ -90,7 +90,7 @@ def test_a_token_that_expires_while_it_is_admitted_is_not_carried(gateway, recor
         gateway.plane.grants.cached(alice_token.token.digest).deadline = time.time() - 0.1
         return await acquire(*arguments)
 
-    gateway.plane.gate._held.clear()
+    gateway.plane.grants.cached(alice_token.token.digest).lease = None
     monkeypatch.setattr(gateway.plane.state, "acquire_lease", slow)
     answer = gateway.client(alice_token).get("/second")
     assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")

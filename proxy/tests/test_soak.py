@@ -140,7 +140,6 @@ def test_nothing_is_left(gateway, alice, sold_token, seconds):
         gateway.wait_for_free(sold)
     gateway.run(gateway.plane.flush())
     assert gateway.plane.accounting.pending() == []
-    gateway.plane.gate.forget_memos()
     gateway.plane.state.forget_ended()
     assert gateway.plane.accounting._ended == []
     eventually(lambda: established(gateway.port) == 0)

@@ -97,7 +97,7 @@ def test_a_message_above_the_limit_from_the_upstream(gateway, socket_upstream, a
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("x" * 1025)
         assert closing(client) == (1009, "")
-    assert socket_upstream.last.close_code == 1009
+    eventually(lambda: socket_upstream.last.close_code == 1009)
 
 
 # case D58
