@@ -11,10 +11,12 @@ import asyncio
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sized
 from http import HTTPStatus
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from proxy.dataplane import plane
@@ -30,6 +32,8 @@ TARGET = "zenzefi.target"
 # answer lost with it (RFC 9112 §9.6).
 _LINGER_SECONDS = 1.0
 _RESET = struct.pack("ii", 1, 0)  # linger for no time: reset at the close
+# How many requests may wait behind one that is being answered: of the smallest, thousands come at once.
+_MOST_WAITING = 1000
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -52,12 +56,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self._trailers = _Trailers(self._max_bytes)
         self._timer: asyncio.TimerHandle | None = None  # only while no request is read or answered
         self._refused = False
-        self._earlier: list[RequestResponseCycle] = []  # before `cycle`, where requests are pipelined
+        self._earlier: deque[RequestResponseCycle] = deque()  # before `cycle`, where requests are pipelined
 
     # --- Reading
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._timer = self.loop.call_later(self._head_seconds, self._head_is_late)
 
     def data_received(self, data: bytes) -> None:
@@ -109,7 +114,7 @@ class GatewayProtocol(HttpToolsProtocol):
         scope[TARGET] = self.url
         super().on_headers_complete()
         if self.pipeline:
-            self._earlier.append(previous)
+            self._wait_behind(previous)
         elif self._earlier:
             self._earlier.clear()
         if self.scope.get("raw_path") is not None:  # no WebSocket, whose headers are read once more
@@ -119,6 +124,18 @@ class GatewayProtocol(HttpToolsProtocol):
             self.cycle.__class__ = Cycle
             if plane.current().leaving:
                 self.close_after_answer()
+
+    def _wait_behind(self, previous: RequestResponseCycle) -> None:
+        if len(self.pipeline) > _MOST_WAITING:
+            raise Denied(BAD_REQUEST)
+        self._earlier.append(previous)
+        while self._earlier[0].response_complete:
+            self._earlier.popleft()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self.flow.resume_reading()  # where that was the last but one
 
     def on_body(self, body: bytes) -> None:
         self._pending = 0
@@ -225,6 +242,19 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class _Flow(FlowControl):
+    """Reads nothing while requests wait behind one that is being answered. uvicorn reads on with each answer, however
+    many wait, so that a client who sends faster than it is answered would fill the memory."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
 
 
 class _Trailers:

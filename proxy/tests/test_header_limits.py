@@ -1,12 +1,15 @@
 """Header blocks that are too large or too slow, on both planes and for WebSockets; and what else never ends."""
 
 import asyncio
+import contextlib
 import resource
 import socket
+import threading
 import time
 
 import pytest
 
+from proxy.dataplane.protocol import GatewayProtocol
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import connected, exchange, head
 from proxy.tests.servers import eventually
@@ -113,6 +116,65 @@ class TestTooLarge:
                 client.send(begun + b"x" * 2 * LIMIT)
                 assert_too_large(client.answer("POST"))
             eventually(lambda: len(limited.plane.registry) == 0)
+
+
+class TestPipelined:
+    """Requests that are sent before those ahead of them are answered."""
+
+    @pytest.fixture
+    def waiting(self, monkeypatch):
+        """How many requests wait, and how many of those ahead of them are kept, whenever one has come."""
+        seen = [(0, 0)]
+        wait_behind = GatewayProtocol._wait_behind
+
+        def wait_and_see(connection, previous):
+            wait_behind(connection, previous)
+            seen.append((len(connection.pipeline), len(connection._earlier)))
+
+        monkeypatch.setattr(GatewayProtocol, "_wait_behind", wait_and_see)
+        return seen
+
+    @pytest.mark.parametrize("path", ["/api/v1/proxy/x", "/health/live"])
+    @pytest.mark.parametrize("body", [b"", b"x"])
+    def test_who_sends_faster_than_answers_come_is_not_read(self, gateway, waiting, path, body):
+        """uvicorn would read on with each answer, however many wait."""
+        given = {"Host": "127.0.0.1", "X": "x" * 400, "Content-Length": len(body)}
+        request = head("GET", path, given) + body
+        last = head("GET", path, {"Host": "127.0.0.1", "Connection": "close"})
+        with connected(gateway.port, timeout=30) as client:
+            sender = threading.Thread(target=client.send, args=(request * 5000 + last,))
+            sender.start()
+            answers = client.rest()
+            sender.join()
+        assert answers.count(b"HTTP/1.1 ") == 5001
+        assert max(number for numbers in waiting for number in numbers) < 1000
+
+    def test_a_segment_full_of_the_smallest(self, gateway, waiting):
+        """Thousands fit in one, and each holds everybody up while it is read."""
+        request = b"GET /api/v1/proxy/x HTTP/1.1\r\nHost: h\r\n\r\n"
+        with connected(gateway.port) as client:
+            with contextlib.suppress(ConnectionError):
+                client.send(request * 100_000)
+            with contextlib.suppress(ConnectionError):
+                assert client.rest().count(b"HTTP/1.1 ") < 10_000
+        assert max(number for numbers in waiting for number in numbers) <= 1001
+
+    def test_a_client_that_leaves_behind_them_is_seen_to(self, gateway, recorded, alice_token):
+        async def begins(request, connection):
+            if request.target == b"/last":
+                await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
+                await connection.client_leaves()
+            else:
+                await asyncio.sleep(0.2)
+                await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            return True
+
+        recorded.answer = begins
+        with connected(gateway.port) as client:
+            given = {"Host": "h", **alice_token.headers}
+            client.send(head("GET", "/api/v1/proxy/first", given) + head("GET", "/api/v1/proxy/last", given))
+            eventually(lambda: len(recorded.requests) == 2)
+        eventually(lambda: len(gateway.plane.registry) == 0, seconds=2)
 
 
 @pytest.mark.parametrize(
