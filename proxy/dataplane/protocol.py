@@ -53,6 +53,7 @@ class GatewayProtocol(HttpToolsProtocol):
         config = plane.current().config
         self._max_bytes, self._head_seconds = config.max_header_bytes, config.header_timeout
         self._pending = 0  # bytes since the last header block, piece of a body or end of a request
+        self._counted = True  # whether all of the header block that is being read is among them
         self._trailers = _Trailers(self._max_bytes)
         self._timer: asyncio.TimerHandle | None = None  # only while no request is read or answered
         self._refused = False
@@ -97,9 +98,11 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_message_begin()
         scope: Any = self.scope
         scope[CONNECTION] = self
+        self._counted = self._pending > 0  # else it began behind another request's end
 
     def on_headers_complete(self) -> None:
-        if self._pending > self._max_bytes and len(self.url) + _size(self.headers) > self._max_bytes:
+        uncertain = not self._counted or self._pending > self._max_bytes
+        if uncertain and len(self.url) + _size(self.headers) > self._max_bytes:
             raise Denied(HEADERS_TOO_LARGE)
         # Only the origin form is read one way by everybody (RFC 9112 §3.2); httptools would drop host and fragment.
         if not self.url.startswith(b"/") or b"#" in self.url:

@@ -44,6 +44,20 @@ class TestTooLarge:
         assert_too_large(exchange(limited.port, head("GET", path, given, *many)))
         assert all(len(request.raw) < LIMIT + 400 for request in recorded.requests)
 
+    def test_the_limit_is_the_same_behind_another_request(self, limited, recorded, alice_token):
+        """What of a block has come with the end of another request counts, too."""
+        given = {"Host": "h", **alice_token.headers}
+        for body in (b"", b"body"):
+            first = head("POST", "/api/v1/proxy/first", {**given, "Content-Length": len(body)}) + body
+            for size, status in ((LIMIT - 500, 200), (LIMIT, 431), (100_000, 431)):
+                last = head("GET", "/api/v1/proxy/last", {**given, "X": "x" * size})
+                with connected(limited.port) as client:
+                    client.send(first + last[:-2])
+                    assert client.answer("POST").status == 200
+                    client.send(last[-2:])
+                    assert client.answer().status == status
+        assert all(len(request.raw) < LIMIT + 400 for request in recorded.requests)
+
     @pytest.mark.parametrize("line", [b"GET /api/v1/proxy/", b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\nX"])
     def test_a_block_without_an_end_is_refused_at_the_limit(self, limited, recorded, line):
         with connected(limited.port) as client:
