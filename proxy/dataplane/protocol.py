@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sized
 from http import HTTPStatus
 from typing import Any
 
+from httptools import HttpParserUpgrade
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -57,6 +58,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._trailers = _Trailers(self._max_bytes)
         self._timer: asyncio.TimerHandle | None = None  # only while no request is read or answered
         self._refused = False
+        self._ignored_upgrade = 0  # where in the data it ends
         self._earlier: deque[RequestResponseCycle] = deque()  # before `cycle`, where requests are pipelined
 
     # --- Reading
@@ -72,6 +74,10 @@ class GatewayProtocol(HttpToolsProtocol):
         first = not self._pending
         self._pending += len(data)
         super().data_received(data)
+        while self._ignored_upgrade and not self._refused:
+            data, self._ignored_upgrade = data[self._ignored_upgrade :], 0
+            if data:
+                super().data_received(data)
         if self._pending > self._max_bytes:
             self._refuse(HEADERS_TOO_LARGE)
         elif (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
@@ -94,6 +100,12 @@ class GatewayProtocol(HttpToolsProtocol):
         else:  # not a byte, or what is left of a body whose request is answered: nobody waits for an answer
             self.transport.close()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """The parser stops behind a request that asks for an upgrade, and uvicorn there forgets what follows."""
+        super()._unsupported_upgrade_warning()
+        if isinstance(stopped := sys.exception(), HttpParserUpgrade):
+            self._ignored_upgrade = stopped.args[0]
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         scope: Any = self.scope
@@ -107,9 +119,8 @@ class GatewayProtocol(HttpToolsProtocol):
         # Only the origin form is read one way by everybody (RFC 9112 §3.2); httptools would drop host and fragment.
         if not self.url.startswith(b"/") or b"#" in self.url:
             raise ValueError("the request target is not in origin form")
-        if self.parser.should_upgrade() and not self._should_upgrade() and self._announces_body():
-            # httptools skips the body of whatever asks for an upgrade and would read it as the next request.
-            raise ValueError("a body with an upgrade that is not offered")
+        if self.parser.should_upgrade():
+            self._check_upgrade()
         self._pending = 0
         self._stop_timer()
         previous = self.cycle
@@ -127,6 +138,15 @@ class GatewayProtocol(HttpToolsProtocol):
             self.cycle.__class__ = Cycle
             if plane.current().leaving:
                 self.close_after_answer()
+
+    def _check_upgrade(self) -> None:
+        if not self._should_upgrade():
+            if self._announces_body():
+                # httptools skips the body of whatever asks for an upgrade and would read it as the next request.
+                raise ValueError("a body with an upgrade that is not offered")
+        elif self.cycle is not None and not self.cycle.response_complete:
+            # It would be answered before that one (RFC 9112 §9.3.2), whose answer would follow as frames.
+            raise ValueError("a WebSocket behind a request that is not answered")
 
     def _wait_behind(self, previous: RequestResponseCycle) -> None:
         if len(self.pipeline) > _MOST_WAITING:

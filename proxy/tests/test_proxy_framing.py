@@ -1,12 +1,15 @@
 """Requests that two programs could read differently are refused, and the upstream sees nothing of them."""
 
+import asyncio
 import contextlib
+import time
 
 import pytest
 
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import connected, exchange, head
-from proxy.tests.servers import once
+from proxy.tests.servers import eventually, once
+from proxy.tests.sockets import handshake
 
 CHUNKED = b"Transfer-Encoding: chunked"
 BODY = b"5\r\n12345\r\n0\r\n\r\n"
@@ -222,6 +225,43 @@ def test_a_body_with_an_upgrade_that_is_not_offered(refused, gateway, recorded, 
             client.send(head("GET", "/api/v1/proxy/x", alice_token.headers, b"Host: h", *lines))
             assert client.answer().status == 200
     assert [request.target for request in recorded.requests] == [b"/x"] * 3
+
+
+def test_what_follows_an_upgrade_that_is_not_offered_is_the_next_request(gateway, recorded, alice_token):
+    """uvicorn forgets it, and with a part of a request reads the rest as another one."""
+    given = {"Host": "h", **alice_token.headers}
+    upgrade = head("GET", "/api/v1/proxy/a", given, b"Connection: Upgrade", b"Upgrade: h2c")
+    smuggled = head("GET", "/api/v1/proxy/smuggled", {"Host": "h"})
+    smuggling = head("POST", "/api/v1/proxy/b", {**given, "Content-Length": len(smuggled)})
+    last = head("GET", "/api/v1/proxy/c", given, b"Connection: close")
+    for pieces in ([upgrade * 2 + smuggling + smuggled + last], [upgrade + smuggling, smuggled + last]):
+        recorded.requests.clear()
+        with connected(gateway.port) as client:
+            for piece in pieces:
+                client.send(piece)
+                time.sleep(0.1)
+            answers = client.rest().count(b"HTTP/1.1 200 OK\r\n")
+        targets = [request.target for request in recorded.requests]
+        assert (answers, targets[-3:]) == (len(targets), [b"/a", b"/b", b"/c"])
+        assert recorded.requests[-2].body == smuggled
+
+
+def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, alice_token):
+    """It would be answered first, and the answer to the request before it would follow as frames."""
+
+    async def late(_request, connection):
+        await asyncio.sleep(0.3)
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    recorded.answer = late
+    with connected(gateway.port) as client:
+        client.send(
+            head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}) + handshake(alice_token, "/ws")
+        )
+        with contextlib.suppress(ConnectionResetError):
+            assert client.rest() == b""
+    eventually(lambda: len(gateway.plane.registry) == 0)
+    assert [request.target for request in recorded.requests] in ([], [b"/x"])
 
 
 def test_nonsense_after_a_request_is_no_answer_to_it(gateway, alice_token):
