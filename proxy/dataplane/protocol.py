@@ -121,6 +121,8 @@ class GatewayProtocol(HttpToolsProtocol):
             raise ValueError("the request target is not in origin form")
         if self.parser.should_upgrade():
             self._check_upgrade()
+        if self.expect_100_continue and self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # such a client would take the 100 for the answer (RFC 9110 §10.1.1)
         self._pending = 0
         self._stop_timer()
         previous = self.cycle

@@ -169,6 +169,17 @@ class TestBodies:
         assert recorded.last.body == b"body"
         assert recorded.last.header(b"expect") is None
 
+    # case C49
+    def test_an_old_client_that_expects_100_continue_gets_its_answer(self, gateway, recorded, alice_token):
+        """RFC 9110 §10.1.1: it would take the 100 for the answer."""
+        headers = {"Content-Length": "4", "Expect": "100-continue", **alice_token.headers}
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", headers, version="HTTP/1.0"))
+            time.sleep(0.2)
+            client.send(b"body")
+            assert client.head().startswith(b"HTTP/1.1 200 OK\r\n")
+        assert recorded.last.body == b"body"
+
     def test_expect_100_continue_is_not_answered_where_it_is_denied(self, gateway, recorded, alice_token):
         headers = {"Host": "h", "Content-Length": "4", "Expect": "100-continue"}
         with connected(gateway.port) as client:
