@@ -142,7 +142,8 @@ class Answer:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.started:  # else it is a trailer, which may be dropped (RFC 9110 §6.5.1)
-            self.headers.append((name, value))
+            # No part of the value (RFC 9112 §5), which httptools leaves; of a coding it knows spaces alone.
+            self.headers.append((name, value.rstrip(b" ")))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()

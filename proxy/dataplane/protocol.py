@@ -121,6 +121,10 @@ class GatewayProtocol(HttpToolsProtocol):
             raise ValueError("the request target is not in origin form")
         if self.parser.should_upgrade():
             self._check_upgrade()
+        values = b"\n".join([value for _, value in self.headers])
+        if b" \n" in values or b"\t\n" in values or values.endswith((b" ", b"\t")):
+            # No part of the value (RFC 9112 §5), which httptools leaves.
+            self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
         if self.expect_100_continue and self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # such a client would take the 100 for the answer (RFC 9110 §10.1.1)
         self._pending = 0

@@ -116,6 +116,30 @@ def test_broken_chunks(gateway, recorded, alice_token):
     assert not [request for request in recorded.requests if request.body.endswith(b"0\r\n\r\n")]
 
 
+@pytest.mark.parametrize("space", [" ", "\t", " \t "])
+def test_whitespace_around_a_value_is_no_part_of_it(gateway, recorded, alice_token, space):
+    """RFC 9112 §5."""
+    given = {"Host": "127.0.0.1", **alice_token.headers, "X-Request-ID": "my-request", "X": "a  b"}
+    framings = [([], b""), ([b"Content-Length: 5"], b"12345")]
+    for lines, body in framings if "\t" in space else [*framings, ([CHUNKED], BODY)]:
+        spaced = {name: f"{space}{value}{space}" for name, value in given.items()}
+        more = [line + space.encode() for line in [*lines, b"Connection: close"]]
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", spaced, *more) + body)
+            answer = client.answer()
+            assert (answer.status, answer.headers["X-Request-ID"]) == (200, "my-request")
+            assert client.is_closed()
+        assert b"\r\nx: a  b\r\n" in recorded.last.raw
+        assert recorded.last.body == (b"12345" if body else b"")
+    if "\t" in space:  # the parser's answer, which knows no such coding
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", given, CHUNKED + space.encode()) + BODY)
+            assert_denied(client.answer(), "bad_request")
+    with connected(gateway.port) as client:
+        client.send(head("GET", "/api/v1/tariffs", {"Host": "127.0.0.1" + space}))
+        assert client.answer().status == 200
+
+
 # case C35
 def test_controls_in_values(refused):
     for control in (b"\x00", b"\x01", b"\x0b", b"\x0c", b"\x1b", b"\x1c", b"\x1f", b"\x7f"):
