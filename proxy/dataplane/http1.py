@@ -167,7 +167,10 @@ class Answer:
         return size > _MAX_HEAD_BYTES or len(self.headers) > _MAX_FIELDS
 
     def _read_framing(self) -> None:
-        closes = self._parser.get_http_version() != "1.1"
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):  # httptools lets HTTP/0.9 and HTTP/2.0 pass
+            raise BrokenAnswer
+        closes = version == "1.0"
         for name, value in self.headers:
             lower = name.lower()
             if lower == b"connection":

@@ -71,6 +71,12 @@ def test_a_coding_that_the_parser_does_not_know(gateway, recorded, alice_token):
         assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
 
 
+@pytest.mark.parametrize("version", [b"HTTP/0.9", b"HTTP/1.2", b"HTTP/2.0", b"HTTP/3.0", b"HTTP/1", b"HTCPCP/1.1"])
+def test_what_is_another_protocol(gateway, recorded, alice_token, version):
+    recorded.answer = once(version + b" 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
+
+
 def test_the_length_of_what_a_304_does_not_send_is_told(gateway, recorded, alice_token):
     recorded.answer = b'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n'
     answer = gateway.client(alice_token).get("/x")
