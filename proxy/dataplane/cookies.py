@@ -37,15 +37,17 @@ def _verified(value: str) -> tuple[str, str] | None:
 
 
 def split_request_cookies(value: bytes) -> tuple[bytes, list[bytes]]:
-    """A `Cookie` header without the gateway's cookies, and the values of the gateway's access cookies."""
+    """A `Cookie` header without the gateway's cookies, the others byte for byte, and the values of the gateway's
+    access cookies."""
     kept, access = [], []
     for pair in value.split(b";"):
-        name, _, content = pair.strip().partition(b"=")
         if not _is_reserved(pair):
-            kept.append(pair.strip())
-        elif name.strip() == ACCESS_COOKIE.encode():
+            kept.append(pair)
+            continue
+        name, _, content = pair.strip().partition(b"=")
+        if name.strip() == ACCESS_COOKIE.encode():
             access.append(content)
-    return b"; ".join(cookie for cookie in kept if cookie), access
+    return b";".join(kept).strip(), access
 
 
 def rewrite_set_cookie(value: bytes, target_path: bytes = b"", prefix: bytes = PREFIX) -> bytes | None:

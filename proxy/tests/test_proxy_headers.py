@@ -115,9 +115,12 @@ class TestUpstreamSees:
         assert recorded.last.header(b"authorization") == b"Basic the-application's"
 
     def test_the_applications_cookies_as_they_are(self, gateway, recorded, alice_token):
-        cookies = b'sid="a b"; x=1=2=3; empty=; =nameless; zenzefi=ours-in-name-only; \xd1\x8f=1'
-        sent(gateway, alice_token, b"Cookie: " + cookies)
-        assert recorded.last.header(b"cookie") == cookies
+        for cookies in (
+            b'sid="a b"; x=1=2=3; empty=; =nameless; zenzefi=ours-in-name-only; \xd1\x8f=1',
+            b'a=1;b="2;  3";;c=4 ; $Version=1;',
+        ):
+            sent(gateway, alice_token, b"Cookie: " + cookies)
+            assert recorded.last.header(b"cookie") == cookies
 
     def test_the_request_id(self, gateway, recorded, alice_token):
         answer = sent(gateway, alice_token, b"X-Request-ID: my-request.1_2")
