@@ -13,6 +13,8 @@ ACCESS_COOKIE = "zenzefi_access"
 _SALT = "proxy.access-cookie"
 # Above what `sign_access` makes; longer ones need no check, nor a place in memory.
 _LONGEST_ACCESS = 1024
+# What Django strips from a name that it takes for Latin-1 is more than browsers do; and see `_is_reserved`.
+_BEFORE_A_NAME = b"= \t\x85\xa0"
 _DOMAIN = re.compile(rb";\s*domain\s*=[^;]*", re.IGNORECASE)
 _PATH = re.compile(rb"(;\s*path\s*=\s*)(/[^;]*)", re.IGNORECASE)
 
@@ -63,4 +65,4 @@ def rewrite_set_cookie(value: bytes, target_path: bytes = b"", prefix: bytes = P
 def _is_reserved(pair: bytes) -> bool:
     """Whether this is a cookie of the gateway. Of a cookie without a name browsers send the value alone, which is
     then read as a name and a value (RFC 6265bis §5.8.3)."""
-    return pair.lstrip(b"= \t").lower().startswith(RESERVED)
+    return pair.lstrip(_BEFORE_A_NAME).lower().startswith(RESERVED)
