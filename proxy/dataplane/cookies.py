@@ -15,6 +15,8 @@ _SALT = "proxy.access-cookie"
 _LONGEST_ACCESS = 1024
 # What Django strips from a name that it takes for Latin-1 is more than browsers do; and see `_is_reserved`.
 _BEFORE_A_NAME = b"= \t\x85\xa0"
+# Browsers take such a cookie with `Path=/` and no other (RFC 6265bis §4.1.3.2).
+_HOST_ALONE = b"__host-"
 _DOMAIN = re.compile(rb";\s*domain\s*=[^;]*", re.IGNORECASE)
 _PATH = re.compile(rb"(;\s*path\s*=\s*)(/[^;]*)", re.IGNORECASE)
 
@@ -53,13 +55,16 @@ def split_request_cookies(value: bytes) -> tuple[bytes, list[bytes]]:
 
 
 def rewrite_set_cookie(value: bytes, target_path: bytes = b"", prefix: bytes = PREFIX) -> bytes | None:
-    """The upstream's `Set-Cookie` as the client may see it: below the prefix and for this host only.
+    """The upstream's `Set-Cookie` as the client may see it: below the prefix, if it may be, and for this host only.
 
     None where it names one of the gateway's cookies, in any case.
     """
     if _is_reserved(value.partition(b";")[0]):
         return None
-    return _PATH.sub(lambda path: path[1] + under_prefix(path[2], target_path, prefix), _DOMAIN.sub(b"", value))
+    value = _DOMAIN.sub(b"", value)
+    if value.lstrip().lower().startswith(_HOST_ALONE):
+        return value
+    return _PATH.sub(lambda path: path[1] + under_prefix(path[2], target_path, prefix), value)
 
 
 def _is_reserved(pair: bytes) -> bool:
