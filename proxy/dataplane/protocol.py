@@ -174,6 +174,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._pending = 0
         self._stop_timer()
         super().on_message_complete()
+        if self.cycle is not None:
+            self.cycle.more_body = False  # uvicorn sets it only where the answer is still to come
 
     def _announces_body(self) -> bool:
         return any(
@@ -209,6 +211,9 @@ class GatewayProtocol(HttpToolsProtocol):
             return
         self._refused = True
         cycle = self.cycle
+        if cycle is not None and cycle.response_complete and cycle.more_body:
+            self.transport.close()  # it is answered already, and a second answer would be that to the next request
+            return
         if cycle is not None and not cycle.response_complete:
             if cycle.response_started or not cycle.more_body or self.pipeline:
                 self.abort()

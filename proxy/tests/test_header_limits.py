@@ -285,6 +285,23 @@ class TestTooSlow:
                 client.send(b"x")
             assert client.rest() == b""
 
+    @pytest.mark.parametrize("rest", [b"x\r\n", b"5", b"0\r\nX: ", b"0\r\nX: " + b"x" * 2 * LIMIT])
+    def test_the_rest_of_a_body_is_never_answered_once_more(self, limited, rest):
+        """Whoever asks again on this connection would take it for the answer."""
+        with connected(limited.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", {"Host": "h"}, CHUNKED))
+            assert client.answer("POST").status == 401
+            client.send(rest)
+            with contextlib.suppress(ConnectionResetError):
+                assert client.rest() == b""
+
+    def test_what_comes_behind_such_a_body_is(self, limited):
+        with connected(limited.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", {"Host": "h"}, CHUNKED))
+            assert client.answer("POST").status == 401
+            client.send(b"5\r\n12345\r\n0\r\n\r\nnonsense\r\n\r\n")
+            assert_denied(client.answer(), "bad_request")
+
     # case C53
     def test_a_thousand_half_sent_requests(self, gateway, recorded, alice_token):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
