@@ -145,6 +145,10 @@ class GatewayProtocol(HttpToolsProtocol):
             if plane.current().leaving:
                 self.close_after_answer()
 
+    def _should_upgrade(self) -> bool:
+        """Not of HTTP/1.0, where an upgrade is to be ignored (RFC 9110 §7.8)."""
+        return self.parser.get_http_version() == "1.1" and super()._should_upgrade()
+
     def _check_upgrade(self) -> None:
         if not self._should_upgrade():
             if self._announces_body():

@@ -360,6 +360,14 @@ def test_an_old_client_gets_a_length_where_there_is_one(gateway, recorded, alice
         assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "2", body)
 
 
+def test_an_old_client_gets_no_websocket(gateway, recorded, alice_token):
+    """RFC 9110 §7.8: its upgrade is ignored."""
+    request = handshake(alice_token, "/ws").replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n")
+    answer = exchange(gateway.port, request)
+    assert (answer.status, answer.body) == (200, b"ok")
+    assert not {b"upgrade", b"sec-websocket-key"} & {name for name, _ in recorded.last.headers}
+
+
 def test_an_old_client_whose_connection_ends_before_the_answer(gateway, alice_token):
     """Its answer is begun and ended all the same, in vain."""
     request = head("POST", "/api/v1/proxy/x", alice_token.headers, CHUNKED, version="HTTP/1.0")
