@@ -24,6 +24,7 @@ from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, request_id
 from proxy.dataplane.cycle import Cycle
 from proxy.dataplane.denials import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
+from proxy.dataplane.headers import Headers
 from proxy.dataplane.refusals import Asked
 
 # In the scope: the protocol, and the request target as it came.
@@ -223,12 +224,13 @@ class GatewayProtocol(HttpToolsProtocol):
                 self.abort()
                 return
             self._lose()
-        gateway, identifier = plane.current(), request_id(b"")
+        given = dict(self._headers_so_far())
+        gateway, identifier = plane.current(), request_id(given.get(b"x-request-id", b""))
         gateway.figures.denials[denial.code] += 1
         gateway.refusals.note(
             denial, denial.status, Asked(identifier, ip=self.client[0] if self.client else None), {}
         )
-        _status, headers, body = denial_answer(Denied(denial), b"")
+        _status, headers, body = denial_answer(Denied(denial), given.get(b"accept-language", b""))
         headers.append((b"x-request-id", identifier))
         status = HTTPStatus(denial.status)
         line = f"HTTP/1.1 {status.value} {status.phrase}".encode()
@@ -241,6 +243,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         self._stop_timer()
         self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _headers_so_far(self) -> Headers:
+        """Of the request that is being read, as far as they have come."""
+        cycle = self.cycle
+        if self.scope is None or (cycle is not None and cycle.response_complete and cycle.scope is self.scope):
+            return []  # nothing of it has
+        return list(self.scope["headers"])
 
     def _disconnect(self) -> None:
         """Let nothing more be sent or received; uvicorn does so for the last of pipelined requests only."""

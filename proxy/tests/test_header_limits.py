@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import resource
 import socket
 import threading
@@ -211,6 +212,49 @@ def test_what_strangers_send_is_not_kept(start_gateway_process, recording_upstre
     for number in range(20, 1000):
         ask(number)
     assert resident_bytes(process.process.pid) - before < 6 * 2**20
+
+
+class TestWhatWasSaidBefore:
+    """A refusal while the request is read is for the caller who has said who she is, and in which language."""
+
+    ASKS = {"Host": "h", "X-Request-ID": "number-0001", "Accept-Language": "ru"}
+
+    def assert_is_for_her(self, answer, status):
+        assert (answer.status, answer.headers["X-Request-ID"]) == (status, "number-0001")
+        assert re.search("[а-я]", answer.json()["detail"])
+
+    @pytest.mark.parametrize(
+        ("more", "status"),
+        [
+            (b"X: a\x00b\r\n\r\n", 400),
+            (b"X: " + b"x" * 2 * LIMIT, 431),
+            (b"X: ", 408),
+            (CHUNKED + b"\r\n\r\nx\r\n", 400),
+        ],
+    )
+    def test_it_is_heeded(self, limited, more, status):
+        with connected(limited.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", self.ASKS)[:-2] + more)
+            self.assert_is_for_her(client.answer("POST"), status)
+
+    def test_of_a_body(self, limited, alice_token):
+        with connected(limited.port) as client:
+            client.send(
+                head("POST", "/api/v1/proxy/x", {**self.ASKS, **alice_token.headers}, CHUNKED) + b"1\r\nx\r\n"
+            )
+            eventually(lambda: len(limited.plane.registry) == 1)
+            client.send(b"x\r\n")
+            self.assert_is_for_her(client.answer("POST"), 400)
+
+    @pytest.mark.parametrize(("more", "status"), [(b"\r\n", 408), (b"GET / HTTP/1.1\r\nX", 408), (b"x\r\n", 400)])
+    def test_the_request_before_is_another(self, limited, more, status):
+        with connected(limited.port) as client:
+            client.send(head("GET", "/api/v1/proxy/x", self.ASKS))
+            assert client.answer().headers["X-Request-ID"] == "number-0001"
+            client.send(more)
+            answer = client.answer()
+            assert answer.status == status
+            assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
 
 
 class TestTooSlow:
