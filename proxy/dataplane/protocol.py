@@ -3,8 +3,8 @@ bounds for what a client sends around its requests.
 
 Tested against the pinned uvicorn and httptools; it relies on what `HttpToolsProtocol` has: the methods that are
 overridden here, `parser`, `url`, `headers`, `scope`, `cycle`, `pipeline`, `flow`, `loop` and `transport`; and on what
-`RequestResponseCycle` has: `response_started`, `response_complete`, `more_body`, `message_event`, `disconnected` and
-`keep_alive`.
+`RequestResponseCycle` has: `scope`, `response_started`, `response_complete`, `more_body`, `message_event`,
+`disconnected` and `keep_alive`.
 """
 
 import asyncio
@@ -12,16 +12,16 @@ import socket
 import struct
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from httptools import HttpParserUpgrade
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, request_id
+from proxy.dataplane.bounds import Flow, Trailers, size_of
 from proxy.dataplane.cycle import Cycle
 from proxy.dataplane.denials import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.headers import Headers
@@ -56,7 +56,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._max_bytes, self._head_seconds = config.max_header_bytes, config.header_timeout
         self._pending = 0  # bytes since the last header block, piece of a body or end of a request
         self._counted = True  # whether all of the header block that is being read is among them
-        self._trailers = _Trailers(self._max_bytes)
+        self._trailers = Trailers(self._max_bytes)
         self._timer: asyncio.TimerHandle | None = None  # only while no request is read or answered
         self._refused = False
         self._ignored_upgrade = 0  # where in the data it ends
@@ -66,7 +66,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
+        self.flow = Flow(transport, self.pipeline)
         self._timer = self.loop.call_later(self._head_seconds, self._head_is_late)
 
     def data_received(self, data: bytes) -> None:
@@ -115,7 +115,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         uncertain = not self._counted or self._pending > self._max_bytes
-        if uncertain and len(self.url) + _size(self.headers) > self._max_bytes:
+        if uncertain and len(self.url) + size_of(self.headers) > self._max_bytes:
             raise Denied(HEADERS_TOO_LARGE)
         # Only the origin form is read one way by everybody (RFC 9112 §3.2); httptools would drop host and fragment.
         if not self.url.startswith(b"/") or b"#" in self.url:
@@ -289,37 +289,3 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-class _Flow(FlowControl):
-    """Reads nothing while requests wait behind one that is being answered. uvicorn reads on with each answer, however
-    many wait, so that a client who sends faster than it is answered would fill the memory."""
-
-    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        if not self._waiting:
-            super().resume_reading()
-
-
-class _Trailers:
-    """Keeps nothing of the trailers. Raises `Denied` when they are more than `limit` bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self.size = 0
-        self._limit = limit
-
-    def append(self, field: tuple[bytes, bytes]) -> None:
-        self.size += _size([field])
-        if self.size > self._limit:
-            raise Denied(HEADERS_TOO_LARGE)
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(())
-
-
-def _size(fields: list[tuple[bytes, bytes]]) -> int:
-    """In bytes, as lines with `: ` and CRLF."""
-    return sum(len(name) + len(value) + 4 for name, value in fields)
