@@ -116,6 +116,11 @@ def read_request(headers: Headers, http_version: str) -> RequestHead:
                 _read_cookie(head, pair[1])
             elif name == b"via":
                 head.passed.append(pair)
+            elif name == b"user-agent":  # of several the first is told to the owner, and all to the upstream
+                head.passed.append(pair)
+                head.user_agent = head.user_agent or pair[1]
+            elif name == b"upgrade":
+                head.upgrade = True
             elif name in seen:
                 raise Denied(BAD_REQUEST)
             else:
@@ -172,9 +177,7 @@ def _read_claims(head: RequestHead, seen: dict[bytes, bytes]) -> None:
     head.origin = seen.get(b"origin")
     head.sec_fetch_site = seen.get(b"sec-fetch-site", b"")
     head.request_id = seen.get(b"x-request-id", b"")
-    head.user_agent = seen.get(b"user-agent", b"")
-    head.upgrade = b"upgrade" in seen
-    for name in (b"origin", b"user-agent", b"sec-fetch-site"):
+    for name in (b"origin", b"sec-fetch-site"):
         if name in seen:
             head.passed.append((name, seen[name]))
 

@@ -142,7 +142,8 @@ class Answer:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.started:  # else it is a trailer, which may be dropped (RFC 9110 §6.5.1)
-            self.headers.append((name, value))
+            # No part of the value (RFC 9112 §5), which httptools leaves; of a coding it knows spaces alone.
+            self.headers.append((name, value.rstrip(b" ")))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
@@ -166,7 +167,10 @@ class Answer:
         return size > _MAX_HEAD_BYTES or len(self.headers) > _MAX_FIELDS
 
     def _read_framing(self) -> None:
-        closes = self._parser.get_http_version() != "1.1"
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):  # httptools lets HTTP/0.9 and HTTP/2.0 pass
+            raise BrokenAnswer
+        closes = version == "1.0"
         for name, value in self.headers:
             lower = name.lower()
             if lower == b"connection":

@@ -3,24 +3,28 @@ bounds for what a client sends around its requests.
 
 Tested against the pinned uvicorn and httptools; it relies on what `HttpToolsProtocol` has: the methods that are
 overridden here, `parser`, `url`, `headers`, `scope`, `cycle`, `pipeline`, `flow`, `loop` and `transport`; and on what
-`RequestResponseCycle` has: `response_started`, `response_complete`, `more_body`, `message_event`, `disconnected` and
-`keep_alive`.
+`RequestResponseCycle` has: `scope`, `response_started`, `response_complete`, `more_body`, `message_event`,
+`disconnected` and `keep_alive`.
 """
 
 import asyncio
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from httptools import HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, request_id
+from proxy.dataplane.bounds import Flow, Trailers, size_of
 from proxy.dataplane.cycle import Cycle
 from proxy.dataplane.denials import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
+from proxy.dataplane.headers import Headers
 from proxy.dataplane.refusals import Asked
 
 # In the scope: the protocol, and the request target as it came.
@@ -30,6 +34,8 @@ TARGET = "zenzefi.target"
 # answer lost with it (RFC 9112 §9.6).
 _LINGER_SECONDS = 1.0
 _RESET = struct.pack("ii", 1, 0)  # linger for no time: reset at the close
+# How many requests may wait behind one that is being answered: of the smallest, thousands come at once.
+_MOST_WAITING = 1000
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -49,15 +55,18 @@ class GatewayProtocol(HttpToolsProtocol):
         config = plane.current().config
         self._max_bytes, self._head_seconds = config.max_header_bytes, config.header_timeout
         self._pending = 0  # bytes since the last header block, piece of a body or end of a request
-        self._trailers = _Trailers(self._max_bytes)
+        self._counted = True  # whether all of the header block that is being read is among them
+        self._trailers = Trailers(self._max_bytes)
         self._timer: asyncio.TimerHandle | None = None  # only while no request is read or answered
         self._refused = False
-        self._earlier: list[RequestResponseCycle] = []  # before `cycle`, where requests are pipelined
+        self._ignored_upgrade = 0  # where in the data it ends
+        self._earlier: deque[RequestResponseCycle] = deque()  # before `cycle`, where requests are pipelined
 
     # --- Reading
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self.flow = Flow(transport, self.pipeline)
         self._timer = self.loop.call_later(self._head_seconds, self._head_is_late)
 
     def data_received(self, data: bytes) -> None:
@@ -66,6 +75,10 @@ class GatewayProtocol(HttpToolsProtocol):
         first = not self._pending
         self._pending += len(data)
         super().data_received(data)
+        while self._ignored_upgrade and not self._refused:
+            data, self._ignored_upgrade = data[self._ignored_upgrade :], 0
+            if data:
+                super().data_received(data)
         if self._pending > self._max_bytes:
             self._refuse(HEADERS_TOO_LARGE)
         elif (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
@@ -88,20 +101,33 @@ class GatewayProtocol(HttpToolsProtocol):
         else:  # not a byte, or what is left of a body whose request is answered: nobody waits for an answer
             self.transport.close()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """The parser stops behind a request that asks for an upgrade, and uvicorn there forgets what follows."""
+        super()._unsupported_upgrade_warning()
+        if isinstance(stopped := sys.exception(), HttpParserUpgrade):
+            self._ignored_upgrade = stopped.args[0]
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         scope: Any = self.scope
         scope[CONNECTION] = self
+        self._counted = self._pending > 0  # else it began behind another request's end
 
     def on_headers_complete(self) -> None:
-        if self._pending > self._max_bytes and len(self.url) + _size(self.headers) > self._max_bytes:
+        uncertain = not self._counted or self._pending > self._max_bytes
+        if uncertain and len(self.url) + size_of(self.headers) > self._max_bytes:
             raise Denied(HEADERS_TOO_LARGE)
         # Only the origin form is read one way by everybody (RFC 9112 §3.2); httptools would drop host and fragment.
         if not self.url.startswith(b"/") or b"#" in self.url:
             raise ValueError("the request target is not in origin form")
-        if self.parser.should_upgrade() and not self._should_upgrade() and self._announces_body():
-            # httptools skips the body of whatever asks for an upgrade and would read it as the next request.
-            raise ValueError("a body with an upgrade that is not offered")
+        if self.parser.should_upgrade():
+            self._check_upgrade()
+        values = b"\n".join([value for _, value in self.headers])
+        if b" \n" in values or b"\t\n" in values or values.endswith((b" ", b"\t")):
+            # No part of the value (RFC 9112 §5), which httptools leaves.
+            self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
+        if self.expect_100_continue and self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # such a client would take the 100 for the answer (RFC 9110 §10.1.1)
         self._pending = 0
         self._stop_timer()
         previous = self.cycle
@@ -109,7 +135,7 @@ class GatewayProtocol(HttpToolsProtocol):
         scope[TARGET] = self.url
         super().on_headers_complete()
         if self.pipeline:
-            self._earlier.append(previous)
+            self._wait_behind(previous)
         elif self._earlier:
             self._earlier.clear()
         if self.scope.get("raw_path") is not None:  # no WebSocket, whose headers are read once more
@@ -120,6 +146,31 @@ class GatewayProtocol(HttpToolsProtocol):
             if plane.current().leaving:
                 self.close_after_answer()
 
+    def _should_upgrade(self) -> bool:
+        """Not of HTTP/1.0, where an upgrade is to be ignored (RFC 9110 §7.8)."""
+        return self.parser.get_http_version() == "1.1" and super()._should_upgrade()
+
+    def _check_upgrade(self) -> None:
+        if not self._should_upgrade():
+            if self._announces_body():
+                # httptools skips the body of whatever asks for an upgrade and would read it as the next request.
+                raise ValueError("a body with an upgrade that is not offered")
+        elif self.cycle is not None and not self.cycle.response_complete:
+            # It would be answered before that one (RFC 9112 §9.3.2), whose answer would follow as frames.
+            raise ValueError("a WebSocket behind a request that is not answered")
+
+    def _wait_behind(self, previous: RequestResponseCycle) -> None:
+        if len(self.pipeline) > _MOST_WAITING:
+            raise Denied(BAD_REQUEST)
+        self._earlier.append(previous)
+        while self._earlier[0].response_complete:
+            self._earlier.popleft()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self.flow.resume_reading()  # where that was the last but one
+
     def on_body(self, body: bytes) -> None:
         self._pending = 0
         super().on_body(body)
@@ -128,6 +179,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._pending = 0
         self._stop_timer()
         super().on_message_complete()
+        if self.cycle is not None:
+            self.cycle.more_body = False  # uvicorn sets it only where the answer is still to come
 
     def _announces_body(self) -> bool:
         return any(
@@ -163,17 +216,21 @@ class GatewayProtocol(HttpToolsProtocol):
             return
         self._refused = True
         cycle = self.cycle
+        if cycle is not None and cycle.response_complete and cycle.more_body:
+            self.transport.close()  # it is answered already, and a second answer would be that to the next request
+            return
         if cycle is not None and not cycle.response_complete:
             if cycle.response_started or not cycle.more_body or self.pipeline:
                 self.abort()
                 return
             self._lose()
-        gateway, identifier = plane.current(), request_id(b"")
+        given = dict(self._headers_so_far())
+        gateway, identifier = plane.current(), request_id(given.get(b"x-request-id", b""))
         gateway.figures.denials[denial.code] += 1
         gateway.refusals.note(
             denial, denial.status, Asked(identifier, ip=self.client[0] if self.client else None), {}
         )
-        _status, headers, body = denial_answer(Denied(denial), b"")
+        _status, headers, body = denial_answer(Denied(denial), given.get(b"accept-language", b""))
         headers.append((b"x-request-id", identifier))
         status = HTTPStatus(denial.status)
         line = f"HTTP/1.1 {status.value} {status.phrase}".encode()
@@ -186,6 +243,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         self._stop_timer()
         self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _headers_so_far(self) -> Headers:
+        """Of the request that is being read, as far as they have come."""
+        cycle = self.cycle
+        if self.scope is None or (cycle is not None and cycle.response_complete and cycle.scope is self.scope):
+            return []  # nothing of it has
+        return list(self.scope["headers"])
 
     def _disconnect(self) -> None:
         """Let nothing more be sent or received; uvicorn does so for the last of pipelined requests only."""
@@ -225,24 +289,3 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-class _Trailers:
-    """Keeps nothing of the trailers. Raises `Denied` when they are more than `limit` bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self.size = 0
-        self._limit = limit
-
-    def append(self, field: tuple[bytes, bytes]) -> None:
-        self.size += _size([field])
-        if self.size > self._limit:
-            raise Denied(HEADERS_TOO_LARGE)
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(())
-
-
-def _size(fields: list[tuple[bytes, bytes]]) -> int:
-    """In bytes, as lines with `: ` and CRLF."""
-    return sum(len(name) + len(value) + 4 for name, value in fields)

@@ -86,7 +86,9 @@ class Generator:
         b"Connection: X-Hop\r\nX-Hop: 1", b"X-Forwarded-For: 9.9.9.9", b"Forwarded: for=9.9.9.9", b"Via: 1.1 before",
         b"X-Request-ID: the-clients-own", b"Cache-Control: no-cache", b"X-User-Id: root", b"X-Real-IP: 9.9.9.9",
         b"Expect: 100-continue", b"Origin: http://shop.example", b"Priority: u=1", b"DNT: 1",
-        b"Cookie: zenzefi_session=1; c=3", b"Proxy-Authorization: Basic eA==",
+        b"Cookie: zenzefi_session=1; c=3", b"Proxy-Authorization: Basic eA==", b'Cookie: d=4;e="5;  6"',
+        b"X-Original-URL: /elsewhere", b"X-Zenzefi-Any: 1", b"X-Forwarded-Port: 1", b"Proxy-Connection: keep-alive",
+        b"Sec-WebSocket-Key: x", b"X-Odd!~: 1", b"Max-Forwards: 3", b"X-Trailing: x ",
     )  # fmt: skip
     ANSWERED = (
         b"Content-Type: text/html; charset=utf-8", b'ETag: "a"', b"X-Repeated: one", b"x-repeated: two",
@@ -99,6 +101,8 @@ class Generator:
         b"Connection: X-Hop\r\nX-Hop: 1",
         b"Keep-Alive: timeout=5", b"Content-Language: ru", b"Accept-Ranges: bytes", b"Clear-Site-Data: *",
         b"Alt-Svc: h3=\":443\"", b"X-Request-ID: the-upstreams", b"Via: 1.1 behind", b"Age: 3", b"Pragma: no-cache",
+        b"Content-Location: /elsewhere?x=%2F", b"Proxy-Authenticate: Basic", b"X-Zenzefi-Error: theirs",
+        b"Set-Cookie: __Host-d=1; Path=/; Secure", b"X_Under: 1", b"Refresh: 9; url=/elsewhere", b"Upgrade: h2c",
     )  # fmt: skip
     STATUSES = (200, 200, 200, 201, 202, 204, 205, 301, 302, 304, 400, 401, 403, 404, 409, 418, 429, 500, 502, 503)
 
@@ -162,6 +166,7 @@ RULES = {
         ("request", "gateway", r"via", r"1\.1 zenzefi"),
         ("request", "nginx", r"x-user-id", r"root"),
         ("request", "nginx", r"x-real-ip|x-forwarded-for|forwarded", r"(for=)?9\.9\.9\.9"),
+        ("request", "nginx", r"x-forwarded-port|x-original-url|x-zenzefi-any", ANY),
     ],
     "Credentials": [("request", "nginx", r"x-access-token|x-device-id|proxy-authorization", ANY)],
     "Cookies of the gateway": [
@@ -174,20 +179,23 @@ RULES = {
         ("answer", "gateway", r"set-cookie", r"a=1; Path=/api/v1/proxy/?; HttpOnly|b=x y"),
     ],
     "Location": [
-        ("answer", "nginx", r"location", r"/elsewhere\?x=%2F"),
-        ("answer", "gateway", r"location", r"/api/v1/proxy/elsewhere\?x=%2F"),
+        ("answer", "nginx", r"(content-)?location", r"/elsewhere\?x=%2F"),
+        ("answer", "gateway", r"(content-)?location", r"/api/v1/proxy/elsewhere\?x=%2F"),
     ],
     "Hop-by-hop fields": [
-        ("request", "nginx", r"x-hop|te|keep-alive", ANY),
-        ("answer", "nginx", r"x-hop", r"1"),
+        ("request", "nginx", r"x-hop|te|keep-alive|proxy-connection|sec-websocket-key", ANY),
+        ("answer", "nginx", r"x-hop|upgrade|proxy-authenticate", ANY),
         ("answer", "nginx", r"connection", r"keep-alive"),
     ],
     "What the gateway states": [
         ("answer", "gateway", r"x-request-id|x-zenzefi-expires-at", ANY),
         ("answer", "gateway", r"via", r"1\.1 zenzefi"),
     ],
-    "What an answer must not say": [("answer", "nginx", r"x-request-id|alt-svc|clear-site-data", ANY)],
+    "What an answer must not say": [
+        ("answer", "nginx", r"x-request-id|x-zenzefi-error|alt-svc|clear-site-data", ANY)
+    ],
     "`X-Accel-…`": [("answer", "gateway", r"x-accel-expires", r"5")],
+    "Odd names": [("request", "gateway", r"x-odd!~", r"1")],
     "Framing of a request": [
         ("request", "gateway", r"content-length", r"\d+"),
         ("request", "nginx", r"transfer-encoding", r"chunked"),

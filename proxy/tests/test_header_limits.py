@@ -1,12 +1,16 @@
 """Header blocks that are too large or too slow, on both planes and for WebSockets; and what else never ends."""
 
 import asyncio
+import contextlib
+import re
 import resource
 import socket
+import threading
 import time
 
 import pytest
 
+from proxy.dataplane.protocol import GatewayProtocol
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import connected, exchange, head
 from proxy.tests.servers import eventually
@@ -39,6 +43,20 @@ class TestTooLarge:
         assert_too_large(exchange(limited.port, head("GET", path + "?" + "q" * LIMIT, given)))
         many = [b"X-%d: x" % number for number in range(1000)]
         assert_too_large(exchange(limited.port, head("GET", path, given, *many)))
+        assert all(len(request.raw) < LIMIT + 400 for request in recorded.requests)
+
+    def test_the_limit_is_the_same_behind_another_request(self, limited, recorded, alice_token):
+        """What of a block has come with the end of another request counts, too."""
+        given = {"Host": "h", **alice_token.headers}
+        for body in (b"", b"body"):
+            first = head("POST", "/api/v1/proxy/first", {**given, "Content-Length": len(body)}) + body
+            for size, status in ((LIMIT - 500, 200), (LIMIT, 431), (100_000, 431)):
+                last = head("GET", "/api/v1/proxy/last", {**given, "X": "x" * size})
+                with connected(limited.port) as client:
+                    client.send(first + last[:-2])
+                    assert client.answer("POST").status == 200
+                    client.send(last[-2:])
+                    assert client.answer().status == status
         assert all(len(request.raw) < LIMIT + 400 for request in recorded.requests)
 
     @pytest.mark.parametrize("line", [b"GET /api/v1/proxy/", b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\nX"])
@@ -115,6 +133,65 @@ class TestTooLarge:
             eventually(lambda: len(limited.plane.registry) == 0)
 
 
+class TestPipelined:
+    """Requests that are sent before those ahead of them are answered."""
+
+    @pytest.fixture
+    def waiting(self, monkeypatch):
+        """How many requests wait, and how many of those ahead of them are kept, whenever one has come."""
+        seen = [(0, 0)]
+        wait_behind = GatewayProtocol._wait_behind
+
+        def wait_and_see(connection, previous):
+            wait_behind(connection, previous)
+            seen.append((len(connection.pipeline), len(connection._earlier)))
+
+        monkeypatch.setattr(GatewayProtocol, "_wait_behind", wait_and_see)
+        return seen
+
+    @pytest.mark.parametrize("path", ["/api/v1/proxy/x", "/health/live"])
+    @pytest.mark.parametrize("body", [b"", b"x"])
+    def test_who_sends_faster_than_answers_come_is_not_read(self, gateway, waiting, path, body):
+        """uvicorn would read on with each answer, however many wait."""
+        given = {"Host": "127.0.0.1", "X": "x" * 400, "Content-Length": len(body)}
+        request = head("GET", path, given) + body
+        last = head("GET", path, {"Host": "127.0.0.1", "Connection": "close"})
+        with connected(gateway.port, timeout=30) as client:
+            sender = threading.Thread(target=client.send, args=(request * 5000 + last,))
+            sender.start()
+            answers = client.rest()
+            sender.join()
+        assert answers.count(b"HTTP/1.1 ") == 5001
+        assert max(number for numbers in waiting for number in numbers) < 1000
+
+    def test_a_segment_full_of_the_smallest(self, gateway, waiting):
+        """Thousands fit in one, and each holds everybody up while it is read."""
+        request = b"GET /api/v1/proxy/x HTTP/1.1\r\nHost: h\r\n\r\n"
+        with connected(gateway.port) as client:
+            with contextlib.suppress(ConnectionError):
+                client.send(request * 100_000)
+            with contextlib.suppress(ConnectionError):
+                assert client.rest().count(b"HTTP/1.1 ") < 10_000
+        assert max(number for numbers in waiting for number in numbers) <= 1001
+
+    def test_a_client_that_leaves_behind_them_is_seen_to(self, gateway, recorded, alice_token):
+        async def begins(request, connection):
+            if request.target == b"/last":
+                await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
+                await connection.client_leaves()
+            else:
+                await asyncio.sleep(0.2)
+                await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            return True
+
+        recorded.answer = begins
+        with connected(gateway.port) as client:
+            given = {"Host": "h", **alice_token.headers}
+            client.send(head("GET", "/api/v1/proxy/first", given) + head("GET", "/api/v1/proxy/last", given))
+            eventually(lambda: len(recorded.requests) == 2)
+        eventually(lambda: len(gateway.plane.registry) == 0, seconds=2)
+
+
 @pytest.mark.parametrize(
     "field", ["x{}{}: 1", "Accept-Language: x{}{}", "Cookie: zenzefi_access={}{}", "X-Any: {}{}"]
 )
@@ -135,6 +212,49 @@ def test_what_strangers_send_is_not_kept(start_gateway_process, recording_upstre
     for number in range(20, 1000):
         ask(number)
     assert resident_bytes(process.process.pid) - before < 6 * 2**20
+
+
+class TestWhatWasSaidBefore:
+    """A refusal while the request is read is for the caller who has said who she is, and in which language."""
+
+    ASKS = {"Host": "h", "X-Request-ID": "number-0001", "Accept-Language": "ru"}
+
+    def assert_is_for_her(self, answer, status):
+        assert (answer.status, answer.headers["X-Request-ID"]) == (status, "number-0001")
+        assert re.search("[а-я]", answer.json()["detail"])
+
+    @pytest.mark.parametrize(
+        ("more", "status"),
+        [
+            (b"X: a\x00b\r\n\r\n", 400),
+            (b"X: " + b"x" * 2 * LIMIT, 431),
+            (b"X: ", 408),
+            (CHUNKED + b"\r\n\r\nx\r\n", 400),
+        ],
+    )
+    def test_it_is_heeded(self, limited, more, status):
+        with connected(limited.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", self.ASKS)[:-2] + more)
+            self.assert_is_for_her(client.answer("POST"), status)
+
+    def test_of_a_body(self, limited, alice_token):
+        with connected(limited.port) as client:
+            client.send(
+                head("POST", "/api/v1/proxy/x", {**self.ASKS, **alice_token.headers}, CHUNKED) + b"1\r\nx\r\n"
+            )
+            eventually(lambda: len(limited.plane.registry) == 1)
+            client.send(b"x\r\n")
+            self.assert_is_for_her(client.answer("POST"), 400)
+
+    @pytest.mark.parametrize(("more", "status"), [(b"\r\n", 408), (b"GET / HTTP/1.1\r\nX", 408), (b"x\r\n", 400)])
+    def test_the_request_before_is_another(self, limited, more, status):
+        with connected(limited.port) as client:
+            client.send(head("GET", "/api/v1/proxy/x", self.ASKS))
+            assert client.answer().headers["X-Request-ID"] == "number-0001"
+            client.send(more)
+            answer = client.answer()
+            assert answer.status == status
+            assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
 
 
 class TestTooSlow:
@@ -208,6 +328,23 @@ class TestTooSlow:
                     break
                 client.send(b"x")
             assert client.rest() == b""
+
+    @pytest.mark.parametrize("rest", [b"x\r\n", b"5", b"0\r\nX: ", b"0\r\nX: " + b"x" * 2 * LIMIT])
+    def test_the_rest_of_a_body_is_never_answered_once_more(self, limited, rest):
+        """Whoever asks again on this connection would take it for the answer."""
+        with connected(limited.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", {"Host": "h"}, CHUNKED))
+            assert client.answer("POST").status == 401
+            client.send(rest)
+            with contextlib.suppress(ConnectionResetError):
+                assert client.rest() == b""
+
+    def test_what_comes_behind_such_a_body_is(self, limited):
+        with connected(limited.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", {"Host": "h"}, CHUNKED))
+            assert client.answer("POST").status == 401
+            client.send(b"5\r\n12345\r\n0\r\n\r\nnonsense\r\n\r\n")
+            assert_denied(client.answer(), "bad_request")
 
     # case C53
     def test_a_thousand_half_sent_requests(self, gateway, recorded, alice_token):

@@ -111,7 +111,7 @@ def test_the_browsers_own_headers_pass_and_are_read():
         (b"origin", b"https://a"), (b"user-agent", b"U"), (b"sec-fetch-site", b"none"), (b"upgrade", b"websocket")
     )
     assert (head.origin, head.user_agent, head.sec_fetch_site, head.upgrade) == (b"https://a", b"U", b"none", True)
-    assert head.passed == [(b"origin", b"https://a"), (b"user-agent", b"U"), (b"sec-fetch-site", b"none")]
+    assert head.passed == [(b"user-agent", b"U"), (b"origin", b"https://a"), (b"sec-fetch-site", b"none")]
 
 
 def test_the_applications_cookies_pass_and_the_gateways_are_read():

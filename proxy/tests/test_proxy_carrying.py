@@ -169,6 +169,17 @@ class TestBodies:
         assert recorded.last.body == b"body"
         assert recorded.last.header(b"expect") is None
 
+    # case C49
+    def test_an_old_client_that_expects_100_continue_gets_its_answer(self, gateway, recorded, alice_token):
+        """RFC 9110 §10.1.1: it would take the 100 for the answer."""
+        headers = {"Content-Length": "4", "Expect": "100-continue", **alice_token.headers}
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", headers, version="HTTP/1.0"))
+            time.sleep(0.2)
+            client.send(b"body")
+            assert client.head().startswith(b"HTTP/1.1 200 OK\r\n")
+        assert recorded.last.body == b"body"
+
     def test_expect_100_continue_is_not_answered_where_it_is_denied(self, gateway, recorded, alice_token):
         headers = {"Host": "h", "Content-Length": "4", "Expect": "100-continue"}
         with connected(gateway.port) as client:
@@ -210,6 +221,37 @@ class TestAnswers:
                 got = client.get("/x")
                 assert (got.status_code, got.content) == (int(answer[9:12]), b"")
         assert recorded.connections == 1
+
+    # case C48
+    @pytest.mark.parametrize(
+        ("method", "answer"),
+        [
+            ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
+            ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"),
+            ("HEAD", b"HTTP/1.1 404 Not Found\r\n\r\n"),
+            ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
+            ("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nwrong"),
+            ("DELETE", b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwrong\r\n0\r\n\r\n"),
+            ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"),
+            ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nwrong"),
+        ],
+    )
+    def test_no_byte_follows_the_head_of_such_an_answer(self, gateway, recorded, alice_token, method, answer):
+        async def script(request, connection):
+            await connection.send(answer if request.target == b"/x" else b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nok")
+            return request.target == b"/x"
+
+        recorded.answer = script
+        given = {"Host": "h", **alice_token.headers}
+        with connected(gateway.port) as client:
+            client.send(head(method, "/api/v1/proxy/x", given))
+            client.send(head("GET", "/api/v1/proxy/next", given, b"Connection: close"))
+            first, second = client.rest().split(b"HTTP/1.1 ")[1:]
+        assert first.startswith(answer[9:12])
+        assert first.endswith(b"\r\n\r\n")
+        assert first.count(b"\r\n\r\n") == 1
+        assert second.startswith(b"200 OK\r\nx: y\r\n")
 
     def test_head(self, gateway, alice_token):
         client = gateway.client(alice_token)
@@ -291,6 +333,25 @@ class TestAnswers:
         ):
             answer = client.get("/redirect", params={"to": location})
             assert (answer.status_code, answer.headers["Location"]) == (302, seen)
+
+    # case C42
+    @pytest.mark.parametrize("status", [201, 301, 302, 303, 307, 308])
+    def test_a_redirect_is_not_followed(self, gateway, recorded, alice_token, status):
+        headers = {"Host": "h", "Content-Length": "4", "Connection": "close", **alice_token.headers}
+        for location, seen in (
+            (recorded.url + "/there?x=%2F", "/api/v1/proxy/there?x=%2F"),
+            ("//other.example/there", "//other.example/there"),
+            ("http://169.254.169.254/latest", "http://169.254.169.254/latest"),
+        ):
+            recorded.requests.clear()
+            recorded.answer = f"HTTP/1.1 {status} X\r\nLocation: {location}\r\nContent-Length: 2\r\n\r\nok".encode()
+            with connected(gateway.port) as client:
+                client.send(head("POST", "/api/v1/proxy/x", headers) + b"body")
+                answer = client.rest()
+            assert answer.startswith(b"HTTP/1.1 %d " % status)
+            assert b"\r\nlocation: " + seen.encode() + b"\r\n" in answer
+            assert answer.endswith(b"\r\n\r\nok")
+            assert [(request.target, request.body) for request in recorded.requests] == [(b"/x", b"body")]
 
 
 class TestStreams:

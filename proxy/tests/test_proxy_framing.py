@@ -1,12 +1,15 @@
 """Requests that two programs could read differently are refused, and the upstream sees nothing of them."""
 
+import asyncio
 import contextlib
+import time
 
 import pytest
 
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import connected, exchange, head
-from proxy.tests.servers import once
+from proxy.tests.servers import eventually, once
+from proxy.tests.sockets import handshake
 
 CHUNKED = b"Transfer-Encoding: chunked"
 BODY = b"5\r\n12345\r\n0\r\n\r\n"
@@ -111,6 +114,30 @@ def test_broken_chunks(gateway, recorded, alice_token):
             client.send(head("POST", "/api/v1/proxy/x", alice_token.headers, b"Host: h", CHUNKED) + body)
             assert b" 200 OK" not in client.rest()
     assert not [request for request in recorded.requests if request.body.endswith(b"0\r\n\r\n")]
+
+
+@pytest.mark.parametrize("space", [" ", "\t", " \t "])
+def test_whitespace_around_a_value_is_no_part_of_it(gateway, recorded, alice_token, space):
+    """RFC 9112 §5."""
+    given = {"Host": "127.0.0.1", **alice_token.headers, "X-Request-ID": "my-request", "X": "a  b"}
+    framings = [([], b""), ([b"Content-Length: 5"], b"12345")]
+    for lines, body in framings if "\t" in space else [*framings, ([CHUNKED], BODY)]:
+        spaced = {name: f"{space}{value}{space}" for name, value in given.items()}
+        more = [line + space.encode() for line in [*lines, b"Connection: close"]]
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", spaced, *more) + body)
+            answer = client.answer()
+            assert (answer.status, answer.headers["X-Request-ID"]) == (200, "my-request")
+            assert client.is_closed()
+        assert b"\r\nx: a  b\r\n" in recorded.last.raw
+        assert recorded.last.body == (b"12345" if body else b"")
+    if "\t" in space:  # the parser's answer, which knows no such coding
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", given, CHUNKED + space.encode()) + BODY)
+            assert_denied(client.answer(), "bad_request")
+    with connected(gateway.port) as client:
+        client.send(head("GET", "/api/v1/tariffs", {"Host": "127.0.0.1" + space}))
+        assert client.answer().status == 200
 
 
 # case C35
@@ -224,6 +251,43 @@ def test_a_body_with_an_upgrade_that_is_not_offered(refused, gateway, recorded, 
     assert [request.target for request in recorded.requests] == [b"/x"] * 3
 
 
+def test_what_follows_an_upgrade_that_is_not_offered_is_the_next_request(gateway, recorded, alice_token):
+    """uvicorn forgets it, and with a part of a request reads the rest as another one."""
+    given = {"Host": "h", **alice_token.headers}
+    upgrade = head("GET", "/api/v1/proxy/a", given, b"Connection: Upgrade", b"Upgrade: h2c")
+    smuggled = head("GET", "/api/v1/proxy/smuggled", {"Host": "h"})
+    smuggling = head("POST", "/api/v1/proxy/b", {**given, "Content-Length": len(smuggled)})
+    last = head("GET", "/api/v1/proxy/c", given, b"Connection: close")
+    for pieces in ([upgrade * 2 + smuggling + smuggled + last], [upgrade + smuggling, smuggled + last]):
+        recorded.requests.clear()
+        with connected(gateway.port) as client:
+            for piece in pieces:
+                client.send(piece)
+                time.sleep(0.1)
+            answers = client.rest().count(b"HTTP/1.1 200 OK\r\n")
+        targets = [request.target for request in recorded.requests]
+        assert (answers, targets[-3:]) == (len(targets), [b"/a", b"/b", b"/c"])
+        assert recorded.requests[-2].body == smuggled
+
+
+def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, alice_token):
+    """It would be answered first, and the answer to the request before it would follow as frames."""
+
+    async def late(_request, connection):
+        await asyncio.sleep(0.3)
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    recorded.answer = late
+    with connected(gateway.port) as client:
+        client.send(
+            head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}) + handshake(alice_token, "/ws")
+        )
+        with contextlib.suppress(ConnectionResetError):
+            assert client.rest() == b""
+    eventually(lambda: len(gateway.plane.registry) == 0)
+    assert [request.target for request in recorded.requests] in ([], [b"/x"])
+
+
 def test_nonsense_after_a_request_is_no_answer_to_it(gateway, alice_token):
     with connected(gateway.port) as client:
         request = head("GET", "/api/v1/proxy/slow?before=0.3", alice_token.headers, b"Host: h")
@@ -294,6 +358,14 @@ def test_an_old_client_gets_a_length_where_there_is_one(gateway, recorded, alice
         request = head(method, "/api/v1/proxy/x", alice_token.headers, b"Host: h", version="HTTP/1.0")
         answer = exchange(gateway.port, request, method)
         assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "2", body)
+
+
+def test_an_old_client_gets_no_websocket(gateway, recorded, alice_token):
+    """RFC 9110 §7.8: its upgrade is ignored."""
+    request = handshake(alice_token, "/ws").replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n")
+    answer = exchange(gateway.port, request)
+    assert (answer.status, answer.body) == (200, b"ok")
+    assert not {b"upgrade", b"sec-websocket-key"} & {name for name, _ in recorded.last.headers}
 
 
 def test_an_old_client_whose_connection_ends_before_the_answer(gateway, alice_token):

@@ -39,6 +39,14 @@ class TestUpstreamSees:
             ]
         )
 
+    def test_repeated_headers_in_order(self, gateway, recorded, alice_token):
+        for name in ("X-Any", "Accept", "User-Agent", "Via", "Cookie", "Warning"):
+            lines = [f"{name}: a={number}".encode() for number in (2, 1, 3)]
+            answer = sent(gateway, alice_token, *lines, b"Upgrade: a", b"Upgrade: b")
+            assert answer.status == 200, name
+            seen = [value for known, value in recorded.last.headers if known == name.lower().encode()]
+            assert seen == [b"a=2", b"a=1", b"a=3", *([VIA] if name == "Via" else [])]
+
     # case C28
     def test_connection_cannot_remove_what_the_gateway_states(self, gateway, recorded, alice, alice_token):
         sent(
@@ -115,9 +123,12 @@ class TestUpstreamSees:
         assert recorded.last.header(b"authorization") == b"Basic the-application's"
 
     def test_the_applications_cookies_as_they_are(self, gateway, recorded, alice_token):
-        cookies = b'sid="a b"; x=1=2=3; empty=; =nameless; zenzefi=ours-in-name-only; \xd1\x8f=1'
-        sent(gateway, alice_token, b"Cookie: " + cookies)
-        assert recorded.last.header(b"cookie") == cookies
+        for cookies in (
+            b'sid="a b"; x=1=2=3; empty=; =nameless; zenzefi=ours-in-name-only; \xd1\x8f=1',
+            b'a=1;b="2;  3";;c=4 ; $Version=1;',
+        ):
+            sent(gateway, alice_token, b"Cookie: " + cookies)
+            assert recorded.last.header(b"cookie") == cookies
 
     def test_the_request_id(self, gateway, recorded, alice_token):
         answer = sent(gateway, alice_token, b"X-Request-ID: my-request.1_2")

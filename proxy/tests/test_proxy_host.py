@@ -82,6 +82,22 @@ class TestRequests:
             assert answer.status == 200
             assert recorded.last.line == f"{method} {path} HTTP/1.1".encode()
 
+    # case C36
+    def test_no_target_leads_elsewhere(self, gateway, proxied, recorded, alice_token):
+        """There is no prefix before them here."""
+        headers = {"Host": HOST, **alice_token.headers}
+        for target in (
+            "//evil.example/x", "///evil.example", "/\\evil.example/x", "/@evil.example/x", "/:80@evil.example/",
+            "/http://evil.example/x", "//@evil.example", "/..//evil.example", "/%0d%0aHost:%20evil.example",
+        ):  # fmt: skip
+            assert exchange(gateway.port, head("GET", target, headers)).body == b"ok"
+            assert recorded.last.line == f"GET {target} HTTP/1.1".encode()
+            assert recorded.last.header(b"host") == f"127.0.0.1:{recorded.port}".encode()
+        count = len(recorded.requests)
+        for target in ("http://evil.example/x", "@evil.example/x", "\\evil.example", "evil.example:80", "*", ""):
+            assert_denied(exchange(gateway.port, head("GET", target, headers)), "bad_request")
+        assert len(recorded.requests) == count
+
     def test_nothing_of_ours_answers_there(self, proxied, recorded, alice_token):
         paths = [
             "/health", "/health/live", "/health/ready", "/metrics", "/admin/", "/accounts/login/", "/api/v1/tokens",

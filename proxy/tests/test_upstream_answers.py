@@ -7,7 +7,7 @@ import pytest
 
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import connected, head
-from proxy.tests.servers import eventually
+from proxy.tests.servers import eventually, once
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 
@@ -47,6 +47,34 @@ def test_which_connection_serves_another_request(gateway, recorded, alice_token,
 def test_an_answer_to_head_has_no_body(gateway, recorded, alice_token, answer, taken):  # case C48
     recorded.answer = answer
     assert connections_for(gateway, recorded, alice_token, "HEAD") == taken
+
+
+@pytest.mark.parametrize("space", [b" ", b"   "])
+@pytest.mark.parametrize(
+    ("framing", "body"), [(b"Content-Length: 2", b"ok"), (b"Transfer-Encoding: chunked", b"2\r\nok\r\n0\r\n\r\n")]
+)
+def test_whitespace_behind_a_value_is_no_part_of_it(gateway, recorded, alice_token, space, framing, body):
+    """RFC 9112 §5."""
+    recorded.answer = b"HTTP/1.1 200 OK\r\nX: a  b%b\r\n%b%b\r\n\r\n%b" % (space, framing, space, body)
+    with connected(gateway.port) as client:
+        client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", "Connection": "close", **alice_token.headers}))
+        answer = client.rest()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\nx: a  b\r\n")
+    assert b"\r\n" + framing.lower() + b"\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n" + body)
+
+
+def test_a_coding_that_the_parser_does_not_know(gateway, recorded, alice_token):
+    """It would pass the chunks on with their framing."""
+    for coding in (b"chunked\t", b"chunked \t ", b"xchunked", b"chunked, chunked", b"identity"):
+        recorded.answer = once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\n2\r\nok\r\n0\r\n\r\n" % coding)
+        assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
+
+
+@pytest.mark.parametrize("version", [b"HTTP/0.9", b"HTTP/1.2", b"HTTP/2.0", b"HTTP/3.0", b"HTTP/1", b"HTCPCP/1.1"])
+def test_what_is_another_protocol(gateway, recorded, alice_token, version):
+    recorded.answer = once(version + b" 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
 
 
 def test_the_length_of_what_a_304_does_not_send_is_told(gateway, recorded, alice_token):
