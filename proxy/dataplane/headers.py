@@ -206,10 +206,12 @@ def response_headers(headers: Headers) -> Headers:
     return [pair for pair in result if pair[0] not in named] if named else result
 
 
-# `clear-site-data` would log the user out of the gateway, on whose host the upstream is shown; `x-accel-redirect`
-# would have an nginx before the gateway send one of its own internal locations.
+# These speak for the host on which the upstream is shown, and that is the gateway's: `clear-site-data` would log the
+# user out of it, `strict-transport-security` end or widen what it asks of browsers (RFC 6797 §8.1).
+# `x-accel-redirect` would have an nginx before the gateway send one of its own internal locations.
 _RESPONSE_DROPPED = HOP_BY_HOP | {
-    b"x-request-id", b"proxy-authenticate", b"alt-svc", b"clear-site-data", b"x-accel-redirect",
+    b"x-request-id", b"proxy-authenticate", b"alt-svc", b"clear-site-data", b"strict-transport-security", b"nel",
+    b"x-accel-redirect",
 }  # fmt: skip
 
 

@@ -100,6 +100,7 @@ class Generator:
         b"X-Utf8: \xd1\x8f", b"Allow: GET, HEAD", b"Retry-After: 5", b"X-Accel-Expires: 5",
         b"Connection: X-Hop\r\nX-Hop: 1",
         b"Keep-Alive: timeout=5", b"Content-Language: ru", b"Accept-Ranges: bytes", b"Clear-Site-Data: *",
+        b"Strict-Transport-Security: max-age=0", b"NEL: {}",
         b"Alt-Svc: h3=\":443\"", b"X-Request-ID: the-upstreams", b"Via: 1.1 behind", b"Age: 3", b"Pragma: no-cache",
         b"Content-Location: /elsewhere?x=%2F", b"Proxy-Authenticate: Basic", b"X-Zenzefi-Error: theirs",
         b"Set-Cookie: __Host-d=1; Path=/; Secure", b"X_Under: 1", b"Refresh: 9; url=/elsewhere", b"Upgrade: h2c",
@@ -192,7 +193,12 @@ RULES = {
         ("answer", "gateway", r"via", r"1\.1 zenzefi"),
     ],
     "What an answer must not say": [
-        ("answer", "nginx", r"x-request-id|x-zenzefi-error|alt-svc|clear-site-data", ANY)
+        (
+            "answer",
+            "nginx",
+            r"x-request-id|x-zenzefi-error|alt-svc|clear-site-data|strict-transport-security|nel",
+            ANY,
+        )
     ],
     "`X-Accel-…`": [("answer", "gateway", r"x-accel-expires", r"5")],
     "Odd names": [("request", "gateway", r"x-odd!~", r"1")],

@@ -251,7 +251,7 @@ def test_request_ids(value, valid):
     [
         b"Connection", b"Keep-Alive", b"TE", b"Trailer", b"Transfer-Encoding", b"Upgrade", b"Proxy-Connection",
         b"Proxy-Authenticate", b"X-Zenzefi-Error", b"X-Zenzefi-Expires-At", b"x-ZENZEFI-any", b"X-Request-ID",
-        b"Alt-Svc", b"X-Accel-Redirect",
+        b"Alt-Svc", b"X-Accel-Redirect", b"Strict-Transport-Security", b"NEL",
     ],
 )  # fmt: skip
 def test_the_upstream_cannot_say_what_concerns_its_connection_or_is_the_gateways(name):

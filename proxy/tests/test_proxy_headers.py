@@ -216,6 +216,7 @@ class TestClientSees:
         recorded.answer = (
             b"HTTP/1.1 401 Unauthorized\r\nX-Zenzefi-Error: invalid_token\r\nX-Zenzefi-Expires-At: never\r\n"
             b'X-Request-ID: theirs\r\nAlt-Svc: h3=":443"\r\nClear-Site-Data: "*"\r\nVia: 1.1 theirs\r\n'
+            b"Strict-Transport-Security: max-age=0\r\nNEL: {}\r\n"
             b"WWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
         )
         answer = sent(gateway, alice_token)
@@ -226,7 +227,9 @@ class TestClientSees:
         assert answer.headers.get_all("Via") == ["1.1 theirs", "1.1 zenzefi"]
         assert answer.headers["WWW-Authenticate"] == "Basic"
         # Either would reach the gateway's own site.
-        assert not {"alt-svc", "clear-site-data"} & {name.lower() for name in answer.headers}
+        assert not {"alt-svc", "clear-site-data", "strict-transport-security", "nel"} & {
+            name.lower() for name in answer.headers
+        }
 
     # case C45
     def test_the_upstream_cannot_touch_the_gateways_cookies(self, gateway, recorded, alice_token):
