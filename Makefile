@@ -50,7 +50,7 @@ test-long: $(VENV)/dev $(MESSAGES) ## the long runs
 	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -m slow
 
 test-browser: $(VENV)/dev $(MESSAGES) $(CHROMIUM) ## the site in Chromium: journeys, accessibility, content policy
-	@$(BIN)/python -m pytest -p playwright -m browser zenzefi/tests/browser
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -p playwright -m browser zenzefi/tests/browser
 
 screenshots: $(VENV)/dev $(MESSAGES) $(CHROMIUM) ## every page at 1280 and 390 px, light and dark, into var/screenshots/
 	@$(BIN)/python -m zenzefi.tests.browser.screenshots $(SCREENSHOTS)
