@@ -44,13 +44,13 @@ test: $(VENV)/dev $(MESSAGES) ## the whole suite on the embedded default (SQLite
 
 test-services: $(VENV)/dev $(MESSAGES) ## the whole suite and the race tests on PostgreSQL and Redis
 	@$(SERVICES) $(BIN)/python -m zenzefi.tests.services
-	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 2 -m "not slow and not browser"
+	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 2 -m "(services or not embedded) and not slow and not browser"
 
 test-long: $(VENV)/dev $(MESSAGES) ## the long runs
 	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -m slow
 
 test-browser: $(VENV)/dev $(MESSAGES) $(CHROMIUM) ## the site in Chromium: journeys, accessibility, content policy
-	@$(BIN)/python -m pytest -p playwright -m browser zenzefi/tests/browser
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -p playwright -m browser zenzefi/tests/browser
 
 screenshots: $(VENV)/dev $(MESSAGES) $(CHROMIUM) ## every page at 1280 and 390 px, light and dark, into var/screenshots/
 	@$(BIN)/python -m zenzefi.tests.browser.screenshots $(SCREENSHOTS)

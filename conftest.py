@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: the named cast, and the database's guards around a flush."""
+"""Fixtures of the whole suite: the named cast, and a database that is emptied quickly."""
 
 import os
 from collections.abc import Iterator
@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db.backends.sqlite3.base import DatabaseOperations
 from rest_framework.test import APIClient
 
-from accounts.guards import append_only_sql, drop_append_only_sql, guarded_tables
 from accounts.models import User
 from accounts.tests.factories import UserFactory
 from billing import ledger
 from billing.models import SystemAccount, TransactionType
+from zenzefi.tests import emptying
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,21 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="needs PostgreSQL and Redis: make test-services"))
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _flush_lifts_the_guards() -> Iterator[None]:
-    """SQLite's flush deletes row by row, which append-only tables refuse: drop their guards and make them again."""
-    flush = DatabaseOperations.sql_flush
-
-    def sql_flush(self: DatabaseOperations, *args: Any, **kwargs: Any) -> list[str]:
-        tables = guarded_tables(self.connection)
-        lift = [sql for table in tables for sql in drop_append_only_sql("sqlite", table)]
-        restore = [sql for table in tables for sql in append_only_sql("sqlite", table)]
-        return [*lift, *flush(self, *args, **kwargs), *restore]
-
-    patch = pytest.MonkeyPatch()
-    patch.setattr(DatabaseOperations, "sql_flush", sql_flush)
-    yield
-    patch.undo()
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    with emptying.of_rows_only():
+        yield
 
 
 @pytest.fixture(autouse=True)

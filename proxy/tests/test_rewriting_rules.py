@@ -16,6 +16,8 @@ from proxy.dataplane.rewriting.css import CssRewriter
 from proxy.dataplane.rewriting.html import LONGEST_TAG, HtmlRewriter
 from proxy.dataplane.rewriting.script import Script
 
+pytestmark = pytest.mark.embedded
+
 ORIGIN = b"http://up:9000"
 ADDRESSES = Addresses(ORIGIN, b"")
 SCRIPT = b"<script>ours</script>"

@@ -7,8 +7,11 @@ import subprocess
 import sys
 
 import httpx
+import pytest
 
 from zenzefi.tests.command import Serve
+
+pytestmark = pytest.mark.embedded
 
 
 def log_in(client: httpx.Client, email: str, password: str) -> None:

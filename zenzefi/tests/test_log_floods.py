@@ -60,6 +60,7 @@ def test_errors_always_pass(say):
 
 
 # case E66
+@pytest.mark.embedded
 def test_a_flood_of_malformed_requests(serve):
     command = serve()
     command.wait_ready()

@@ -15,6 +15,8 @@ import pytest
 
 from zenzefi.tests.command import READY_SECONDS, ROOT, Serve, environment_of, free_port, wait_until
 
+pytestmark = pytest.mark.embedded
+
 
 def test_a_newcomers_first_minute(serve: Serve, tmp_path: Path) -> None:
     command = serve()

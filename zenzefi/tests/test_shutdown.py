@@ -15,6 +15,8 @@ from websockets.sync.client import connect
 
 from zenzefi.tests.command import Command, Serve, is_refused, wait_until
 
+pytestmark = pytest.mark.embedded
+
 
 @pytest.fixture
 def leaving(serve: Serve) -> Any:

@@ -18,6 +18,9 @@ from zenzefi.tests.command import ROOT, free_port
 UNKNOWN = "The request came without a token, or with one that we do not know."
 USED = "This way to the server was used before, or is older than a minute."
 
+# One process runs them all, so that one gateway is started for them.
+pytestmark = pytest.mark.xdist_group("own host")
+
 
 @contextmanager
 def running(folder: Path, **given: str) -> Iterator[tuple[Site, str]]:

@@ -1,0 +1,56 @@
+"""How the database is emptied after a test that commits.
+
+Django's flush makes every table of PostgreSQL anew, files and all: up to a second in a long run, for a handful of
+rows. It also makes each content type and permission again, which no test changes: these stay.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.management import create_contenttypes
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.db.models.signals import post_migrate
+
+from accounts.guards import append_only_sql, drop_append_only_sql, guarded_tables
+
+KEPT = {ContentType._meta.db_table, Permission._meta.db_table}
+
+
+@contextmanager
+def of_rows_only() -> Iterator[None]:
+    """Within it a flush deletes the rows, and makes only what this project's own receivers make."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(type(connection.ops), "sql_flush", _sql_flush)
+    post_migrate.disconnect(create_contenttypes)
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+    yield
+    patch.undo()
+
+
+def _sql_flush(_operations: Any, _style: Any, tables: Sequence[str], **_options: Any) -> list[str]:
+    names = [connection.ops.quote_name(table) for table in sorted(set(tables) - KEPT)]
+    rows = [f"DELETE FROM {name}" for name in names]
+    return _on_sqlite(rows) if connection.vendor == "sqlite" else _on_postgresql(names, rows)
+
+
+def _on_sqlite(rows: list[str]) -> list[str]:
+    tables = guarded_tables(connection)
+    lift = [sql for table in tables for sql in drop_append_only_sql("sqlite", table)]
+    restore = [sql for table in tables for sql in append_only_sql("sqlite", table)]
+    return [*lift, *rows, *restore]
+
+
+def _on_postgresql(names: list[str], rows: list[str]) -> list[str]:
+    """Like TRUNCATE it waits for whoever still writes, so that nothing arrives afterwards; one round trip."""
+    steps = [
+        f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE",
+        *(f"ALTER TABLE {name} DISABLE TRIGGER USER" for name in names),
+        *rows,
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        *(f"ALTER TABLE {name} ENABLE TRIGGER USER" for name in names),
+    ]
+    return ["; ".join(steps)]
