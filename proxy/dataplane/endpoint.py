@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from websockets.frames import CLOSE, CONT, PING, PONG, Frame, Opcode
-from websockets.protocol import OPEN, SEND_EOF
+from websockets.protocol import CONNECTING, OPEN, SEND_EOF
 
 from proxy.dataplane import frames
 
@@ -112,13 +112,19 @@ class Endpoint(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         conn, start, end, left = self.conn, 0, len(data), _FRAMES_AT_ONCE
+        if conn.state is CONNECTING:
+            self._hand_over(data)
+            return
         while start < end:
             other = self._other
-            if other is None or other.lost or conn.state is not OPEN:
-                self._hand_over(data[start:])
-                return
-            if not left or other._writing_paused:  # noqa: SLF001  (its like)
+            if other is not None and (other.lost or conn.state is not OPEN):
+                other = None
+            if other is None and (self.failed or self.transport.is_closing()):
+                return  # nobody will hear it, and no answer is waited for
+            if not left or (other is not None and other._writing_paused):  # noqa: SLF001  (its like)
                 self._wait(data[start:])
+                if not left:
+                    self.loop.call_soon(self._read_on)
                 return
             left -= 1
             if not self._owed:
@@ -127,7 +133,7 @@ class Endpoint(asyncio.Protocol):
                     self._unread = data[start:]
                     return
                 begin, stop = found
-                if stop <= end and self._pass_on(other, data, start, begin, stop):
+                if other is not None and stop <= end and self._pass_on(other, data, start, begin, stop):
                     start = stop
                     continue
                 self._owed = stop - start
@@ -170,8 +176,6 @@ class Endpoint(asyncio.Protocol):
             self._reading_paused = True
             if not self.lost:
                 self.transport.pause_reading()
-        if self._other is not None and not self._other._writing_paused:  # noqa: SLF001  (its like)
-            self.loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
         if not self._reading_paused:
@@ -207,7 +211,7 @@ class Endpoint(asyncio.Protocol):
             self._flush()
             self.transport.close()
             self._over()
-        elif opcode is not PONG and self._other is not None:
+        elif opcode is not PONG and self._other is not None and not self._other.lost:
             self._on_data(event)
 
     def _on_data(self, event: Frame) -> None:

@@ -1,8 +1,11 @@
 """Whoever does not read holds the other side back; the gateway's memory does not grow."""
 
+import asyncio
 import contextlib
 import socket
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -117,3 +120,29 @@ def test_what_was_held_back_arrives_in_the_end(gateway_process, upstream, alice_
     assert set(received[1:-1]) == {b"x" * 1000}
     assert len(received) > 1000
     assert (received[0], received[-1], upstream.last.close_code) == ("freeze", b"last", 1000)
+
+
+# case D59
+@pytest.mark.parametrize("flood", [frame(b"", 0x89), frame(b""), frame(b"", 0x8A)])
+def test_nobody_waits_for_what_a_refused_client_sends(gateway, flood):
+    """It has ten seconds to answer its close frame, and may send whatever it likes."""
+    longest = 0.0
+
+    async def look():
+        nonlocal longest
+        loop = asyncio.get_running_loop()
+        until = loop.time() + 1.5
+        while loop.time() < until:
+            before = loop.time()
+            await asyncio.sleep(0.005)
+            longest = max(longest, loop.time() - before)
+
+    with RawSocket(gateway, SimpleNamespace(headers={})) as client:
+        looking = threading.Thread(target=lambda: gateway.run(look()))
+        looking.start()
+        client.socket.settimeout(0.1)
+        while looking.is_alive():
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                client.socket.sendall(flood * 2**18)
+        looking.join()
+    assert longest < 0.5
