@@ -9,6 +9,7 @@ import pytest
 from access import services
 from proxy.dataplane.accounting import Session
 from proxy.dataplane.consumer import State, WebSocketCarry
+from proxy.dataplane.denials import INVALID_TOKEN
 from proxy.dataplane.websocket import GatewayWebSocket
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import (
@@ -237,3 +238,18 @@ def _stop_websockets(gateway):
 async def _cancel(gateway):
     for task in list(_server(gateway).tasks):
         task.cancel()
+
+
+@pytest.mark.parametrize("state", [State.CONNECTING, State.CLOSING])
+async def test_it_is_cut_while_its_time_is_just_over(state):
+    """From the end of a timeout until the task hears of it, others have their turn."""
+    carry = WebSocketCarry()
+    carry._state = state
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0) as carry._deadline:
+            try:
+                await asyncio.sleep(1)
+            finally:
+                assert carry.cut(INVALID_TOKEN)
+                carry._client_lost()
+    assert carry._denial is INVALID_TOKEN
