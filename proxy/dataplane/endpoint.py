@@ -49,6 +49,7 @@ class Endpoint(asyncio.Protocol):
     _writing_paused = False
     _pong = b""  # that waits
     _heard_at = _pinged_at = 0.0
+    _untaken = 0  # bytes that waited to be sent to the peer when it was last looked at
     _pulse: asyncio.TimerHandle | None = None
     _giving_up: asyncio.TimerHandle | None = None
     failed = False  # the peer broke the protocol, was told, and is heard no more
@@ -285,7 +286,9 @@ class Endpoint(asyncio.Protocol):
 
     def _look_for_life(self) -> None:
         now = self.loop.time()
-        if self._reading_paused:  # its answer may lie unread, behind what the other peer does not take
+        # Its answer may lie unread, behind what the other peer does not take; or the ping waits behind a message that
+        # it is taking still.
+        if self._reading_paused or self.transport.get_write_buffer_size() < self._untaken:
             self._heard_at = now
         rest = self._heard_at + PING_SECONDS - now
         if rest > _EARLY:
@@ -297,6 +300,7 @@ class Endpoint(asyncio.Protocol):
             self.conn.send_ping(b"")
             self._flush()
             self._pulse = self.loop.call_later(PING_SECONDS / 2, self._look_for_life)
+        self._untaken = self.transport.get_write_buffer_size()
 
     def on_dead(self) -> None:
         """The peer answers no ping."""
