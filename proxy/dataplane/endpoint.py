@@ -330,6 +330,10 @@ class Endpoint(asyncio.Protocol):
         on_over, self._on_over = self._on_over, None
         if on_over is not None:
             on_over(*(parting or self.parting))
+        if self.lost:
+            # What websockets has of a message: its parser refers to itself, and would keep that until the garbage is
+            # collected, which may be far.
+            self.conn.reader.discard()
 
 
 def join(one: Endpoint, other: Endpoint, carried: Callable[[int], None], on_over: Callable[[int, str], None]) -> None:

@@ -53,7 +53,10 @@ class UpstreamSocket(Endpoint):
             raise ConnectionLost
         self.transport.write(start + b"".join(name + b": " + value + b"\r\n" for name, value in asked) + b"\r\n")
         self._opened = self.loop.create_future()
-        await self._opened
+        try:
+            await self._opened
+        finally:
+            self._opened = None  # else its exception and this would keep each other
 
     @property
     def protocol(self) -> str | None:

@@ -119,3 +119,4 @@ class GatewayWebSocket(endpoint.Endpoint, WebSocketsSansIOProtocol):
         if self.on_lost is not None:
             self.on_lost()
         super().connection_lost(exc)
+        self.scope = {}  # type: ignore[typeddict-item]  # it points back here, see `GatewayProtocol._forget`
