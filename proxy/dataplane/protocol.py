@@ -191,6 +191,9 @@ class GatewayProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
         handshake: Any = self.transport.get_protocol()
+        if self.flow.write_paused:
+            # By what waits of an earlier answer: only who was told to pause is told how long.
+            handshake.wait_to_write()
         if handshake.conn.handshake_exc is not None:
             # What cannot be read: a body, too many headers, a line that is too long; or is no handshake.
             self.send_400_response("")
