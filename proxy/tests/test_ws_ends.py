@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import threading
 
 import pytest
@@ -17,6 +18,7 @@ from proxy.tests.sockets import (
     closing,
     connections_to,
     frame,
+    handshake,
     open_socket,
     vanish,
     websocket_tasks,
@@ -253,3 +255,12 @@ async def test_it_is_cut_while_its_time_is_just_over(state):
                 assert carry.cut(INVALID_TOKEN)
                 carry._client_lost()
     assert carry._denial is INVALID_TOKEN
+
+
+def test_a_client_that_sends_with_its_handshake_is_cut(gateway, socket_upstream, alice_token):
+    """Its message would be lost without a word."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
+        client.sendall(handshake(alice_token, "/ws") + frame(b"too early"))
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1000) == b""
+    assert gateway.errors == []
