@@ -107,7 +107,7 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
             self._hurry()
 
     def _hurry(self) -> None:
-        if self._deadline is not None:
+        if self._deadline is not None and not self._deadline.expired():
             seconds = 0 if self._state is State.CONNECTING else _CUT_SECONDS
             self._deadline.reschedule(asyncio.get_running_loop().time() + seconds)
 

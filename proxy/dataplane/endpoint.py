@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from websockets.frames import CLOSE, CONT, PING, PONG, Frame, Opcode
-from websockets.protocol import OPEN, SEND_EOF
+from websockets.protocol import CONNECTING, OPEN, SEND_EOF
 
 from proxy.dataplane import frames
 
@@ -49,6 +49,7 @@ class Endpoint(asyncio.Protocol):
     _writing_paused = False
     _pong = b""  # that waits
     _heard_at = _pinged_at = 0.0
+    _untaken = 0  # bytes that waited to be sent to the peer when it was last looked at
     _pulse: asyncio.TimerHandle | None = None
     _giving_up: asyncio.TimerHandle | None = None
     failed = False  # the peer broke the protocol, was told, and is heard no more
@@ -112,13 +113,19 @@ class Endpoint(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         conn, start, end, left = self.conn, 0, len(data), _FRAMES_AT_ONCE
+        if conn.state is CONNECTING:
+            self._hand_over(data)
+            return
         while start < end:
             other = self._other
-            if other is None or other.lost or conn.state is not OPEN:
-                self._hand_over(data[start:])
-                return
-            if not left or other._writing_paused:  # noqa: SLF001  (its like)
+            if other is not None and (other.lost or conn.state is not OPEN):
+                other = None
+            if other is None and (self.failed or self.transport.is_closing()):
+                return  # nobody will hear it, and no answer is waited for
+            if not left or (other is not None and other._writing_paused):  # noqa: SLF001  (its like)
                 self._wait(data[start:])
+                if not left:
+                    self.loop.call_soon(self._read_on)
                 return
             left -= 1
             if not self._owed:
@@ -127,7 +134,7 @@ class Endpoint(asyncio.Protocol):
                     self._unread = data[start:]
                     return
                 begin, stop = found
-                if stop <= end and self._pass_on(other, data, start, begin, stop):
+                if other is not None and stop <= end and self._pass_on(other, data, start, begin, stop):
                     start = stop
                     continue
                 self._owed = stop - start
@@ -170,8 +177,6 @@ class Endpoint(asyncio.Protocol):
             self._reading_paused = True
             if not self.lost:
                 self.transport.pause_reading()
-        if self._other is not None and not self._other._writing_paused:  # noqa: SLF001  (its like)
-            self.loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
         if not self._reading_paused:
@@ -207,7 +212,7 @@ class Endpoint(asyncio.Protocol):
             self._flush()
             self.transport.close()
             self._over()
-        elif opcode is not PONG and self._other is not None:
+        elif opcode is not PONG and self._other is not None and not self._other.lost:
             self._on_data(event)
 
     def _on_data(self, event: Frame) -> None:
@@ -281,7 +286,9 @@ class Endpoint(asyncio.Protocol):
 
     def _look_for_life(self) -> None:
         now = self.loop.time()
-        if self._reading_paused:  # its answer may lie unread, behind what the other peer does not take
+        # Its answer may lie unread, behind what the other peer does not take; or the ping waits behind a message that
+        # it is taking still.
+        if self._reading_paused or self.transport.get_write_buffer_size() < self._untaken:
             self._heard_at = now
         rest = self._heard_at + PING_SECONDS - now
         if rest > _EARLY:
@@ -293,6 +300,7 @@ class Endpoint(asyncio.Protocol):
             self.conn.send_ping(b"")
             self._flush()
             self._pulse = self.loop.call_later(PING_SECONDS / 2, self._look_for_life)
+        self._untaken = self.transport.get_write_buffer_size()
 
     def on_dead(self) -> None:
         """The peer answers no ping."""
@@ -322,6 +330,10 @@ class Endpoint(asyncio.Protocol):
         on_over, self._on_over = self._on_over, None
         if on_over is not None:
             on_over(*(parting or self.parting))
+        if self.lost:
+            # What websockets has of a message: its parser refers to itself, and would keep that until the garbage is
+            # collected, which may be far.
+            self.conn.reader.discard()
 
 
 def join(one: Endpoint, other: Endpoint, carried: Callable[[int], None], on_over: Callable[[int, str], None]) -> None:

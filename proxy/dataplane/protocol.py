@@ -59,7 +59,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._trailers = Trailers(self._max_bytes)
         self._timer: asyncio.TimerHandle | None = None  # only while no request is read or answered
         self._refused = False
-        self._ignored_upgrade = 0  # where in the data it ends
+        self._ignored_upgrade = self._upgraded = 0  # where in the data it ends
         self._earlier: deque[RequestResponseCycle] = deque()  # before `cycle`, where requests are pipelined
 
     # --- Reading
@@ -75,6 +75,11 @@ class GatewayProtocol(HttpToolsProtocol):
         first = not self._pending
         self._pending += len(data)
         super().data_received(data)
+        if self._upgraded:
+            if len(data) > self._upgraded and not self._refused:
+                handshake: Any = self.transport.get_protocol()
+                handshake.data_received(data[self._upgraded :])
+            return
         while self._ignored_upgrade and not self._refused:
             data, self._ignored_upgrade = data[self._ignored_upgrade :], 0
             if data:
@@ -190,7 +195,12 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
+        if isinstance(stopped := sys.exception(), HttpParserUpgrade):
+            self._upgraded = stopped.args[0]
         handshake: Any = self.transport.get_protocol()
+        if self.flow.write_paused:
+            # By what waits of an earlier answer: only who was told to pause is told how long.
+            handshake.wait_to_write()
         if handshake.conn.handshake_exc is not None:
             # What cannot be read: a body, too many headers, a line that is too long; or is no handshake.
             self.send_400_response("")

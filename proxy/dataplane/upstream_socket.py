@@ -53,7 +53,10 @@ class UpstreamSocket(Endpoint):
             raise ConnectionLost
         self.transport.write(start + b"".join(name + b": " + value + b"\r\n" for name, value in asked) + b"\r\n")
         self._opened = self.loop.create_future()
-        await self._opened
+        try:
+            await self._opened
+        finally:
+            self._opened = None  # else its exception and this would keep each other
 
     @property
     def protocol(self) -> str | None:
@@ -77,8 +80,10 @@ class UpstreamSocket(Endpoint):
 
     def _read_answer(self, data: bytes, opened: "asyncio.Future[None]") -> None:
         head, end, rest = data.partition(b"\r\n\r\n")
-        if not end and len(data) <= _MAX_HEAD_BYTES:
-            self._unread = data
+        while end and head.startswith(b"HTTP/1.1 1") and not head.startswith(b"HTTP/1.1 101"):
+            head, end, rest = rest.partition(b"\r\n\r\n")  # that was an interim one (RFC 9110 §15.2)
+        if not end and len(head) <= _MAX_HEAD_BYTES:
+            self._unread = head
             return
         self._unread = rest
         if end:

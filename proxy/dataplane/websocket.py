@@ -77,6 +77,10 @@ class GatewayWebSocket(endpoint.Endpoint, WebSocketsSansIOProtocol):
         else:
             super().data_received(data)
 
+    def wait_to_write(self) -> None:
+        """Nothing is relayed yet until the client has taken what waits; its handshake is answered all the same."""
+        self._writing_paused = True
+
     # --- Ending
 
     def close(self, code: int, reason: str) -> None:
@@ -119,3 +123,4 @@ class GatewayWebSocket(endpoint.Endpoint, WebSocketsSansIOProtocol):
         if self.on_lost is not None:
             self.on_lost()
         super().connection_lost(exc)
+        self.scope = {}  # type: ignore[typeddict-item]  # it points back here, see `GatewayProtocol._forget`

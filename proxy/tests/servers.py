@@ -101,6 +101,11 @@ class Gateway:
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self._thread.run(work)
 
+    @property
+    def connections(self) -> list[Any]:
+        """The protocols of its clients' connections."""
+        return list(self._thread._server.server_state.connections)
+
     def wait_for_free(self, token: Any) -> None:
         """Wait until no device holds a `Sold` token."""
         eventually(lambda: self.run(self.plane.state.lease(token.token.pk)) is None)

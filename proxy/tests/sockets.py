@@ -11,8 +11,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.client import ClientConnection, connect
+from websockets.utils import accept_key
 
-from proxy.tests.servers import Gateway, LoopThread, eventually
+from proxy.tests.servers import Gateway, LoopThread, Recorded, eventually
 
 
 @dataclass
@@ -198,6 +199,13 @@ def handshake(sold: Any, target: str, *more: bytes) -> bytes:
         *(f"{name}: {text}".encode() for name, text in sold.headers.items()), *more,
     ]  # fmt: skip
     return b"\r\n".join([*lines, b"", b""])
+
+
+def accepting(request: Recorded) -> bytes:
+    """The answer with which an upstream that is given bytes accepts a handshake."""
+    key = accept_key((request.header(b"sec-websocket-key") or b"").decode())
+    head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    return f"{head}Sec-WebSocket-Accept: {key}\r\n\r\n".encode()
 
 
 class RawSocket:

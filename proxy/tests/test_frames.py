@@ -198,3 +198,12 @@ def test_however_it_is_cut_the_same_is_read_as_by_websockets_alone(side, sent, w
         assert carried == [len(payload) for _, payload in messages]
     finally:
         loop.close()
+
+
+async def test_a_ping_that_waits_does_not_take_the_close_frame_with_it():
+    """The other end is lost, and what its peer sent last is not taken yet."""
+    client, upstream, _carried = _ends(asyncio.get_running_loop())
+    upstream.lost = client._writing_paused = True
+    data = [Frame(PING, b"p"), Frame(CLOSE, b"\x03\xe8")]
+    client.data_received(b"".join(_bytes(frame, mask=True) for frame in data))
+    assert _peer_sees(client.transport.written, Side.CLIENT) == ([], [], 1000)

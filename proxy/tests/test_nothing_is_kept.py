@@ -4,10 +4,14 @@ import contextlib
 import gc
 
 import pytest
+from websockets.protocol import Protocol
 
 from proxy.dataplane.protocol import GatewayProtocol
+from proxy.dataplane.upstream_socket import UpstreamSocket
+from proxy.dataplane.websocket import GatewayWebSocket
 from proxy.tests.raw import connected, head
 from proxy.tests.servers import eventually
+from proxy.tests.sockets import RawSocket, frame
 
 
 @pytest.fixture
@@ -19,7 +23,7 @@ def no_collection():
 
 
 def kept():
-    return [known for known in gc.get_objects() if type(known) is GatewayProtocol]
+    return [known for known in gc.get_objects() if type(known) in (GatewayProtocol, GatewayWebSocket, UpstreamSocket)]
 
 
 @pytest.mark.parametrize(
@@ -50,4 +54,34 @@ def test_of_carried_requests(gateway, recorded, alice_token, no_collection, vers
             client.socket.settimeout(0.2)
             with contextlib.suppress(TimeoutError):
                 client.rest()
+    eventually(lambda: not kept())
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"", frame(b"hello"), frame(b"\x03\xe8", 0x88), frame(b"x", 0xC2), frame(bytes(2**20), 0x02),
+        frame(bytes(2**20))[:-1],
+    ],
+)  # fmt: skip
+def test_of_websockets(gateway, socket_upstream, alice_token, no_collection, sent):
+    """Each could hold the beginning of a message, 16 MiB of it."""
+    for _ in range(3):
+        with RawSocket(gateway, alice_token) as client:
+            client.socket.sendall(sent)
+            client.socket.settimeout(0.2)
+            with contextlib.suppress(TimeoutError):
+                client.closing()
+    eventually(lambda: not kept())
+    assert not any(known.reader.buffer for known in gc.get_objects() if isinstance(known, Protocol))
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 101 Yes\r\n\r\n" + b"x" * 50_000, b"x" * 70_000]
+)
+def test_of_websockets_that_the_upstream_refuses(gateway, recorded, alice_token, no_collection, answer):
+    recorded.answer = answer
+    for _ in range(3):
+        with RawSocket(gateway, alice_token):
+            pass
     eventually(lambda: not kept())

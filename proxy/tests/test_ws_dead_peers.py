@@ -1,5 +1,6 @@
 """Peers that vanish or freeze without a word are found, and nothing of theirs is left."""
 
+import socket
 import time
 
 import pytest
@@ -73,6 +74,23 @@ def test_a_client_that_the_upstream_holds_back_is_not_taken_for_dead(gateway, so
         assert client.is_open
         assert socket_upstream.open == 1
     socket_upstream.say("vanish")
+
+
+# case D59
+def test_a_client_that_takes_one_large_message_slowly_is_not_taken_for_dead(gateway, socket_upstream, alice_token):
+    """The ping waits behind the message."""
+    with RawSocket(gateway, alice_token) as client:
+        (carry,) = gateway.plane.registry.all()
+        carry._client.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        rest = 2**23
+        started = time.monotonic()
+        client.send(bytes(rest), 0x82)
+        while rest > 0:
+            taken = len(client.socket.recv(2**15))
+            assert taken, "given up"
+            rest -= taken
+            time.sleep(0.01)
+        assert time.monotonic() - started > 3 * PING
 
 
 # case D59

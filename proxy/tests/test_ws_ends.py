@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import threading
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from access import services
 from proxy.dataplane.accounting import Session
 from proxy.dataplane.consumer import State, WebSocketCarry
+from proxy.dataplane.denials import INVALID_TOKEN
 from proxy.dataplane.websocket import GatewayWebSocket
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import (
@@ -16,6 +18,7 @@ from proxy.tests.sockets import (
     closing,
     connections_to,
     frame,
+    handshake,
     open_socket,
     vanish,
     websocket_tasks,
@@ -237,3 +240,27 @@ def _stop_websockets(gateway):
 async def _cancel(gateway):
     for task in list(_server(gateway).tasks):
         task.cancel()
+
+
+@pytest.mark.parametrize("state", [State.CONNECTING, State.CLOSING])
+async def test_it_is_cut_while_its_time_is_just_over(state):
+    """From the end of a timeout until the task hears of it, others have their turn."""
+    carry = WebSocketCarry()
+    carry._state = state
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0) as carry._deadline:
+            try:
+                await asyncio.sleep(1)
+            finally:
+                assert carry.cut(INVALID_TOKEN)
+                carry._client_lost()
+    assert carry._denial is INVALID_TOKEN
+
+
+def test_a_client_that_sends_with_its_handshake_is_cut(gateway, socket_upstream, alice_token):
+    """Its message would be lost without a word."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
+        client.sendall(handshake(alice_token, "/ws") + frame(b"too early"))
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1000) == b""
+    assert gateway.errors == []

@@ -1,12 +1,13 @@
 """The HTTP answer to a WebSocket's handshake: its headers, and its refusal where it is none."""
 
+import asyncio
 import re
 
 import pytest
 from websockets.sync.client import connect
 
 from proxy.tests.raw import RawClient
-from proxy.tests.sockets import closing, handshake, open_socket
+from proxy.tests.sockets import accepting, closing, handshake, open_socket
 
 REQUEST_ID = {"X-Request-ID": "my-request.1"}
 
@@ -74,3 +75,18 @@ def test_what_is_no_handshake_is_refused_as_a_bad_request(gateway, socket_upstre
     assert client.socket.recv(1) == b""
     assert socket_upstream.handshakes == []
     client.socket.close()
+
+
+def test_interim_answers_of_the_upstream_are_skipped(gateway, recorded, alice_token):
+    async def answer(request, connection):
+        data = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + accepting(request)
+        for start in range(0, len(data), 40):
+            await connection.send(data[start : start + 40])
+            await asyncio.sleep(0.01)
+        await connection.send(b"\x81\x02hi")
+        await connection.client_leaves()
+
+    recorded.answer = answer
+    with open_socket(gateway, "/ws", alice_token) as client:
+        assert client.recv(timeout=3) == "hi"
+        assert "Link" not in client.response.headers

@@ -7,13 +7,12 @@ import time
 import zlib
 
 import pytest
-from websockets.utils import accept_key
 
 from proxy.dataplane.cookies import sign_access
 from proxy.dataplane.grants import digest_of
 from proxy.models import ProxySession
 from proxy.tests.servers import eventually
-from proxy.tests.sockets import RawSocket, closing, handshake, open_socket, vanish, websocket_tasks
+from proxy.tests.sockets import RawSocket, accepting, closing, handshake, open_socket, vanish, websocket_tasks
 
 
 @pytest.fixture
@@ -107,7 +106,7 @@ def test_an_upstream_that_sends_its_over_long_message_to_the_end_learns_why_it_w
     received = []
 
     async def send_all(request, connection):
-        await connection.send(_accepting(request) + b"\x82\x7f" + (2**25).to_bytes(8, "big"))
+        await connection.send(accepting(request) + b"\x82\x7f" + (2**25).to_bytes(8, "big"))
         for _ in range(2**9):
             await connection.send(bytes(2**16))
         received.append(await connection.reader.readexactly(8))
@@ -335,7 +334,7 @@ def test_a_client_that_vanishes_before_the_upstream_answers(gateway, recorded, a
     async def answer(request, connection):
         reached.append(request)
         await asyncio.sleep(0.3)
-        await connection.send(_accepting(request))
+        await connection.send(accepting(request))
         await connection.client_leaves()
 
     recorded.answer = answer
@@ -440,9 +439,3 @@ def test_60_websockets_one_after_another_leave_nothing(gateway, socket_upstream,
             number % 3
         ]()
     eventually(lambda: socket_upstream.open == 0)
-
-
-def _accepting(request):
-    key = accept_key(request.header(b"sec-websocket-key").decode())
-    head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    return f"{head}Sec-WebSocket-Accept: {key}\r\n\r\n".encode()

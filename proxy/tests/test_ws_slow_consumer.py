@@ -1,13 +1,17 @@
 """Whoever does not read holds the other side back; the gateway's memory does not grow."""
 
+import asyncio
 import contextlib
 import socket
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from proxy.dataplane.protocol import GatewayProtocol
 from proxy.tests.servers import eventually
-from proxy.tests.sockets import RawSocket, SocketUpstream, frame, resident_bytes
+from proxy.tests.sockets import RawSocket, SocketUpstream, accepting, frame, handshake, resident_bytes
 
 MIB = 2**20
 DURATIONS = [2, pytest.param(60, marks=pytest.mark.slow)]
@@ -117,3 +121,73 @@ def test_what_was_held_back_arrives_in_the_end(gateway_process, upstream, alice_
     assert set(received[1:-1]) == {b"x" * 1000}
     assert len(received) > 1000
     assert (received[0], received[-1], upstream.last.close_code) == ("freeze", b"last", 1000)
+
+
+# case D59
+@pytest.mark.parametrize("flood", [frame(b"", 0x89), frame(b""), frame(b"", 0x8A)])
+def test_nobody_waits_for_what_a_refused_client_sends(gateway, flood):
+    """It has ten seconds to answer its close frame, and may send whatever it likes."""
+    longest = 0.0
+
+    async def look():
+        nonlocal longest
+        loop = asyncio.get_running_loop()
+        until = loop.time() + 1.5
+        while loop.time() < until:
+            before = loop.time()
+            await asyncio.sleep(0.005)
+            longest = max(longest, loop.time() - before)
+
+    with RawSocket(gateway, SimpleNamespace(headers={})) as client:
+        looking = threading.Thread(target=lambda: gateway.run(look()))
+        looking.start()
+        client.socket.settimeout(0.1)
+        while looking.is_alive():
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                client.socket.sendall(flood * 2**18)
+        looking.join()
+    assert longest < 0.5
+
+
+# case D59
+def test_a_client_that_has_not_read_an_earlier_answer_holds_the_upstream_back(gateway, recorded, alice_token):
+    """The transport says only once that it is full, to whoever has the connection then."""
+    sent = []
+
+    async def answer(request, connection):
+        if request.header(b"upgrade") is None:
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n" + bytes(2**16))
+            return True
+        await connection.send(accepting(request))
+        with contextlib.suppress(ConnectionError):
+            while len(sent) < 500:
+                await connection.send(b"\x82\x7e\xff\xff" + bytes(65535))
+                sent.append(65535)
+        return False
+
+    recorded.answer = answer
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(5)
+        client.connect(("127.0.0.1", gateway.port))
+        connection = eventually(lambda: _connection(gateway))
+        transport = connection.transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        fields = "".join(f"{name}: {value}\r\n" for name, value in alice_token.headers.items())
+        client.sendall(f"GET /api/v1/proxy/x HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode())
+        eventually(lambda: connection.cycle is not None and connection.cycle.response_complete)
+        assert transport.get_write_buffer_size() > 10 * 1024
+        client.sendall(handshake(alice_token, "/ws"))
+        eventually(lambda: len(gateway.plane.registry) == 1 and recorded.requests[1:])
+        time.sleep(1)
+        assert transport.get_write_buffer_size() < 2**18
+        answered = b""
+        while b"HTTP/1.1 101" not in answered or len(answered) < 2**22:
+            answered += client.recv(2**16)
+    eventually(lambda: recorded.left == 1)
+
+
+def _connection(gateway):
+    """The gateway's only connection that is no WebSocket."""
+    found = [known for known in gateway.connections if isinstance(known, GatewayProtocol)]
+    return found[0] if len(found) == 1 else None
