@@ -6,7 +6,7 @@ may serve another request.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import cast
+from typing import Any, cast
 
 import httptools
 
@@ -51,7 +51,7 @@ class Answer:
         self.complete = False
         self.keep_alive = False
         self._connection = connection
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._no_body = method == "HEAD"
         self._chunked = self._interim = False
         self._left: int | None = None  # bytes of the body to come; None: until the connection ends
@@ -128,6 +128,10 @@ class Answer:
         if self._error is None and not self.complete:
             self._error = error
             self.wake()
+
+    def forget_parser(self) -> None:
+        """Nothing more will come. The parser holds this, and only a collection of garbage would find the two."""
+        self._parser = None
 
     def wake(self) -> None:
         """Let whoever waits look again."""
@@ -277,6 +281,7 @@ class Connection(asyncio.Protocol):
         answer = self._answer
         if answer is None or not answer.complete or (self._sender is not None and not self._sender.done()):
             return
+        answer.forget_parser()
         self._answer = self._sender = None
         self._used = True
         self.resume_reading()
@@ -319,7 +324,9 @@ class Connection(asyncio.Protocol):
         if self._sender is not None:
             self._sender.cancel()
         answer, self._answer = self._answer, None
-        if answer is not None and (exc is not None or not answer.ended()):
-            stale = self._used and not answer.heard
-            answer.fail(StaleConnection() if stale else ConnectionLost())
+        if answer is not None:
+            if exc is not None or not answer.ended():
+                stale = self._used and not answer.heard
+                answer.fail(StaleConnection() if stale else ConnectionLost())
+            answer.forget_parser()
         self._on_lost(self)

@@ -57,6 +57,22 @@ def test_of_carried_requests(gateway, recorded, alice_token, no_collection, vers
     eventually(lambda: not kept())
 
 
+def test_a_request_is_no_work_for_the_collector(gateway, recorded, alice_token):
+    """Where each leaves a cycle behind, thousands of them a second have it look through all the sessions again."""
+
+    async def collected():
+        return gc.collect()
+
+    with connected(gateway.port) as client:
+        client.socket.settimeout(5)
+        for number in range(60):
+            client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
+            assert client.answer().status_code == 200
+            if number == 9:  # what is made once is there
+                gateway.run(collected())
+        assert gateway.run(collected()) < 50
+
+
 @pytest.mark.parametrize(
     "sent",
     [
