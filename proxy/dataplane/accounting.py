@@ -94,9 +94,9 @@ class Accounting:
         session = self._live.get(token_id)
         return session if session is not None and session.lease.session_id == lease.session_id else None
 
-    def wanted_lease(self, token_id: uuid.UUID, device: str) -> Lease:
+    def wanted_lease(self, grant: Grant, device: str) -> Lease:
         """What to ask for: the session that this worker knows goes on, should the others have lost it."""
-        session = self._live.get(token_id)
+        session = grant.session or self._live.get(grant.token_id)
         if session is not None and session.lease.device == device and self._idle_seconds(session) <= self._timeout:
             return session.lease
         return Lease(device, uuid.uuid4(), time.time())

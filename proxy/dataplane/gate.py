@@ -172,7 +172,7 @@ class Gate:
         releases = -1
         while releases != self._releases:  # what was answered before a release is not true after it
             releases, asked = self._releases, time.monotonic()
-            wanted = self._accounting.wanted_lease(grant.token_id, device)
+            wanted = self._accounting.wanted_lease(grant, device)
             lease = await self._state.acquire_lease(grant.token_id, wanted, self._lease_seconds)
         grant.lease, grant.confirmed = lease, asked
         if lease is None:

@@ -60,7 +60,7 @@ class Worker:
 
     def session(self, grant, device="device-1", ip=None, user_agent=""):
         """What an admitted request counts on; None where another device holds the token."""
-        wanted = self.accounting.wanted_lease(grant.token_id, device)
+        wanted = self.accounting.wanted_lease(grant, device)
         lease = asyncio.run(self.state.acquire_lease(grant.token_id, wanted, TIMEOUT))
         return lease and self.accounting.session(grant, lease, ip, user_agent.encode())
 

@@ -13,6 +13,14 @@ from proxy.dataplane.state.base import COUNTS_SECONDS, Counts, Lease, Report, to
 
 
 @dataclass(slots=True)
+class _Held:
+    """A lease, until this time of the monotonic clock."""
+
+    lease: Lease
+    until: float
+
+
+@dataclass(slots=True)
 class _Window:
     """A user's moving window: the blocks drawn, each with the time of the monotonic clock at which it counts no more,
     oldest first, and their sum. limits' own has an entry per permit, millions with ten thousand users."""
@@ -25,12 +33,20 @@ class _Window:
             self.spent -= self.blocks.popleft()[1]
 
 
+@dataclass(slots=True)
+class _Known:
+    """A session's counts by its parts, until this time of the monotonic clock."""
+
+    parts: dict[UUID, Counts] = field(default_factory=dict)
+    until: float = 0.0
+
+
 class MemoryState:
     """The state of a gateway with one worker; see `proxy.dataplane.state.base.State`."""
 
     def __init__(self, rate: limits.RateLimitItem | None) -> None:
-        self._leases: dict[UUID, tuple[Lease, float]] = {}
-        self._counts: dict[UUID, tuple[dict[UUID, Counts], float]] = {}
+        self._leases: dict[UUID, _Held] = {}
+        self._counts: dict[UUID, _Known] = {}
         self._rate = rate
         self._windows: dict[UUID, _Window] = {}
         self._spent: dict[str, float] = {}
@@ -38,17 +54,18 @@ class MemoryState:
 
     async def acquire_lease(self, token_id: UUID, wanted: Lease, seconds: float) -> Lease | None:
         now = time.monotonic()
-        held, until = self._leases.get(token_id, (wanted, math.inf))
-        if until <= now:
-            held = wanted
-        elif held.device != wanted.device:
+        held = self._leases.get(token_id)
+        if held is None or held.until <= now:
+            self._leases[token_id] = _Held(wanted, now + seconds)
+            return wanted
+        if held.lease.device != wanted.device:
             return None
-        self._leases[token_id] = (held, now + seconds)
-        return held
+        held.until = now + seconds
+        return held.lease
 
     async def lease(self, token_id: UUID) -> Lease | None:
-        held, until = self._leases.get(token_id, (None, 0.0))
-        return held if until > time.monotonic() else None
+        held = self._leases.get(token_id)
+        return held.lease if held is not None and held.until > time.monotonic() else None
 
     async def release_lease(self, token_id: UUID, notice_id: int) -> Lease | None:
         # The only worker is told once.
@@ -60,20 +77,22 @@ class MemoryState:
         totals = []
         for session_id, part, counts in reports:
             known = self._counts.get(session_id)
-            parts = known[0] if known else {}
-            parts[part] = counts
-            self._counts[session_id] = (parts, until)
-            totals.append(counts if len(parts) == 1 else total(parts.values()))
+            if known is None:
+                known = self._counts[session_id] = _Known()
+            known.parts[part], known.until = counts, until
+            totals.append(counts if len(known.parts) == 1 else total(known.parts.values()))
         return totals
 
     async def counts(self, session_id: UUID) -> Counts | None:
         known = self._counts.get(session_id)
-        return total(known[0].values()) if known else None
+        return total(known.parts.values()) if known else None
 
     async def draw_permits(self, user_id: UUID, count: int) -> bool:
         if self._rate is None:
             return True
-        window, now = self._windows.setdefault(user_id, _Window()), time.monotonic()
+        window, now = self._windows.get(user_id), time.monotonic()
+        if window is None:
+            window = self._windows[user_id] = _Window()
         window.forget_ended(now)
         if window.spent + count > self._rate.amount:
             return False
@@ -94,13 +113,13 @@ class MemoryState:
 
     def forget_ended(self) -> None:
         now = time.monotonic()
-        for token_id in [token_id for token_id, (_, until) in self._leases.items() if until <= now]:
+        for token_id in [token_id for token_id, held in self._leases.items() if held.until <= now]:
             del self._leases[token_id]
         for user_id, window in list(self._windows.items()):
             window.forget_ended(now)
             if not window.blocks:
                 del self._windows[user_id]
-        for session_id in [session_id for session_id, (_, until) in self._counts.items() if until <= now]:
+        for session_id in [session_id for session_id, known in self._counts.items() if known.until <= now]:
             del self._counts[session_id]
         for code in [code for code, until in self._spent.items() if until <= now]:
             del self._spent[code]
