@@ -11,7 +11,7 @@ import limits
 from proxy.dataplane.denials import RATE_LIMITED, Denied
 from proxy.dataplane.state.base import State
 
-_LARGEST_BLOCK = 256
+_LARGEST_BLOCK = 1024
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
