@@ -1,10 +1,13 @@
 """Behind nginx, as `deploy/nginx.conf` has it, the gateway behaves as it does alone."""
 
+import contextlib
 import ipaddress
 import json
+import re
 import ssl
 import time
 from itertools import pairwise
+from random import Random
 from socket import create_connection
 from urllib.parse import urlsplit
 
@@ -14,7 +17,7 @@ from websockets.sync.client import connect
 
 from proxy.dataplane import openings
 from proxy.dataplane.cookies import sign_access
-from proxy.tests import test_rolling_restart
+from proxy.tests import hostile_requests, test_rolling_restart
 from proxy.tests.expect import assert_denied
 from proxy.tests.sockets import closing
 from proxy.tests.test_header_limits import TOO_LARGE
@@ -99,6 +102,36 @@ def test_header_blocks_that_are_too_large_for_the_gateway(recorded, ask, alice_t
     assert [answer.status_code for answer in answers] == [400, 414, 431]
     assert answers[-1].json() == TOO_LARGE
     assert recorded.connections == 0
+
+
+# case C33, case C35, case C36, case C40
+@pytest.mark.parametrize(
+    "kind", ["ambiguous_framing", "old_chunks", "bad_chunks", "bad_fields", "bad_hosts", "bad_targets", "bad_lines"]
+)
+def test_what_is_refused_directly_is_refused_or_mended_behind_nginx(recorded, front, alice_token, kind):
+    """nginx refuses most of it itself and drops fields that it cannot read; whatever it sends on is one request."""
+    for seed in range(30):
+        before = len(recorded.requests)
+        statuses = _statuses(front, hostile_requests.KINDS[kind](Random(seed), alice_token.headers).data)
+        arrived = recorded.requests[before:]
+        assert not any(b"smuggled" in request.raw for request in arrived), seed
+        assert statuses == [200] if arrived else not {200, 500, 502} & set(statuses), (seed, statuses)
+
+
+def _statuses(front, data):
+    """Of the answers to these bytes, until nothing more comes."""
+    address = urlsplit(front)
+    with (
+        create_connection((address.hostname, address.port), timeout=5) as plain,
+        ssl._create_unverified_context().wrap_socket(plain) as client,
+    ):
+        client.sendall(data)
+        client.settimeout(0.15)
+        answer = b""
+        with contextlib.suppress(TimeoutError, OSError):
+            while piece := client.recv(65536):
+                answer += piece
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
 
 
 # case C32
