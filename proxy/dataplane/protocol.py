@@ -59,6 +59,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._trailers = Trailers(self._max_bytes)
         self._timer: asyncio.TimerHandle | None = None  # only while no request is read or answered
         self._refused = False
+        self._due: Denial | None = None  # behind what is being answered
         self._ignored_upgrade = self._upgraded = 0  # where in the data it ends
         self._earlier: deque[RequestResponseCycle] = deque()  # before `cycle`, where requests are pipelined
 
@@ -165,16 +166,19 @@ class GatewayProtocol(HttpToolsProtocol):
             raise ValueError("a WebSocket behind a request that is not answered")
 
     def _wait_behind(self, previous: RequestResponseCycle) -> None:
-        if len(self.pipeline) > _MOST_WAITING:
-            raise Denied(BAD_REQUEST)
         self._earlier.append(previous)
         while self._earlier[0].response_complete:
             self._earlier.popleft()
+        if len(self.pipeline) > _MOST_WAITING:
+            raise Denied(BAD_REQUEST)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self.transport.is_closing():
-            self.flow.resume_reading()  # where that was the last but one
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()  # where that was the last but one
+        if self._due is not None and self.cycle.response_complete:
+            self._deny(self._due)
 
     def on_body(self, body: bytes) -> None:
         self._pending = 0
@@ -221,19 +225,30 @@ class GatewayProtocol(HttpToolsProtocol):
         self._refuse(cause.denial if isinstance(cause, Denied) else BAD_REQUEST)
 
     def _refuse(self, denial: Denial) -> None:
-        """Deny and read no further; while an earlier request is being answered, only an abort is left."""
+        """Read no further, and deny once all that was asked before is answered (RFC 9112 §9.3.2)."""
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
         cycle = self.cycle
-        if cycle is not None and cycle.response_complete and cycle.more_body:
-            self.transport.close()  # it is answered already, and a second answer would be that to the next request
-            return
-        if cycle is not None and not cycle.response_complete:
-            if cycle.response_started or not cycle.more_body or self.pipeline:
+        if cycle is not None and cycle.more_body:  # what is refused is part of its request
+            if cycle.response_complete:
+                self.transport.close()  # a second answer would be that to the next request
+                return
+            if cycle.response_started:
                 self.abort()
                 return
-            self._lose()
+            if not self.pipeline:
+                self._lose()
+                self._deny(denial)
+                return
+            self.pipeline.popleft()
+            cycle = self.cycle = self._earlier.pop()
+        if cycle is None or cycle.response_complete:
+            self._deny(denial)
+        else:
+            self._due = denial
+
+    def _deny(self, denial: Denial) -> None:
         given = dict(self._headers_so_far())
         gateway, identifier = plane.current(), request_id(given.get(b"x-request-id", b""))
         gateway.figures.denials[denial.code] += 1

@@ -174,6 +174,43 @@ class TestPipelined:
                 assert client.rest().count(b"HTTP/1.1 ") < 10_000
         assert max(number for numbers in waiting for number in numbers) <= 1001
 
+    @pytest.mark.parametrize(
+        ("behind", "status"),
+        [
+            (b"nonsense\r\n\r\n", 400),
+            (b"GET /api/v1/proxy/x HTTP/1.1\r\nX: " + b"x" * 100_000, 431),
+            (head("GET", "http://h/", {"Host": "h"}), 400),
+            (head("POST", "/api/v1/proxy/x", {"Host": "h"}, CHUNKED) + b"x\r\n", 400),
+            (head("POST", "/api/v1/proxy/x", {"Host": "h"}, CHUNKED) + b"0\r\nX: " + b"x" * 100_000, 431),
+        ],
+    )
+    @pytest.mark.parametrize("apart", [False, True])
+    def test_what_is_refused_behind_them_costs_no_answer(self, limited, recorded, alice_token, behind, status, apart):
+        """Nor does what follows it, of which nothing is read."""
+
+        async def begins_late(request, connection):
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+            await asyncio.sleep(0.2)
+            await connection.send(request.target[-5:])
+            return True
+
+        recorded.answer = begins_late
+        given = {"Host": "h", **alice_token.headers}
+        ahead = head("GET", "/api/v1/proxy/first", given) + head("GET", "/api/v1/proxy/other", given)
+        with connected(limited.port) as client:
+            client.send(ahead + (b"" if apart else behind))
+            if apart:
+                eventually(lambda: len(recorded.requests) == 1)
+                client.send(behind)
+            with contextlib.suppress(ConnectionError):
+                client.send(head("GET", "/api/v1/proxy/never", given) * 10)
+            first, other, refusal = client.rest().split(b"HTTP/1.1 ")[1:]
+        assert [(answer[:3], answer[-5:]) for answer in (first, other)] == [(b"200", b"first"), (b"200", b"other")]
+        assert refusal.startswith(b"%d " % status)
+        assert b"connection: close" in refusal.lower()
+        assert [request.target for request in recorded.requests] == [b"/first", b"/other"]
+        assert limited.plane.figures.denials["bad_request"] == 1
+
     def test_a_client_that_leaves_behind_them_is_seen_to(self, gateway, recorded, alice_token):
         async def begins(request, connection):
             if request.target == b"/last":

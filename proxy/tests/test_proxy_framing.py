@@ -1,7 +1,7 @@
 """Requests that two programs could read differently are refused, and the upstream sees nothing of them."""
 
 import asyncio
-import contextlib
+import re
 import time
 
 import pytest
@@ -282,26 +282,9 @@ def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, al
         client.send(
             head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}) + handshake(alice_token, "/ws")
         )
-        with contextlib.suppress(ConnectionResetError):
-            assert client.rest() == b""
+        assert re.findall(rb"HTTP/1.1 (\d+) ", client.rest()) == [b"200", b"400"]
     eventually(lambda: len(gateway.plane.registry) == 0)
-    assert [request.target for request in recorded.requests] in ([], [b"/x"])
-
-
-def test_nonsense_after_a_request_is_no_answer_to_it(gateway, alice_token):
-    with connected(gateway.port) as client:
-        request = head("GET", "/api/v1/proxy/slow?before=0.3", alice_token.headers, b"Host: h")
-        client.send(request + b"nonsense\r\n\r\n")
-        with contextlib.suppress(ConnectionResetError):
-            assert b" 400 " not in client.rest()
-
-
-def test_a_refused_request_is_no_answer_to_the_one_before(gateway, alice_token):
-    with connected(gateway.port) as client:
-        request = head("GET", "/api/v1/proxy/slow?before=0.3", alice_token.headers, b"Host: h")
-        client.send(request + head("POST", "/api/v1/proxy/x", alice_token.headers, b"Host: h", CHUNKED) + b"x\r\n")
-        with contextlib.suppress(ConnectionResetError):
-            assert b" 400 " not in client.rest()
+    assert [request.target for request in recorded.requests] == [b"/x"]
 
 
 # case C33, case C35, case C40
