@@ -1,12 +1,28 @@
 """The Celery application: background jobs and their schedule (`CELERY_BEAT_SCHEDULE` in the settings)."""
 
 import os
+from typing import Any, Self
 
+import kombu
 from celery import Celery
+from celery.app.amqp import AMQP
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zenzefi.settings")
 
-app = Celery("zenzefi")
+
+
+class _Connection(kombu.Connection):
+    """Tries again each two seconds: kombu's pauses grow to half a minute, in which no job is done though it could."""
+
+    def ensure_connection(self, *arguments: Any, **options: Any) -> Self:
+        return super().ensure_connection(*arguments, **{"interval_step": 0, **options})
+
+
+class _AMQP(AMQP):
+    Connection = _Connection
+
+
+app = Celery("zenzefi", amqp=_AMQP)
 # Else a thread that finds no current application silently talks to amqp://localhost.
 app.set_default()
 app.config_from_object("django.conf:settings", namespace="CELERY")

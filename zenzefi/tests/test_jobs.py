@@ -1,11 +1,15 @@
 """Background jobs inside the main command's process, on the embedded default."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from kombu.exceptions import OperationalError
+
+from zenzefi.celery import app
 
 pytestmark = pytest.mark.embedded
 
@@ -49,3 +53,16 @@ def test_the_schedule_runs_in_process(tmp_path: Path) -> None:
     )
 
     assert (outcome.returncode, outcome.stdout) == (0, "ok\n"), outcome.stderr
+
+
+def test_a_broker_that_is_away_is_asked_each_two_seconds(monkeypatch):
+    """However long: jobs are done within ten seconds of its return (case F67)."""
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda _seconds: None)
+    pauses = []
+    with socket.socket() as closed, app.connection_for_read("redis://127.0.0.1:9/0") as connection:
+        closed.bind(("127.0.0.1", 0))
+        connection.port = closed.getsockname()[1]
+        with pytest.raises(OperationalError):
+            connection.ensure_connection(lambda _error, pause: pauses.append(pause), 20)
+    assert pauses == [2.0] * 20
+    assert app.conf.broker_connection_max_retries is None
