@@ -10,20 +10,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest
 
+from proxy import json_rows
 from proxy.models import NOT_ROLLED_UP, ProxySession, UsageHour
 
 HOUR = timedelta(hours=1)
+_MICROSECOND = timedelta(microseconds=1)
 # Of one transaction: the data plane's next write of these sessions waits for it.
 SESSIONS = 500
-ROWS = 1000  # of one statement: SQLite takes 32 766 values
-_TOTALS = ("bytes_transferred", "rolled_bytes", "request_count", "rolled_requests")
-_READ = ("pk", "token_id", "user_id", "started_at", "last_activity", "rolled_until", *_TOTALS)
+ROWS = 1000  # of one statement
+_READ = (
+    "id", "token_id", "user_id", "started_at", "last_activity", "rolled_until",
+    "bytes_transferred", "rolled_bytes", "request_count", "rolled_requests",
+)  # fmt: skip
 _COLUMNS = ("token", "user", "hour", "bytes", "requests", "active")
 _SUMS = ("bytes", "requests", "active")
 
@@ -35,7 +38,8 @@ class _Growth:
     active: timedelta = timedelta()
 
 
-_Hours = dict[tuple[UUID, datetime, UUID], _Growth]
+# By token, hour and user, the ids as the database writes them.
+_Hours = dict[tuple[str, datetime, str], _Growth]
 
 
 def roll_up() -> int:
@@ -51,10 +55,10 @@ def roll_up() -> int:
 def _roll_up_some() -> int:
     # Who waits for nobody cannot be part of a deadlock; a row that is just being written is found next time.
     changed = ProxySession.objects.select_for_update(skip_locked=True).filter(NOT_ROLLED_UP).order_by()
-    sessions = list(changed.values_list(*_READ, named=True)[:SESSIONS])
+    sessions = json_rows.read(changed[:SESSIONS], _READ)
     if sessions:
         _add(_growth(sessions))
-        ProxySession.objects.filter(pk__in=[session.pk for session in sessions]).update(
+        ProxySession.objects.filter(pk__in=[session[0] for session in sessions]).update(
             rolled_bytes=F("bytes_transferred"),
             rolled_requests=F("request_count"),
             rolled_until=Greatest(Coalesce("rolled_until", "started_at"), "last_activity"),
@@ -65,14 +69,14 @@ def _roll_up_some() -> int:
 def _growth(sessions: list[Any]) -> _Hours:
     """Time in use, to the microsecond, in each hour it touches; bytes and requests in that of the last activity."""
     hours: _Hours = defaultdict(_Growth)
-    for session in sessions:
-        since = session.rolled_until or session.started_at
-        until = max(since, session.last_activity)
+    for _pk, token, user, started, last_activity, rolled_until, size, rolled_size, requests, rolled in sessions:
+        since = datetime.fromisoformat(rolled_until or started)
+        until = max(since, datetime.fromisoformat(last_activity))
         for hour, active in _by_hour(since, until):
-            hours[session.token_id, hour, session.user_id].active += active
-        last = hours[session.token_id, _hour(until), session.user_id]
-        last.bytes += session.bytes_transferred - session.rolled_bytes
-        last.requests += session.request_count - session.rolled_requests
+            hours[token, hour, user].active += active
+        last = hours[token, _hour(until), user]
+        last.bytes += size - rolled_size
+        last.requests += requests - rolled
     return hours
 
 
@@ -94,23 +98,15 @@ def _add(hours: _Hours) -> None:
         _add_some(rows[start : start + ROWS])
 
 
-def _add_some(hours: list[tuple[tuple[UUID, datetime, UUID], _Growth]]) -> None:
-    values: list[Any] = []
-    prepare = [_field(name).get_db_prep_save for name in _COLUMNS]
-    database = connections[connection.alias]  # not looked up for each value
-    for (token, hour, user), growth in hours:
-        row = (token, user, hour, growth.bytes, growth.requests, growth.active)
-        values += [prepared(value, database) for prepared, value in zip(prepare, row, strict=True)]
+def _add_some(hours: list[tuple[tuple[str, datetime, str], _Growth]]) -> None:
+    rows = ",".join(
+        f'["{token}","{user}","{hour}",{growth.bytes},{growth.requests},{growth.active // _MICROSECOND}]'
+        for (token, hour, user), growth in hours
+    )
     table = UsageHour._meta.db_table  # noqa: SLF001  (Django documents it)
-    one = f"({', '.join(['%s'] * len(_COLUMNS))})"
     sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in _SUMS)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {table} ({', '.join(_field(name).column for name in _COLUMNS)}) "  # noqa: S608  (names)
-            f"VALUES {', '.join([one] * len(hours))} ON CONFLICT (token_id, hour) DO UPDATE SET {sums}",
-            values,
+            f"{json_rows.insert(UsageHour, _COLUMNS)} ON CONFLICT (token_id, hour) DO UPDATE SET {sums}",
+            [f"[{rows}]"],
         )
-
-
-def _field(name: str) -> Any:
-    return UsageHour._meta.get_field(name)  # noqa: SLF001  (as above)

@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import DataError, IntegrityError, connection
 
+from proxy import json_rows
 from proxy.dataplane.forwarding import address
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.state.base import Counts, Lease, Report
@@ -94,6 +95,12 @@ class Accounting:
         session = self._live.get(token_id)
         return session if session is not None and session.lease.session_id == lease.session_id else None
 
+    def seconds_left(self, token_id: uuid.UUID, lease: Lease) -> float:
+        """How long the lease's session goes on where nothing more is carried by this worker."""
+        session = self.of(lease, token_id)
+        active = lease.started if session is None else session.active
+        return active + self._timeout - time.time()
+
     def wanted_lease(self, grant: Grant, device: str) -> Lease:
         """What to ask for: the session that this worker knows goes on, should the others have lost it."""
         session = grant.session or self._live.get(grant.token_id)
@@ -166,7 +173,7 @@ def _write(rows: list[Row]) -> None:
     """One statement, whose rows are one value: to prepare ten of a row would cost more than to write it. Django's own
     cannot keep the greater of two values."""
     written = ",".join(
-        f'[{session.stated or _stated(session)},"{_moment(counts.active)}",{counts.bytes},{counts.requests}]'
+        f'[{session.stated or _stated(session)},"{_moment(counts.active)}",{counts.bytes},{counts.requests},null]'
         for session, counts in rows
     )
     with connection.cursor() as cursor:
@@ -193,22 +200,11 @@ def _moment(timestamp: float) -> str:
 
 @lru_cache(maxsize=2)
 def _statement(vendor: str) -> str:
-    table = ProxySession._meta.db_table  # noqa: SLF001  (Django documents it)
-    fields = [_column(name) for name in (*_STATED, *_GROWING)]
-    if vendor == "postgresql":
-        values = [f"(value->>{n})::{field.db_type(connection)}" for n, field in enumerate(fields)]
-        source, greatest = "json_array_elements(%s::json) AS rows(value)", "GREATEST"
-    else:
-        values = [f"json_extract(value, '$[{n}]')" for n in range(len(fields))]
-        source, greatest = "json_each(%s)", "MAX"
-    columns = [field.column for field in fields]
-    grown = ", ".join(f"{column} = {greatest}({table}.{column}, excluded.{column})" for column in _GROWING)
-    return (
-        # `ended_at` too: a session that was closed as idle is open again once it goes on.
-        f"INSERT INTO {table} ({', '.join(columns)}, ended_at) "  # noqa: S608  (only names)
-        f"SELECT {', '.join(values)}, NULL FROM {source} WHERE true "
-        f"ON CONFLICT (id) DO UPDATE SET {grown}, ended_at = excluded.ended_at"
-    )
+    table, greatest = ProxySession._meta.db_table, "GREATEST" if vendor == "postgresql" else "MAX"  # noqa: SLF001
+    grown = ", ".join(f"{name} = {greatest}({table}.{name}, excluded.{name})" for name in _GROWING)
+    # `ended_at` too: a session that was closed as idle is open again once it goes on.
+    rows = json_rows.insert(ProxySession, (*_STATED, *_GROWING, "ended_at"))
+    return f"{rows} ON CONFLICT (id) DO UPDATE SET {grown}, ended_at = excluded.ended_at"
 
 
 def _column(name: str) -> Any:

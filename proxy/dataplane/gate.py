@@ -74,7 +74,7 @@ class Gate:
         self._accounting = accounting
         self._releases = 0
         # How long a confirmed lease is believed without asking; the lease itself outlives it.
-        self._lease_memo = min(2.0, config.session_timeout / 10)
+        self._lease_memo = min(state.lease_memo, config.session_timeout / 10)
         self._lease_seconds = config.session_timeout + self._lease_memo
         # The same while nobody can be asked.
         self._lease_grace = min(KNOWN_GRANTS_SECONDS, config.session_timeout)

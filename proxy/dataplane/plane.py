@@ -67,13 +67,17 @@ class DataPlane:
         rate = limits.parse(config.rate) if config.rate else None
         self.config = config
         self.database = Database()
-        self.state: State = RedisState(config.redis_url, rate) if config.redis_url else MemoryState(rate)
+        self.accounting = Accounting(config.session_timeout)
+        self.state: State = (
+            RedisState(config.redis_url, rate)
+            if config.redis_url
+            else MemoryState(rate, self.accounting.seconds_left)
+        )
         self.grants = Grants(self.database)
         # A connection of its own: whoever asks for tokens must not hold up what is revoked.
         self._outbox = Database(threads=1)
         self.feed = Feed(self._outbox, self._apply)
         self.permits = Permits(self.state, rate)
-        self.accounting = Accounting(config.session_timeout)
         self.registry = Registry(config.max_connections_per_token)
         self.upstream = Upstream(config)
         self.rewriting = Rewriting(self.upstream.origin, self.upstream.base_path)
@@ -289,7 +293,7 @@ class DataPlane:
 
 async def _repeat(seconds: float, job: Callable[[], Awaitable[None]], longest: float = 0) -> None:
     """Run a job until cancelled, each so many seconds. A failure is logged and the job goes on: nobody else would cut
-    or count. Where it has a longest pause, a job that takes a twentieth of the time runs more rarely, up to that."""
+    or count. Where it has a longest pause, a job that takes a fortieth of the time runs more rarely, up to that."""
     pause = seconds
     while True:
         await asyncio.sleep(pause)
@@ -298,7 +302,7 @@ async def _repeat(seconds: float, job: Callable[[], Awaitable[None]], longest: f
             await job()
         except Exception:
             logger.exception("a job of the data plane failed")
-        pause = max(seconds, min(20 * (time.monotonic() - since), longest))
+        pause = max(seconds, min(40 * (time.monotonic() - since), longest))
 
 
 _current: DataPlane | None = None

@@ -455,6 +455,30 @@ async def test_the_lease_outlives_what_the_worker_believes(gate, facts, monkeypa
     assert await _denial(gate, device=b"device-1") is gate_module.DEVICE_CONFLICT
 
 
+async def test_a_device_that_falls_silent_holds_a_token_for_the_timeout_and_no_longer(
+    grants, feed, facts, monkeypatch
+):
+    """However long ago its lease was renewed: what was carried since needed no renewal."""
+    facts.add()
+    config, accounting = config_module.Config.from_settings(), Accounting(300)
+    state = MemoryState(None, accounting.seconds_left)
+    gate = Gate(config, grants, feed, state, Permits(state, None), accounting)
+    now, clock = time.time(), time.monotonic()
+    passed = [0.0]
+    monkeypatch.setattr(time, "time", lambda: now + passed[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock + passed[0])
+    _grant, session = await _admit(gate)
+    passed[0] = 25
+    assert (await _admit(gate))[1] is session
+    session.carried(1)
+    passed[0] = 25 + 299
+    assert await _denial(gate, device=b"device-2") is gate_module.DEVICE_CONFLICT
+    passed[0] = 25 + 301
+    _grant, session = await _admit(gate, device=b"device-2")
+    session.carried(1)
+    assert await _denial(gate) is gate_module.DEVICE_CONFLICT
+
+
 async def test_a_denied_device_does_not_count_as_activity(gate, facts, monkeypatch):
     facts.add()
     at = [time.monotonic()]

@@ -208,7 +208,7 @@ async def test_permits_that_are_no_permits_any_more_are_forgotten(monkeypatch):
     assert await state.seconds_until_permit(new) == 10
     monkeypatch.setattr(time, "monotonic", lambda: began + 61)
     state.forget_ended()
-    assert list(state._windows) == [new]
+    assert list(state._windows) == [new.int]
     assert await state.draw_permits(new, 2)
     assert not await state.draw_permits(new, 1)
     assert await state.seconds_until_permit(new) == 49

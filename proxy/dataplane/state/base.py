@@ -37,6 +37,9 @@ class Report(NamedTuple):
 class State(Protocol):
     """Device leases, sessions' counts and rate permits. Every method may raise `StateUnavailable`."""
 
+    # For how many seconds at most who holds a token may be believed to hold it, without asking again.
+    lease_memo: float
+
     async def acquire_lease(self, token_id: UUID, wanted: Lease, seconds: float) -> Lease | None:
         """Take the token for a device, or renew its hold, for this long; None while another device holds it. Atomic.
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -37,62 +37,82 @@ class _Window:
 class _Known:
     """A session's counts by its parts, until this time of the monotonic clock."""
 
-    parts: dict[UUID, Counts] = field(default_factory=dict)
+    parts: dict[int, Counts] = field(default_factory=dict)
     until: float = 0.0
 
 
-class MemoryState:
-    """The state of a gateway with one worker; see `proxy.dataplane.state.base.State`."""
+def _never_silent(_token_id: UUID, _lease: Lease) -> float:
+    return math.inf
 
-    def __init__(self, rate: limits.RateLimitItem | None) -> None:
-        self._leases: dict[UUID, _Held] = {}
-        self._counts: dict[UUID, _Known] = {}
+
+class MemoryState:
+    """The state of a gateway with one worker; see `proxy.dataplane.state.base.State`.
+
+    It is found by the numbers of UUIDs, as their own hash is worked out in Python each time.
+    """
+
+    # Nobody else can take a token, nor is it forgotten who has it.
+    lease_memo = math.inf
+
+    def __init__(
+        self, rate: limits.RateLimitItem | None, seconds_left: Callable[[UUID, Lease], float] = _never_silent
+    ) -> None:
+        """`seconds_left`: how long who holds a token keeps it from now on, should nothing more be carried."""
+        self._leases: dict[int, _Held] = {}
+        self._seconds_left = seconds_left
+        self._counts: dict[int, _Known] = {}
         self._rate = rate
-        self._windows: dict[UUID, _Window] = {}
+        self._windows: dict[int, _Window] = {}
         self._spent: dict[str, float] = {}
         self._began = time.time()
 
     async def acquire_lease(self, token_id: UUID, wanted: Lease, seconds: float) -> Lease | None:
-        now = time.monotonic()
-        held = self._leases.get(token_id)
-        if held is None or held.until <= now:
-            self._leases[token_id] = _Held(wanted, now + seconds)
+        until = time.monotonic() + seconds
+        held = self._held(token_id)
+        if held is None:
+            self._leases[token_id.int] = _Held(wanted, until)
             return wanted
         if held.lease.device != wanted.device:
             return None
-        held.until = now + seconds
+        held.until = until
         return held.lease
 
     async def lease(self, token_id: UUID) -> Lease | None:
-        held = self._leases.get(token_id)
-        return held.lease if held is not None and held.until > time.monotonic() else None
+        held = self._held(token_id)
+        return held.lease if held is not None else None
+
+    def _held(self, token_id: UUID) -> _Held | None:
+        held = self._leases.get(token_id.int)
+        if held is None or held.until <= time.monotonic() or self._seconds_left(token_id, held.lease) <= 0:
+            return None
+        return held
 
     async def release_lease(self, token_id: UUID, notice_id: int) -> Lease | None:
         # The only worker is told once.
-        self._leases.pop(token_id, None)
+        self._leases.pop(token_id.int, None)
         return None
 
     async def share_counts(self, reports: Sequence[Report]) -> list[Counts]:
         until = time.monotonic() + COUNTS_SECONDS
         totals = []
         for session_id, part, counts in reports:
-            known = self._counts.get(session_id)
+            known = self._counts.get(session_id.int)
             if known is None:
-                known = self._counts[session_id] = _Known()
-            known.parts[part], known.until = counts, until
+                known = self._counts[session_id.int] = _Known()
+            known.parts[part.int], known.until = counts, until
             totals.append(counts if len(known.parts) == 1 else total(known.parts.values()))
         return totals
 
     async def counts(self, session_id: UUID) -> Counts | None:
-        known = self._counts.get(session_id)
+        known = self._counts.get(session_id.int)
         return total(known.parts.values()) if known else None
 
     async def draw_permits(self, user_id: UUID, count: int) -> bool:
         if self._rate is None:
             return True
-        window, now = self._windows.get(user_id), time.monotonic()
+        window, now = self._windows.get(user_id.int), time.monotonic()
         if window is None:
-            window = self._windows[user_id] = _Window()
+            window = self._windows[user_id.int] = _Window()
         window.forget_ended(now)
         if window.spent + count > self._rate.amount:
             return False
@@ -101,7 +121,7 @@ class MemoryState:
         return True
 
     async def seconds_until_permit(self, user_id: UUID) -> int:
-        window, now = self._windows.get(user_id), time.monotonic()
+        window, now = self._windows.get(user_id.int), time.monotonic()
         return max(1, math.ceil(window.blocks[0][0] - now)) if window and window.blocks else 1
 
     async def spend(self, code: str, issued: float, seconds: float) -> bool:

@@ -54,6 +54,9 @@ return redis.call('HMGET', KEYS[2], 'device', 'session', 'started')
 class RedisState:
     """See `proxy.dataplane.state.base.State`. No command takes longer than two seconds, connecting included."""
 
+    # So long two devices may be in where Redis has lost who was.
+    lease_memo = 2.0
+
     def __init__(self, url: str, rate: limits.RateLimitItem | None) -> None:
         pool = BlockingConnectionPool.from_url(
             url,
