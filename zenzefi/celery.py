@@ -10,7 +10,6 @@ from celery.app.amqp import AMQP
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zenzefi.settings")
 
 
-
 class _Connection(kombu.Connection):
     """Tries again each two seconds: kombu's pauses grow to half a minute, in which no job is done though it could."""
 
