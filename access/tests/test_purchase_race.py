@@ -87,6 +87,7 @@ else:
 """
 
 
+@pytest.mark.embedded
 def test_several_processes_on_one_sqlite_file(tmp_path: Path) -> None:  # case A5
     (tmp_path / "shop.py").write_text(SHOP)
     environment = {

@@ -16,6 +16,8 @@ from proxy.tests.raw import connected, exchange, head
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import connections_to, handshake, open_socket, resident_bytes
 
+pytestmark = pytest.mark.embedded
+
 LIMIT = 8192
 CHUNKED = b"Transfer-Encoding: chunked"
 TOO_LARGE = {"detail": "The header fields of the request are too large.", "code": "bad_request"}

@@ -9,6 +9,8 @@ from proxy.tests.raw import exchange, head
 from proxy.tests.servers import once
 from proxy.tests.sockets import closing, open_socket
 
+pytestmark = pytest.mark.embedded
+
 UNREACHABLE, TIMEOUT = "upstream_unreachable", "upstream_timeout"
 
 
