@@ -13,6 +13,8 @@ PREFIX = b"/api/v1/proxy"
 _AMBIGUOUS = re.compile(
     rb"%2f|%5c|%2e|%25|%3b|[\\;#?\x00-\x20\x7f-\xff]|%[01][0-9a-f]|%7f|%(?![0-9a-f]{2})", re.IGNORECASE
 )
+# A dot segment (RFC 3986 §3.3), also where a server that decodes first would end the path behind it.
+_DOT_SEGMENT = re.compile(rb"/\.\.?(?:/|%23|%3f|\Z)", re.IGNORECASE)
 _NON_ASCII_ESCAPE = re.compile(rb"%[89a-f][0-9a-f]", re.IGNORECASE)
 # Browsers drop tabs, and take a backslash for a slash (WHATWG URL §4.4).
 _OTHER_HOST = re.compile(rb"/\t*[/\\]")
@@ -36,7 +38,7 @@ def check_certificates_only(path: bytes) -> None:
     slashes or dots, backslashes, `;`, control characters), `scope_denied` for any other.
     """
     segments = path.split(b"/")
-    if _AMBIGUOUS.search(path) or b"." in segments or b".." in segments or not _reads_one_way(path):
+    if _AMBIGUOUS.search(path) or _DOT_SEGMENT.search(path) or not _reads_one_way(path):
         raise Denied(BAD_REQUEST)
     # An empty segment (`//`) is collapsed by some servers.
     if b"" in segments[1:-1]:
