@@ -293,7 +293,7 @@ class DataPlane:
 
 async def _repeat(seconds: float, job: Callable[[], Awaitable[None]], longest: float = 0) -> None:
     """Run a job until cancelled, each so many seconds. A failure is logged and the job goes on: nobody else would cut
-    or count. Where it has a longest pause, a job that takes a fortieth of the time runs more rarely, up to that."""
+    or count. Where it has a longest pause, a job that takes a twentieth of the time runs more rarely, up to that."""
     pause = seconds
     while True:
         await asyncio.sleep(pause)
@@ -302,7 +302,7 @@ async def _repeat(seconds: float, job: Callable[[], Awaitable[None]], longest: f
             await job()
         except Exception:
             logger.exception("a job of the data plane failed")
-        pause = max(seconds, min(40 * (time.monotonic() - since), longest))
+        pause = max(seconds, min(20 * (time.monotonic() - since), longest))
 
 
 _current: DataPlane | None = None

@@ -148,8 +148,8 @@ async def test_a_silent_stream_asks_nobody(streams):
     ("taken", "longest", "pauses"),
     [
         (0.0, 10, [3, 3, 3]),  # nothing to do
-        (0.05, 10, [3, 3, 3]),  # less than a fortieth of the time
-        (0.125, 10, [3, 5, 5]),
+        (0.1, 10, [3, 3, 3]),  # less than a twentieth of the time
+        (0.25, 10, [3, 5, 5]),
         (60.0, 10, [3, 10, 10]),
         (60.0, 0, [3, 3, 3]),  # a job that must run as often as it can
     ],
