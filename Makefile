@@ -44,7 +44,7 @@ test: $(VENV)/dev $(MESSAGES) ## the whole suite on the embedded default (SQLite
 
 test-services: $(VENV)/dev $(MESSAGES) ## the whole suite and the race tests on PostgreSQL and Redis
 	@$(SERVICES) $(BIN)/python -m zenzefi.tests.services
-	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 2 -m "(services or not embedded) and not slow and not browser"
+	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 3 -m "(services or not embedded) and not slow and not browser"
 
 test-long: $(VENV)/dev $(MESSAGES) ## the long runs
 	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -m slow

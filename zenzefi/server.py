@@ -100,10 +100,12 @@ class Gateway(uvicorn.Server):
     """
 
     def __init__(self, on_ready: Callable[[], None], others: Sequence[socket.socket] = ()) -> None:
-        """`others` are the sockets of the other workers, of which it takes what waits there unheeded."""
+        """`others` are the sockets of the other workers, from which it takes what waits for longer than a tick."""
         super().__init__(_config("zenzefi.asgi:application", http=GatewayProtocol, lifespan="on"))
         self._on_ready = on_ready
         self._others = others
+        self._arrivals = select.poll()
+        self._unheeded: set[int] = set()
         self._leaving_since: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -111,6 +113,7 @@ class Gateway(uvicorn.Server):
             await super().startup(sockets)
             for listener in self._others:
                 listener.listen(_BACKLOG)
+                self._arrivals.register(listener, select.POLLIN)
         except OSError as error:
             # Somebody who started at the same time was the first to listen.
             raise _port_taken(settings.HOST, settings.PORT, "PORT", error) from error
@@ -123,8 +126,12 @@ class Gateway(uvicorn.Server):
             self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
-        # A worker that is busy, or is just being replaced, holds nobody up.
-        await self._take(_accept_all(self._others))
+        # A worker that is busy, or is just being replaced, holds nobody up; but what has only just come is its own,
+        # or one of them would have nearly all that connect at once.
+        waiting = {descriptor for descriptor, _event in self._arrivals.poll(0)}
+        unheeded = waiting & self._unheeded
+        await self._take(_accept_all(listener for listener in self._others if listener.fileno() in unheeded))
+        self._unheeded = waiting
         if not await super().on_tick(counter):
             return False
         if self._leaving_since is None:
