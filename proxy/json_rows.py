@@ -33,20 +33,29 @@ def insert(model: type[Model], names: Sequence[str]) -> str:
     A value is as the database writes it in text, a duration its microseconds. The statement may go on with
     `ON CONFLICT`, and takes the array as its one parameter.
     """
-    return _insert(model, tuple(names), connection.vendor)
+    columns = ", ".join(field.column for field in _fields(model, names))
+    # `WHERE` as SQLite would take `ON CONFLICT` for the condition of a join.
+    return f"INSERT INTO {model._meta.db_table} ({columns}) {select(model, names)} WHERE true"  # noqa: SLF001
+
+
+def select(model: type[Model], names: Sequence[str]) -> str:
+    """`SELECT …` of such an array's rows, with the names of the fields' columns."""
+    return _select(model, tuple(names), connection.vendor)
 
 
 @cache
-def _insert(model: type[Model], names: tuple[str, ...], vendor: str) -> str:
-    meta = model._meta  # noqa: SLF001  (Django documents it)
-    fields: list[Any] = [meta.get_field(name) for name in names]
+def _select(model: type[Model], names: tuple[str, ...], vendor: str) -> str:
+    fields = _fields(model, names)
     if vendor == "postgresql":
         values, source = list(map(_of_postgresql, range(len(fields)), fields)), "json_array_elements(%s::json)"
     else:
         values, source = [f"json_extract(value, '$[{n}]')" for n in range(len(fields))], "json_each(%s)"
-    columns = ", ".join(field.column for field in fields)
-    # `WHERE` as SQLite would take `ON CONFLICT` for the condition of a join.
-    return f"INSERT INTO {meta.db_table} ({columns}) SELECT {', '.join(values)} FROM {source} AS rows WHERE true"  # noqa: S608
+    named = ", ".join(f"{value} AS {field.column}" for value, field in zip(values, fields, strict=True))
+    return f"SELECT {named} FROM {source} AS rows"  # noqa: S608  (names, and what Django made)
+
+
+def _fields(model: type[Model], names: Sequence[str]) -> list[Any]:
+    return [model._meta.get_field(name) for name in names]  # noqa: SLF001  (Django documents it)
 
 
 def _of_postgresql(number: int, field: Any) -> str:

@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 FLUSH_SECONDS, LONGEST_FLUSH_SECONDS = 3.0, 10.0
 _STATED = ("id", "token", "user", "device_id", "ip", "user_agent", "started_at")
 _GROWING = ("last_activity", "bytes_transferred", "request_count")
-ROWS = 1000  # of one statement, for which whoever else writes waits
+ROWS = 2500  # of one statement, for which whoever else writes waits
+_TABLE = ProxySession._meta.db_table  # noqa: SLF001  (Django documents it)
 
 
 @dataclass(eq=False, slots=True)
@@ -48,8 +49,6 @@ class Session:
     streams: int = 0
     # What was shared and written last.
     written: Counts | None = None
-    # What never changes of its row, as `_stated` gives it; once it was needed.
-    stated: str = ""
 
     @property
     def counts(self) -> Counts:
@@ -153,9 +152,10 @@ class Accounting:
 
 
 def write_sessions(rows: list[Row]) -> None:
-    """Insert or update at most `ROWS` sessions in one statement; a row that is refused holds no other back."""
+    """Insert or update at most `ROWS` sessions in a statement or two; a row that is refused holds no other back."""
     try:
-        _write(rows)
+        _write([row for row in rows if row[0].written is None])
+        _grow([row for row in rows if row[0].written is not None])
     except (IntegrityError, DataError):
         for row in rows:
             _write_or_drop(row)
@@ -170,14 +170,32 @@ def _write_or_drop(row: Row) -> None:
 
 
 def _write(rows: list[Row]) -> None:
-    """One statement, whose rows are one value: to prepare ten of a row would cost more than to write it. Django's own
-    cannot keep the greater of two values."""
-    written = ",".join(
-        f'[{session.stated or _stated(session)},"{_moment(counts.active)}",{counts.bytes},{counts.requests},null]'
-        for session, counts in rows
+    _execute(
+        _statement(connection.vendor), [f"{_stated(session)},{_carried(counts)},null" for session, counts in rows]
     )
+
+
+def _grow(rows: list[Row]) -> None:
+    """Write sessions that should have a row already, for a third of what `_write` takes."""
+    told = [f'"{session.lease.session_id.hex}",{_carried(counts)}' for session, counts in rows]
+    if _execute(_growth(connection.vendor), told) < len(rows):
+        _write(rows)
+
+
+def _execute(statement: str, rows: list[str]) -> int:
+    """One statement, whose rows are one value: to prepare ten of a row would cost more than to write it. Gives how
+    many rows of the table it wrote."""
+    if not rows:
+        return 0
     with connection.cursor() as cursor:
-        cursor.execute(_statement(connection.vendor), [f"[{written}]"])
+        # In the order of their ids, which come first: two workers with the same sessions must not deadlock.
+        cursor.execute(statement, [f"[[{'],['.join(sorted(rows))}]]"])
+        return int(cursor.rowcount)
+
+
+def _carried(counts: Counts) -> str:
+    """As JSON in the order of `_GROWING`, but for the brackets."""
+    return f'"{_moment(counts.active)}",{counts.bytes},{counts.requests}'
 
 
 def _stated(session: Session) -> str:
@@ -189,23 +207,33 @@ def _stated(session: Session) -> str:
     prepared = [
         _column(name).get_db_prep_save(value, connection) for name, value in zip(_STATED, values, strict=False)
     ]
-    session.stated = json.dumps([*prepared, _moment(session.lease.started)], default=str)[1:-1]
-    return session.stated
+    return json.dumps([*prepared, _moment(session.lease.started)], default=str)[1:-1]
 
 
 def _moment(timestamp: float) -> str:
     """A time in UTC as Django writes it for SQLite, which compares it as text; PostgreSQL reads it as well."""
-    return str(datetime.fromtimestamp(timestamp, UTC).replace(tzinfo=None))
+    return str(datetime.fromtimestamp(timestamp, UTC))[: -len("+00:00")]
 
 
 @lru_cache(maxsize=2)
 def _statement(vendor: str) -> str:
-    table, greatest = ProxySession._meta.db_table, "GREATEST" if vendor == "postgresql" else "MAX"  # noqa: SLF001
-    grown = ", ".join(f"{name} = {greatest}({table}.{name}, excluded.{name})" for name in _GROWING)
     # `ended_at` too: a session that was closed as idle is open again once it goes on.
     rows = json_rows.insert(ProxySession, (*_STATED, *_GROWING, "ended_at"))
-    return f"{rows} ON CONFLICT (id) DO UPDATE SET {grown}, ended_at = excluded.ended_at"
+    return f"{rows} ON CONFLICT (id) DO UPDATE SET {_grown(vendor, 'excluded')}"
+
+
+@lru_cache(maxsize=2)
+def _growth(vendor: str) -> str:
+    rows = json_rows.select(ProxySession, ("id", *_GROWING))
+    return f"UPDATE {_TABLE} SET {_grown(vendor, 'told')} FROM ({rows}) AS told WHERE {_TABLE}.id = told.id"  # noqa: S608
+
+
+def _grown(vendor: str, told: str) -> str:
+    """What Django's own statements cannot: keep the greater of two values."""
+    greatest = "GREATEST" if vendor == "postgresql" else "MAX"
+    grown = [f"{name} = {greatest}({_TABLE}.{name}, {told}.{name})" for name in _GROWING]
+    return ", ".join([*grown, "ended_at = NULL"])
 
 
 def _column(name: str) -> Any:
-    return ProxySession._meta.get_field(name)  # noqa: SLF001  (as above)
+    return ProxySession._meta.get_field(name)  # noqa: SLF001  (Django documents it)

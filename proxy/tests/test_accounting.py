@@ -289,14 +289,28 @@ def _row(session):
     return session, session.counts
 
 
-def test_a_row_is_written_and_written_again(token):
+@pytest.fixture(params=[True, False], ids=["known", "unknown"])
+def write(request):
+    """Write a session of this worker, whether it then knows that there is a row, or not."""
+    accounting = Accounting(TIMEOUT)
+
+    def write(*rows):
+        write_sessions(list(rows))
+        if request.param:
+            accounting.confirm(list(rows))
+
+    return write
+
+
+def test_a_row_is_written_and_written_again(token, write):
     accounting = Accounting(TIMEOUT)
     session = _session_of(token, accounting)
     session.requests, session.bytes = 1, 10
-    write_sessions([_row(session)])
+    write(_row(session))
+    ProxySession.objects.update(ended_at=datetime(2026, 1, 1, tzinfo=UTC))  # somebody held it to be idle
     session.requests, session.bytes = 3, 25
-    write_sessions([_row(session)])
-    write_sessions([_row(session)])
+    write(_row(session))
+    write(_row(session))
     row = ProxySession.objects.get()
     assert (row.pk, row.token_id, row.user_id, row.device_id) == (
         session.lease.session_id,
@@ -310,17 +324,30 @@ def test_a_row_is_written_and_written_again(token):
     assert row.ended_at is None
 
 
-def test_a_write_that_was_overtaken_takes_nothing_back(token):
+def test_a_write_that_was_overtaken_takes_nothing_back(token, write):
     session = _session_of(token, Accounting(TIMEOUT))
     session.requests, session.bytes = 1, 10
     overtaken = _row(session)
     session.requests = 3
     session.carried(15)
-    write_sessions([_row(session)])
-    write_sessions([overtaken])
+    write(_row(session))
+    write(overtaken)
     row = ProxySession.objects.get()
     assert (row.bytes_transferred, row.request_count) == (25, 3)
     assert row.last_activity.timestamp() == pytest.approx(session.active, abs=1e-3)
+
+
+def test_a_row_that_is_gone_is_written_anew_beside_others(token, write):
+    """And a new one with them."""
+    gone, kept, new = (_session_of(token, Accounting(TIMEOUT)) for _ in range(3))
+    write(_row(gone), _row(kept))
+    ProxySession.objects.get(pk=gone.lease.session_id).delete()
+    for session in (gone, kept, new):
+        session.carried(7)
+    write(_row(gone), _row(kept), _row(new))
+    assert dict(ProxySession.objects.values_list("pk", "bytes_transferred")) == {
+        session.lease.session_id: 7 for session in (gone, kept, new)
+    }
 
 
 @pytest.mark.parametrize(
