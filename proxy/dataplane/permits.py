@@ -21,7 +21,8 @@ class Block:
     user_id: UUID
     left: int = 0
     until: float = 0.0
-    drawing: asyncio.Lock | None = None
+    # While more are being drawn.
+    drawing: asyncio.Future[None] | None = None
 
 
 class Permits:
@@ -44,20 +45,24 @@ class Permits:
 
     async def take(self, block: Block) -> None:
         """Spend one permit; raises `Denied` (`rate_limited`, with the seconds to wait) where none is left."""
-        if not self._limited or _spend(block):
-            return
-        if block.drawing is None:
-            block.drawing = asyncio.Lock()
-        # One draw for all who wait: what another draws would be lost.
-        async with block.drawing:
-            if not _spend(block):
+        while self._limited and not _spend(block):
+            if block.drawing is None:
                 await self._draw(block)
+                return
+            # One draw for all who wait: what another draws would be lost.
+            await asyncio.shield(block.drawing)
 
     async def _draw(self, block: Block) -> None:
-        if await self._state.draw_permits(block.user_id, self._size):
-            block.left, block.until = self._size - 1, time.monotonic() + self._life
-        elif self._size == 1 or not await self._state.draw_permits(block.user_id, 1):
-            raise Denied(RATE_LIMITED, retry_after=await self._state.seconds_until_permit(block.user_id))
+        """Draw more, and spend one of them."""
+        drawing = block.drawing = asyncio.get_running_loop().create_future()
+        try:
+            if await self._state.draw_permits(block.user_id, self._size):
+                block.left, block.until = self._size - 1, time.monotonic() + self._life
+            elif self._size == 1 or not await self._state.draw_permits(block.user_id, 1):
+                raise Denied(RATE_LIMITED, retry_after=await self._state.seconds_until_permit(block.user_id))
+        finally:
+            block.drawing = None
+            drawing.set_result(None)
 
 
 def _spend(block: Block) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import deque
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -18,19 +18,6 @@ class _Held:
 
     lease: Lease
     until: float
-
-
-@dataclass(slots=True)
-class _Window:
-    """A user's moving window: the blocks drawn, each with the time of the monotonic clock at which it counts no more,
-    oldest first, and their sum. limits' own has an entry per permit, millions with ten thousand users."""
-
-    blocks: deque[tuple[float, int]] = field(default_factory=deque)
-    spent: int = 0
-
-    def forget_ended(self, now: float) -> None:
-        while self.blocks and self.blocks[0][0] <= now:
-            self.spent -= self.blocks.popleft()[1]
 
 
 @dataclass(slots=True)
@@ -62,7 +49,9 @@ class MemoryState:
         self._seconds_left = seconds_left
         self._counts: dict[int, _Known] = {}
         self._rate = rate
-        self._windows: dict[int, _Window] = {}
+        # Users' moving windows: of each block drawn the time of the monotonic clock at which it counts no more, then
+        # its permits; oldest first. limits' own has an entry per permit, millions with ten thousand users.
+        self._windows: dict[int, array[float]] = {}
         self._spent: dict[str, float] = {}
         self._began = time.time()
 
@@ -112,17 +101,16 @@ class MemoryState:
             return True
         window, now = self._windows.get(user_id.int), time.monotonic()
         if window is None:
-            window = self._windows[user_id.int] = _Window()
-        window.forget_ended(now)
-        if window.spent + count > self._rate.amount:
+            window = self._windows[user_id.int] = array("d")
+        _forget_ended(window, now)
+        if sum(window[1::2]) + count > self._rate.amount:
             return False
-        window.blocks.append((now + self._rate.get_expiry(), count))
-        window.spent += count
+        window.extend((now + self._rate.get_expiry(), count))
         return True
 
     async def seconds_until_permit(self, user_id: UUID) -> int:
         window, now = self._windows.get(user_id.int), time.monotonic()
-        return max(1, math.ceil(window.blocks[0][0] - now)) if window and window.blocks else 1
+        return max(1, math.ceil(window[0] - now)) if window else 1
 
     async def spend(self, code: str, issued: float, seconds: float) -> bool:
         # What was used before there was this memory is not known.
@@ -136,8 +124,8 @@ class MemoryState:
         for token_id in [token_id for token_id, held in self._leases.items() if held.until <= now]:
             del self._leases[token_id]
         for user_id, window in list(self._windows.items()):
-            window.forget_ended(now)
-            if not window.blocks:
+            _forget_ended(window, now)
+            if not window:
                 del self._windows[user_id]
         for session_id in [session_id for session_id, known in self._counts.items() if known.until <= now]:
             del self._counts[session_id]
@@ -146,3 +134,8 @@ class MemoryState:
 
     async def close(self) -> None:
         """Nothing to close."""
+
+
+def _forget_ended(window: "array[float]", now: float) -> None:
+    while window and window[0] <= now:
+        del window[:2]
