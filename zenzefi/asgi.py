@@ -1,6 +1,7 @@
 """The ASGI application: it chooses the plane, nothing else."""
 
 import os
+from collections.abc import Awaitable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zenzefi.settings")
 
@@ -10,29 +11,27 @@ from django.conf import settings  # isort: skip
 
 from proxy.dataplane import app, health, plane
 from proxy.dataplane.consumer import WebSocketCarry
-from proxy.dataplane.forwarding import Receive, Scope, Send, TrustedForwarding
+from proxy.dataplane.forwarding import Application, Receive, Scope, Send, TrustedForwarding
 from proxy.dataplane.hosts import claim
 from proxy.dataplane.paths import is_proxied
 
-_websocket = WebSocketCarry.as_asgi()
+_websocket: Application = WebSocketCarry.as_asgi()
 
 
-async def choose(scope: Scope, receive: Receive, send: Send) -> None:
-    """Hand a connection to the data plane, the health answers or Django."""
+def choose(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    """Who serves a connection: the data plane, the health answers or Django."""
     if scope["type"] == "http":
         raw_path = scope["raw_path"]
         if (settings.PROXY_HOST and claim(scope, settings.PROXY_HOST)) or is_proxied(raw_path):
-            await app.application(scope, receive, send)
-        elif raw_path in health.PATHS:
-            await health.application(scope, receive, send)
-        else:
-            await control_plane.application(scope, receive, send)
-    elif scope["type"] == "websocket":
+            return app.application(scope, receive, send)
+        if raw_path in health.PATHS:
+            return health.application(scope, receive, send)
+        return control_plane.application(scope, receive, send)
+    if scope["type"] == "websocket":
         if settings.PROXY_HOST:
             claim(scope, settings.PROXY_HOST)
-        await _websocket(scope, receive, send)
-    else:
-        await _lifespan(receive, send)
+        return _websocket(scope, receive, send)
+    return _lifespan(receive, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

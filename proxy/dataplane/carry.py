@@ -224,7 +224,7 @@ def client_headers(upstream: Upstream, status: int, headers: Headers, prefix: by
     headers = response_headers(headers)
     if status == HTTPStatus.NO_CONTENT:  # it must not state a length (RFC 9110 §8.6)
         headers = [pair for pair in headers if pair[0] != b"content-length"]
-    if not any(name in _REWRITTEN for name, _ in headers):
+    if _REWRITTEN.isdisjoint([name for name, _ in headers]):
         return headers
     rewritten: Headers = []
     for name, value in headers:

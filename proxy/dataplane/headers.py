@@ -192,27 +192,39 @@ def is_request_id(value: bytes) -> bool:
     return _REQUEST_ID.fullmatch(value) is not None
 
 
+# These speak for the host on which the upstream is shown, and that is the gateway's: `clear-site-data` would log the
+# user out of it, `strict-transport-security` end or widen what it asks of browsers (RFC 6797 §8.1).
+# `x-accel-redirect` would have an nginx before the gateway send one of its own internal locations.
+_ANSWER_DROPPED = HOP_BY_HOP | {
+    b"x-request-id", b"proxy-authenticate", b"alt-svc", b"clear-site-data", b"strict-transport-security", b"nel",
+    b"x-accel-redirect",
+}  # fmt: skip
+_ANSWER_DROPPED_PREFIXES = (b"x-zenzefi-", b"proxy-connection")
+_passed: dict[bytes, bytes] = {}  # names as they came, and as they are passed on, empty: not at all; kept as `_rules`
+
+
 def response_headers(headers: Headers) -> Headers:
     """The upstream's answer without what concerns its connection or is the gateway's to say."""
     named: set[bytes] = set()
     result: Headers = []
     for name, value in headers:
-        lower = name.lower()
-        if lower == b"connection":
+        passed = _passed.get(name)
+        if passed is None:
+            passed = _passed_name(name)
+        if passed:
+            result.append((passed, value))
+        elif name.lower() == b"connection":
             named |= {token.strip().lower() for token in value.split(b",")}
-        elif lower not in _RESPONSE_DROPPED and not lower.startswith((b"x-zenzefi-", b"proxy-connection")):
-            result.append((lower, value))
     named -= {b"close", b"keep-alive"}
     return [pair for pair in result if pair[0] not in named] if named else result
 
 
-# These speak for the host on which the upstream is shown, and that is the gateway's: `clear-site-data` would log the
-# user out of it, `strict-transport-security` end or widen what it asks of browsers (RFC 6797 §8.1).
-# `x-accel-redirect` would have an nginx before the gateway send one of its own internal locations.
-_RESPONSE_DROPPED = HOP_BY_HOP | {
-    b"x-request-id", b"proxy-authenticate", b"alt-svc", b"clear-site-data", b"strict-transport-security", b"nel",
-    b"x-accel-redirect",
-}  # fmt: skip
+def _passed_name(name: bytes) -> bytes:
+    lower = name.lower()
+    passed = b"" if lower in _ANSWER_DROPPED or lower.startswith(_ANSWER_DROPPED_PREFIXES) else lower
+    if len(_passed) < _KEPT_RULES and len(name) <= _KEPT_NAME:
+        _passed[name] = passed
+    return passed
 
 
 def forwarding_headers(peer_chain: bytes, scheme: bytes, host: bytes) -> Headers:

@@ -59,7 +59,10 @@ def test_a_newcomers_first_minute(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_the_end_of_the_terminal_ends_it(serve: Serve) -> None:
+    # Where these tests run under nohup, so would the gateway, which then goes on.
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     command = serve()
+    signal.signal(signal.SIGHUP, inherited)
     command.wait_ready()
 
     assert command.end(signal.SIGHUP) == 0
