@@ -47,10 +47,24 @@ def _on_sqlite(rows: list[str]) -> list[str]:
 def _on_postgresql(names: list[str], rows: list[str]) -> list[str]:
     """Like TRUNCATE it waits for whoever still writes, so that nothing arrives afterwards; one round trip."""
     steps = [
-        f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE",
+        _lock(names),
         *(f"ALTER TABLE {name} DISABLE TRIGGER USER" for name in names),
         *rows,
         "SET CONSTRAINTS ALL IMMEDIATE",
         *(f"ALTER TABLE {name} ENABLE TRIGGER USER" for name in names),
     ]
     return ["; ".join(steps)]
+
+
+def _lock(names: list[str]) -> str:
+    """All of them or none: who held one while it waits for the next would be part of a deadlock with a gateway that
+    is just writing a session, and has yet to look whether there is such a token."""
+    return f"""DO $$BEGIN
+        LOOP
+            BEGIN
+                LOCK TABLE {", ".join(names)} IN ACCESS EXCLUSIVE MODE NOWAIT;
+                EXIT;
+            EXCEPTION WHEN lock_not_available THEN PERFORM pg_sleep(0.01);
+            END;
+        END LOOP;
+    END$$"""
