@@ -44,6 +44,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     head = RequestHead()
     try:
         head = read_request(scope["headers"], scope["http_version"])
+        head.request_id = request_id(head.request_id)
         head.on_proxy_host = is_claimed(scope)
         if head.on_proxy_host and scope["raw_path"] == openings.PATH:
             await _open(gateway, head, scope, send)
@@ -64,7 +65,6 @@ async def _carry(gateway: DataPlane, head: RequestHead, scope: Scope, receive: R
         raise Denied(BAD_REQUEST)
     ip = client[0] if client else None
     grant, session = await gateway.gate.admit(head, path, ip=ip, unsafe=method not in _SAFE_METHODS)
-    identifier = request_id(head.request_id)
     # Who sends the credentials as headers gets every byte as it is; on the upstream's own host nothing need change.
     rewritten = head.from_cookie and prefix
     rewriting = gateway.rewriting.of(head, _own_origin(gateway, head, scope)) if rewritten else None
@@ -73,8 +73,8 @@ async def _carry(gateway: DataPlane, head: RequestHead, scope: Scope, receive: R
     gateway.registry.add(carry)
     try:
         await carry.run(
-            gateway.upstream, method, path + _query(scope), upstream_headers(head, grant, scope, identifier),
-            head.has_body, receive, send, stated_headers(grant, identifier),
+            gateway.upstream, method, path + _query(scope), upstream_headers(head, grant, scope, head.request_id),
+            head.has_body, receive, send, stated_headers(grant, head.request_id),
         )  # fmt: skip
     finally:
         gateway.registry.remove(carry)
@@ -121,7 +121,8 @@ async def _deny(gateway: DataPlane, denied: Denied, head: RequestHead, scope: Sc
     denial, grant, client = denied.denial, head.grant, scope["client"]
     gateway.figures.denials[denial.code] += 1
     given = {name: value for name, value in scope["headers"] if name in _ANSWERED}
-    identifier, detail = request_id(given.get(b"x-request-id", b"")), facts(denied, grant)
+    # The one that the upstream may have seen; where the header block could not be read, there is none yet.
+    identifier, detail = head.request_id or request_id(given.get(b"x-request-id", b"")), facts(denied, grant)
     opens = head.on_proxy_host and scope["raw_path"] == openings.PATH  # by a form of the site's page
     if is_navigation("GET" if opens else scope["method"], given):
         if grant is not None and denial is DEVICE_CONFLICT:
@@ -159,7 +160,7 @@ async def _status(gateway: DataPlane, head: RequestHead, scope: Scope, send: Sen
             "request_count": counts.requests if counts else 0,
         }
     )
-    await _answer(send, 200, [*json_headers(body), *stated_headers(grant, request_id(head.request_id))], body)
+    await _answer(send, 200, [*json_headers(body), *stated_headers(grant, head.request_id)], body)
 
 
 async def _open_session(gateway: DataPlane, head: RequestHead, scope: Scope, send: Send) -> None:
@@ -170,7 +171,7 @@ async def _open_session(gateway: DataPlane, head: RequestHead, scope: Scope, sen
     headers = [
         *json_headers(body),
         (b"set-cookie", cookie.encode()),
-        *stated_headers(grant, request_id(head.request_id)),
+        *stated_headers(grant, head.request_id),
     ]
     await _answer(send, 200, headers, body)
 
@@ -201,7 +202,7 @@ async def _open(gateway: DataPlane, head: RequestHead, scope: Scope, send: Send)
         (b"referrer-policy", b"no-referrer"),
         (b"content-type", b"text/html"),
         (b"content-length", b"0"),
-        (b"x-request-id", request_id(head.request_id)),
+        (b"x-request-id", head.request_id),
     ]
     await _answer(send, 200 if strict else 303, headers, b"")
 

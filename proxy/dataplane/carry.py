@@ -222,7 +222,7 @@ def _is_event_stream(headers: Headers) -> bool:
 def client_headers(upstream: Upstream, status: int, headers: Headers, prefix: bytes) -> Headers:
     """What of an answer's fields goes to the client, its cookies and addresses rewritten to stay under the prefix."""
     headers = response_headers(headers)
-    if status == HTTPStatus.NO_CONTENT:  # it must not state a length (RFC 9110 §8.6)
+    if status in (HTTPStatus.NO_CONTENT, HTTPStatus.SWITCHING_PROTOCOLS):  # no length may be stated (RFC 9110 §8.6)
         headers = [pair for pair in headers if pair[0] != b"content-length"]
     if _REWRITTEN.isdisjoint([name for name, _ in headers]):
         return headers

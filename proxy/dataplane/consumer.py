@@ -114,7 +114,8 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
     # --- Opening
 
     async def websocket_connect(self) -> None:
-        protocols = tuple(self.scope["subprotocols"])
+        # Each once, and none that is empty (RFC 6455 §4.1, RFC 9110 §5.6.1).
+        protocols = tuple(dict.fromkeys(filter(None, self.scope["subprotocols"])))
         identifier = request_id(dict(self.scope["headers"]).get(b"x-request-id", b""))
         try:
             self._upstream = await self._admit(protocols, identifier)
@@ -153,9 +154,8 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
         """The upstream, reached for this WebSocket. Raises `Denied` or `ClientGone`."""
         raw_path = self.scope["raw_path"]
         head = self._head = read_request(self.scope["headers"], self.scope.get("http_version", "1.1"))
-        # A handshake has no body: what follows it is frames, to us and to the upstream.
         head.on_proxy_host = is_claimed(self.scope)
-        if not (head.on_proxy_host or is_proxied(raw_path)) or head.has_body:
+        if not (head.on_proxy_host or is_proxied(raw_path)):
             raise Denied(BAD_REQUEST)
         path, client = upstream_path(raw_path, prefix_of(self.scope)), self.scope["client"]
         self.grant, self.session = await self._gateway.gate.admit(

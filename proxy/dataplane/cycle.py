@@ -1,6 +1,9 @@
 """uvicorn's answer to one request, with the head in one write with the beginning of the body, as ASGI wants it
 (`http.response.start`), and with the framing that each version of HTTP needs."""
 
+import time
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -8,6 +11,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from proxy.dataplane.headers import Headers, has_controls
 
 _BODILESS = frozenset({204, 304})
+
+
+@lru_cache(maxsize=1)
+def date_line(second: int) -> bytes:
+    """What says when an answer was made (RFC 9110 §6.6.1), of a time in Unix seconds."""
+    return b"date: %b\r\n" % formatdate(second, usegmt=True).encode()
 
 
 class Cycle(RequestResponseCycle):
@@ -40,7 +49,7 @@ class Cycle(RequestResponseCycle):
         self.waiting_for_100_continue = False
         self._bodiless = status in _BODILESS or self.scope["method"] == "HEAD"
         lines = [STATUS_LINE[status]]
-        closes = framed = False
+        closes = framed = dated = False
         for name, value in headers:
             lower = name.lower()
             if lower == b"content-length":
@@ -48,7 +57,11 @@ class Cycle(RequestResponseCycle):
                 framed = True
             elif lower == b"connection":
                 closes = closes or b"close" in value.lower()
+            elif lower == b"date":
+                dated = True
             lines.append(lower + b": " + value + b"\r\n")
+        if not dated:
+            lines.append(date_line(int(time.time())))
         self.chunked_encoding = not framed and not self._bodiless
         if self.chunked_encoding:
             lines.append(self._unknown_length())

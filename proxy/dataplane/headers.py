@@ -37,7 +37,7 @@ class _Rule(Enum):
 _SPECIAL = frozenset(
     {
         b"host", b"content-length", b"transfer-encoding", b"connection", b"cookie", b"origin", b"user-agent",
-        b"x-access-token", b"x-device-id", b"x-request-id", b"via", b"upgrade", b"sec-fetch-site",
+        b"x-access-token", b"x-device-id", b"x-request-id", b"via", b"sec-fetch-site",
     }
 )  # fmt: skip
 _STATED_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
@@ -80,7 +80,6 @@ class RequestHead:
     request_id: bytes = b""
     content_length: int | None = None
     chunked: bool = False
-    upgrade: bool = False
     # Whether it came to the upstream's own host.
     on_proxy_host: bool = False
     # What its credentials stand for, once they were looked up: a refusal is told to whom the token belongs.
@@ -119,8 +118,6 @@ def read_request(headers: Headers, http_version: str) -> RequestHead:
             elif name == b"user-agent":  # of several the first is told to the owner, and all to the upstream
                 head.passed.append(pair)
                 head.user_agent = head.user_agent or pair[1]
-            elif name == b"upgrade":
-                head.upgrade = True
             elif name in seen:
                 raise Denied(BAD_REQUEST)
             else:
@@ -196,10 +193,14 @@ def is_request_id(value: bytes) -> bool:
 # user out of it, `strict-transport-security` end or widen what it asks of browsers (RFC 6797 §8.1).
 # `x-accel-redirect` would have an nginx before the gateway send one of its own internal locations.
 _ANSWER_DROPPED = HOP_BY_HOP | {
-    b"x-request-id", b"proxy-authenticate", b"alt-svc", b"clear-site-data", b"strict-transport-security", b"nel",
+    b"x-request-id",
+    b"alt-svc",
+    b"clear-site-data",
+    b"strict-transport-security",
+    b"nel",
     b"x-accel-redirect",
-}  # fmt: skip
-_ANSWER_DROPPED_PREFIXES = (b"x-zenzefi-", b"proxy-connection")
+}
+_ANSWER_DROPPED_PREFIXES = (b"x-zenzefi-", b"proxy-")
 _passed: dict[bytes, bytes] = {}  # names as they came, and as they are passed on, empty: not at all; kept as `_rules`
 
 

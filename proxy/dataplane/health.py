@@ -8,8 +8,10 @@ from django.db import connection
 
 from proxy import health
 from proxy.dataplane import plane
-from proxy.dataplane.answers import json_body, json_headers, request_id
+from proxy.dataplane.answers import denial_answer, json_body, json_headers, request_id
+from proxy.dataplane.denials import Denied
 from proxy.dataplane.forwarding import Receive, Scope, Send
+from proxy.dataplane.headers import check_form
 from proxy.dataplane.pages import is_navigation, status_page
 from proxy.dataplane.plane import DataPlane
 
@@ -24,15 +26,19 @@ _checking = asyncio.Lock()
 async def application(scope: Scope, _receive: Receive, send: Send) -> None:
     gateway = plane.current()
     given = dict(scope["headers"])
-    status, data = await _answer(gateway, scope["method"], scope["raw_path"])
-    if scope["raw_path"] == b"/health" and is_navigation(scope["method"], given):
-        headers, body = await asyncio.to_thread(status_page, data, given)
-    else:
-        body = json_body(data)
-        headers = json_headers(body)
+    try:
+        check_form(scope["headers"], scope["http_version"])
+        status, data = await _answer(gateway, scope["method"], scope["raw_path"])
+        if scope["raw_path"] == b"/health" and is_navigation(scope["method"], given):
+            headers, body = await asyncio.to_thread(status_page, data, given)
+        else:
+            body = json_body(data)
+            headers = json_headers(body)
+        if status == 405:
+            headers.append((b"allow", b"GET, HEAD"))
+    except Denied as denied:
+        status, headers, body = denial_answer(denied, given.get(b"accept-language", b""))
     headers.append((b"x-request-id", request_id(given.get(b"x-request-id", b""))))
-    if status == 405:
-        headers.append((b"allow", b"GET, HEAD"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -147,12 +147,17 @@ class Answer:
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.started:  # else it is a trailer, which may be dropped (RFC 9110 §6.5.1)
             # No part of the value (RFC 9112 §5), which httptools leaves; of a coding it knows spaces alone.
-            self.headers.append((name, value.rstrip(b" ")))
+            value = value.rstrip(b" ")
+            if value.endswith(b"\t") and name.lower() != b"transfer-encoding":
+                value = value.rstrip(b" \t")
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self.complete:  # nobody asked for another one, whose status is not this answer's (RFC 9112 §9.2)
+            raise BrokenAnswer
         self.status = self._parser.get_status_code()
         self._interim = 100 <= self.status < 200
-        if self.status < 100 or self.status == 101 or self.complete:
+        if self.status < 100 or self.status == 101:
             raise BrokenAnswer
         if self._interim:  # it may be dropped (RFC 9110 §15.2)
             self.headers.clear()

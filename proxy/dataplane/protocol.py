@@ -11,18 +11,19 @@ import asyncio
 import socket
 import struct
 import sys
+import time
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from httptools import HttpParserUpgrade
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, request_id
 from proxy.dataplane.bounds import Flow, Trailers, size_of
-from proxy.dataplane.cycle import Cycle
+from proxy.dataplane.cycle import Cycle, date_line
 from proxy.dataplane.denials import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.headers import Headers
 from proxy.dataplane.refusals import Asked
@@ -52,6 +53,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.url = b""
         config = plane.current().config
         self._max_bytes, self._head_seconds = config.max_header_bytes, config.header_timeout
         self._pending = 0  # bytes since the last header block, piece of a body or end of a request
@@ -60,7 +62,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None  # only while no request is read or answered
         self._refused = False
         self._due: Denial | None = None  # behind what is being answered
-        self._ignored_upgrade = self._upgraded = 0  # where in the data it ends
+        self._ignored_upgrade = self._upgraded = 0  # where in the data its header block ends
         self._earlier: deque[RequestResponseCycle] = deque()  # before `cycle`, where requests are pipelined
 
     # --- Reading
@@ -82,9 +84,10 @@ class GatewayProtocol(HttpToolsProtocol):
                 handshake.data_received(data[self._upgraded :])
             return
         while self._ignored_upgrade and not self._refused:
-            data, self._ignored_upgrade = data[self._ignored_upgrade :], 0
-            if data:
-                super().data_received(data)
+            data, self._ignored_upgrade = self._without_upgrade() + data[self._ignored_upgrade :], 0
+            self.parser = HttpRequestParser(self)  # this one may be through with the connection
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does it
+            super().data_received(data)
         if self._pending > self._max_bytes:
             self._refuse(HEADERS_TOO_LARGE)
         elif (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
@@ -102,16 +105,36 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._timer = None
-        if self._pending:
+        if self._pending or self._has_begun_next:
             self._refuse(REQUEST_TIMEOUT)
         else:  # not a byte, or what is left of a body whose request is answered: nobody waits for an answer
             self.transport.close()
 
+    @property
+    def _has_begun_next(self) -> bool:
+        """Whether anything has come of a request behind the last one that was read whole."""
+        return self.cycle is not None and self.scope is not self.cycle.scope
+
     def _unsupported_upgrade_warning(self) -> None:
-        """The parser stops behind a request that asks for an upgrade, and uvicorn there forgets what follows."""
-        super()._unsupported_upgrade_warning()
+        """The parser stops behind the header block, as if there were no body; uvicorn forgets what follows."""
         if isinstance(stopped := sys.exception(), HttpParserUpgrade):
             self._ignored_upgrade = stopped.args[0]
+
+    def _without_upgrade(self) -> bytes:
+        """The header block, to be read again as if nobody had asked for an upgrade (RFC 9110 §7.8)."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _get_upgrade(self) -> bytes | None:
+        """Of all fields of a name together (RFC 9110 §5.3), where uvicorn takes the last."""
+        given = {b"connection": b"", b"upgrade": b""}
+        for name, value in self.headers:
+            if name in given:
+                given[name] += b"," + value.lower()
+        wanted = {option.strip() for option in given[b"connection"].split(b",")}
+        return given[b"upgrade"].removeprefix(b",") if b"upgrade" in wanted else None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -124,14 +147,17 @@ class GatewayProtocol(HttpToolsProtocol):
         if uncertain and len(self.url) + size_of(self.headers) > self._max_bytes:
             raise Denied(HEADERS_TOO_LARGE)
         # Only the origin form is read one way by everybody (RFC 9112 §3.2); httptools would drop host and fragment.
-        if not self.url.startswith(b"/") or b"#" in self.url:
+        if not self.url.startswith(b"/") or b"#" in self.url or self.parser.get_method() == b"CONNECT":
             raise ValueError("the request target is not in origin form")
-        if self.parser.should_upgrade():
-            self._check_upgrade()
         values = b"\n".join([value for _, value in self.headers])
         if b" \n" in values or b"\t\n" in values or values.endswith((b" ", b"\t")):
-            # No part of the value (RFC 9112 §5), which httptools leaves.
-            self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
+            self._strip_values()
+        if self.parser.should_upgrade():
+            if not self._should_upgrade():
+                return  # it is read once more
+            if self.cycle is not None and not self.cycle.response_complete:
+                # It would be answered before that one (RFC 9112 §9.3.2), whose answer would follow as frames.
+                raise ValueError("a WebSocket behind a request that is not answered")
         if self.expect_100_continue and self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # such a client would take the 100 for the answer (RFC 9110 §10.1.1)
         self._pending = 0
@@ -156,14 +182,12 @@ class GatewayProtocol(HttpToolsProtocol):
         """Not of HTTP/1.0, where an upgrade is to be ignored (RFC 9110 §7.8)."""
         return self.parser.get_http_version() == "1.1" and super()._should_upgrade()
 
-    def _check_upgrade(self) -> None:
-        if not self._should_upgrade():
-            if self._announces_body():
-                # httptools skips the body of whatever asks for an upgrade and would read it as the next request.
-                raise ValueError("a body with an upgrade that is not offered")
-        elif self.cycle is not None and not self.cycle.response_complete:
-            # It would be answered before that one (RFC 9112 §9.3.2), whose answer would follow as frames.
-            raise ValueError("a WebSocket behind a request that is not answered")
+    def _strip_values(self) -> None:
+        """Whitespace behind a value is no part of it (RFC 9112 §5); httptools leaves it, and uvicorn looked at it."""
+        self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
+        self.expect_100_continue = any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers
+        )
 
     def _wait_behind(self, previous: RequestResponseCycle) -> None:
         self._earlier.append(previous)
@@ -177,25 +201,25 @@ class GatewayProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.flow.resume_reading()  # where that was the last but one
-        if self._due is not None and self.cycle.response_complete:
-            self._deny(self._due)
+        if self.cycle.response_complete:
+            if self._due is not None:
+                self._deny(self._due)
+            elif self._has_begun_next:  # which has a time of its own
+                self._unset_keepalive_if_required()
+                self._wait_for_head(first=False)
 
     def on_body(self, body: bytes) -> None:
         self._pending = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # all that was read is a header block
         self._pending = 0
         self._stop_timer()
         super().on_message_complete()
         if self.cycle is not None:
             self.cycle.more_body = False  # uvicorn sets it only where the answer is still to come
-
-    def _announces_body(self) -> bool:
-        return any(
-            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-            for name, value in self.headers
-        )
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
@@ -250,6 +274,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _deny(self, denial: Denial) -> None:
         given = dict(self._headers_so_far())
+        handshake = self.transport.get_protocol() is not self  # one that has been read whole
+        without_body = self.parser is not None and bool(self.url) and self.parser.get_method() == b"HEAD"
         gateway, identifier = plane.current(), request_id(given.get(b"x-request-id", b""))
         gateway.figures.denials[denial.code] += 1
         gateway.refusals.note(
@@ -257,11 +283,14 @@ class GatewayProtocol(HttpToolsProtocol):
         )
         _status, headers, body = denial_answer(Denied(denial), given.get(b"accept-language", b""))
         headers.append((b"x-request-id", identifier))
+        if handshake:
+            headers.append((b"sec-websocket-version", b"13"))  # it may be that (RFC 6455 §4.4)
         status = HTTPStatus(denial.status)
         line = f"HTTP/1.1 {status.value} {status.phrase}".encode()
-        lines = [line, *(name + b": " + value for name, value in headers), b"", body]
-        self.transport.write(b"\r\n".join(lines))
-        if self.transport.get_protocol() is not self:  # a handshake that has been read whole
+        lines = [line, *(name + b": " + value for name, value in headers)]
+        date = date_line(int(time.time()))
+        self.transport.write(b"\r\n".join(lines) + b"\r\n" + date + b"\r\n" + (b"" if without_body else body))
+        if handshake:
             self.transport.close()
             return
         self.transport.write_eof()

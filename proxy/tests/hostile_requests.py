@@ -49,7 +49,7 @@ def ambiguous_framing(chance: Random, credentials: Credentials) -> Hostile:
             [CHUNKED, CHUNKED], [b"Transfer-Encoding: chunked, chunked"], [b"Transfer-Encoding: gzip, chunked"],
             [b"Transfer-Encoding: chunked, identity"], [b"Transfer-Encoding: xchunked"], [b"Transfer-Encoding: "],
             [b"Transfer-Encoding : chunked"], [b"Transfer-Encoding:\r\n chunked"],
-            [b"Connection: Upgrade", b"Upgrade: h2c", length],
+            [b"Connection: Upgrade", b"Upgrade: h2c", length, length],
         ]
     )  # fmt: skip
     return _refused(head("POST", PATH, {"Host": "h", **credentials}, *lines) + body)

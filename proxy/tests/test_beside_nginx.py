@@ -191,6 +191,7 @@ RULES = {
     "What the gateway states": [
         ("answer", "gateway", r"x-request-id|x-zenzefi-expires-at", ANY),
         ("answer", "gateway", r"via", r"1\.1 zenzefi"),
+        ("answer", "gateway", r"date", r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"),
     ],
     "What an answer must not say": [
         (

@@ -340,6 +340,32 @@ class TestTooSlow:
             client.send(request[:20])
             assert_denied(client.answer(), "request_timeout")
 
+    def test_a_request_that_began_behind_one_that_is_answered(self, limited, recorded, alice_token):
+        """It has the time of any other, longer or shorter than that of an idle connection."""
+
+        async def late(_request, connection):
+            await asyncio.sleep(0.2)
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        recorded.answer = late
+        request = head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers})
+        for pieces in ([request + request[:40]], [request, request[:40]]):
+            with connected(limited.port) as client:
+                for piece in pieces:
+                    client.send(piece)
+                    time.sleep(0.05)
+                assert client.answer().status == 200
+                answered = time.monotonic()
+                assert_denied(client.answer(), "request_timeout")
+                assert 0.7 < time.monotonic() - answered < 4
+        limited.restart(HEADER_TIMEOUT_SECONDS=8)
+        with connected(limited.port) as client:
+            client.send(request + request[:40])
+            assert client.answer().status == 200
+            assert not _comes(client.socket, seconds=5.5)  # an idle connection is closed after 5 s
+            client.send(request[40:])
+            assert client.answer().status == 200
+
     def test_an_answer_may_take_longer(self, limited, recorded, alice_token):
         async def late(_request, connection):
             await asyncio.sleep(1.5)

@@ -170,6 +170,16 @@ class TestBodies:
         assert recorded.last.header(b"expect") is None
 
     # case C49
+    @pytest.mark.parametrize("space", [b" ", b"\t"])
+    def test_whitespace_behind_the_expectation(self, gateway, recorded, alice_token, space):
+        headers = {"Host": "h", "Content-Length": "4", **alice_token.headers}
+        with connected(gateway.port) as client:
+            client.send(head("POST", "/api/v1/proxy/x", headers, b"Expect: 100-continue" + space))
+            assert client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            client.send(b"body")
+            assert client.answer().status == 200
+
+    # case C49
     def test_an_old_client_that_expects_100_continue_gets_its_answer(self, gateway, recorded, alice_token):
         """RFC 9110 §10.1.1: it would take the 100 for the answer."""
         headers = {"Content-Length": "4", "Expect": "100-continue", **alice_token.headers}
@@ -237,6 +247,7 @@ class TestAnswers:
             ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nwrong"),
         ],
     )
+    # case C48
     def test_no_byte_follows_the_head_of_such_an_answer(self, gateway, recorded, alice_token, method, answer):
         async def script(request, connection):
             await connection.send(answer if request.target == b"/x" else b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nok")
@@ -251,6 +262,8 @@ class TestAnswers:
         assert first.startswith(answer[9:12])
         assert first.endswith(b"\r\n\r\n")
         assert first.count(b"\r\n\r\n") == 1
+        # Of what a 204 does not have no length is told (RFC 9110 §8.6).
+        assert (b"content-length" in first) == (b"Content-Length" in answer and b" 204 " not in answer)
         assert second.startswith(b"200 OK\r\nx: y\r\n")
 
     def test_head(self, gateway, alice_token):

@@ -9,7 +9,8 @@ import pytest
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import connected, exchange, head
 from proxy.tests.servers import eventually, once
-from proxy.tests.sockets import handshake
+from proxy.tests.sockets import accepting, handshake
+from proxy.tests.test_beside_nginx import unchunked
 
 CHUNKED = b"Transfer-Encoding: chunked"
 BODY = b"5\r\n12345\r\n0\r\n\r\n"
@@ -237,18 +238,85 @@ def test_a_smuggled_request_is_a_body(gateway, recorded, alice_token):
     assert recorded.requests[0].body == smuggled
 
 
-def test_a_body_with_an_upgrade_that_is_not_offered(refused, gateway, recorded, alice_token):
-    """The parser would take the body for the next request."""
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
+@pytest.mark.parametrize("pieces", [1, 7, 1000])
+def test_a_body_with_an_upgrade_that_is_not_offered(gateway, recorded, alice_token, pieces, version):
+    """The parser would take the body for the next request. Java's client offers `h2c` with each request."""
     smuggled = b"GET /api/v1/proxy/smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
-    upgrade = [b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"]
-    refused(*upgrade, b"Content-Length: %d" % len(smuggled), body=smuggled)
-    refused(*upgrade, b"Content-Length: %d" % len(smuggled))
-    refused(*upgrade, CHUNKED, body=BODY)
-    with connected(gateway.port) as client:
-        for lines in (upgrade, [*upgrade, b"Content-Length: 0"], []):
-            client.send(head("GET", "/api/v1/proxy/x", alice_token.headers, b"Host: h", *lines))
+    length = b"Content-Length: %d" % len(smuggled)
+    upgrade = [b"Connection: Upgrade, HTTP2-Settings, keep-alive", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"]
+    framings = [([length], smuggled), ([], b""), ([b"Content-Length: 0"], b"")]
+    if version == "HTTP/1.1":
+        framings.append(([CHUNKED], b"%x\r\n%b\r\n0\r\n\r\n" % (len(smuggled), smuggled)))
+    for lines, body in framings:
+        with connected(gateway.port) as client:
+            request = head(
+                "POST", "/api/v1/proxy/x", alice_token.headers, b"Host: h", *upgrade, *lines, version=version
+            )
+            sent = request + body
+            step = -(-len(sent) // pieces)
+            for start in range(0, len(sent), step):
+                client.send(sent[start : start + step])
             assert client.answer().status == 200
-    assert [request.target for request in recorded.requests] == [b"/x"] * 3
+            if version == "HTTP/1.1":
+                client.send(head("GET", "/api/v1/proxy/after", alice_token.headers, b"Host: h"))
+                assert client.answer().status == 200
+        seen = next(request for request in reversed(recorded.requests) if request.target == b"/x")
+        in_chunks = seen.header(b"transfer-encoding") is not None
+        assert (unchunked(seen.body) if in_chunks else seen.body) == (smuggled if body else b"")
+        assert not {b"upgrade", b"http2-settings"} & {name for name, _ in seen.headers}
+    assert {request.target for request in recorded.requests} <= {b"/x", b"/after"}
+
+
+def test_an_upgrade_that_is_not_offered_on_the_control_plane(gateway):
+    lines = [b"Connection: Upgrade", b"Upgrade: h2c", b"Content-Type: application/json", b"Content-Length: 2"]
+    answer = exchange(gateway.port, head("POST", "/api/v1/auth/login", {"Host": "127.0.0.1"}, *lines) + b"{}")
+    assert (answer.status, "required" in answer.text) == (400, True)
+
+
+def test_an_upgrade_that_is_not_offered_hides_no_framing(refused, gateway, recorded, alice_token):
+    upgrade = [b"Connection: Upgrade", b"Upgrade: h2c"]
+    refused(*upgrade, CHUNKED, b"Content-Length: 15", body=BODY)
+    refused(*upgrade, b"Content-Length: 5", b"Content-Length: 6", body=b"12345")
+    refused(*upgrade, b"Content-Length: 0x5", body=b"12345")
+    refused(*upgrade, b"Transfer-Encoding: gzip, chunked", body=BODY)
+    refused(*upgrade, CHUNKED, body=BODY, version="HTTP/1.0")
+    refused(*upgrade, b"Host: other")
+    # Nor does one to a tunnel, which nobody may have.
+    assert_denied(
+        exchange(gateway.port, head("CONNECT", "/api/v1/proxy/x", alice_token.headers, b"Host: h", *upgrade)),
+        "bad_request",
+    )
+    assert recorded.connections == 0
+
+
+def test_options_of_the_connection_in_several_fields(gateway, recorded, alice_token):
+    """RFC 9110 §5.3: they are one list."""
+
+    async def answer(request, connection):
+        await connection.send(accepting(request))
+        await connection.client_leaves()
+
+    recorded.answer = answer
+    once_more = handshake(alice_token, "/ws")
+    assert once_more.count(b"Connection: Upgrade\r\n") == 1
+    for options in (
+        b"Connection: Upgrade\r\nConnection: keep-alive\r\n",
+        b"Connection: x\r\nConnection: Upgrade\r\n",
+    ):
+        with connected(gateway.port) as client:
+            client.send(once_more.replace(b"Connection: Upgrade\r\n", options))
+            assert client.head().startswith(b"HTTP/1.1 101 ")
+
+
+def test_what_is_refused_of_head_has_no_body(gateway, alice_token):
+    for lines in ([b"Content-Length: 5", CHUNKED], [b"X: \x00"]):
+        with connected(gateway.port) as client:
+            client.send(head("HEAD", "/api/v1/proxy/x", alice_token.headers, b"Host: h", *lines))
+            said = client.rest()
+        assert said.startswith(b"HTTP/1.1 400 ")
+        assert said.endswith(b"\r\n\r\n")
+        assert said.count(b"\r\n\r\n") == 1
 
 
 def test_what_follows_an_upgrade_that_is_not_offered_is_the_next_request(gateway, recorded, alice_token):
@@ -270,7 +338,8 @@ def test_what_follows_an_upgrade_that_is_not_offered_is_the_next_request(gateway
         assert recorded.requests[-2].body == smuggled
 
 
-def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, alice_token):
+@pytest.mark.parametrize("space", [b"", b" ", b"\t"])
+def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, alice_token, space):
     """It would be answered first, and the answer to the request before it would follow as frames."""
 
     async def late(_request, connection):
@@ -279,19 +348,20 @@ def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, al
 
     recorded.answer = late
     with connected(gateway.port) as client:
-        client.send(
-            head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}) + handshake(alice_token, "/ws")
-        )
+        upgrade = handshake(alice_token, "/ws").replace(b"Upgrade: websocket", b"Upgrade: websocket" + space)
+        assert b"Upgrade: websocket%b\r\n" % space in upgrade
+        client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}) + upgrade)
         assert re.findall(rb"HTTP/1.1 (\d+) ", client.rest()) == [b"200", b"400"]
     eventually(lambda: len(gateway.plane.registry) == 0)
     assert [request.target for request in recorded.requests] == [b"/x"]
 
 
 # case C33, case C35, case C40
-def test_the_control_plane_is_as_strict(gateway):
+@pytest.mark.parametrize("path", ["/api/v1/tariffs", "/health", "/health/live"])
+def test_the_control_plane_is_as_strict(gateway, path):
     def status(*lines, version="HTTP/1.1"):
         with connected(gateway.port) as client:
-            client.send(head("GET", "/api/v1/tariffs", {}, *lines, version=version))
+            client.send(head("GET", path, {}, *lines, version=version))
             answer = client.answer()
             if answer.status == 400:
                 assert_denied(answer, "bad_request")

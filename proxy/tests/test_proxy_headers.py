@@ -1,7 +1,9 @@
 """Which headers the upstream sees, and which the client."""
 
 import re
+import time
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import exchange, head
@@ -211,6 +213,23 @@ class TestClientSees:
         assert answer.headers["X-Kept"] == "1"
         assert answer.headers["Via"] == "1.1 zenzefi"
         assert answer.headers["X-Zenzefi-Expires-At"]
+
+    def test_each_says_when_it_was_made(self, gateway, recorded, alice_token):
+        """RFC 9110 §6.6.1: the upstream's word stands, where there is one."""
+        theirs = "Sat, 01 Jan 2022 00:00:00 GMT"
+        recorded.answer = f"HTTP/1.1 200 OK\r\nDATE: {theirs}\r\nContent-Length: 2\r\n\r\nok".encode()
+        assert sent(gateway, alice_token).headers.get_all("Date") == [theirs]
+        recorded.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        host = {"Host": "127.0.0.1"}
+        for answer in (
+            sent(gateway, alice_token),
+            exchange(gateway.port, head("GET", "/api/v1/proxy/x", host)),
+            exchange(gateway.port, head("GET", "/api/v1/tariffs", host)),
+            exchange(gateway.port, head("GET", "/health/live", host)),
+            exchange(gateway.port, b"nonsense\r\n\r\n"),
+        ):
+            (date,) = answer.headers.get_all("Date")
+            assert abs(parsedate_to_datetime(date).timestamp() - time.time()) < 5
 
     def test_what_is_the_gateways_to_say_comes_from_the_gateway(self, gateway, recorded, alice_token):
         recorded.answer = (

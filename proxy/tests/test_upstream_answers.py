@@ -49,19 +49,52 @@ def test_an_answer_to_head_has_no_body(gateway, recorded, alice_token, answer, t
     assert connections_for(gateway, recorded, alice_token, "HEAD") == taken
 
 
-@pytest.mark.parametrize("space", [b" ", b"   "])
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+
+
+# case C46
 @pytest.mark.parametrize(
-    ("framing", "body"), [(b"Content-Length: 2", b"ok"), (b"Transfer-Encoding: chunked", b"2\r\nok\r\n0\r\n\r\n")]
+    ("answer", "follows"),
+    [
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nok", OK + b"ok"),
+        (OK + b"ok", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+        (OK + b"ok", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+        (OK + b"ok", b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n"),
+        (CHUNKED, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 44\r\n\r\n", OK + b"ok"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", OK + b"ok"),
+    ],
 )
-def test_whitespace_behind_a_value_is_no_part_of_it(gateway, recorded, alice_token, space, framing, body):
+def test_what_follows_an_answer_changes_nothing_of_it(gateway, recorded, alice_token, answer, follows):
+    """RFC 9112 §9.2: it belongs to no request, and its connection serves no other."""
+    recorded.answer = once(answer + follows)
+    got = gateway.client(alice_token).get("/x")
+    assert got.status_code == int(answer[9:12])
+    assert got.content == (b"ok" if b"ok" in answer else b"")
+    eventually(lambda: gateway.plane.upstream.pool.open == 0)
+
+
+@pytest.mark.parametrize(
+    ("framing", "body", "spaces"),
+    [
+        (b"Content-Length: 2", b"ok", [b" ", b"   ", b"\t", b" \t "]),
+        (
+            b"Transfer-Encoding: chunked",
+            b"2\r\nok\r\n0\r\n\r\n",
+            [b" ", b"   "],
+        ),  # the parser knows no other, see below
+    ],
+)
+def test_whitespace_behind_a_value_is_no_part_of_it(gateway, recorded, alice_token, framing, body, spaces):
     """RFC 9112 §5."""
-    recorded.answer = b"HTTP/1.1 200 OK\r\nX: a  b%b\r\n%b%b\r\n\r\n%b" % (space, framing, space, body)
-    with connected(gateway.port) as client:
-        client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", "Connection": "close", **alice_token.headers}))
-        answer = client.rest()
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\nx: a  b\r\n")
-    assert b"\r\n" + framing.lower() + b"\r\n" in answer
-    assert answer.endswith(b"\r\n\r\n" + body)
+    for space in spaces:
+        recorded.answer = b"HTTP/1.1 200 OK\r\nX: a  b%b\r\n%b%b\r\n\r\n%b" % (space, framing, space, body)
+        with connected(gateway.port) as client:
+            client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", "Connection": "close", **alice_token.headers}))
+            answer = client.rest()
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\nx: a  b\r\n")
+        assert b"\r\n" + framing.lower() + b"\r\n" in answer
+        assert answer.endswith(b"\r\n\r\n" + body)
 
 
 def test_a_coding_that_the_parser_does_not_know(gateway, recorded, alice_token):

@@ -72,15 +72,17 @@ def test_each_failure(
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         ports = {"refused": unused.getsockname()[1], "recorded": recording_upstream.port, "plain": demo_upstream.port}
-        target = target.format(**ports, silent=silent, unanswered=unanswered)
-        gateway.restart(ZENZEFI_TARGET_URL=target, UPSTREAM_CONNECT_TIMEOUT=0.5, UPSTREAM_TIMEOUT=1)
+        address = target.format(**ports, silent=silent, unanswered=unanswered)
+        gateway.restart(ZENZEFI_TARGET_URL=address, UPSTREAM_CONNECT_TIMEOUT=0.5, UPSTREAM_TIMEOUT=1)
         recording_upstream.answer = answer
         for method in ("GET", "POST"):
             request = head(method, "/api/v1/proxy/x", {"Host": "shop.example", **alice_token.headers})
             denied = exchange(gateway.port, request, method)
             assert_denied(denied, code)
+            if target.endswith("{recorded}"):  # whoever looks into both logs finds it
+                assert recording_upstream.last.header(b"x-request-id") == denied.headers["X-Request-ID"].encode()
             said = f"{denied.headers} {denied.text}".lower()
-            port = target[target.rindex(":") :]
+            port = address[address.rindex(":") :]
             for secret in (port, "127.0.0.1", "no-such-host", "10.1.2.3", "errno", "connect call", "aiohttp", "ssl"):
                 assert secret not in said
         with open_socket(gateway, "/x", alice_token) as opened:

@@ -29,12 +29,14 @@ def test_the_upstreams_fields_cross_with_its_cookies_under_the_prefix(gateway, s
         ("X-App", "gr\xfc\xdfe"),
         ("X-Zenzefi-Expires-At", "never"),
         ("X-Request-ID", "the-upstreams"),
+        ("Content-Length", "5"),
     ]
     with open_socket(gateway, "/ws", alice_token, headers=REQUEST_ID) as client:
         answer = client.response.headers
     prefixed = "Path=/api/v1/proxy/"
     assert answer.get_all("Set-Cookie") == [f"app=1; {prefixed}", f"sessionid=stolen; {prefixed}", "other=2"]
     assert answer["X-App"] == "gr\xfc\xdfe"
+    assert "Content-Length" not in answer  # RFC 9110 §8.6
     assert answer["X-Request-ID"] == "my-request.1"
     assert answer["X-Zenzefi-Expires-At"] == f"{alice_token.stored().expires_at:%Y-%m-%dT%H:%M:%SZ}"
     assert len(answer.get_all("Connection")) == len(answer.get_all("Upgrade")) == len(answer.get_all("Date")) == 1
@@ -72,6 +74,10 @@ def test_what_is_no_handshake_is_refused_as_a_bad_request(gateway, socket_upstre
     assert (answer.status, answer.headers["X-Zenzefi-Error"]) == (400, "bad_request")
     assert answer.json() == {"detail": "The request is malformed or ambiguous.", "code": "bad_request"}
     assert answer.headers["X-Request-ID"]
+    if answer.headers["Sec-WebSocket-Version"]:  # RFC 6455 §4.4
+        assert answer.headers["Sec-WebSocket-Version"] == "13"
+    else:
+        assert instead == b"POST "  # which is no handshake at all
     assert client.socket.recv(1) == b""
     assert socket_upstream.handshakes == []
     client.socket.close()

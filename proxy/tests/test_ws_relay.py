@@ -11,6 +11,7 @@ import pytest
 from proxy.dataplane.cookies import sign_access
 from proxy.dataplane.grants import digest_of
 from proxy.models import ProxySession
+from proxy.tests.raw import connected
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import RawSocket, accepting, closing, handshake, open_socket, vanish, websocket_tasks
 
@@ -216,6 +217,17 @@ def test_a_subprotocol_that_was_not_offered_fails(gateway, socket_upstream, alic
     with open_socket(gateway, "/ws", alice_token, subprotocols=offered) as client:
         assert client.subprotocol == (offered[0] if offered else None)
         assert closing(client) == (1014, "upstream_unreachable")
+
+
+# case D56
+@pytest.mark.parametrize("value", [b"one,,two", b",one,two", b"one,two,one", b"one\r\nSec-WebSocket-Protocol: two,"])
+def test_subprotocols_are_offered_once_and_none_is_empty(gateway, socket_upstream, alice_token, value):
+    """RFC 6455 §4.1, RFC 9110 §5.6.1."""
+    socket_upstream.subprotocol = "two"
+    with connected(gateway.port) as client:
+        client.send(handshake(alice_token, "/ws", b"Sec-WebSocket-Protocol: " + value))
+        assert b"\r\nsec-websocket-protocol: two\r\n" in client.head().lower()
+    assert socket_upstream.last.header("sec-websocket-protocol") == "one, two"
 
 
 # case D56
