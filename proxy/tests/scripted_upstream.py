@@ -173,7 +173,8 @@ def answer_with_more(chance: Random) -> list[Step]:
     """`ok`, and at once what nobody asked for: `ok` or 502. What came later might come after the next request."""
     more = chance.choice(
         [
-            b"evil", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n",
+            b"evil", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"\r\n",
+            b"HTTP/1.1 103 Early Hints\r\n\r\n",
             b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nevil", b"HTTP/1.1 999 What\r\n" + EMPTY,
         ]
     )  # fmt: skip

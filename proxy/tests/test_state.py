@@ -138,6 +138,34 @@ async def test_permits_are_shared(states):
     assert await states[1].draw_permits(uuid4(), 20)
 
 
+async def test_permits_come_back_each_when_its_time_is_over(states):
+    user, other = uuid4(), uuid4()
+    assert await states[0].draw_permits(user, 12)
+    began = time.monotonic()
+    await asyncio.sleep(0.5)
+    assert await states[1].draw_permits(user, 8)
+    assert not await states[0].draw_permits(user, 1)
+    assert await states[1].draw_permits(other, 1)  # whose window is another
+    await asyncio.sleep(1.05 - (time.monotonic() - began))
+    assert not await states[1].draw_permits(user, 13)
+    assert await states[0].draw_permits(user, 12)
+    assert not await states[0].draw_permits(user, 1)
+    assert await states[0].seconds_until_permit(user) == 1
+
+
+@pytest.mark.services
+async def test_a_window_in_redis_has_two_values_for_each_block():
+    redis, user = get_redis_connection(), uuid4()
+    state = RedisState(django_settings.REDIS_URL, limits.parse("6000/minute"))
+    assert await state.seconds_until_permit(user) == 1
+    assert all([await state.draw_permits(user, 60) for _ in range(100)])
+    assert 58 <= await state.seconds_until_permit(user) <= 60
+    assert not await state.draw_permits(user, 1)
+    assert redis.llen(f"zenzefi:rate:{user}") == 200
+    await state.close()
+    redis.flushdb()
+
+
 @pytest.mark.services
 async def test_no_key_lives_for_ever():
     redis = get_redis_connection()

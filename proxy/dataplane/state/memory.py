@@ -50,7 +50,7 @@ class MemoryState:
         self._counts: dict[int, _Known] = {}
         self._rate = rate
         # Users' moving windows: of each block drawn the time of the monotonic clock at which it counts no more, then
-        # its permits; oldest first. limits' own has an entry per permit, millions with ten thousand users.
+        # its permits; oldest first, as in Redis.
         self._windows: dict[int, array[float]] = {}
         self._spent: dict[str, float] = {}
         self._began = time.time()

@@ -8,8 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import limits
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -50,6 +48,31 @@ end
 return redis.call('HMGET', KEYS[2], 'device', 'session', 'started')
 """
 
+# Keys: the user's moving window, a list of what was drawn, oldest first: the millisecond at which it counts no more,
+# then its permits. limits' own has an entry per permit, 117 KB of a user with 6000 a minute. Arguments: permits, the
+# limit, the window's milliseconds. Gives whether they were drawn, else in how many milliseconds the first come back.
+_DRAW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local drawn, ended, used = redis.call('LRANGE', KEYS[1], 0, -1), 0, 0
+for at = 1, #drawn, 2 do
+  if tonumber(drawn[at]) <= now then
+    ended = at + 1
+  else
+    used = used + drawn[at + 1]
+  end
+end
+if ended > 0 then
+  redis.call('LTRIM', KEYS[1], ended, -1)
+end
+if used + ARGV[1] > tonumber(ARGV[2]) then
+  return {0, (drawn[ended + 1] or now) - now}
+end
+redis.call('RPUSH', KEYS[1], string.format('%.0f', now + ARGV[3]), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return {1, 0}
+"""
+
 
 class RedisState:
     """See `proxy.dataplane.state.base.State`. No command takes longer than two seconds, connecting included."""
@@ -71,11 +94,8 @@ class RedisState:
         self._redis = Redis.from_pool(pool)
         self._acquire = self._redis.register_script(_ACQUIRE)
         self._release = self._redis.register_script(_RELEASE)
+        self._draw = self._redis.register_script(_DRAW)
         self._rate = rate
-        storage = RedisStorage(
-            url, implementation="redispy", key_prefix="zenzefi:proxy", connection_pool=pool  # type: ignore[arg-type]
-        )  # fmt: skip
-        self._limiter = MovingWindowRateLimiter(storage)
         self._asking: set[asyncio.Future[Any]] = set()
         self._paused_until = 0.0
 
@@ -106,13 +126,21 @@ class RedisState:
         return _total(parts) if parts else None
 
     async def draw_permits(self, user_id: UUID, count: int) -> bool:
-        return self._rate is None or bool(await self._ask(self._limiter.hit, self._rate, str(user_id), cost=count))
+        drawn, _wait = await self._drawn(user_id, count)
+        return drawn
 
     async def seconds_until_permit(self, user_id: UUID) -> int:
+        # More than there can be: nothing is drawn.
+        _drawn, wait = await self._drawn(user_id, self._rate.amount + 1 if self._rate else 0)
+        return max(1, math.ceil(wait / 1000))
+
+    async def _drawn(self, user_id: UUID, count: int) -> tuple[bool, int]:
+        """Whether so many permits were drawn, and otherwise in how many milliseconds the window has one more."""
         if self._rate is None:
-            return 1
-        window = await self._ask(self._limiter.get_window_stats, self._rate, str(user_id))
-        return max(1, math.ceil(float(window.reset_time) - time.time()))
+            return True, 0
+        arguments = (count, self._rate.amount, self._rate.get_expiry() * 1000)
+        drawn, wait = await self._ask(self._draw, [f"zenzefi:rate:{user_id}"], arguments)
+        return bool(drawn), int(wait)
 
     async def spend(self, code: str, issued: float, seconds: float) -> bool:
         return bool(await self._ask(self._redis.set, f"zenzefi:spent:{code}", 1, nx=True, ex=math.ceil(seconds)))
