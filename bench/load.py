@@ -1,4 +1,4 @@
-"""Load with wrk: one request repeated over 32 connections, and proof that the answers were the wanted ones."""
+"""Load with wrk: one request repeated over so many connections, and proof that the answers were the wanted ones."""
 
 import json
 import os
@@ -54,12 +54,13 @@ class Run:
     # Lines of a token and a device id, which take turns instead of those in the headers.
     credentials: Path | None = None
     label: str = ""
+    connections: int = CONNECTIONS
     # Seconds after a load in which the gateway still works off what was asked of it.
     rest: float = 0
     # What of it was counted; a gateway's own session, where nothing else is said.
     count: Callable[[], int] | None = None
     rounds: list[Round] = field(default_factory=list)
-    # The answers to the warm-up and the probe, too; each load ends with up to `CONNECTIONS` unanswered.
+    # The answers to the warm-up and the probe, too; each load ends with up to `connections` unanswered.
     answers: int = 0
     unanswered: int = 0
 
@@ -135,11 +136,11 @@ def _probe(run: Run) -> None:
         )
 
 
-def load(stage: Stage, run: Run, seconds: int, connections: int = CONNECTIONS) -> Round:
+def load(stage: Stage, run: Run, seconds: int) -> Round:
     """One go of wrk. Raises `BenchFailed` where an answer is not the wanted one."""
     task, report = run.task, stage.directory / "wrk.json"
     report.unlink(missing_ok=True)
-    command = [executable("wrk"), "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s"]
+    command = [executable("wrk"), "-t", "1", "-c", str(run.connections), "-d", f"{seconds}s", "--timeout", "10s"]
     for name, value in run.headers.items():
         command += ["-H", f"{name}: {value}"]
     command += ["-s", str(ROOT / "bench" / "wrk.lua"), run.server.url + task.path]
@@ -157,7 +158,7 @@ def load(stage: Stage, run: Run, seconds: int, connections: int = CONNECTIONS) -
     measured = json.loads(report.read_text())
     _check_answers(run, measured)
     run.answers += measured["requests"]
-    run.unanswered += connections
+    run.unanswered += run.connections
     return Round(
         per_second=measured["requests"] / measured["microseconds"] * 1e6,
         p50=measured["p50"] / 1000,

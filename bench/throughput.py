@@ -1,7 +1,7 @@
 """Small requests: who carries how many of them a second."""
 
 from bench.goals import Findings
-from bench.load import Run, Task, measure
+from bench.load import CONNECTIONS, Run, Task, measure
 from bench.servers import FILES
 from bench.stage import Stage
 
@@ -23,7 +23,11 @@ def get(stage: Stage) -> Findings:
 
 def workers(stage: Stage) -> Findings:
     """The same with two workers, which agree through Redis, beside one that need not ask anybody."""
-    one, two = (Run(_GET_WORKERS, gateway, gateway.headers) for gateway in (stage.zenzefi, stage.two_workers))
+    one, two = (
+        # Each of the two has as many as the one has in `get`.
+        Run(_GET_WORKERS, gateway, gateway.headers, connections=2 * CONNECTIONS)
+        for gateway in (stage.zenzefi, stage.two_workers)
+    )
     measure(stage, [one, two])
     return Findings([one.figure, two.figure], {"workers": two.to(one)})
 

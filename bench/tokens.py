@@ -48,12 +48,12 @@ def _written(stage: Stage, gateway: Gateway) -> int:
 
 def _activate(stage: Stage, gateway: Gateway, credentials: Path) -> None:
     """Use each once, which is a look-up and a write for each, for as many as the database has threads."""
-    run = Run(_TASK, gateway, {}, credentials, "the first use of each token")
+    run = Run(_TASK, gateway, {}, credentials, "the first use of each token", connections=4)
     since = time.monotonic()
     while (known := gateway.metric("zenzefi_proxy_cached_grants")) < _USED:
         if time.monotonic() - since > _LONGEST_WARM_UP_SECONDS:
             raise BenchFailed(f"Only {known:,.0f} of {_USED:,} tokens were used in {_LONGEST_WARM_UP_SECONDS} s.")
-        load(stage, run, _WARM_UP_SECONDS, connections=4)
+        load(stage, run, _WARM_UP_SECONDS)
         _say(f"first use of {_USED:,} tokens: {time.monotonic() - since:.0f} s, {run.answers:,} requests")
 
 
