@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import httptools
 
+from proxy.dataplane.gathering import GatheringTransport
 from proxy.dataplane.headers import Headers, has_controls
 
 _MAX_HEAD_BYTES = 64 * 1024  # of an answer; also of whatever else comes without a byte of its body
@@ -298,7 +299,7 @@ class Connection(asyncio.Protocol):
     # --- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
+        self.transport = GatheringTransport(cast("asyncio.Transport", transport), self.loop)
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer

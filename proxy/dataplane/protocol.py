@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -25,6 +25,7 @@ from proxy.dataplane.answers import denial_answer, request_id
 from proxy.dataplane.bounds import Flow, Trailers, size_of
 from proxy.dataplane.cycle import Cycle, date_line
 from proxy.dataplane.denials import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
+from proxy.dataplane.gathering import GatheringTransport
 from proxy.dataplane.headers import Headers
 from proxy.dataplane.refusals import Asked
 
@@ -68,8 +69,8 @@ class GatewayProtocol(HttpToolsProtocol):
     # --- Reading
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
-        self.flow = Flow(transport, self.pipeline)
+        super().connection_made(GatheringTransport(transport, self.loop))
+        self.flow = Flow(self.transport, self.pipeline)
         self._timer = self.loop.call_later(self._head_seconds, self._head_is_late)
 
     def data_received(self, data: bytes) -> None:
@@ -222,6 +223,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self.cycle.more_body = False  # uvicorn sets it only where the answer is still to come
 
     def handle_websocket_upgrade(self) -> None:
+        self.transport = cast("GatheringTransport", self.transport).release()
         super().handle_websocket_upgrade()
         if isinstance(stopped := sys.exception(), HttpParserUpgrade):
             self._upgraded = stopped.args[0]
