@@ -171,7 +171,7 @@ def test_a_client_that_has_not_read_an_earlier_answer_holds_the_upstream_back(ga
         client.settimeout(5)
         client.connect(("127.0.0.1", gateway.port))
         connection = eventually(lambda: _connection(gateway))
-        transport = connection.transport.release()
+        transport = connection.transport.release()  # nothing waits there
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         fields = "".join(f"{name}: {value}\r\n" for name, value in alice_token.headers.items())
         client.sendall(f"GET /api/v1/proxy/x HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode())
