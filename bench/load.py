@@ -54,11 +54,11 @@ class Run:
     # Lines of a token and a device id, which take turns instead of those in the headers.
     credentials: Path | None = None
     label: str = ""
-    connections: int = CONNECTIONS
     # Seconds after a load in which the gateway still works off what was asked of it.
     rest: float = 0
     # What of it was counted; a gateway's own session, where nothing else is said.
     count: Callable[[], int] | None = None
+    connections: int = CONNECTIONS
     rounds: list[Round] = field(default_factory=list)
     # The answers to the warm-up and the probe, too; each load ends with up to `connections` unanswered.
     answers: int = 0

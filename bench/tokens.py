@@ -34,7 +34,7 @@ def measure_tokens(stage: Stage) -> Findings:
         # A gateway of its own: no work for the many may fall into the time of the one.
         one.write_text("{X-Access-Token} {X-Device-ID}\n".format_map(stage.zenzefi.headers))
         single = Run(_TASK, stage.zenzefi, {}, one, "Zenzefi, one token")
-        many = Run(_TASK, gateway, {}, several, f"Zenzefi, {_USED:,} of {_ALL:,} tokens", _REST_SECONDS)
+        many = Run(_TASK, gateway, {}, several, f"Zenzefi, {_USED:,} of {_ALL:,} tokens", rest=_REST_SECONDS)
         many.count = lambda: _written(stage, gateway)
         _activate(stage, gateway, several)
         measure(stage, [single, many])
