@@ -2,9 +2,9 @@
 bounds for what a client sends around its requests.
 
 Tested against the pinned uvicorn and httptools; it relies on what `HttpToolsProtocol` has: the methods that are
-overridden here, `parser`, `url`, `headers`, `scope`, `cycle`, `pipeline`, `flow`, `loop` and `transport`; and on what
-`RequestResponseCycle` has: `scope`, `response_started`, `response_complete`, `more_body`, `message_event`,
-`disconnected` and `keep_alive`.
+overridden here, `_unset_keepalive_if_required`, `parser`, `url`, `headers`, `expect_100_continue`, `scope`, `cycle`,
+`pipeline`, `flow`, `loop` and `transport`; and on what `RequestResponseCycle` has: `scope`, `response_started`,
+`response_complete`, `more_body`, `message_event`, `disconnected` and `keep_alive`.
 """
 
 import asyncio
