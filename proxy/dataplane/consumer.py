@@ -154,8 +154,9 @@ class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untype
         """The upstream, reached for this WebSocket. Raises `Denied` or `ClientGone`."""
         raw_path = self.scope["raw_path"]
         head = self._head = read_request(self.scope["headers"], self.scope.get("http_version", "1.1"))
+        # A handshake has no body: what follows it is frames, to us and to the upstream.
         head.on_proxy_host = is_claimed(self.scope)
-        if not (head.on_proxy_host or is_proxied(raw_path)):
+        if not (head.on_proxy_host or is_proxied(raw_path)) or head.has_body:
             raise Denied(BAD_REQUEST)
         path, client = upstream_path(raw_path, prefix_of(self.scope)), self.scope["client"]
         self.grant, self.session = await self._gateway.gate.admit(

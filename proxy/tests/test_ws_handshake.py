@@ -63,6 +63,8 @@ def test_without_a_request_id_there_is_a_new_one(gateway):
         (b"Sec-WebSocket-Key: ", b"X-Key: "),
         (b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Key: x"),
         (b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: ;;\r\n\r\n"),
+        (b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\nhello"),
+        (b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
     ],
 )
 def test_what_is_no_handshake_is_refused_as_a_bad_request(gateway, socket_upstream, alice_token, wrong, instead):
