@@ -77,7 +77,7 @@ def buyers(user: User, key: str = "") -> list[Callable[[], Any]]:
 
 
 def test_without_the_condition_the_constraint_refuses(tariffs: None, alice: User, unconditional: None) -> None:
-    """Case A4: nobody overdraws, but those who come late get an error instead of a clean refusal."""
+    # case A4: no overdraft, but later buyers get an error instead of a clean denial
     fund(alice, "10")
 
     assert outcomes(*buyers(alice)) == {"done": 1, "refused by the database": BUYERS - 1}
@@ -87,7 +87,7 @@ def test_without_the_condition_the_constraint_refuses(tariffs: None, alice: User
 def test_without_both_the_wallet_is_overdrawn(
     tariffs: None, alice: User, unconditional: None, without_the_constraint: None
 ) -> None:
-    """Cases A2, A4."""
+    # cases A2, A4
     fund(alice, "10")
 
     assert outcomes(*buyers(alice)) == {"done": BUYERS}
@@ -128,7 +128,7 @@ def keys_more_than_once(db: None) -> Iterator[None]:
 
 
 def test_without_the_lock_the_constraint_refuses(tariffs: None, alice: User, without_locks: None) -> None:
-    """Case A6: one charge, but errors instead of a clean 409."""
+    # case A6: one charge, but errors instead of a clean 409
     fund(alice, "1000")
 
     assert outcomes(*buyers(alice, "once")) == {"done": 1, "refused by the database": BUYERS - 1}
@@ -138,7 +138,7 @@ def test_without_the_lock_the_constraint_refuses(tariffs: None, alice: User, wit
 def test_without_both_one_key_is_charged_many_times(
     tariffs: None, alice: User, without_locks: None, keys_more_than_once: None
 ) -> None:
-    """Case A6."""
+    # case A6
     fund(alice, "1000")
 
     assert outcomes(*buyers(alice, "once")) == {"done": BUYERS}
@@ -148,7 +148,7 @@ def test_without_both_one_key_is_charged_many_times(
 def test_without_the_condition_a_token_is_refunded_many_times(
     alice: User, buy: Buy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Case A10."""
+    # case A10
     token, have_looked, change = buy(alice), threading.Barrier(BUYERS, timeout=20), services._change
 
     def look(tokens: QuerySet[AccessToken], condition: Q, **changes: Any) -> AccessToken:

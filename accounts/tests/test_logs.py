@@ -1,4 +1,4 @@
-"""No secret in the logs. Case E66."""
+"""No secret in the logs."""
 
 import logging
 

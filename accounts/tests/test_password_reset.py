@@ -1,4 +1,4 @@
-"""A forgotten password: the link of the message. Cases E62, E64."""
+"""A forgotten password: the link of the message."""
 
 import logging
 from datetime import timedelta

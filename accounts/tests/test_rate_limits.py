@@ -1,4 +1,4 @@
-"""RATE_LIMIT_AUTH: failed logins and sign-ups, per address. Case E61."""
+"""RATE_LIMIT_AUTH: failed logins and sign-ups, per address."""
 
 import threading
 import uuid

@@ -1,4 +1,4 @@
-"""POST /auth/refresh and /auth/logout. Case E63."""
+"""POST /auth/refresh and /auth/logout."""
 
 import base64
 import threading

@@ -1,4 +1,4 @@
-"""Setting up the second factor, its recovery codes, and operators who must have it. Case E65."""
+"""Setting up the second factor, its recovery codes, and operators who must have it."""
 
 import base64
 import re
@@ -149,6 +149,7 @@ def test_an_unconfirmed_address_comes_first(client: Client, alice: User) -> None
     assert "Confirm your e-mail address before" in answer.content.decode()
 
 
+# case E65
 class TestOperators:
     """ADMIN_REQUIRE_MFA."""
 

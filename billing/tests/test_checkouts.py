@@ -105,7 +105,7 @@ def test_no_answer_leaves_what_the_call_goes_on_with(alice, alice_api, monkeypat
 
 
 def test_a_lost_answer_is_found_again_with_the_stored_key(alice, alice_api, monkeypatch):
-    # case B24, of the core: a stored idempotence key
+    # case B24: a stored idempotence key
     outages.answer_lost(monkeypatch, "create")
     assert begin(alice_api).status_code == 503
     checkout = MockCheckout.objects.get()

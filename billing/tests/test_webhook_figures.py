@@ -68,7 +68,7 @@ def test_a_mismatch_too(payment, risen):
 
 
 def test_a_provider_that_cannot_be_asked_is_told_to_come_again(payment, monkeypatch, risen):
-    # case B24, of the core: the API does not answer, a retry works
+    # case B24: the API does not answer, a retry works
     body = happens(payment, "succeeded")
     outages.down(monkeypatch, "fetch")
     answer = send(body)

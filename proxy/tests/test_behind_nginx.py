@@ -104,7 +104,7 @@ def test_header_blocks_that_are_too_large_for_the_gateway(recorded, ask, alice_t
     assert recorded.connections == 0
 
 
-# case C33, case C35, case C36, case C40
+# cases C33, C35, C36, C40
 @pytest.mark.parametrize(
     "kind", ["ambiguous_framing", "old_chunks", "bad_chunks", "bad_fields", "bad_hosts", "bad_targets", "bad_lines"]
 )

@@ -72,7 +72,7 @@ def _is_ours(name):
     return name.lower().startswith(RESERVED)
 
 
-# case C44, case C45
+# cases C44, C45
 @given(st.lists(st.tuples(_SPACE, st.one_of(_GATEWAY_NAMES, _APP_NAMES), _SPACE, _VALUES), max_size=12))
 def test_no_cookie_of_the_gateway_passes_and_every_other_does(cookies):
     value = b";".join(before + name + after + b"=" + text for before, name, after, text in cookies)
@@ -169,7 +169,7 @@ def test_the_upstream_can_neither_set_nor_clear_a_cookie_of_the_gateway(value):
 _OF_A_VALUE = st.sampled_from([byte for byte in b"\t" + bytes(range(0x20, 0x100)) if byte not in b"\x7f;"])
 
 
-# case C44, case C45
+# cases C44, C45
 @given(st.lists(_OF_A_VALUE, max_size=3).map(bytes), _GATEWAY_NAMES)
 def test_what_django_reads_as_a_cookie_of_the_gateway_never_crosses(before, name):
     cookie = before + name + b"=evil"

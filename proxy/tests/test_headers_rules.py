@@ -42,7 +42,7 @@ def _names(head):
     return {name for name, _ in head.passed}
 
 
-# case C29, case C30, case C31, case C44
+# cases C29, C30, C31, C44
 @pytest.mark.parametrize("name", NEVER_PASSES)
 def test_what_the_gateway_alone_may_say_never_passes(name):
     value = b"chunked" if name == b"transfer-encoding" else b"spoofed!"
@@ -71,7 +71,7 @@ def test_whatever_the_order_and_the_repetition(block, own):
     assert (head.token, head.device, head.host) == (TOKEN, DEVICE, HOST[1])
 
 
-# case C28, case C29
+# cases C28, C29
 @given(
     st.lists(
         st.sampled_from([*NEVER_PASSES, *APPLICATION, b"close", b"X-User-Id", b"X-Forwarded-Host", b""]), max_size=6
@@ -120,7 +120,7 @@ def test_the_applications_cookies_pass_and_the_gateways_are_read():
     assert head.access_cookies == [b"signed"]
 
 
-# case C33, case C35, case C40
+# cases C33, C35, C40
 @pytest.mark.parametrize(
     "headers",
     [

@@ -53,7 +53,7 @@ def test_certificates_only_denies_another_path(path):
     assert _denial(path) is SCOPE_DENIED
 
 
-# case C37, case C38
+# cases C37, C38
 @pytest.mark.parametrize(
     "path",
     [

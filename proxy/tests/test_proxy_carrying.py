@@ -34,7 +34,7 @@ class TestRequests:
             assert recorded.last.line == f"{method} /x HTTP/1.1".encode()
             assert recorded.last.body == b""
 
-    # case C37, case C39
+    # cases C37, C39
     def test_path_and_query_byte_for_byte(self, gateway, recorded, alice_token):
         for target in [
             "/", "//", "//evil.example/x", "/../x", "/a/../../x", "/./x", "/%2e%2e/x", "/..%2fx", "/%252e",

@@ -289,7 +289,7 @@ class TestUpstream:
 class TestRequestTimeout:
     @pytest.mark.parametrize("sent", [b"", b"12345"])
     def test_a_body_that_does_not_come(self, gateway, recorded, alice_token, sent):
-        # case C49, case C53
+        # cases C49, C53
         gateway.restart(CLIENT_BODY_TIMEOUT=0.3)
         headers = {"Host": "h", "Content-Length": "10", **alice_token.headers}
         with connected(gateway.port) as client:

@@ -192,7 +192,7 @@ def test_versions_and_request_lines(refused, gateway, recorded, alice_token):
     assert recorded.connections == 0
 
 
-# case C36, case C38
+# cases C36, C38
 def test_targets_that_are_no_path(gateway, recorded, alice_token):
     for target in (
         "http://evil.example/api/v1/proxy/x", "http://127.0.0.1/api/v1/proxy/x", "http:///api/v1/proxy/x",
@@ -356,7 +356,7 @@ def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, al
     assert [request.target for request in recorded.requests] == [b"/x"]
 
 
-# case C33, case C35, case C40
+# cases C33, C35, C40
 @pytest.mark.parametrize("path", ["/api/v1/tariffs", "/health", "/health/live"])
 def test_the_control_plane_is_as_strict(gateway, path):
     def status(*lines, version="HTTP/1.1"):

@@ -90,7 +90,7 @@ class TestUpstreamSees:
         assert exchange(gateway.port, head("GET", "/api/v1/proxy/x", headers)).status == 401
         assert len(recorded.requests) == 1
 
-    # case C31, case C32
+    # cases C31, C32
     def test_claims_of_identity_and_forwarding_are_rebuilt(self, gateway, recorded, alice, alice_token):
         sent(
             gateway, alice_token,

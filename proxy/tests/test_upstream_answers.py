@@ -154,7 +154,7 @@ def test_what_surrounds_chunks_is_bounded(gateway, recorded, alice_token, begun)
     recorded.answer = answer
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
-        with pytest.raises(IncompleteRead):  # broken off: it must never look complete (case C50)
+        with pytest.raises(IncompleteRead):  # case C50: a response that breaks off never looks complete
             client.answer()
     eventually(lambda: recorded.left == 1)
 

@@ -126,7 +126,7 @@ def test_while_much_is_being_sent(gateway, socket_upstream, alice_token, olga):
         eventually(lambda: socket_upstream.last.over, LIMIT)
 
 
-# case D59, case D60
+# cases D59, D60
 def test_a_client_that_reads_nothing_holds_nothing_open(gateway, socket_upstream, alice_token, olga):
     with RawSocket(gateway, alice_token) as client:
         client.send(b"flood")
@@ -139,7 +139,7 @@ def test_a_client_that_reads_nothing_holds_nothing_open(gateway, socket_upstream
         assert time.monotonic() - started < LIMIT
 
 
-# case D59, case D60
+# cases D59, D60
 def test_an_upstream_that_reads_nothing_does_not_hold_the_client(gateway, socket_upstream, alice_token, olga):
     with open_socket(gateway, "/ws", alice_token) as client:
 

@@ -93,7 +93,7 @@ def test_another_device(gateway, denied, alice_token):
     assert denied(alice_token.on("another-device")) == (4409, "device_conflict")
 
 
-# case C37, case C38
+# cases C37, C38
 @pytest.mark.parametrize(
     ("path", "outcome"),
     [
@@ -182,7 +182,7 @@ def test_too_many_at_once(gateway, denied, socket_upstream, alice_token):
         assert client.recv(timeout=5) == "hello"
 
 
-# case C33, case C35
+# cases C33, C35
 @pytest.mark.parametrize(
     "header",
     [
@@ -213,7 +213,7 @@ def test_maintenance_and_draining(gateway, denied, alice_token):
     assert denied(alice_token) == (1013, "maintenance")
 
 
-# case C47, case D60
+# cases C47, D60
 def test_when_access_cannot_be_checked(gateway, denied, alice_token, bob_token, monkeypatch):
     with open_socket(gateway, "/ws", alice_token):
         pass

@@ -138,11 +138,11 @@ def test_compression_is_not_negotiated(gateway, socket_upstream, alice_token):
 def test_path_and_query_arrive_byte_for_byte(gateway, socket_upstream, alice_token, path):
     with open_socket(gateway, path, alice_token):
         pass
-    # case C39; a target of `?` alone has no query to speak of
+    # case C39: a target of `?` alone has no query to speak of
     assert socket_upstream.last.path == (path or "/").removesuffix("?")
 
 
-# case C28, case C31, case C44
+# cases C28, C31, C44
 def test_what_the_upstream_sees(gateway, socket_upstream, alice, alice_token):
     given = {
         "X-User-Id": "spoofed",
@@ -365,7 +365,7 @@ def test_an_upstream_that_refuses_the_handshake(gateway, socket_upstream, alice_
         assert closing(client) == (1014, "upstream_unreachable")
 
 
-# case C36, case C42
+# cases C36, C42
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_of_the_handshake_is_not_followed(
     gateway, socket_upstream, recording_upstream, alice_token, status
@@ -407,7 +407,7 @@ def test_an_upstream_that_does_not_answer_the_handshake(gateway, recorded, alice
     eventually(lambda: recorded.left == 1)
 
 
-# case C36, case C37
+# cases C36, C37
 @pytest.mark.parametrize("target", ["/..;/a;b=1", "/%2e%2e/%00/\\\\evil", "/@evil", "//evil/", "/../../../../ws"])
 def test_with_the_full_scope_the_path_is_sent_as_it_came(gateway, socket_upstream, alice_token, target):
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:

@@ -56,7 +56,7 @@ def test_the_schedule_runs_in_process(tmp_path: Path) -> None:
 
 
 def test_a_broker_that_is_away_is_asked_each_two_seconds(monkeypatch):
-    """However long: jobs are done within ten seconds of its return (case F67)."""
+    # case F67: jobs run within ten seconds of its return, however long the outage
     monkeypatch.setattr("kombu.utils.functional.sleep", lambda _seconds: None)
     pauses = []
     with socket.socket() as closed, app.connection_for_read("redis://127.0.0.1:9/0") as connection:

@@ -1,4 +1,4 @@
-"""How the main command leaves: nothing that runs is lost, and a balancer is told first. Case F70."""
+"""How the main command leaves: nothing that runs is lost, and a balancer is told first."""
 
 import signal
 import socket
@@ -26,6 +26,7 @@ def leaving(serve: Serve) -> Any:
     return command
 
 
+# case F70
 def test_what_runs_is_finished_and_balancers_are_told(leaving: Any, tmp_path: Path) -> None:
     base = f"http://127.0.0.1:{leaving.port}"
     answers: list[httpx.Response] = []
