@@ -11,7 +11,7 @@ from django.core.asgi import get_asgi_application
 from django.utils.translation import gettext_lazy as _
 
 from proxy.dataplane.answers import denial_answer, request_id
-from proxy.dataplane.denials import REQUEST_TIMEOUT, Denial, Denied
+from proxy.dataplane.errors import REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.forwarding import Application, Receive, Scope, Send
 from proxy.dataplane.headers import check_form
 from proxy.postgres import answers_within

@@ -10,7 +10,7 @@ from proxy.dataplane.answers import denial_answer, json_body, json_headers, requ
 from proxy.dataplane.carry import HttpCarry
 from proxy.dataplane.config import Config
 from proxy.dataplane.cookies import ACCESS_COOKIE, sign_access
-from proxy.dataplane.denials import (
+from proxy.dataplane.errors import (
     BAD_REQUEST,
     CODE_SPENT,
     DEVICE_CONFLICT,

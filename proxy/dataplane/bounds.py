@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sized
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from proxy.dataplane.denials import HEADERS_TOO_LARGE, Denied
+from proxy.dataplane.errors import HEADERS_TOO_LARGE, Denied
 from proxy.dataplane.headers import Headers
 
 

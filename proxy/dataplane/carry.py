@@ -8,7 +8,7 @@ from typing import Any
 
 from proxy.dataplane.accounting import Session
 from proxy.dataplane.cookies import rewrite_set_cookie
-from proxy.dataplane.denials import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
+from proxy.dataplane.errors import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
 from proxy.dataplane.forwarding import Receive, Send
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers, response_headers

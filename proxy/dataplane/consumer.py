@@ -11,8 +11,8 @@ from proxy.dataplane.accounting import Session
 from proxy.dataplane.answers import request_id
 from proxy.dataplane.app import stated_headers, upstream_headers
 from proxy.dataplane.carry import client_headers
-from proxy.dataplane.denials import BAD_REQUEST, DRAINING, ClientGone, Denial, Denied
 from proxy.dataplane.endpoint import LAST_SECONDS, join
+from proxy.dataplane.errors import BAD_REQUEST, DRAINING, ClientGone, Denial, Denied
 from proxy.dataplane.forwarding import Receive, Scope, Send
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers, RequestHead, read_request

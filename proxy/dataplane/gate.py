@@ -12,7 +12,7 @@ from access.models import Scope
 from proxy.dataplane.accounting import Accounting, Session
 from proxy.dataplane.config import Config
 from proxy.dataplane.cookies import read_access
-from proxy.dataplane.denials import (
+from proxy.dataplane.errors import (
     DEVICE_CONFLICT,
     DEVICE_ID_REQUIRED,
     DRAINING,

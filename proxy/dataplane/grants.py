@@ -12,7 +12,7 @@ from uuid import UUID
 from access import services
 from access.selectors import GrantFacts, grant_facts
 from proxy.dataplane.database import Database
-from proxy.dataplane.denials import (
+from proxy.dataplane.errors import (
     INVALID_TOKEN,
     TOKEN_EXPIRED,
     TOKEN_FROZEN,

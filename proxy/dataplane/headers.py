@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from proxy.dataplane.cookies import split_request_cookies
-from proxy.dataplane.denials import BAD_REQUEST, Denied
+from proxy.dataplane.errors import BAD_REQUEST, Denied
 
 if TYPE_CHECKING:
     from proxy.dataplane.grants import Grant

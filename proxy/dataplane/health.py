@@ -9,7 +9,7 @@ from django.db import connection
 from proxy import health
 from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, json_body, json_headers, request_id
-from proxy.dataplane.denials import Denied
+from proxy.dataplane.errors import Denied
 from proxy.dataplane.forwarding import Receive, Scope, Send
 from proxy.dataplane.headers import check_form
 from proxy.dataplane.pages import is_navigation, status_page

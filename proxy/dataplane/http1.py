@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import httptools
 
-from proxy.dataplane.gathering import GatheringTransport
 from proxy.dataplane.headers import Headers, has_controls
+from proxy.dataplane.transport import GatheringTransport
 
 _MAX_HEAD_BYTES = 64 * 1024  # of an answer; also of whatever else comes without a byte of its body
 _MAX_FIELDS = 128  # a browser that keeps 180 cookies of a host would drop the gateway's own for more

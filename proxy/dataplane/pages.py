@@ -20,7 +20,7 @@ from django.utils.html import escape
 
 from proxy import explanations
 from proxy.dataplane.answers import denial_headers, language_of
-from proxy.dataplane.denials import Denied
+from proxy.dataplane.errors import Denied
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.headers import Headers
 from proxy.explanations import AGAIN, Explanation

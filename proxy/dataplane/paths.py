@@ -4,7 +4,7 @@ import re
 import unicodedata
 from urllib.parse import unquote_to_bytes
 
-from proxy.dataplane.denials import BAD_REQUEST, SCOPE_DENIED, Denied
+from proxy.dataplane.errors import BAD_REQUEST, SCOPE_DENIED, Denied
 
 PREFIX = b"/api/v1/proxy"
 

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 import limits
 
-from proxy.dataplane.denials import RATE_LIMITED, Denied
+from proxy.dataplane.errors import RATE_LIMITED, Denied
 from proxy.dataplane.state.base import State
 
 _LARGEST_BLOCK = 1024

@@ -23,7 +23,7 @@ from proxy.dataplane.accounting import (
 )
 from proxy.dataplane.config import Config
 from proxy.dataplane.database import Database
-from proxy.dataplane.denials import (
+from proxy.dataplane.errors import (
     DEVICE_CONFLICT,
     INVALID_TOKEN,
     STATE_UNAVAILABLE,

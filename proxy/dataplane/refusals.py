@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import DataError, IntegrityError
 
-from proxy.dataplane.denials import CODE_SPENT, INVALID_TOKEN, TOKEN_EXPIRED, Denial, Denied
+from proxy.dataplane.errors import CODE_SPENT, INVALID_TOKEN, TOKEN_EXPIRED, Denial, Denied
 from proxy.dataplane.forwarding import address
 from proxy.dataplane.grants import Grant
 from proxy.models import LONGEST_PATH, DenialRecord

@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from proxy.dataplane.accounting import Session
-from proxy.dataplane.denials import TOO_MANY_CONNECTIONS, Denial, Denied
+from proxy.dataplane.errors import TOO_MANY_CONNECTIONS, Denial, Denied
 from proxy.dataplane.grants import Grant
 
 _KEPT_DELAYS = 100_000

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from proxy.dataplane.config import Config
-from proxy.dataplane.denials import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Denial
+from proxy.dataplane.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Denial
 from proxy.dataplane.headers import Headers
 from proxy.dataplane.http1 import Answer, Connection, StaleConnection, UpstreamError
 from proxy.dataplane.pool import Pool

@@ -9,8 +9,8 @@ from websockets.protocol import CONNECTING, OPEN
 from websockets.uri import WebSocketURI
 
 from proxy.dataplane import frames
-from proxy.dataplane.denials import UPSTREAM_UNREACHABLE
 from proxy.dataplane.endpoint import Endpoint
+from proxy.dataplane.errors import UPSTREAM_UNREACHABLE
 from proxy.dataplane.headers import Headers
 from proxy.dataplane.http1 import BrokenAnswer, ConnectionLost
 

@@ -13,7 +13,7 @@ from access.models import AccessToken, Scope
 from proxy.dataplane import plane as plane_module
 from proxy.dataplane import refusals
 from proxy.dataplane.cookies import sign_access
-from proxy.dataplane.denials import BAD_REQUEST, DEVICE_CONFLICT, INVALID_TOKEN, TOKEN_EXPIRED
+from proxy.dataplane.errors import BAD_REQUEST, DEVICE_CONFLICT, INVALID_TOKEN, TOKEN_EXPIRED
 from proxy.dataplane.gate import Grant
 from proxy.dataplane.refusals import Asked, Refusals
 from proxy.models import LONGEST_PATH, DenialRecord

@@ -8,12 +8,12 @@ import pytest
 import time_machine
 from django.utils import timezone, translation
 
-from proxy.dataplane import denials
-from proxy.dataplane.denials import Denial
+from proxy.dataplane import errors
+from proxy.dataplane.errors import Denial
 from proxy.explanations import AGAIN, ago, explain
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-CODES = sorted({each.code for each in vars(denials).values() if isinstance(each, Denial)})
+CODES = sorted({each.code for each in vars(errors).values() if isinstance(each, Denial)})
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from proxy.dataplane.gathering import GatheringTransport
+from proxy.dataplane.transport import GatheringTransport
 
 SMALL, LARGE = b"small", b"L" * 20_000
 

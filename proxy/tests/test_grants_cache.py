@@ -15,7 +15,7 @@ from proxy.dataplane import gate as gate_module
 from proxy.dataplane import grants as grants_module
 from proxy.dataplane.accounting import Accounting
 from proxy.dataplane.database import Database
-from proxy.dataplane.denials import (
+from proxy.dataplane.errors import (
     INVALID_TOKEN,
     STATE_UNAVAILABLE,
     TOKEN_EXPIRED,

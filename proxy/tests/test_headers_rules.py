@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dataplane.denials import BAD_REQUEST, Denied
+from proxy.dataplane.errors import BAD_REQUEST, Denied
 from proxy.dataplane.headers import (
     forwarding_headers,
     is_device_id,

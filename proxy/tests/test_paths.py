@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.dataplane.denials import BAD_REQUEST, SCOPE_DENIED, Denied
+from proxy.dataplane.errors import BAD_REQUEST, SCOPE_DENIED, Denied
 from proxy.dataplane.paths import PREFIX, check_certificates_only, is_proxied, rewrite_location, upstream_path
 
 ORIGIN, BASE = b"http://target:61000", b""

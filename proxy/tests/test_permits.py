@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.dataplane.denials import RATE_LIMITED, Denied
+from proxy.dataplane.errors import RATE_LIMITED, Denied
 from proxy.dataplane.permits import Permits
 from proxy.dataplane.state.memory import MemoryState
 

@@ -9,7 +9,7 @@ import pytest
 
 from access import services
 from proxy.dataplane import plane as plane_module
-from proxy.dataplane.denials import STATE_UNAVAILABLE
+from proxy.dataplane.errors import STATE_UNAVAILABLE
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.registry import Registry
 from proxy.dataplane.state.base import StateUnavailable

@@ -17,14 +17,14 @@ from accounts import services
 from accounts.models import User
 from accounts.tokens import issue_access
 from conftest import fund
-from proxy.dataplane import denials
+from proxy.dataplane import errors
 from proxy.dataplane.answers import denial_answer
-from proxy.dataplane.denials import Denial, Denied
+from proxy.dataplane.errors import Denial, Denied
 from zenzefi import control_plane
 
 CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 UNKNOWN = UUID(int=7)
-DENIALS = [value for value in vars(denials).values() if isinstance(value, Denial)]
+DENIALS = [value for value in vars(errors).values() if isinstance(value, Denial)]
 
 
 in_use = pytest.mark.usefixtures("_translated")
@@ -249,7 +249,7 @@ def test_the_language_of_a_request(api: APIClient, db: None, accepted: str | Non
     """The API and the gateway understand `Accept-Language` alike."""
     given = {} if accepted is None else {"HTTP_ACCEPT_LANGUAGE": accepted}
     api_answer = api.post("/api/v1/auth/login", {"email": "nobody@example.com", "password": "x"}, **given).json()
-    denied = Denied(denials.INVALID_TOKEN)
+    denied = Denied(errors.INVALID_TOKEN)
     gateway_answer = denial_answer(denied, (accepted or "").encode("latin-1"))[2].decode()
     assert api_answer["code"] == "invalid_credentials"
     assert '"code":"invalid_token"' in gateway_answer
