@@ -11,9 +11,9 @@ from django.conf import settings  # isort: skip
 
 from proxy.dataplane import app, health, plane
 from proxy.dataplane.consumer import WebSocketCarry
-from proxy.dataplane.forwarding import Application, Receive, Scope, Send, TrustedForwarding
-from proxy.dataplane.hosts import claim
-from proxy.dataplane.paths import is_proxied
+from proxy.dataplane.rules.client_address import Application, Receive, Scope, Send, TrustedForwarding
+from proxy.dataplane.rules.paths import is_proxied
+from proxy.dataplane.rules.proxy_host import claim
 
 _websocket: Application = WebSocketCarry.as_asgi()
 

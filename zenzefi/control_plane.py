@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from proxy.dataplane.answers import denial_answer, request_id
 from proxy.dataplane.errors import REQUEST_TIMEOUT, Denial, Denied
-from proxy.dataplane.forwarding import Application, Receive, Scope, Send
-from proxy.dataplane.headers import check_form
+from proxy.dataplane.rules.client_address import Application, Receive, Scope, Send
+from proxy.dataplane.rules.headers import check_form
 from proxy.postgres import answers_within
 
 _django: Application = get_asgi_application()  # type: ignore[assignment]  # the stubs know no MutableMapping

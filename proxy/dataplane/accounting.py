@@ -17,8 +17,8 @@ from typing import Any
 from django.db import DataError, IntegrityError, connection
 
 from proxy import json_rows
-from proxy.dataplane.forwarding import address
 from proxy.dataplane.grants import Grant
+from proxy.dataplane.rules.client_address import address
 from proxy.dataplane.state.base import Counts, Lease, Report
 from proxy.models import ProxySession
 

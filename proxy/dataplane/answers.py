@@ -9,7 +9,7 @@ from django.utils import translation
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 from proxy.dataplane.errors import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
-from proxy.dataplane.headers import Headers, is_request_id
+from proxy.dataplane.rules.headers import Headers, is_request_id
 
 # Of its own: whoever seeds the process's generator would have the same ids come again.
 _identifiers = random.Random()  # noqa: S311  (names, no secrets)

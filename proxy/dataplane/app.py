@@ -9,7 +9,6 @@ from proxy.dataplane import openings, pages, plane
 from proxy.dataplane.answers import denial_answer, json_body, json_headers, request_id
 from proxy.dataplane.carry import HttpCarry
 from proxy.dataplane.config import Config
-from proxy.dataplane.cookies import ACCESS_COOKIE, sign_access
 from proxy.dataplane.errors import (
     BAD_REQUEST,
     CODE_SPENT,
@@ -19,15 +18,16 @@ from proxy.dataplane.errors import (
     ClientGone,
     Denied,
 )
-from proxy.dataplane.forwarding import FORWARDED_FOR, Receive, Scope, Send
 from proxy.dataplane.grants import Grant
-from proxy.dataplane.headers import Headers, RequestHead, forwarding_headers, read_request
-from proxy.dataplane.hosts import is_claimed, prefix_of
 from proxy.dataplane.pages import denial_page, is_navigation
-from proxy.dataplane.paths import PREFIX, upstream_path
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.protocol import CONNECTION, TARGET
 from proxy.dataplane.refusals import Asked, facts
+from proxy.dataplane.rules.client_address import FORWARDED_FOR, Receive, Scope, Send
+from proxy.dataplane.rules.cookies import ACCESS_COOKIE, sign_access
+from proxy.dataplane.rules.headers import Headers, RequestHead, forwarding_headers, read_request
+from proxy.dataplane.rules.paths import PREFIX, upstream_path
+from proxy.dataplane.rules.proxy_host import is_claimed, prefix_of
 from proxy.dataplane.state.base import StateUnavailable
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sized
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from proxy.dataplane.errors import HEADERS_TOO_LARGE, Denied
-from proxy.dataplane.headers import Headers
+from proxy.dataplane.rules.headers import Headers
 
 
 class Flow(FlowControl):

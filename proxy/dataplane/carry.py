@@ -7,15 +7,15 @@ from http import HTTPStatus
 from typing import Any
 
 from proxy.dataplane.accounting import Session
-from proxy.dataplane.cookies import rewrite_set_cookie
 from proxy.dataplane.errors import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
-from proxy.dataplane.forwarding import Receive, Send
 from proxy.dataplane.grants import Grant
-from proxy.dataplane.headers import Headers, response_headers
 from proxy.dataplane.http1 import Answer
-from proxy.dataplane.paths import PREFIX, rewrite_location
 from proxy.dataplane.protocol import GatewayProtocol
 from proxy.dataplane.rewriting import Body, Exchange
+from proxy.dataplane.rules.client_address import Receive, Send
+from proxy.dataplane.rules.cookies import rewrite_set_cookie
+from proxy.dataplane.rules.headers import Headers, response_headers
+from proxy.dataplane.rules.paths import PREFIX, rewrite_location
 from proxy.dataplane.upstream import FAILURES, Upstream, denial_of
 
 _OF_A_PART = frozenset({b"range", b"if-range"})

@@ -6,7 +6,7 @@ from typing import Self
 
 from django.conf import settings
 
-from proxy.dataplane.hosts import origin_of
+from proxy.dataplane.rules.proxy_host import origin_of
 from proxy.tls import upstream_tls
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from proxy.dataplane.headers import Headers, has_controls
+from proxy.dataplane.rules.headers import Headers, has_controls
 
 _BODILESS = frozenset({204, 304})
 

@@ -11,7 +11,6 @@ from django.http.request import split_domain_port, validate_host
 from access.models import Scope
 from proxy.dataplane.accounting import Accounting, Session
 from proxy.dataplane.config import Config
-from proxy.dataplane.cookies import read_access
 from proxy.dataplane.errors import (
     DEVICE_CONFLICT,
     DEVICE_ID_REQUIRED,
@@ -24,9 +23,10 @@ from proxy.dataplane.errors import (
 )
 from proxy.dataplane.feed import Feed
 from proxy.dataplane.grants import Grant, Grants, digest_of
-from proxy.dataplane.headers import RequestHead, is_device_id
-from proxy.dataplane.paths import check_certificates_only
 from proxy.dataplane.permits import Permits
+from proxy.dataplane.rules.cookies import read_access
+from proxy.dataplane.rules.headers import RequestHead, is_device_id
+from proxy.dataplane.rules.paths import check_certificates_only
 from proxy.dataplane.state.base import Lease, State, StateUnavailable
 
 # No new grant once the feed missed a few polls; known grants go on for a while longer.

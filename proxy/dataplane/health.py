@@ -10,10 +10,10 @@ from proxy import health
 from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, json_body, json_headers, request_id
 from proxy.dataplane.errors import Denied
-from proxy.dataplane.forwarding import Receive, Scope, Send
-from proxy.dataplane.headers import check_form
 from proxy.dataplane.pages import is_navigation, status_page
 from proxy.dataplane.plane import DataPlane
+from proxy.dataplane.rules.client_address import Receive, Scope, Send
+from proxy.dataplane.rules.headers import check_form
 
 PATHS = frozenset({b"/health", b"/health/live", b"/health/ready"})
 # How long the answer is served from memory before the shared cache is asked again.

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import httptools
 
-from proxy.dataplane.headers import Headers, has_controls
+from proxy.dataplane.rules.headers import Headers, has_controls
 from proxy.dataplane.transport import GatheringTransport
 
 _MAX_HEAD_BYTES = 64 * 1024  # of an answer; also of whatever else comes without a byte of its body

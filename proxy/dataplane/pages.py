@@ -22,7 +22,7 @@ from proxy import explanations
 from proxy.dataplane.answers import denial_headers, language_of
 from proxy.dataplane.errors import Denied
 from proxy.dataplane.grants import Grant
-from proxy.dataplane.headers import Headers
+from proxy.dataplane.rules.headers import Headers
 from proxy.explanations import AGAIN, Explanation
 
 _HTML = frozenset({b"text/html", b"application/xhtml+xml"})

@@ -25,8 +25,8 @@ from proxy.dataplane.answers import denial_answer, request_id
 from proxy.dataplane.bounds import Flow, Trailers, size_of
 from proxy.dataplane.cycle import Cycle, date_line
 from proxy.dataplane.errors import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
-from proxy.dataplane.headers import Headers
 from proxy.dataplane.refusals import Asked
+from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.transport import GatheringTransport
 
 # In the scope: the protocol, and the request target as it came.

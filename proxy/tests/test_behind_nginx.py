@@ -16,7 +16,7 @@ import pytest
 from websockets.sync.client import connect
 
 from proxy.dataplane import openings
-from proxy.dataplane.cookies import sign_access
+from proxy.dataplane.rules.cookies import sign_access
 from proxy.tests import hostile_requests, test_rolling_restart
 from proxy.tests.expect import assert_denied
 from proxy.tests.sockets import closing

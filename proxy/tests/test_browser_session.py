@@ -8,7 +8,7 @@ from datetime import datetime
 from django.core import signing
 
 from access import services
-from proxy.dataplane.cookies import sign_access
+from proxy.dataplane.rules.cookies import sign_access
 from proxy.models import ProxySession
 from proxy.tests.expect import assert_denied
 from proxy.tests.servers import eventually

@@ -6,7 +6,7 @@ import pytest
 
 from access import token_text
 from accounts.tests.factories import PASSWORD
-from proxy.dataplane.headers import is_device_id
+from proxy.dataplane.rules.headers import is_device_id
 from proxy.web import devices
 
 URL = "/connect"

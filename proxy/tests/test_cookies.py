@@ -8,7 +8,7 @@ from django.http.cookie import parse_cookie
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dataplane.cookies import (
+from proxy.dataplane.rules.cookies import (
     ACCESS_COOKIE,
     RESERVED,
     read_access,
@@ -16,7 +16,7 @@ from proxy.dataplane.cookies import (
     sign_access,
     split_request_cookies,
 )
-from proxy.dataplane.headers import read_request
+from proxy.dataplane.rules.headers import read_request
 
 DIGEST, DEVICE = hashlib.sha256(b"token").hexdigest(), "device-of-alice"
 

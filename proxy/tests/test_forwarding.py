@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dataplane.forwarding import FORWARDED_FOR, Client, TrustedForwarding, address, is_trusted, resolve
+from proxy.dataplane.rules.client_address import (
+    FORWARDED_FOR,
+    Client,
+    TrustedForwarding,
+    address,
+    is_trusted,
+    resolve,
+)
 
 TRUSTED = tuple(map(ipaddress.ip_network, ["10.0.0.0/8", "127.0.0.1", "fd00::/8"]))
 PEER, PROXY, INNER = "203.0.113.9", "10.0.0.1", "10.0.0.2"

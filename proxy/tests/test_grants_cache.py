@@ -25,8 +25,8 @@ from proxy.dataplane.errors import (
 )
 from proxy.dataplane.gate import Gate
 from proxy.dataplane.grants import Grants, digest_of
-from proxy.dataplane.headers import RequestHead
 from proxy.dataplane.permits import Permits
+from proxy.dataplane.rules.headers import RequestHead
 from proxy.dataplane.state.memory import MemoryState
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dataplane.errors import BAD_REQUEST, Denied
-from proxy.dataplane.headers import (
+from proxy.dataplane.rules.headers import (
     forwarding_headers,
     is_device_id,
     is_request_id,

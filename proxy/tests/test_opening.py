@@ -8,7 +8,7 @@ import pytest
 from django.core import signing
 
 from proxy.dataplane import openings
-from proxy.dataplane.cookies import read_access
+from proxy.dataplane.rules.cookies import read_access
 from proxy.dataplane.state.base import StateUnavailable
 from proxy.models import DenialRecord, ProxySession
 from proxy.tests.expect import assert_denied

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.dataplane.errors import BAD_REQUEST, SCOPE_DENIED, Denied
-from proxy.dataplane.paths import PREFIX, check_certificates_only, is_proxied, rewrite_location, upstream_path
+from proxy.dataplane.rules.paths import PREFIX, check_certificates_only, is_proxied, rewrite_location, upstream_path
 
 ORIGIN, BASE = b"http://target:61000", b""
 OWN_HOST = "gateway.example"

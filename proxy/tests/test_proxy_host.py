@@ -6,9 +6,9 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from proxy.dataplane.cookies import sign_access
-from proxy.dataplane.hosts import claim, origin_of, prefix_of
-from proxy.dataplane.paths import PREFIX
+from proxy.dataplane.rules.cookies import sign_access
+from proxy.dataplane.rules.paths import PREFIX
+from proxy.dataplane.rules.proxy_host import claim, origin_of, prefix_of
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import exchange, head
 from proxy.tests.sockets import closing

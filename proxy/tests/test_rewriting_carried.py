@@ -8,9 +8,9 @@ import brotli
 import httpx
 import pytest
 
-from proxy.dataplane.cookies import sign_access
 from proxy.dataplane.rewriting import encoding
 from proxy.dataplane.rewriting.encoding import zstd
+from proxy.dataplane.rules.cookies import sign_access
 from proxy.tests.servers import eventually
 
 P = b"/api/v1/proxy"

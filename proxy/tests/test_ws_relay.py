@@ -8,8 +8,8 @@ import zlib
 
 import pytest
 
-from proxy.dataplane.cookies import sign_access
 from proxy.dataplane.grants import digest_of
+from proxy.dataplane.rules.cookies import sign_access
 from proxy.models import ProxySession
 from proxy.tests.raw import connected
 from proxy.tests.servers import eventually

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from accounts.models import User
-from proxy.dataplane.headers import is_device_id
+from proxy.dataplane.rules.headers import is_device_id
 
 COOKIE = "zenzefi_device"  # of the gateway's own, which the upstream never sees
 _YEAR = 31_536_000

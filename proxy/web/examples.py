@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from proxy.dataplane.paths import PREFIX
+from proxy.dataplane.rules.paths import PREFIX
 
 # Where the reader puts the token in, who did not have it filled in.
 PLACEHOLDER = "YOUR-TOKEN"

@@ -24,9 +24,9 @@ from access.web.own import own_token
 from accounts.models import User
 from accounts.web.fragments import fragment
 from proxy.dataplane import openings
-from proxy.dataplane.cookies import ACCESS_COOKIE, sign_access
-from proxy.dataplane.hosts import origin_of
-from proxy.dataplane.paths import PREFIX
+from proxy.dataplane.rules.cookies import ACCESS_COOKIE, sign_access
+from proxy.dataplane.rules.paths import PREFIX
+from proxy.dataplane.rules.proxy_host import origin_of
 from proxy.selectors import holders, sessions_of
 from proxy.web import devices
 from proxy.web.examples import gateway

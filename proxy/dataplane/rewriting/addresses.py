@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from proxy.dataplane.paths import PREFIX, rewrite_location
+from proxy.dataplane.rules.paths import PREFIX, rewrite_location
 
 # Browsers strip these at the start of an address (WHATWG URL, "basic URL parser": C0 controls and spaces).
 _STRIPPED = bytes(range(0x21))

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 
-from proxy.dataplane.headers import Headers
-from proxy.dataplane.paths import PREFIX, rewrite_location, under_prefix
 from proxy.dataplane.rewriting.addresses import Addresses
+from proxy.dataplane.rules.headers import Headers
+from proxy.dataplane.rules.paths import PREFIX, rewrite_location, under_prefix
 
 # What speaks of the bytes as the upstream sent them.
 OF_THE_BYTES = frozenset(

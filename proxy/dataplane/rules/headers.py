@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from proxy.dataplane.cookies import split_request_cookies
 from proxy.dataplane.errors import BAD_REQUEST, Denied
+from proxy.dataplane.rules.cookies import split_request_cookies
 
 if TYPE_CHECKING:
     from proxy.dataplane.grants import Grant

@@ -4,8 +4,8 @@ from functools import lru_cache
 
 from django.http.request import split_domain_port
 
-from proxy.dataplane.forwarding import Scope
-from proxy.dataplane.paths import PREFIX
+from proxy.dataplane.rules.client_address import Scope
+from proxy.dataplane.rules.paths import PREFIX
 
 # In the scope of a request to it.
 _CLAIMED = "zenzefi.proxy_host"

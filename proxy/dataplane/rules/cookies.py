@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from django.core import signing
 
-from proxy.dataplane.paths import PREFIX, under_prefix
+from proxy.dataplane.rules.paths import PREFIX, under_prefix
 
 # Every cookie of the gateway starts so (see the settings); such a cookie never crosses to or from the upstream.
 RESERVED = b"zenzefi_"
