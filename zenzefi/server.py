@@ -18,7 +18,7 @@ import uvicorn
 from django.conf import settings
 
 from proxy.dataplane import plane
-from proxy.dataplane.protocol import GatewayProtocol
+from proxy.dataplane.server.http_protocol import GatewayProtocol
 from proxy.dataplane.websocket import GatewayWebSocket
 
 # How long a client that connected just before the port was given up has to send its request.

@@ -21,13 +21,13 @@ from proxy.dataplane.errors import (
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.pages import denial_page, is_navigation
 from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.protocol import CONNECTION, TARGET
 from proxy.dataplane.refusals import Asked, facts
 from proxy.dataplane.rules.client_address import FORWARDED_FOR, Receive, Scope, Send
 from proxy.dataplane.rules.cookies import ACCESS_COOKIE, sign_access
 from proxy.dataplane.rules.headers import Headers, RequestHead, forwarding_headers, read_request
 from proxy.dataplane.rules.paths import PREFIX, upstream_path
 from proxy.dataplane.rules.proxy_host import is_claimed, prefix_of
+from proxy.dataplane.server.http_protocol import CONNECTION, TARGET
 from proxy.dataplane.state.base import StateUnavailable
 
 logger = logging.getLogger(__name__)

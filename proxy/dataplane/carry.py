@@ -10,12 +10,12 @@ from proxy.dataplane.accounting import Session
 from proxy.dataplane.errors import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.http1 import Answer
-from proxy.dataplane.protocol import GatewayProtocol
 from proxy.dataplane.rewriting import Body, Exchange
 from proxy.dataplane.rules.client_address import Receive, Send
 from proxy.dataplane.rules.cookies import rewrite_set_cookie
 from proxy.dataplane.rules.headers import Headers, response_headers
 from proxy.dataplane.rules.paths import PREFIX, rewrite_location
+from proxy.dataplane.server.http_protocol import GatewayProtocol
 from proxy.dataplane.upstream import FAILURES, Upstream, denial_of
 
 _OF_A_PART = frozenset({b"range", b"if-range"})

@@ -15,12 +15,12 @@ from proxy.dataplane.endpoint import LAST_SECONDS, join
 from proxy.dataplane.errors import BAD_REQUEST, DRAINING, ClientGone, Denial, Denied
 from proxy.dataplane.grants import Grant
 from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.protocol import CONNECTION
 from proxy.dataplane.refusals import Asked, facts
 from proxy.dataplane.rules.client_address import Receive, Scope, Send
 from proxy.dataplane.rules.headers import Headers, RequestHead, read_request
 from proxy.dataplane.rules.paths import is_proxied, upstream_path
 from proxy.dataplane.rules.proxy_host import is_claimed, prefix_of
+from proxy.dataplane.server.http_protocol import CONNECTION
 from proxy.dataplane.upstream import FAILURES, denial_of
 from proxy.dataplane.upstream_socket import UpstreamSocket
 from proxy.dataplane.websocket import GatewayWebSocket

@@ -17,7 +17,7 @@ from websockets.headers import parse_extension
 from websockets.http11 import Request
 
 from proxy.dataplane import endpoint, frames
-from proxy.dataplane.protocol import CONNECTION
+from proxy.dataplane.server.http_protocol import CONNECTION
 
 # How long what a client still sends is read and discarded, so that it learns why it was closed.
 _LINGER_SECONDS = 2.0

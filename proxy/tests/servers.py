@@ -15,7 +15,7 @@ import uvicorn
 
 from proxy.dataplane import health, plane
 from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.protocol import GatewayProtocol
+from proxy.dataplane.server.http_protocol import GatewayProtocol
 from zenzefi import server as main_command
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from proxy.dataplane.protocol import GatewayProtocol
+from proxy.dataplane.server.http_protocol import GatewayProtocol
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import connected, exchange, head
 from proxy.tests.servers import eventually

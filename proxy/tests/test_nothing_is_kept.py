@@ -6,7 +6,7 @@ import gc
 import pytest
 from websockets.protocol import Protocol
 
-from proxy.dataplane.protocol import GatewayProtocol
+from proxy.dataplane.server.http_protocol import GatewayProtocol
 from proxy.dataplane.upstream_socket import UpstreamSocket
 from proxy.dataplane.websocket import GatewayWebSocket
 from proxy.tests.raw import connected, head

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from proxy.dataplane.protocol import GatewayProtocol
+from proxy.dataplane.server.http_protocol import GatewayProtocol
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import RawSocket, SocketUpstream, accepting, frame, handshake, resident_bytes
 

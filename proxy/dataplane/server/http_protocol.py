@@ -22,11 +22,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from proxy.dataplane import plane
 from proxy.dataplane.answers import denial_answer, request_id
-from proxy.dataplane.bounds import Flow, Trailers, size_of
-from proxy.dataplane.cycle import Cycle, date_line
 from proxy.dataplane.errors import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.refusals import Asked
 from proxy.dataplane.rules.headers import Headers
+from proxy.dataplane.server.flow_control import Flow, Trailers, size_of
+from proxy.dataplane.server.response_cycle import Cycle, date_line
 from proxy.dataplane.transport import GatheringTransport
 
 # In the scope: the protocol, and the request target as it came.
