@@ -17,7 +17,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, connection
 
 from proxy import json_rows
-from proxy.dataplane.grants import Grant
+from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.rules.client_address import address
 from proxy.dataplane.state.base import Counts, Lease, Report
 from proxy.models import ProxySession

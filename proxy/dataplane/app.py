@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from proxy.dataplane import openings, pages, plane
+from proxy.dataplane import pages, plane
+from proxy.dataplane.admission import handoff_codes
+from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.answers import denial_answer, json_body, json_headers, request_id
 from proxy.dataplane.carry import HttpCarry
 from proxy.dataplane.config import Config
@@ -18,7 +20,6 @@ from proxy.dataplane.errors import (
     ClientGone,
     Denied,
 )
-from proxy.dataplane.grants import Grant
 from proxy.dataplane.pages import denial_page, is_navigation
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.refusals import Asked, facts
@@ -46,7 +47,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         head = read_request(scope["headers"], scope["http_version"])
         head.request_id = request_id(head.request_id)
         head.on_proxy_host = is_claimed(scope)
-        if head.on_proxy_host and scope["raw_path"] == openings.PATH:
+        if head.on_proxy_host and scope["raw_path"] == handoff_codes.PATH:
             await _open(gateway, head, scope, send)
         elif not head.on_proxy_host and (own := _OWN.get((scope["method"], scope["raw_path"]))) is not None:
             await own(gateway, head, scope, send)
@@ -123,7 +124,7 @@ async def _deny(gateway: DataPlane, denied: Denied, head: RequestHead, scope: Sc
     given = {name: value for name, value in scope["headers"] if name in _ANSWERED}
     # The one that the upstream may have seen; where the header block could not be read, there is none yet.
     identifier, detail = head.request_id or request_id(given.get(b"x-request-id", b"")), facts(denied, grant)
-    opens = head.on_proxy_host and scope["raw_path"] == openings.PATH  # by a form of the site's page
+    opens = head.on_proxy_host and scope["raw_path"] == handoff_codes.PATH  # by a form of the site's page
     if is_navigation("GET" if opens else scope["method"], given):
         if grant is not None and denial is DEVICE_CONFLICT:
             detail |= await gateway.holder(grant.token_id)
@@ -182,13 +183,13 @@ async def _open(gateway: DataPlane, head: RequestHead, scope: Scope, send: Send)
     Only from a page of the site: whoever could send somebody else's browser here with a code of hers would have it
     work with her token.
     """
-    opening = openings.read(scope["query_string"]) if scope["method"] == "POST" else None
+    opening = handoff_codes.read(scope["query_string"]) if scope["method"] == "POST" else None
     if opening is None:
         raise Denied(CODE_SPENT)
-    if not openings.is_from_site(head.origin, gateway.config):
+    if not handoff_codes.is_from_site(head.origin, gateway.config):
         raise Denied(ORIGIN_DENIED)
     try:
-        first = await gateway.state.spend(opening.number, opening.issued, 2 * openings.SECONDS)
+        first = await gateway.state.spend(opening.number, opening.issued, 2 * handoff_codes.SECONDS)
     except StateUnavailable as error:
         raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
     if not first:

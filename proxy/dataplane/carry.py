@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import Any
 
 from proxy.dataplane.accounting import Session
+from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.errors import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
-from proxy.dataplane.grants import Grant
 from proxy.dataplane.http1 import Answer
 from proxy.dataplane.rewriting import Body, Exchange
 from proxy.dataplane.rules.client_address import Receive, Send

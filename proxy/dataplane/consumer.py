@@ -8,12 +8,12 @@ from channels.consumer import AsyncConsumer
 
 from proxy.dataplane import plane
 from proxy.dataplane.accounting import Session
+from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.answers import request_id
 from proxy.dataplane.app import stated_headers, upstream_headers
 from proxy.dataplane.carry import client_headers
 from proxy.dataplane.endpoint import LAST_SECONDS, join
 from proxy.dataplane.errors import BAD_REQUEST, DRAINING, ClientGone, Denial, Denied
-from proxy.dataplane.grants import Grant
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.refusals import Asked, facts
 from proxy.dataplane.rules.client_address import Receive, Scope, Send

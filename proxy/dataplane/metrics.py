@@ -12,7 +12,7 @@ import prometheus_client
 from prometheus_client.core import Metric
 
 from proxy.dataplane.accounting import Accounting
-from proxy.dataplane.grants import Grants
+from proxy.dataplane.admission.grant_cache import Grants
 from proxy.dataplane.refusals import Refusals
 from proxy.dataplane.registry import Registry
 

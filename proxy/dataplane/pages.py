@@ -19,9 +19,9 @@ from django.utils import timezone, translation
 from django.utils.html import escape
 
 from proxy import explanations
+from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.answers import denial_headers, language_of
 from proxy.dataplane.errors import Denied
-from proxy.dataplane.grants import Grant
 from proxy.dataplane.rules.headers import Headers
 from proxy.explanations import AGAIN, Explanation
 

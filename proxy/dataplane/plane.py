@@ -21,6 +21,11 @@ from proxy.dataplane.accounting import (
     Session,
     write_sessions,
 )
+from proxy.dataplane.admission.gate import KNOWN_GRANTS_SECONDS, Gate
+from proxy.dataplane.admission.grant_cache import Grants
+from proxy.dataplane.admission.grant_refresh import renew_grants
+from proxy.dataplane.admission.rate_limit import Permits
+from proxy.dataplane.admission.revocation_feed import Feed
 from proxy.dataplane.config import Config
 from proxy.dataplane.database import Database
 from proxy.dataplane.errors import (
@@ -33,14 +38,9 @@ from proxy.dataplane.errors import (
     Denial,
     Denied,
 )
-from proxy.dataplane.feed import Feed
-from proxy.dataplane.gate import KNOWN_GRANTS_SECONDS, Gate
-from proxy.dataplane.grants import Grants
 from proxy.dataplane.metrics import Figures
-from proxy.dataplane.permits import Permits
 from proxy.dataplane.refusals import Refusals, hint, iso, write_refusals
 from proxy.dataplane.registry import Registry
-from proxy.dataplane.renewal import renew_grants
 from proxy.dataplane.rewriting import Rewriting
 from proxy.dataplane.state.base import Counts, Lease, State, StateUnavailable
 from proxy.dataplane.state.memory import MemoryState

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from django.db import DataError, IntegrityError
 
+from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.errors import CODE_SPENT, INVALID_TOKEN, TOKEN_EXPIRED, Denial, Denied
-from proxy.dataplane.grants import Grant
 from proxy.dataplane.rules.client_address import address
 from proxy.models import LONGEST_PATH, DenialRecord
 

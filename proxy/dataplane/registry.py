@@ -7,8 +7,8 @@ from typing import Protocol
 from uuid import UUID
 
 from proxy.dataplane.accounting import Session
+from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.errors import TOO_MANY_CONNECTIONS, Denial, Denied
-from proxy.dataplane.grants import Grant
 
 _KEPT_DELAYS = 100_000
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from proxy.dataplane import openings
+from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.tests import hostile_requests, test_rolling_restart
 from proxy.tests.expect import assert_denied
@@ -192,7 +192,7 @@ class TestTheUpstreamsOwnHost:
         assert recorded.requests == []
 
     def test_the_button_and_the_cookie(self, recorded, ask_there, alice_token):
-        code = openings.issue(alice_token.token.digest, "browser-1", "/start")
+        code = handoff_codes.issue(alice_token.token.digest, "browser-1", "/start")
         answer = ask_there("POST", f"/.zenzefi/open?code={code}", headers={"Origin": self.SITE})
         assert (answer.status_code, answer.headers["Location"]) == (303, "/start")
         headers = {"Cookie": f"zenzefi_access={answer.cookies['zenzefi_access']}", "Origin": f"https://{self.HOST}"}

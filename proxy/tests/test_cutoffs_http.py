@@ -14,7 +14,7 @@ from access.models import AccessToken, Revocation
 from accounts.models import User
 from accounts.services import set_active
 from conftest import client_of
-from proxy.dataplane import feed
+from proxy.dataplane.admission import revocation_feed
 from proxy.tests.raw import connected, head
 from proxy.tests.servers import eventually
 
@@ -217,7 +217,7 @@ def test_a_silent_feed_ends_everything_in_time(gateway, alice_token, monkeypatch
     with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events:
         pieces = events.iter_raw()
         next(pieces)
-        monkeypatch.setattr(feed, "revocations_since", gone)
+        monkeypatch.setattr(revocation_feed, "revocations_since", gone)
         time.sleep(0.2)
         gateway.plane.feed._last_good -= 20
         next(pieces)

@@ -12,8 +12,8 @@ from access import services
 from access.models import AccessToken, Scope
 from proxy.dataplane import plane as plane_module
 from proxy.dataplane import refusals
+from proxy.dataplane.admission.gate import Grant
 from proxy.dataplane.errors import BAD_REQUEST, DEVICE_CONFLICT, INVALID_TOKEN, TOKEN_EXPIRED
-from proxy.dataplane.gate import Grant
 from proxy.dataplane.refusals import Asked, Refusals
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.models import LONGEST_PATH, DenialRecord

@@ -13,7 +13,7 @@ from django.utils import timezone
 from access import services
 from access.models import AccessToken, Revocation
 from conftest import client_of, fund
-from proxy.dataplane import grants as grants_module
+from proxy.dataplane.admission import grant_cache as grants_module
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import closing, open_socket
 

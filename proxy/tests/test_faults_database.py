@@ -19,9 +19,9 @@ from accounts.tokens import issue_access
 from billing import ledger
 from conftest import fund
 from proxy.dataplane import database as database_module
-from proxy.dataplane import grants as grants_module
+from proxy.dataplane.admission import grant_cache as grants_module
+from proxy.dataplane.admission.grant_cache import Grants
 from proxy.dataplane.database import Database
-from proxy.dataplane.grants import Grants
 from proxy.postgres import answers_within
 from proxy.tests.conftest import _on_sale
 from proxy.tests.expect import assert_denied

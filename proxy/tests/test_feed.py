@@ -13,9 +13,9 @@ from django.utils import timezone
 from access.models import Revocation
 from access.selectors import RevocationNotice, revocations_since, settled_revocations
 from access.signals import access_revoked
-from proxy.dataplane import feed as feed_module
+from proxy.dataplane.admission import revocation_feed as feed_module
+from proxy.dataplane.admission.revocation_feed import Feed
 from proxy.dataplane.database import Database
-from proxy.dataplane.feed import Feed
 
 
 class Outbox:

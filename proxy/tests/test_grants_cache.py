@@ -11,9 +11,12 @@ import pytest
 from access.models import Scope
 from access.selectors import GrantFacts
 from proxy.dataplane import config as config_module
-from proxy.dataplane import gate as gate_module
-from proxy.dataplane import grants as grants_module
 from proxy.dataplane.accounting import Accounting
+from proxy.dataplane.admission import gate as gate_module
+from proxy.dataplane.admission import grant_cache as grants_module
+from proxy.dataplane.admission.gate import Gate
+from proxy.dataplane.admission.grant_cache import Grants, digest_of
+from proxy.dataplane.admission.rate_limit import Permits
 from proxy.dataplane.database import Database
 from proxy.dataplane.errors import (
     INVALID_TOKEN,
@@ -23,9 +26,6 @@ from proxy.dataplane.errors import (
     USER_INACTIVE,
     Denied,
 )
-from proxy.dataplane.gate import Gate
-from proxy.dataplane.grants import Grants, digest_of
-from proxy.dataplane.permits import Permits
 from proxy.dataplane.rules.headers import RequestHead
 from proxy.dataplane.state.memory import MemoryState
 

@@ -9,8 +9,8 @@ from django.db import OperationalError
 from redis.exceptions import RedisError
 
 from proxy import health
-from proxy.dataplane import feed
 from proxy.dataplane import health as answers
+from proxy.dataplane.admission import revocation_feed
 from proxy.tasks import check_health
 from proxy.tests.test_denial_pages import NAVIGATION, heading
 
@@ -141,7 +141,7 @@ def test_not_ready_while_draining(gateway, site):
 
 
 def test_not_ready_while_the_feed_is_silent(gateway, site, monkeypatch):
-    monkeypatch.setattr(feed, "revocations_since", gone)
+    monkeypatch.setattr(revocation_feed, "revocations_since", gone)
     gateway.plane.feed._last_good -= 6
     answer = site.get("/health/ready")
     assert (answer.status_code, answer.json()) == (503, {"status": "not ready"})

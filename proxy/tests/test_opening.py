@@ -7,7 +7,7 @@ import httpx
 import pytest
 from django.core import signing
 
-from proxy.dataplane import openings
+from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.rules.cookies import read_access
 from proxy.dataplane.state.base import StateUnavailable
 from proxy.models import DenialRecord, ProxySession
@@ -133,7 +133,7 @@ class TestRefusals:
 
     def test_too_old(self, pressed, send, monkeypatch):
         code, now = code_of(pressed()), time.time()
-        monkeypatch.setattr(openings.time, "time", lambda: now + openings.SECONDS + 1)
+        monkeypatch.setattr(handoff_codes.time, "time", lambda: now + handoff_codes.SECONDS + 1)
         self.refused(send(code))
 
     def test_foreign_and_malformed_ones(self, pressed, send, recorded, alice_token):
@@ -197,6 +197,6 @@ def test_a_code_is_used_once_on_all_workers(start_gateway_process, demo_upstream
     for worker in workers:
         worker.wait_ready()
     for first, second in (workers, workers[::-1]):
-        code = openings.issue(alice_token.token.digest, "browser-1", "/")
+        code = handoff_codes.issue(alice_token.token.digest, "browser-1", "/")
         assert send(code, at=first.url).status_code == 303
         assert send(code, at=second.url).status_code == 401

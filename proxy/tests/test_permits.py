@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.dataplane.admission.rate_limit import Permits
 from proxy.dataplane.errors import RATE_LIMITED, Denied
-from proxy.dataplane.permits import Permits
 from proxy.dataplane.state.memory import MemoryState
 
 ALICE, BOB = uuid4(), uuid4()

@@ -15,7 +15,7 @@ from access.models import AccessToken, Revocation
 from accounts.models import User
 from accounts.services import set_active
 from conftest import client_of
-from proxy.dataplane import feed, grants
+from proxy.dataplane.admission import grant_cache, revocation_feed
 from proxy.models import ProxySession
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import connected, exchange, head
@@ -61,7 +61,7 @@ class TestToken:
             denied_and_unseen(answer, "invalid_token", recorded, alice_token)
 
     def test_what_was_asked_for_in_vain_is_admitted_once_it_exists(self, gateway, recorded, alice_token, monkeypatch):
-        monkeypatch.setattr(grants, "_MISS_SECONDS", 0.3)
+        monkeypatch.setattr(grant_cache, "_MISS_SECONDS", 0.3)
         digest = alice_token.token.digest
         AccessToken.objects.filter(pk=alice_token.token.pk).update(digest="0" * 64)
         client = gateway.client(alice_token)
@@ -350,7 +350,7 @@ class TestState:
         def gone(*_args):
             raise OperationalError("gone")
 
-        monkeypatch.setattr(grants, "grant_facts", gone)
+        monkeypatch.setattr(grant_cache, "grant_facts", gone)
         assert_denied(gateway.client(alice_token).get("/x"), "state_unavailable")
         assert alice_token.stored().activated_at is None
         assert gateway.client(bob_token).get("/x").status_code == 200
@@ -372,7 +372,7 @@ class TestState:
         def gone(*_args):
             raise OperationalError("gone")
 
-        monkeypatch.setattr(feed, "revocations_since", gone)
+        monkeypatch.setattr(revocation_feed, "revocations_since", gone)
         time.sleep(0.1)
         gateway.plane.feed._last_good -= 6
         assert_denied(gateway.client(alice_token).get("/x"), "state_unavailable")
@@ -526,14 +526,14 @@ class TestRevocationReachesTheCache:
 
 def test_a_burst_of_one_unknown_token_asks_the_database_once(gateway, recorded, monkeypatch):
     asked = []
-    facts = grants.grant_facts
+    facts = grant_cache.grant_facts
 
     def counted(digest):
         asked.append(digest)
         time.sleep(0.1)
         return facts(digest)
 
-    monkeypatch.setattr(grants, "grant_facts", counted)
+    monkeypatch.setattr(grant_cache, "grant_facts", counted)
     answers = []
 
     def ask():

@@ -15,7 +15,7 @@ from access import services
 from access.models import Revocation
 from access.signals import access_revoked
 from proxy import push
-from proxy.dataplane import feed
+from proxy.dataplane.admission import revocation_feed
 from proxy.tests.faults import Link
 from proxy.tests.servers import eventually
 from proxy.tests.test_cutoffs_http import is_broken
@@ -104,7 +104,7 @@ async def test_a_message_wakes_at_once_and_so_does_the_subscription(publisher, l
 def test_a_gateway_reads_the_outbox_at_once(publisher, gateway, alice_token, monkeypatch):
     """Another process commits: its row, and its message."""
     eventually(lambda: gateway.plane.feed._newest is not None)
-    monkeypatch.setattr(feed, "POLL_SECONDS", 60)
+    monkeypatch.setattr(revocation_feed, "POLL_SECONDS", 60)
     with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events:
         time.sleep(1.2)  # the pause that began before is over
         Revocation.objects.create(cause=Revocation.Cause.REVOKED, token=alice_token.token)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from access import services
 from access.models import AccessToken, Scope
 from accounts.models import User
-from proxy.dataplane.grants import digest_of
+from proxy.dataplane.admission.grant_cache import digest_of
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import closing, handshake, open_socket, websocket_tasks

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from proxy.dataplane.grants import digest_of
+from proxy.dataplane.admission.grant_cache import digest_of
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.models import ProxySession
 from proxy.tests.raw import connected

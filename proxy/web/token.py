@@ -23,7 +23,7 @@ from access.web import bought
 from access.web.own import own_token
 from accounts.models import User
 from accounts.web.fragments import fragment
-from proxy.dataplane import openings
+from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.rules.cookies import ACCESS_COOKIE, sign_access
 from proxy.dataplane.rules.paths import PREFIX
 from proxy.dataplane.rules.proxy_host import origin_of
@@ -117,10 +117,14 @@ def open_in_browser(request: HttpRequest, token_id: UUID) -> HttpResponse:
 
 
 def _open_on_proxy_host(request: HttpRequest, token: AccessToken, device: str, path: str) -> HttpResponse:
-    """A page whose form has the cookie set there (`proxy.dataplane.openings`)."""
+    """A page whose form has the cookie set there (`proxy.dataplane.admission.handoff_codes`)."""
     origin = origin_of(settings.PROXY_HOST, settings.BACKEND_URL)
-    code = openings.issue(token.digest, device, path)
-    context = {"token": token, "host": settings.PROXY_HOST, "action": f"{origin}{openings.PATH.decode()}?code={code}"}
+    code = handoff_codes.issue(token.digest, device, path)
+    context = {
+        "token": token,
+        "host": settings.PROXY_HOST,
+        "action": f"{origin}{handoff_codes.PATH.decode()}?code={code}",
+    }
     page = csp_update({"form-action": [origin]})(lambda asked: render(asked, "proxy/opening.html", context))
     response = cast("HttpResponse", page(request))
     # The other host is to see the origin of this page: `same-origin` would hide it from there.

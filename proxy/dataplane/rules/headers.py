@@ -10,7 +10,7 @@ from proxy.dataplane.errors import BAD_REQUEST, Denied
 from proxy.dataplane.rules.cookies import split_request_cookies
 
 if TYPE_CHECKING:
-    from proxy.dataplane.grants import Grant
+    from proxy.dataplane.admission.grant_cache import Grant
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -10,6 +10,9 @@ from django.http.request import split_domain_port, validate_host
 
 from access.models import Scope
 from proxy.dataplane.accounting import Accounting, Session
+from proxy.dataplane.admission.grant_cache import Grant, Grants, digest_of
+from proxy.dataplane.admission.rate_limit import Permits
+from proxy.dataplane.admission.revocation_feed import Feed
 from proxy.dataplane.config import Config
 from proxy.dataplane.errors import (
     DEVICE_CONFLICT,
@@ -21,9 +24,6 @@ from proxy.dataplane.errors import (
     STATE_UNAVAILABLE,
     Denied,
 )
-from proxy.dataplane.feed import Feed
-from proxy.dataplane.grants import Grant, Grants, digest_of
-from proxy.dataplane.permits import Permits
 from proxy.dataplane.rules.cookies import read_access
 from proxy.dataplane.rules.headers import RequestHead, is_device_id
 from proxy.dataplane.rules.paths import check_certificates_only

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from access import services
 from access.selectors import GrantFacts, grant_facts
+from proxy.dataplane.admission.rate_limit import Block
 from proxy.dataplane.database import Database
 from proxy.dataplane.errors import (
     INVALID_TOKEN,
@@ -20,7 +21,6 @@ from proxy.dataplane.errors import (
     Denial,
     Denied,
 )
-from proxy.dataplane.permits import Block
 from proxy.dataplane.state.base import Lease
 
 if TYPE_CHECKING:

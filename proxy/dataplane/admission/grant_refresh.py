@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 
-from proxy.dataplane.grants import Grants
+from proxy.dataplane.admission.grant_cache import Grants
 from proxy.dataplane.registry import Carry, Registry
 
 logger = logging.getLogger(__name__)
