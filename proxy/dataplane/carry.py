@@ -6,7 +6,6 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any
 
-from proxy.dataplane.accounting import Session
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.errors import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
 from proxy.dataplane.http1 import Answer
@@ -16,6 +15,7 @@ from proxy.dataplane.rules.cookies import rewrite_set_cookie
 from proxy.dataplane.rules.headers import Headers, response_headers
 from proxy.dataplane.rules.paths import PREFIX, rewrite_location
 from proxy.dataplane.server.http_protocol import GatewayProtocol
+from proxy.dataplane.sessions.accounting import Session
 from proxy.dataplane.upstream import FAILURES, Upstream, denial_of
 
 _OF_A_PART = frozenset({b"range", b"if-range"})
@@ -32,7 +32,7 @@ class Phase(Enum):
 
 
 class HttpCarry:
-    """Carries one admitted request; see `proxy.dataplane.registry.Carry`."""
+    """Carries one admitted request; see `proxy.dataplane.sessions.in_flight.Carry`."""
 
     __slots__ = (
         "_client_gone", "_connection", "_denial", "_prefix", "_rewriting", "_started", "_task", "_timeouts", "grant",

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from channels.consumer import AsyncConsumer
 
 from proxy.dataplane import plane
-from proxy.dataplane.accounting import Session
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.answers import request_id
 from proxy.dataplane.app import stated_headers, upstream_headers
@@ -21,6 +20,7 @@ from proxy.dataplane.rules.headers import Headers, RequestHead, read_request
 from proxy.dataplane.rules.paths import is_proxied, upstream_path
 from proxy.dataplane.rules.proxy_host import is_claimed, prefix_of
 from proxy.dataplane.server.http_protocol import CONNECTION
+from proxy.dataplane.sessions.accounting import Session
 from proxy.dataplane.upstream import FAILURES, denial_of
 from proxy.dataplane.upstream_socket import UpstreamSocket
 from proxy.dataplane.websocket import GatewayWebSocket
@@ -47,7 +47,7 @@ _NEXT = {
 
 
 class WebSocketCarry(AsyncConsumer):  # type: ignore[misc]  # channels is untyped
-    """Carries one WebSocket; see `proxy.dataplane.registry.Carry`."""
+    """Carries one WebSocket; see `proxy.dataplane.sessions.in_flight.Carry`."""
 
     grant: Grant
     session: Session

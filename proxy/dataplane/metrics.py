@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 import prometheus_client
 from prometheus_client.core import Metric
 
-from proxy.dataplane.accounting import Accounting
 from proxy.dataplane.admission.grant_cache import Grants
 from proxy.dataplane.refusals import Refusals
-from proxy.dataplane.registry import Registry
+from proxy.dataplane.sessions.accounting import Accounting
+from proxy.dataplane.sessions.in_flight import Registry
 
 # Made once per process and registered with the figures, which come and go with their data plane.
 _ANSWERS = prometheus_client.Counter("zenzefi_proxy_answers", "Proxied answers by status", ["status"], registry=None)

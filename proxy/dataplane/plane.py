@@ -13,14 +13,6 @@ from prometheus_client import REGISTRY
 
 from access.models import Revocation
 from access.selectors import RevocationNotice
-from proxy.dataplane.accounting import (
-    FLUSH_SECONDS,
-    LONGEST_FLUSH_SECONDS,
-    ROWS,
-    Accounting,
-    Session,
-    write_sessions,
-)
 from proxy.dataplane.admission.gate import KNOWN_GRANTS_SECONDS, Gate
 from proxy.dataplane.admission.grant_cache import Grants
 from proxy.dataplane.admission.grant_refresh import renew_grants
@@ -40,8 +32,16 @@ from proxy.dataplane.errors import (
 )
 from proxy.dataplane.metrics import Figures
 from proxy.dataplane.refusals import Refusals, hint, iso, write_refusals
-from proxy.dataplane.registry import Registry
 from proxy.dataplane.rewriting import Rewriting
+from proxy.dataplane.sessions.accounting import (
+    FLUSH_SECONDS,
+    LONGEST_FLUSH_SECONDS,
+    ROWS,
+    Accounting,
+    Session,
+    write_sessions,
+)
+from proxy.dataplane.sessions.in_flight import Registry
 from proxy.dataplane.state.base import Counts, Lease, State, StateUnavailable
 from proxy.dataplane.state.memory import MemoryState
 from proxy.dataplane.state.redis import RedisState

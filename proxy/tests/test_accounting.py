@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from access.models import AccessToken, Scope
 from proxy.dataplane import plane as plane_module
-from proxy.dataplane.accounting import Accounting, write_sessions
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.database import Database
 from proxy.dataplane.plane import DataPlane
+from proxy.dataplane.sessions.accounting import Accounting, write_sessions
 from proxy.dataplane.state.base import Lease
 from proxy.dataplane.state.memory import MemoryState
 from proxy.models import ProxySession

@@ -11,7 +11,6 @@ import pytest
 from access.models import Scope
 from access.selectors import GrantFacts
 from proxy.dataplane import config as config_module
-from proxy.dataplane.accounting import Accounting
 from proxy.dataplane.admission import gate as gate_module
 from proxy.dataplane.admission import grant_cache as grants_module
 from proxy.dataplane.admission.gate import Gate
@@ -27,6 +26,7 @@ from proxy.dataplane.errors import (
     Denied,
 )
 from proxy.dataplane.rules.headers import RequestHead
+from proxy.dataplane.sessions.accounting import Accounting
 from proxy.dataplane.state.memory import MemoryState
 
 

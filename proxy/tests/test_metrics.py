@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from access import services
 from access.models import AccessToken
 from proxy.dataplane.metrics import Figures
-from proxy.dataplane.registry import Registry
+from proxy.dataplane.sessions.in_flight import Registry
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import open_socket
 
@@ -28,7 +28,7 @@ from types import SimpleNamespace
 import django
 django.setup()
 from proxy.dataplane.metrics import Figures
-from proxy.dataplane.registry import Registry
+from proxy.dataplane.sessions.in_flight import Registry
 answers, live, grants = map(int, sys.argv[1:])
 registry = Registry(256)
 registry._live = {number: {object()} for number in range(live)}

@@ -11,7 +11,7 @@ from access import services
 from proxy.dataplane import plane as plane_module
 from proxy.dataplane.errors import STATE_UNAVAILABLE
 from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.registry import Registry
+from proxy.dataplane.sessions.in_flight import Registry
 from proxy.dataplane.state.base import StateUnavailable
 from proxy.tests.servers import eventually
 from proxy.tests.test_cutoffs_http import ends_within_two_seconds, is_broken

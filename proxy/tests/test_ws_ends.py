@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from access import services
-from proxy.dataplane.accounting import Session
 from proxy.dataplane.consumer import State, WebSocketCarry
 from proxy.dataplane.errors import INVALID_TOKEN
+from proxy.dataplane.sessions.accounting import Session
 from proxy.dataplane.websocket import GatewayWebSocket
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import (

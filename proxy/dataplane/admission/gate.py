@@ -9,7 +9,6 @@ from django.db import Error as DatabaseError
 from django.http.request import split_domain_port, validate_host
 
 from access.models import Scope
-from proxy.dataplane.accounting import Accounting, Session
 from proxy.dataplane.admission.grant_cache import Grant, Grants, digest_of
 from proxy.dataplane.admission.rate_limit import Permits
 from proxy.dataplane.admission.revocation_feed import Feed
@@ -27,6 +26,7 @@ from proxy.dataplane.errors import (
 from proxy.dataplane.rules.cookies import read_access
 from proxy.dataplane.rules.headers import RequestHead, is_device_id
 from proxy.dataplane.rules.paths import check_certificates_only
+from proxy.dataplane.sessions.accounting import Accounting, Session
 from proxy.dataplane.state.base import Lease, State, StateUnavailable
 
 # No new grant once the feed missed a few polls; known grants go on for a while longer.

@@ -24,7 +24,7 @@ from proxy.dataplane.errors import (
 from proxy.dataplane.state.base import Lease
 
 if TYPE_CHECKING:
-    from proxy.dataplane.accounting import Session
+    from proxy.dataplane.sessions.accounting import Session
 
 _CACHED_GRANTS = 100_000
 _CACHED_MISSES = 10_000

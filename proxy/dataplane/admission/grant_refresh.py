@@ -5,7 +5,7 @@ import logging
 from collections import defaultdict
 
 from proxy.dataplane.admission.grant_cache import Grants
-from proxy.dataplane.registry import Carry, Registry
+from proxy.dataplane.sessions.in_flight import Carry, Registry
 
 logger = logging.getLogger(__name__)
 

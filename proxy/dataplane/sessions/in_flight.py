@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Protocol
 from uuid import UUID
 
-from proxy.dataplane.accounting import Session
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.errors import TOO_MANY_CONNECTIONS, Denial, Denied
+from proxy.dataplane.sessions.accounting import Session
 
 _KEPT_DELAYS = 100_000
 
