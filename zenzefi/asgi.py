@@ -9,8 +9,9 @@ from zenzefi import control_plane
 
 from django.conf import settings  # isort: skip
 
-from proxy.dataplane import app, health, plane
+from proxy.dataplane import health, plane
 from proxy.dataplane.consumer import WebSocketCarry
+from proxy.dataplane.http import handler
 from proxy.dataplane.rules.client_address import Application, Receive, Scope, Send, TrustedForwarding
 from proxy.dataplane.rules.paths import is_proxied
 from proxy.dataplane.rules.proxy_host import claim
@@ -23,7 +24,7 @@ def choose(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
     if scope["type"] == "http":
         raw_path = scope["raw_path"]
         if (settings.PROXY_HOST and claim(scope, settings.PROXY_HOST)) or is_proxied(raw_path):
-            return app.application(scope, receive, send)
+            return handler.application(scope, receive, send)
         if raw_path in health.PATHS:
             return health.application(scope, receive, send)
         return control_plane.application(scope, receive, send)

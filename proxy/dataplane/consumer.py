@@ -9,10 +9,10 @@ from channels.consumer import AsyncConsumer
 from proxy.dataplane import plane
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.answers import request_id
-from proxy.dataplane.app import stated_headers, upstream_headers
-from proxy.dataplane.carry import client_headers
 from proxy.dataplane.endpoint import LAST_SECONDS, join
 from proxy.dataplane.errors import BAD_REQUEST, DRAINING, ClientGone, Denial, Denied
+from proxy.dataplane.http.exchange import client_headers
+from proxy.dataplane.http.handler import stated_headers, upstream_headers
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.refusals import Asked, facts
 from proxy.dataplane.rules.client_address import Receive, Scope, Send

@@ -9,7 +9,6 @@ from proxy.dataplane import pages, plane
 from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.answers import denial_answer, json_body, json_headers, request_id
-from proxy.dataplane.carry import HttpCarry
 from proxy.dataplane.config import Config
 from proxy.dataplane.errors import (
     BAD_REQUEST,
@@ -20,6 +19,7 @@ from proxy.dataplane.errors import (
     ClientGone,
     Denied,
 )
+from proxy.dataplane.http.exchange import HttpCarry
 from proxy.dataplane.pages import denial_page, is_navigation
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.refusals import Asked, facts
