@@ -10,11 +10,11 @@ from zenzefi import control_plane
 from django.conf import settings  # isort: skip
 
 from proxy.dataplane import health, plane
-from proxy.dataplane.consumer import WebSocketCarry
 from proxy.dataplane.http import handler
 from proxy.dataplane.rules.client_address import Application, Receive, Scope, Send, TrustedForwarding
 from proxy.dataplane.rules.paths import is_proxied
 from proxy.dataplane.rules.proxy_host import claim
+from proxy.dataplane.websocket.handler import WebSocketCarry
 
 _websocket: Application = WebSocketCarry.as_asgi()
 

@@ -19,7 +19,7 @@ from django.conf import settings
 
 from proxy.dataplane import plane
 from proxy.dataplane.server.http_protocol import GatewayProtocol
-from proxy.dataplane.websocket import GatewayWebSocket
+from proxy.dataplane.websocket.client_end import GatewayWebSocket
 
 # How long a client that connected just before the port was given up has to send its request.
 FIRST_REQUEST_SECONDS = 1.0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from proxy.dataplane.http1 import Connection
-from proxy.dataplane.upstream_socket import UpstreamSocket
+from proxy.dataplane.websocket.upstream_end import UpstreamSocket
 
 _IDLE_SECONDS = 30.0
 _ADDRESSES_SECONDS = 10.0  # how long what the name resolved to is believed

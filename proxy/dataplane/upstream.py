@@ -9,7 +9,7 @@ from proxy.dataplane.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Denia
 from proxy.dataplane.http1 import Answer, Connection, StaleConnection, UpstreamError
 from proxy.dataplane.pool import Pool
 from proxy.dataplane.rules.headers import Headers
-from proxy.dataplane.upstream_socket import UpstreamSocket
+from proxy.dataplane.websocket.upstream_end import UpstreamSocket
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _PORTS = {"http": 80, "https": 443}

@@ -11,9 +11,9 @@ from websockets.frames import CLOSE, CONT, PING, PONG, Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 from websockets.server import ServerProtocol
 
-from proxy.dataplane import frames
-from proxy.dataplane.endpoint import Endpoint, join
-from proxy.dataplane.upstream_socket import UpstreamSocket
+from proxy.dataplane.websocket import frames
+from proxy.dataplane.websocket.endpoint import Endpoint, join
+from proxy.dataplane.websocket.upstream_end import UpstreamSocket
 
 MAX_BYTES = 40_000
 

@@ -7,8 +7,8 @@ import pytest
 from websockets.protocol import Protocol
 
 from proxy.dataplane.server.http_protocol import GatewayProtocol
-from proxy.dataplane.upstream_socket import UpstreamSocket
-from proxy.dataplane.websocket import GatewayWebSocket
+from proxy.dataplane.websocket.client_end import GatewayWebSocket
+from proxy.dataplane.websocket.upstream_end import UpstreamSocket
 from proxy.tests.raw import connected, head
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import RawSocket, frame

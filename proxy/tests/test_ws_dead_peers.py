@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from proxy.dataplane import consumer, endpoint
+from proxy.dataplane.websocket import endpoint
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import RawSocket, closing, connections_to, frame, open_socket, websocket_tasks
 

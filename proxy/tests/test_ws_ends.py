@@ -8,10 +8,10 @@ import threading
 import pytest
 
 from access import services
-from proxy.dataplane.consumer import State, WebSocketCarry
 from proxy.dataplane.errors import INVALID_TOKEN
 from proxy.dataplane.sessions.accounting import Session
-from proxy.dataplane.websocket import GatewayWebSocket
+from proxy.dataplane.websocket.client_end import GatewayWebSocket
+from proxy.dataplane.websocket.handler import State, WebSocketCarry
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import (
     RawSocket,

@@ -9,7 +9,6 @@ from channels.consumer import AsyncConsumer
 from proxy.dataplane import plane
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.answers import request_id
-from proxy.dataplane.endpoint import LAST_SECONDS, join
 from proxy.dataplane.errors import BAD_REQUEST, DRAINING, ClientGone, Denial, Denied
 from proxy.dataplane.http.exchange import client_headers
 from proxy.dataplane.http.handler import stated_headers, upstream_headers
@@ -22,8 +21,9 @@ from proxy.dataplane.rules.proxy_host import is_claimed, prefix_of
 from proxy.dataplane.server.http_protocol import CONNECTION
 from proxy.dataplane.sessions.accounting import Session
 from proxy.dataplane.upstream import FAILURES, denial_of
-from proxy.dataplane.upstream_socket import UpstreamSocket
-from proxy.dataplane.websocket import GatewayWebSocket
+from proxy.dataplane.websocket.client_end import GatewayWebSocket
+from proxy.dataplane.websocket.endpoint import LAST_SECONDS, join
+from proxy.dataplane.websocket.upstream_end import UpstreamSocket
 
 _OUR_FAULT = 1011
 # How long either side may take to let itself be closed once it is cut, in seconds: with the one until a revocation is

@@ -12,7 +12,7 @@ from typing import Any, cast
 from websockets.frames import CLOSE, CONT, PING, PONG, Frame, Opcode
 from websockets.protocol import CONNECTING, OPEN, SEND_EOF
 
-from proxy.dataplane import frames
+from proxy.dataplane.websocket import frames
 
 logger = logging.getLogger(__name__)
 

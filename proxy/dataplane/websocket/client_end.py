@@ -16,8 +16,8 @@ from websockets.exceptions import InvalidHeaderFormat
 from websockets.headers import parse_extension
 from websockets.http11 import Request
 
-from proxy.dataplane import endpoint, frames
 from proxy.dataplane.server.http_protocol import CONNECTION
+from proxy.dataplane.websocket import endpoint, frames
 
 # How long what a client still sends is read and discarded, so that it learns why it was closed.
 _LINGER_SECONDS = 2.0

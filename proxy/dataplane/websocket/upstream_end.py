@@ -8,11 +8,11 @@ from websockets.http11 import Response
 from websockets.protocol import CONNECTING, OPEN
 from websockets.uri import WebSocketURI
 
-from proxy.dataplane import frames
-from proxy.dataplane.endpoint import Endpoint
 from proxy.dataplane.errors import UPSTREAM_UNREACHABLE
 from proxy.dataplane.http1 import BrokenAnswer, ConnectionLost
 from proxy.dataplane.rules.headers import Headers
+from proxy.dataplane.websocket import frames
+from proxy.dataplane.websocket.endpoint import Endpoint
 
 _MAX_HEAD_BYTES = 64 * 1024
 _NOWHERE = WebSocketURI(secure=False, host="", port=0, path="", query="")  # the request is not made by websockets
