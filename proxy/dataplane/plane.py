@@ -45,7 +45,7 @@ from proxy.dataplane.sessions.in_flight import Registry
 from proxy.dataplane.state.base import Counts, Lease, State, StateUnavailable
 from proxy.dataplane.state.memory import MemoryState
 from proxy.dataplane.state.redis import RedisState
-from proxy.dataplane.upstream import Upstream
+from proxy.dataplane.upstream.client import Upstream
 
 logger = logging.getLogger(__name__)
 

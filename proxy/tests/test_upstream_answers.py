@@ -181,7 +181,7 @@ def test_the_connection_that_was_used_last_is_taken_first(gateway, recorded, ali
 
 
 def test_idle_connections_are_given_up(gateway, recorded, alice_token, monkeypatch):
-    monkeypatch.setattr("proxy.dataplane.pool._IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("proxy.dataplane.upstream.pool._IDLE_SECONDS", 0.2)
     recorded.answer = OK + b"ok"
     client = gateway.client(alice_token)
     for number in (1, 2):

@@ -8,7 +8,6 @@ from typing import Any
 
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.errors import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
-from proxy.dataplane.http1 import Answer
 from proxy.dataplane.rewriting import Body, Exchange
 from proxy.dataplane.rules.client_address import Receive, Send
 from proxy.dataplane.rules.cookies import rewrite_set_cookie
@@ -16,7 +15,8 @@ from proxy.dataplane.rules.headers import Headers, response_headers
 from proxy.dataplane.rules.paths import PREFIX, rewrite_location
 from proxy.dataplane.server.http_protocol import GatewayProtocol
 from proxy.dataplane.sessions.accounting import Session
-from proxy.dataplane.upstream import FAILURES, Upstream, denial_of
+from proxy.dataplane.upstream.client import FAILURES, Upstream, denial_of
+from proxy.dataplane.upstream.http1 import Answer
 
 _OF_A_PART = frozenset({b"range", b"if-range"})
 _REWRITTEN = frozenset({b"set-cookie", b"location", b"content-location"})

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from proxy.dataplane.http1 import Answer
 from proxy.dataplane.rewriting import headers as rules
 from proxy.dataplane.rewriting.addresses import Addresses
 from proxy.dataplane.rewriting.css import CssRewriter
@@ -17,6 +16,7 @@ from proxy.dataplane.rewriting.encoding import Decoding, accepts_gzip, can_decod
 from proxy.dataplane.rewriting.html import HtmlRewriter
 from proxy.dataplane.rewriting.script import Script
 from proxy.dataplane.rules.headers import Headers, RequestHead
+from proxy.dataplane.upstream.http1 import Answer
 
 _HTML, _XHTML, _CSS = b"text/html", b"application/xhtml+xml", b"text/css"
 # Bytes below 0x80 mean something else there (Encoding Standard §4; they are none of ASCII's).

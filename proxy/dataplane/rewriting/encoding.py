@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import brotli
 
-from proxy.dataplane.http1 import BrokenAnswer
+from proxy.dataplane.upstream.http1 import BrokenAnswer
 
 if sys.version_info >= (3, 14):
     from compression import zstd

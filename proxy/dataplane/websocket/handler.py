@@ -20,7 +20,7 @@ from proxy.dataplane.rules.paths import is_proxied, upstream_path
 from proxy.dataplane.rules.proxy_host import is_claimed, prefix_of
 from proxy.dataplane.server.http_protocol import CONNECTION
 from proxy.dataplane.sessions.accounting import Session
-from proxy.dataplane.upstream import FAILURES, denial_of
+from proxy.dataplane.upstream.client import FAILURES, denial_of
 from proxy.dataplane.websocket.client_end import GatewayWebSocket
 from proxy.dataplane.websocket.endpoint import LAST_SECONDS, join
 from proxy.dataplane.websocket.upstream_end import UpstreamSocket

@@ -9,8 +9,8 @@ from websockets.protocol import CONNECTING, OPEN
 from websockets.uri import WebSocketURI
 
 from proxy.dataplane.errors import UPSTREAM_UNREACHABLE
-from proxy.dataplane.http1 import BrokenAnswer, ConnectionLost
 from proxy.dataplane.rules.headers import Headers
+from proxy.dataplane.upstream.http1 import BrokenAnswer, ConnectionLost
 from proxy.dataplane.websocket import frames
 from proxy.dataplane.websocket.endpoint import Endpoint
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
-from proxy.dataplane.http1 import Connection
+from proxy.dataplane.upstream.http1 import Connection
 from proxy.dataplane.websocket.upstream_end import UpstreamSocket
 
 _IDLE_SECONDS = 30.0

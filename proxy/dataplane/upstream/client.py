@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 from proxy.dataplane.config import Config
 from proxy.dataplane.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Denial
-from proxy.dataplane.http1 import Answer, Connection, StaleConnection, UpstreamError
-from proxy.dataplane.pool import Pool
 from proxy.dataplane.rules.headers import Headers
+from proxy.dataplane.upstream.http1 import Answer, Connection, StaleConnection, UpstreamError
+from proxy.dataplane.upstream.pool import Pool
 from proxy.dataplane.websocket.upstream_end import UpstreamSocket
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
