@@ -93,7 +93,7 @@ class DenialRecord(models.Model):
     device = models.CharField(_("device ends in"), max_length=2, blank=True)
     path = models.CharField(_("path"), max_length=LONGEST_PATH, blank=True)
     ip = models.GenericIPAddressField(_("IP address"), null=True)
-    # What the sentence needs; see `proxy.explanations`.
+    # What the sentence needs; see `proxy.dataplane.denials.messages`.
     detail = models.JSONField(_("details"), default=dict)
 
     class Meta:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.utils.translation import gettext_lazy as _
 
-from proxy.dataplane.answers import denial_answer, request_id
+from proxy.dataplane.denials.responses import denial_answer, request_id
 from proxy.dataplane.errors import REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.rules.client_address import Application, Receive, Scope, Send
 from proxy.dataplane.rules.headers import check_form

@@ -8,9 +8,9 @@ from django.db import connection
 
 from proxy import health
 from proxy.dataplane import plane
-from proxy.dataplane.answers import denial_answer, json_body, json_headers, request_id
+from proxy.dataplane.denials.pages import is_navigation, status_page
+from proxy.dataplane.denials.responses import denial_answer, json_body, json_headers, request_id
 from proxy.dataplane.errors import Denied
-from proxy.dataplane.pages import is_navigation, status_page
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.rules.client_address import Receive, Scope, Send
 from proxy.dataplane.rules.headers import check_form

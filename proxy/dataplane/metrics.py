@@ -12,7 +12,7 @@ import prometheus_client
 from prometheus_client.core import Metric
 
 from proxy.dataplane.admission.grant_cache import Grants
-from proxy.dataplane.refusals import Refusals
+from proxy.dataplane.denials.log import Refusals
 from proxy.dataplane.sessions.accounting import Accounting
 from proxy.dataplane.sessions.in_flight import Registry
 

@@ -20,6 +20,7 @@ from proxy.dataplane.admission.rate_limit import Permits
 from proxy.dataplane.admission.revocation_feed import Feed
 from proxy.dataplane.config import Config
 from proxy.dataplane.database import Database
+from proxy.dataplane.denials.log import Refusals, hint, iso, write_refusals
 from proxy.dataplane.errors import (
     DEVICE_CONFLICT,
     INVALID_TOKEN,
@@ -31,7 +32,6 @@ from proxy.dataplane.errors import (
     Denied,
 )
 from proxy.dataplane.metrics import Figures
-from proxy.dataplane.refusals import Refusals, hint, iso, write_refusals
 from proxy.dataplane.rewriting import Rewriting
 from proxy.dataplane.sessions.accounting import (
     FLUSH_SECONDS,

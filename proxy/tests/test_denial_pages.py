@@ -7,8 +7,8 @@ import pytest
 
 from access import services
 from access.models import AccessToken
-from proxy.dataplane import pages
-from proxy.dataplane.pages import is_navigation
+from proxy.dataplane.denials import pages
+from proxy.dataplane.denials.pages import is_navigation
 from proxy.tests.expect import assert_denied
 from proxy.tests.raw import exchange, head
 

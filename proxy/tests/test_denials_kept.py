@@ -11,10 +11,10 @@ from django.utils import timezone
 from access import services
 from access.models import AccessToken, Scope
 from proxy.dataplane import plane as plane_module
-from proxy.dataplane import refusals
 from proxy.dataplane.admission.gate import Grant
+from proxy.dataplane.denials import log
+from proxy.dataplane.denials.log import Asked, Refusals
 from proxy.dataplane.errors import BAD_REQUEST, DEVICE_CONFLICT, INVALID_TOKEN, TOKEN_EXPIRED
-from proxy.dataplane.refusals import Asked, Refusals
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.models import LONGEST_PATH, DenialRecord
 from proxy.tasks import forget_deleted_users, forget_denials
@@ -116,7 +116,7 @@ class TestWhatIsKept:
         gateway.client(headers=UNKNOWN).get("/" + "%D1%8F" * 100 + "?q")
         path = kept().path
         assert (len(path), path.isascii()) == (LONGEST_PATH, True)
-        assert refusals._text(b"/a\x00\x1b\xff b") == "/a\ufffd\ufffd\ufffd\ufffdb"
+        assert log._text(b"/a\x00\x1b\xff b") == "/a\ufffd\ufffd\ufffd\ufffdb"
 
     # case E66
     def test_no_token_and_no_device_id(self, gateway, alice_token, kept):
@@ -158,7 +158,7 @@ class TestFailures:
         noted = Refusals()
         for asked in (known, Asked(b"number-0002")):
             noted.note(TOKEN_EXPIRED, 401, asked, {})
-        refusals.write_refusals(noted.take(refusals.MOST_WAITING))
+        log.write_refusals(noted.take(log.MOST_WAITING))
         assert [record.request_id for record in DenialRecord.objects.all()] == ["number-0002"]
 
 
@@ -188,16 +188,16 @@ class TestSampling:
     def test_so_many_of_one_address(self, noted, clock):
         self.flood(noted, 100, ip="192.0.2.1")
         self.flood(noted, 1, ip="192.0.2.2")
-        assert len(noted.take(refusals.MOST_WAITING)) == refusals.UNKNOWN_PER_ADDRESS + 1
-        assert noted.dropped == 100 - refusals.UNKNOWN_PER_ADDRESS
-        clock[0] += refusals.MINUTE
+        assert len(noted.take(log.MOST_WAITING)) == log.UNKNOWN_PER_ADDRESS + 1
+        assert noted.dropped == 100 - log.UNKNOWN_PER_ADDRESS
+        clock[0] += log.MINUTE
         self.flood(noted, 1, ip="192.0.2.1")
-        assert len(noted.take(refusals.MOST_WAITING)) == 1
+        assert len(noted.take(log.MOST_WAITING)) == 1
 
     def test_so_many_of_all_addresses(self, noted):
         for number in range(200):
             self.flood(noted, 1, ip=f"192.0.2.{number}")
-        assert (len(noted.take(refusals.MOST_WAITING)), noted.dropped) == (refusals.UNKNOWN, 200 - refusals.UNKNOWN)
+        assert (len(noted.take(log.MOST_WAITING)), noted.dropped) == (log.UNKNOWN, 200 - log.UNKNOWN)
 
     def test_an_attack_does_not_hide_an_owners(self, noted, alice_token):
         self.flood(noted, 500, ip="192.0.2.1")
@@ -205,32 +205,32 @@ class TestSampling:
             self.flood(noted, 1, ip=f"192.0.3.{number}")
         grant = grant_of(alice_token)
         self.flood(noted, 100, ip="192.0.2.1", grant=grant)
-        kept = [refusal for refusal in noted.take(refusals.MOST_WAITING) if refusal.asked.grant is grant]
-        assert len(kept) == refusals.KNOWN_PER_TOKEN
+        kept = [refusal for refusal in noted.take(log.MOST_WAITING) if refusal.asked.grant is grant]
+        assert len(kept) == log.KNOWN_PER_TOKEN
 
     def test_what_waits_is_bounded(self, noted, clock):
         for minute in range(100):
-            clock[0] = 2000 + minute * refusals.MINUTE
-            for number in range(refusals.UNKNOWN):
+            clock[0] = 2000 + minute * log.MINUTE
+            for number in range(log.UNKNOWN):
                 self.flood(noted, 1, ip=f"192.0.2.{number}")
-        waiting = noted.take(refusals.MOST_WAITING)
+        waiting = noted.take(log.MOST_WAITING)
         assert (len(waiting), noted.dropped) == (
-            refusals.MOST_WAITING,
-            100 * refusals.UNKNOWN - refusals.MOST_WAITING,
+            log.MOST_WAITING,
+            100 * log.UNKNOWN - log.MOST_WAITING,
         )
         noted.note(BAD_REQUEST, 400, Asked(b"number-0003"), {})
         noted.put_back(waiting)
-        assert (len(noted.take(refusals.MOST_WAITING)), noted.dropped) == (
-            refusals.MOST_WAITING,
-            100 * refusals.UNKNOWN - refusals.MOST_WAITING + 1,
+        assert (len(noted.take(log.MOST_WAITING)), noted.dropped) == (
+            log.MOST_WAITING,
+            100 * log.UNKNOWN - log.MOST_WAITING + 1,
         )
 
     def test_it_is_seen_at_the_metrics(self, gateway, recorded, client):
         asking = gateway.client(headers=UNKNOWN)
-        for _ in range(refusals.UNKNOWN_PER_ADDRESS + 5):
+        for _ in range(log.UNKNOWN_PER_ADDRESS + 5):
             asking.get("/x")
         flush(gateway)
-        assert DenialRecord.objects.count() == refusals.UNKNOWN_PER_ADDRESS
+        assert DenialRecord.objects.count() == log.UNKNOWN_PER_ADDRESS
         assert gateway.plane.refusals.dropped == 5
         gateway.plane.figures.tell()
         assert "zenzefi_proxy_denials_unrecorded_total" in client.get("/metrics").content.decode()

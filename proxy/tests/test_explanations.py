@@ -9,8 +9,8 @@ import time_machine
 from django.utils import timezone, translation
 
 from proxy.dataplane import errors
+from proxy.dataplane.denials.messages import AGAIN, ago, explain
 from proxy.dataplane.errors import Denial
-from proxy.explanations import AGAIN, ago, explain
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CODES = sorted({each.code for each in vars(errors).values() if isinstance(each, Denial)})

@@ -10,8 +10,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
+from proxy.dataplane.denials.messages import AGAIN, explain
 from proxy.denials import find, of_user
-from proxy.explanations import AGAIN, explain
 from proxy.models import LONGEST_PATH, DenialRecord
 
 # A refusal is written within a few seconds; so often a page asks that was opened at once.

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.test import override_settings
 from django.utils.translation import get_language, override
 
-from proxy.dataplane import answers
+from proxy.dataplane.denials import responses
 from zenzefi.tests.command import Command, Serve
 
 
@@ -41,10 +41,10 @@ def _compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     messages.parent.mkdir(parents=True)
     with messages.open("wb") as file:
         write_mo(file, read_po(BytesIO(source.read_bytes()), locale="ru"))
-    answers._denial_body.cache_clear()
+    responses._denial_body.cache_clear()
     with override_settings(LOCALE_PATHS=[directory]):
         yield
-    answers._denial_body.cache_clear()
+    responses._denial_body.cache_clear()
 
 
 @pytest.fixture

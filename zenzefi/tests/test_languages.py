@@ -18,7 +18,7 @@ from accounts.models import User
 from accounts.tokens import issue_access
 from conftest import fund
 from proxy.dataplane import errors
-from proxy.dataplane.answers import denial_answer
+from proxy.dataplane.denials.responses import denial_answer
 from proxy.dataplane.errors import Denial, Denied
 from zenzefi import control_plane
 

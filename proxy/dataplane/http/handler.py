@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from proxy.dataplane import pages, plane
+from proxy.dataplane import plane
 from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.admission.grant_cache import Grant
-from proxy.dataplane.answers import denial_answer, json_body, json_headers, request_id
 from proxy.dataplane.config import Config
+from proxy.dataplane.denials import pages
+from proxy.dataplane.denials.log import Asked, facts
+from proxy.dataplane.denials.pages import denial_page, is_navigation
+from proxy.dataplane.denials.responses import denial_answer, json_body, json_headers, request_id
 from proxy.dataplane.errors import (
     BAD_REQUEST,
     CODE_SPENT,
@@ -20,9 +23,7 @@ from proxy.dataplane.errors import (
     Denied,
 )
 from proxy.dataplane.http.exchange import HttpCarry
-from proxy.dataplane.pages import denial_page, is_navigation
 from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.refusals import Asked, facts
 from proxy.dataplane.rules.client_address import FORWARDED_FOR, Receive, Scope, Send
 from proxy.dataplane.rules.cookies import ACCESS_COOKIE, sign_access
 from proxy.dataplane.rules.headers import Headers, RequestHead, forwarding_headers, read_request

@@ -21,9 +21,9 @@ from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from proxy.dataplane import plane
-from proxy.dataplane.answers import denial_answer, request_id
+from proxy.dataplane.denials.log import Asked
+from proxy.dataplane.denials.responses import denial_answer, request_id
 from proxy.dataplane.errors import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
-from proxy.dataplane.refusals import Asked
 from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.server.flow_control import Flow, Trailers, size_of
 from proxy.dataplane.server.response_cycle import Cycle, date_line

@@ -8,12 +8,12 @@ from channels.consumer import AsyncConsumer
 
 from proxy.dataplane import plane
 from proxy.dataplane.admission.grant_cache import Grant
-from proxy.dataplane.answers import request_id
+from proxy.dataplane.denials.log import Asked, facts
+from proxy.dataplane.denials.responses import request_id
 from proxy.dataplane.errors import BAD_REQUEST, DRAINING, ClientGone, Denial, Denied
 from proxy.dataplane.http.exchange import client_headers
 from proxy.dataplane.http.handler import stated_headers, upstream_headers
 from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.refusals import Asked, facts
 from proxy.dataplane.rules.client_address import Receive, Scope, Send
 from proxy.dataplane.rules.headers import Headers, RequestHead, read_request
 from proxy.dataplane.rules.paths import is_proxied, upstream_path

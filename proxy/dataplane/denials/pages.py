@@ -18,12 +18,12 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.html import escape
 
-from proxy import explanations
 from proxy.dataplane.admission.grant_cache import Grant
-from proxy.dataplane.answers import denial_headers, language_of
+from proxy.dataplane.denials import messages
+from proxy.dataplane.denials.messages import AGAIN, Explanation
+from proxy.dataplane.denials.responses import denial_headers, language_of
 from proxy.dataplane.errors import Denied
 from proxy.dataplane.rules.headers import Headers
-from proxy.explanations import AGAIN, Explanation
 
 _HTML = frozenset({b"text/html", b"application/xhtml+xml"})
 _POLICY = (
@@ -123,13 +123,13 @@ def _explanation(code: str, detail: Mapping[str, Any], grant: Grant | None, lang
     if not detail and grant is None:  # what a flood of unknown tokens gets
         return _general_explanation(code, language)
     with translation.override(language), timezone.override(_zone(zone)):
-        return explanations.explain(code, detail, grant.token_id if grant else None)
+        return messages.explain(code, detail, grant.token_id if grant else None)
 
 
 @lru_cache(maxsize=256)
 def _general_explanation(code: str, language: str) -> Explanation:
     with translation.override(language):
-        return explanations.explain(code, {})
+        return messages.explain(code, {})
 
 
 @lru_cache(maxsize=256)

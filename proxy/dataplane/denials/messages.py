@@ -1,6 +1,6 @@
 """Why a request was refused: one sentence for a person, what to do about it, and the page that does it.
 
-`detail` is what was found out about a refusal (`proxy.dataplane.refusals.facts`), told to whom it concerns alone;
+`detail` is what was found out about a refusal (`proxy.dataplane.denials.log.facts`), told to whom it concerns alone;
 without it the sentence says no more than the code.
 """
 

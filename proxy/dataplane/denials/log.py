@@ -105,7 +105,7 @@ class Refusals:
 
 
 def facts(denied: Denied, grant: Grant | None) -> dict[str, Any]:
-    """What its sentence needs (`proxy.explanations`); nothing about a token that is not known."""
+    """What its sentence needs (`proxy.dataplane.denials.messages`); nothing about a token that is not known."""
     found: dict[str, Any] = {}
     if denied.retry_after is not None:
         found["retry_after"] = denied.retry_after
