@@ -32,7 +32,7 @@ from proxy.dataplane.errors import (
     Denied,
 )
 from proxy.dataplane.metrics import Figures
-from proxy.dataplane.rewriting import Rewriting
+from proxy.dataplane.rewriting.response import Rewriting
 from proxy.dataplane.sessions.accounting import (
     FLUSH_SECONDS,
     LONGEST_FLUSH_SECONDS,

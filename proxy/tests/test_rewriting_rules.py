@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.dataplane.rewriting import Rewriting
-from proxy.dataplane.rewriting import headers as rules
-from proxy.dataplane.rewriting.addresses import Addresses
+from proxy.dataplane.rewriting import header_rules as rules
 from proxy.dataplane.rewriting.css import CssRewriter
 from proxy.dataplane.rewriting.html import LONGEST_TAG, HtmlRewriter
+from proxy.dataplane.rewriting.response import Rewriting
 from proxy.dataplane.rewriting.script import Script
+from proxy.dataplane.rewriting.urls import Addresses
 from proxy.dataplane.rules.headers import RequestHead
 
 pytestmark = pytest.mark.embedded

@@ -8,7 +8,7 @@ from typing import Any
 
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.errors import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
-from proxy.dataplane.rewriting import Body, Exchange
+from proxy.dataplane.rewriting.response import Body, Exchange
 from proxy.dataplane.rules.client_address import Receive, Send
 from proxy.dataplane.rules.cookies import rewrite_set_cookie
 from proxy.dataplane.rules.headers import Headers, response_headers

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from enum import Enum, auto
 
-from proxy.dataplane.rewriting.addresses import Addresses
+from proxy.dataplane.rewriting.urls import Addresses
 
 _TOKEN = re.compile(rb"""/\*|["']|\\[\s\S]|(?<![\w\x80-\xff-])url\(|@import(?![\w\x80-\xff-])""", re.IGNORECASE)
 _BEGUN = re.compile(rb"(?:/|\\|@(?:i(?:m(?:p(?:o(?:rt?)?)?)?)?)?|u(?:rl?)?)\Z", re.IGNORECASE)

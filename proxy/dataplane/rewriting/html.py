@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from proxy.dataplane.rewriting.addresses import Addresses
 from proxy.dataplane.rewriting.css import CssRewriter
+from proxy.dataplane.rewriting.urls import Addresses
 
 LONGEST_TAG = 64 * 1024
 MOST_ATTRIBUTES = 256  # of a tag; what follows them is left alone

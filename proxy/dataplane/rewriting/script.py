@@ -9,7 +9,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from proxy.dataplane.rewriting.addresses import Addresses
+from proxy.dataplane.rewriting.urls import Addresses
 from proxy.dataplane.rules.paths import PREFIX
 
 _SOURCE = (Path(__file__).parent / "script.js").read_text("utf-8").strip()

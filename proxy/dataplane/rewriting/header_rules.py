@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from proxy.dataplane.rewriting.addresses import Addresses
+from proxy.dataplane.rewriting.urls import Addresses
 from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.rules.paths import PREFIX, rewrite_location, under_prefix
 
