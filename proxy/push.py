@@ -1,7 +1,8 @@
 """Wake-ups between processes: whoever commits a revocation has every gateway worker read the outbox at once.
 
 The rows of the outbox are the truth. A message says nothing but "look now", and one that is lost costs the wait for
-the next poll (`proxy.dataplane.admission.revocation_feed`). Without `REDIS_URL` nothing is sent: what is embedded is one process.
+the next poll (`proxy.dataplane.admission.revocation_feed`). Without `REDIS_URL` nothing is sent: what is embedded is
+one process.
 """
 
 import asyncio

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from proxy.dataplane.websocket import endpoint
+from proxy.dataplane.websocket import endpoint, handler
 from proxy.tests.servers import eventually
 from proxy.tests.sockets import RawSocket, closing, connections_to, frame, open_socket, websocket_tasks
 
@@ -15,7 +15,7 @@ PING = 0.6
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch):
     monkeypatch.setattr(endpoint, "PING_SECONDS", PING)
-    for module in (endpoint, consumer):
+    for module in (endpoint, handler):
         monkeypatch.setattr(module, "LAST_SECONDS", 0.5)
 
 
