@@ -23,7 +23,7 @@ from billing import ledger
 from billing.models import IdempotencyKey, Payment, Transaction, TransactionType
 from billing.verification import verify_all
 from conftest import fund
-from proxy.tests.processes import database_url
+from proxy.tests.support.processes import database_url
 
 ROOT = Path(__file__).parents[2]
 CREDITS = Decimal(100_000)

@@ -15,9 +15,9 @@ from accounts.models import User
 from billing.idempotency import Call
 from conftest import fund
 from proxy.dataplane import plane
-from proxy.tests.faults import Link
-from proxy.tests.processes import GatewayProcess
-from proxy.tests.servers import (
+from proxy.tests.support.faults import Link
+from proxy.tests.support.processes import GatewayProcess
+from proxy.tests.support.servers import (
     Gateway,
     LoopThread,
     RecordingUpstream,
@@ -26,8 +26,8 @@ from proxy.tests.servers import (
     start_demo_upstream,
     start_gateway,
 )
-from proxy.tests.sites import Site
-from proxy.tests.sockets import SocketUpstream
+from proxy.tests.support.sites import Site
+from proxy.tests.support.websockets import SocketUpstream
 
 
 @dataclass(frozen=True)

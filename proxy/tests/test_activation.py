@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from access import selectors
 from access.models import AccessToken
-from proxy.tests.servers import OK, eventually
+from proxy.tests.support.servers import OK, eventually
 
 
 def test_it_is_committed_before_the_upstream_sees_the_request(gateway, recorded, alice_token):

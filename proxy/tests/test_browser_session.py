@@ -10,8 +10,8 @@ from django.core import signing
 from access import services
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.models import ProxySession
-from proxy.tests.expect import assert_denied
-from proxy.tests.servers import eventually
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.servers import eventually
 
 NAME = "zenzefi_access"
 

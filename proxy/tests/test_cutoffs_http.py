@@ -15,8 +15,8 @@ from accounts.models import User
 from accounts.services import set_active
 from conftest import client_of
 from proxy.dataplane.admission import revocation_feed
-from proxy.tests.raw import connected, head
-from proxy.tests.servers import eventually
+from proxy.tests.support.raw_client import connected, head
+from proxy.tests.support.servers import eventually
 
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 

@@ -20,8 +20,8 @@ from accounts.services import set_active
 from accounts.tokens import issue_access
 from billing.idempotency import Call
 from conftest import fund
-from proxy.tests.processes import database_url
-from proxy.tests.sockets import closing
+from proxy.tests.support.processes import database_url
+from proxy.tests.support.websockets import closing
 from proxy.tests.test_cutoffs_http import is_broken
 from zenzefi.tests.command import ROOT, environment_of
 

@@ -9,8 +9,8 @@ from access import services
 from access.models import AccessToken
 from proxy.dataplane.denials import pages
 from proxy.dataplane.denials.pages import is_navigation
-from proxy.tests.expect import assert_denied
-from proxy.tests.raw import exchange, head
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.raw_client import exchange, head
 
 CHROMIUM = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 NAVIGATION = {"Accept": CHROMIUM, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}

@@ -18,9 +18,9 @@ from proxy.dataplane.errors import BAD_REQUEST, DEVICE_CONFLICT, INVALID_TOKEN, 
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.models import LONGEST_PATH, DenialRecord
 from proxy.tasks import forget_deleted_users, forget_denials
-from proxy.tests.raw import exchange
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import closing, open_socket
+from proxy.tests.support.raw_client import exchange
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import closing, open_socket
 
 PAST = timedelta(hours=2)
 UNKNOWN = {"X-Access-Token": "u" * 64, "X-Device-ID": "device-of-nobody"}

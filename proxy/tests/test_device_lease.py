@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from conftest import client_of
-from proxy.tests.expect import assert_denied
-from proxy.tests.servers import eventually
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.servers import eventually
 
 OTHER = "another-device"
 

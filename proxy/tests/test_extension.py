@@ -14,8 +14,8 @@ from access import services
 from access.models import AccessToken, Revocation
 from conftest import client_of, fund
 from proxy.dataplane.admission import grant_cache as grants_module
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import closing, open_socket
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import closing, open_socket
 
 LIMIT = 2.0
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -24,11 +24,11 @@ from proxy.dataplane.admission.grant_cache import Grants
 from proxy.dataplane.database import Database
 from proxy.postgres import answers_within
 from proxy.tests.conftest import _on_sale
-from proxy.tests.expect import assert_denied
-from proxy.tests.faults import Link, at_once
-from proxy.tests.processes import database_url
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import closing
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.faults import Link, at_once
+from proxy.tests.support.processes import database_url
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import closing
 
 FAULTS = ["refused", "frozen", *(pytest.param(fault, marks=pytest.mark.slow) for fault in ("reset", "slow"))]
 UNKNOWN = {"X-Access-Token": "no-such-token", "X-Device-ID": "device-of-nobody"}

@@ -17,10 +17,10 @@ from accounts.tokens import issue_access
 from proxy.dataplane.state.base import Lease, StateUnavailable
 from proxy.dataplane.state.redis import RedisState
 from proxy.tests.conftest import _on_sale
-from proxy.tests.expect import assert_denied
-from proxy.tests.faults import Link, at_once
-from proxy.tests.processes import GatewayProcess
-from proxy.tests.servers import eventually
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.faults import Link, at_once
+from proxy.tests.support.processes import GatewayProcess
+from proxy.tests.support.servers import eventually
 
 pytestmark = pytest.mark.services
 FAULTS = ["refused", "reset", "frozen", pytest.param("slow", marks=pytest.mark.slow)]

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from proxy.tests.expect import assert_denied
-from proxy.tests.faults import Link, at_once
-from proxy.tests.raw import head
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import closing, open_socket
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.faults import Link, at_once
+from proxy.tests.support.raw_client import head
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import closing, open_socket
 
 TIMEOUT = 1.0
 

@@ -11,10 +11,10 @@ import time
 import pytest
 
 from proxy.dataplane.server.http_protocol import GatewayProtocol
-from proxy.tests.expect import assert_denied
-from proxy.tests.raw import connected, exchange, head
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import connections_to, handshake, open_socket, resident_bytes
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.raw_client import connected, exchange, head
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import connections_to, handshake, open_socket, resident_bytes
 
 pytestmark = pytest.mark.embedded
 

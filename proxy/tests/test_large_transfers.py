@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from proxy.demo.transfers import PATTERN, PERIOD
-from proxy.tests.raw import connected, head
-from proxy.tests.servers import eventually
+from proxy.tests.support.raw_client import connected, head
+from proxy.tests.support.servers import eventually
 
 MIB = 2**20
 SIZES = [(64, 24), pytest.param(1024, 64, marks=pytest.mark.slow)]  # of the body, and for the gateway; MiB

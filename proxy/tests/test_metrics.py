@@ -18,8 +18,8 @@ from access import services
 from access.models import AccessToken
 from proxy.dataplane.metrics import Figures
 from proxy.dataplane.sessions.in_flight import Registry
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import open_socket
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import open_socket
 
 # One worker that counted what its arguments say, and stays until its input ends.
 WORKER = """

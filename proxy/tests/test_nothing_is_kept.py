@@ -9,9 +9,9 @@ from websockets.protocol import Protocol
 from proxy.dataplane.server.http_protocol import GatewayProtocol
 from proxy.dataplane.websocket.client_end import GatewayWebSocket
 from proxy.dataplane.websocket.upstream_end import UpstreamSocket
-from proxy.tests.raw import connected, head
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import RawSocket, frame
+from proxy.tests.support.raw_client import connected, head
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import RawSocket, frame
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.rules.cookies import read_access
 from proxy.dataplane.state.base import StateUnavailable
 from proxy.models import DenialRecord, ProxySession
-from proxy.tests.expect import assert_denied
+from proxy.tests.support.assertions import assert_denied
 from proxy.tests.test_denial_pages import NAVIGATION, buttons, heading
 from proxy.tests.test_proxy_host import HOST, ORIGIN, SITE
 

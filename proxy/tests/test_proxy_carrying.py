@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from proxy.models import ProxySession
-from proxy.tests.raw import connected, exchange, head
-from proxy.tests.servers import eventually, once
+from proxy.tests.support.raw_client import connected, exchange, head
+from proxy.tests.support.servers import eventually, once
 
 MIB = 2**20
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"

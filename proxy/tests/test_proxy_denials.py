@@ -17,9 +17,9 @@ from accounts.services import set_active
 from conftest import client_of
 from proxy.dataplane.admission import grant_cache, revocation_feed
 from proxy.models import ProxySession
-from proxy.tests.expect import assert_denied
-from proxy.tests.raw import connected, exchange, head
-from proxy.tests.servers import eventually, once
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.raw_client import connected, exchange, head
+from proxy.tests.support.servers import eventually, once
 
 UNKNOWN = "u" * 64
 DEVICE = "device-of-the-owner"

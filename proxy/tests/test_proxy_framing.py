@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from proxy.tests.expect import assert_denied
-from proxy.tests.raw import connected, exchange, head
-from proxy.tests.servers import eventually, once
-from proxy.tests.sockets import accepting, handshake
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.raw_client import connected, exchange, head
+from proxy.tests.support.servers import eventually, once
+from proxy.tests.support.websockets import accepting, handshake
 from proxy.tests.test_beside_nginx import unchunked
 
 CHUNKED = b"Transfer-Encoding: chunked"

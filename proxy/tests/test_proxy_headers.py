@@ -5,8 +5,8 @@ import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from proxy.tests.expect import assert_denied
-from proxy.tests.raw import exchange, head
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.raw_client import exchange, head
 
 VIA = b"1.1 zenzefi"
 

@@ -9,9 +9,9 @@ from websockets.sync.client import connect
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.dataplane.rules.paths import PREFIX
 from proxy.dataplane.rules.proxy_host import claim, origin_of, prefix_of
-from proxy.tests.expect import assert_denied
-from proxy.tests.raw import exchange, head
-from proxy.tests.sockets import closing
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.raw_client import exchange, head
+from proxy.tests.support.websockets import closing
 from proxy.tests.test_denial_pages import NAVIGATION, buttons, heading
 
 HOST = "proxy.example"

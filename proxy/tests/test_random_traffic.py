@@ -19,11 +19,11 @@ from django.db import connection
 
 from access.models import Scope
 from proxy.models import ProxySession
-from proxy.tests.crowd import BAD, GOOD, KINDS, PATIENT, Crowd
-from proxy.tests.hostile_visitors import HostileVisitor
-from proxy.tests.scripted_upstream import ScriptedUpstream
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import resident_bytes
+from proxy.tests.support.hostile_clients import HostileVisitor
+from proxy.tests.support.scripted_upstream import ScriptedUpstream
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.traffic import BAD, GOOD, KINDS, PATIENT, Crowd
+from proxy.tests.support.websockets import resident_bytes
 
 SECONDS = 600
 MIB = 2**20

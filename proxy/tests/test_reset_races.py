@@ -10,8 +10,8 @@ import pytest
 from conftest import client_of
 from proxy.dataplane.state.base import Lease
 from proxy.models import ProxySession
-from proxy.tests.raw import head
-from proxy.tests.servers import eventually
+from proxy.tests.support.raw_client import head
+from proxy.tests.support.servers import eventually
 
 OTHER = "another-device"
 

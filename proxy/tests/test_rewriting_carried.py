@@ -11,7 +11,7 @@ import pytest
 from proxy.dataplane.rewriting import encoding
 from proxy.dataplane.rewriting.encoding import zstd
 from proxy.dataplane.rules.cookies import sign_access
-from proxy.tests.servers import eventually
+from proxy.tests.support.servers import eventually
 
 P = b"/api/v1/proxy"
 PAGE = b"<!doctype html><html><head><title>x</title></head><body><a href='/x?a=1&amp;b=2'>x</a></body></html>"

@@ -10,8 +10,8 @@ from django.utils import timezone
 from proxy.dataplane import plane as plane_module
 from proxy.models import ProxySession
 from proxy.tasks import close_idle_sessions
-from proxy.tests.expect import assert_denied
-from proxy.tests.servers import eventually
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.servers import eventually
 
 OTHER = "another-device"
 

@@ -8,8 +8,8 @@ from websockets.exceptions import ConnectionClosed
 
 from conftest import client_of
 from proxy.models import ProxySession
-from proxy.tests.expect import assert_denied
-from proxy.tests.servers import eventually
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.servers import eventually
 
 pytestmark = pytest.mark.services
 

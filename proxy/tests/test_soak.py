@@ -12,8 +12,8 @@ from websockets.exceptions import ConnectionClosed
 from access import services
 from accounts.services import set_active
 from billing.idempotency import Call
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import open_socket, websocket_tasks
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import open_socket, websocket_tasks
 
 TOKENS = 6
 DENIED = {401, 403, 409}  # revoked, blocked, held by the other device

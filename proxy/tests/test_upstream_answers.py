@@ -5,9 +5,9 @@ from http.client import IncompleteRead
 
 import pytest
 
-from proxy.tests.expect import assert_denied
-from proxy.tests.raw import connected, head
-from proxy.tests.servers import eventually, once
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.raw_client import connected, head
+from proxy.tests.support.servers import eventually, once
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 

@@ -4,10 +4,10 @@ import socket
 
 import pytest
 
-from proxy.tests.expect import assert_denied
-from proxy.tests.raw import exchange, head
-from proxy.tests.servers import once
-from proxy.tests.sockets import closing, open_socket
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.raw_client import exchange, head
+from proxy.tests.support.servers import once
+from proxy.tests.support.websockets import closing, open_socket
 
 pytestmark = pytest.mark.embedded
 

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.utils import accept_key
 
-from proxy.tests.raw import connected, head
-from proxy.tests.servers import once
-from proxy.tests.sockets import closing, open_socket
+from proxy.tests.support.raw_client import connected, head
+from proxy.tests.support.servers import once
+from proxy.tests.support.websockets import closing, open_socket
 
 LINES = {
     "folded by a space": b"X-A: a\r\n X-Evil: b",

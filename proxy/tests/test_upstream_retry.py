@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from proxy.tests.expect import assert_denied
-from proxy.tests.servers import eventually
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.servers import eventually
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 

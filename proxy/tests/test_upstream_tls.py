@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy import health
-from proxy.tests.expect import assert_denied
-from proxy.tests.sockets import closing, open_socket
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.websockets import closing, open_socket
 from zenzefi import env
 
 HERE = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))

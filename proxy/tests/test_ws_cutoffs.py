@@ -16,8 +16,8 @@ from access.signals import access_revoked
 from accounts.models import User
 from accounts.signals import user_activity_changed
 from billing.idempotency import Call
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import RawSocket, closing, connections_to, open_socket, websocket_tasks
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import RawSocket, closing, connections_to, open_socket, websocket_tasks
 
 LIMIT = 2.0
 

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from proxy.dataplane.websocket import endpoint, handler
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import RawSocket, closing, connections_to, frame, open_socket, websocket_tasks
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import RawSocket, closing, connections_to, frame, open_socket, websocket_tasks
 
 PING = 0.6
 

@@ -12,8 +12,8 @@ from access.models import AccessToken, Scope
 from accounts.models import User
 from proxy.dataplane.admission.grant_cache import digest_of
 from proxy.dataplane.rules.cookies import sign_access
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import closing, handshake, open_socket, websocket_tasks
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import closing, handshake, open_socket, websocket_tasks
 
 
 @pytest.fixture(autouse=True)

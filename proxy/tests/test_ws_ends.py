@@ -12,8 +12,8 @@ from proxy.dataplane.errors import INVALID_TOKEN
 from proxy.dataplane.sessions.accounting import Session
 from proxy.dataplane.websocket.client_end import GatewayWebSocket
 from proxy.dataplane.websocket.handler import State, WebSocketCarry
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import (
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import (
     RawSocket,
     closing,
     connections_to,

@@ -6,8 +6,8 @@ import re
 import pytest
 from websockets.sync.client import connect
 
-from proxy.tests.raw import RawClient
-from proxy.tests.sockets import accepting, closing, handshake, open_socket
+from proxy.tests.support.raw_client import RawClient
+from proxy.tests.support.websockets import accepting, closing, handshake, open_socket
 
 REQUEST_ID = {"X-Request-ID": "my-request.1"}
 

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import RawSocket, SocketUpstream, resident_bytes
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import RawSocket, SocketUpstream, resident_bytes
 
 KIB = 2**10
 

@@ -11,9 +11,17 @@ import pytest
 from proxy.dataplane.admission.grant_cache import digest_of
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.models import ProxySession
-from proxy.tests.raw import connected
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import RawSocket, accepting, closing, handshake, open_socket, vanish, websocket_tasks
+from proxy.tests.support.raw_client import connected
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import (
+    RawSocket,
+    accepting,
+    closing,
+    handshake,
+    open_socket,
+    vanish,
+    websocket_tasks,
+)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from proxy.dataplane.server.http_protocol import GatewayProtocol
-from proxy.tests.servers import eventually
-from proxy.tests.sockets import RawSocket, SocketUpstream, accepting, frame, handshake, resident_bytes
+from proxy.tests.support.servers import eventually
+from proxy.tests.support.websockets import RawSocket, SocketUpstream, accepting, frame, handshake, resident_bytes
 
 MIB = 2**20
 DURATIONS = [2, pytest.param(60, marks=pytest.mark.slow)]

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from proxy.tests.raw import connected
+from proxy.tests.support.raw_client import connected
 from zenzefi import log_floods
 from zenzefi.log_floods import SECONDS, Sparse
 

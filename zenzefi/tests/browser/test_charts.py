@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Route, expect
 
-from proxy.tests.servers import eventually
+from proxy.tests.support.servers import eventually
 from zenzefi.tests.browser.conftest import Visit
 from zenzefi.tests.browser.registry import CUSTOMER
 

@@ -13,7 +13,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.client import ClientConnection, connect
 from websockets.utils import accept_key
 
-from proxy.tests.servers import Gateway, LoopThread, Recorded, eventually
+from proxy.tests.support.servers import Gateway, LoopThread, Recorded, eventually
 
 
 @dataclass

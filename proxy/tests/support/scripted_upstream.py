@@ -13,7 +13,7 @@ from websockets.frames import Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from proxy.tests.servers import OK, Connection, LoopThread, Recorded, RecordingUpstream
+from proxy.tests.support.servers import OK, Connection, LoopThread, Recorded, RecordingUpstream
 
 RESET = "reset"
 CLOSE = "close"

@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 
-from proxy.tests.faults import Link
-from proxy.tests.processes import GatewayProcess
-from proxy.tests.sockets import closing
+from proxy.tests.support.faults import Link
+from proxy.tests.support.processes import GatewayProcess
+from proxy.tests.support.websockets import closing
 
 LIMITS = {"RATE_LIMIT_AUTH": "1000/hour", "RATE_LIMIT_PROXY": "60000/minute"}
 

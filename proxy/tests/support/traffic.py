@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-from proxy.tests import hostile_requests
-from proxy.tests.hostile_visitors import HostileVisitor
-from proxy.tests.visitors import Tally, Visitor
+from proxy.tests.support import hostile_requests
+from proxy.tests.support.hostile_clients import HostileVisitor
+from proxy.tests.support.valid_client import Tally, Visitor
 
 Act = Callable[[HostileVisitor], None]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from proxy.tests.servers import LoopThread
+from proxy.tests.support.servers import LoopThread
 
 Fault = Literal["refused", "frozen", "slow", "reset"]
 SLOW_SECONDS = 10.0
