@@ -9,10 +9,10 @@ from websockets.sync.client import connect
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.dataplane.rules.paths import PREFIX
 from proxy.dataplane.rules.proxy_host import claim, origin_of, prefix_of
+from proxy.tests.denials.test_pages import NAVIGATION, buttons, heading
 from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.raw_client import exchange, head
 from proxy.tests.support.websockets import closing
-from proxy.tests.test_denial_pages import NAVIGATION, buttons, heading
 
 HOST = "proxy.example"
 ORIGIN = f"http://{HOST}"
