@@ -20,9 +20,9 @@ from accounts.services import set_active
 from accounts.tokens import issue_access
 from billing.idempotency import Call
 from conftest import fund
+from proxy.tests.http.test_cutoffs import is_broken
 from proxy.tests.support.processes import database_url
 from proxy.tests.support.websockets import closing
-from proxy.tests.test_cutoffs_http import is_broken
 from zenzefi.tests.command import ROOT, environment_of
 
 # The promise is 2 s; the rest is for what a busy machine takes to tell a test of it.

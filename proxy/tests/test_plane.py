@@ -13,8 +13,8 @@ from proxy.dataplane.errors import STATE_UNAVAILABLE
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.sessions.in_flight import Registry
 from proxy.dataplane.state.base import StateUnavailable
+from proxy.tests.http.test_cutoffs import ends_within_two_seconds, is_broken
 from proxy.tests.support.servers import eventually
-from proxy.tests.test_cutoffs_http import ends_within_two_seconds, is_broken
 
 
 # case D60

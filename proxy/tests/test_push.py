@@ -16,9 +16,9 @@ from access.models import Revocation
 from access.signals import access_revoked
 from proxy import push
 from proxy.dataplane.admission import revocation_feed
+from proxy.tests.http.test_cutoffs import is_broken
 from proxy.tests.support.faults import Link
 from proxy.tests.support.servers import eventually
-from proxy.tests.test_cutoffs_http import is_broken
 from zenzefi.tests.command import ROOT, environment_of
 
 

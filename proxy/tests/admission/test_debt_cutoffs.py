@@ -10,9 +10,9 @@ from billing.models import SystemAccount, TransactionType
 from billing.providers import mock
 from billing.tests.webhook_client import at_provider, paid, send
 from conftest import fund
+from proxy.tests.http.test_cutoffs import ends_within_two_seconds, is_broken
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import closing, open_socket
-from proxy.tests.test_cutoffs_http import ends_within_two_seconds, is_broken
 
 DENIED = {"code": "token_frozen", "detail": "This access token is frozen. Please contact the support."}
 

@@ -12,8 +12,8 @@ from proxy.dataplane.rules.cookies import read_access
 from proxy.dataplane.state.base import StateUnavailable
 from proxy.models import DenialRecord, ProxySession
 from proxy.tests.denials.test_pages import NAVIGATION, buttons, heading
+from proxy.tests.http.test_proxy_host import HOST, ORIGIN, SITE
 from proxy.tests.support.assertions import assert_denied
-from proxy.tests.test_proxy_host import HOST, ORIGIN, SITE
 
 SPENT = "This way to the server was used before, or is older than a minute."
 

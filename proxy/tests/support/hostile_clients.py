@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 
+from proxy.tests.http.test_beside_nginx import Case
 from proxy.tests.support import hostile_requests, scripted_upstream
 from proxy.tests.support.raw_client import RawClient, head
 from proxy.tests.support.scripted_upstream import Script, Step
 from proxy.tests.support.valid_client import Visitor
 from proxy.tests.support.websockets import RawSocket, frame
-from proxy.tests.test_beside_nginx import Case
 
 BROKEN = (HTTPException, ConnectionError)
 CHUNKED = b"Transfer-Encoding: chunked"

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from proxy.tests.http.test_beside_nginx import Case
 from proxy.tests.support.raw_client import head
-from proxy.tests.test_beside_nginx import Case
 
 # What is sent there must not reach the upstream, or not whole; what is sent to the other path may.
 PATH = "/api/v1/proxy/hostile"

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
+from proxy.tests.http.test_beside_nginx import unchunked
 from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.raw_client import connected, exchange, head
 from proxy.tests.support.servers import eventually, once
 from proxy.tests.support.websockets import accepting, handshake
-from proxy.tests.test_beside_nginx import unchunked
 
 CHUNKED = b"Transfer-Encoding: chunked"
 BODY = b"5\r\n12345\r\n0\r\n\r\n"
