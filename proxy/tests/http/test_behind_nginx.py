@@ -17,11 +17,11 @@ from websockets.sync.client import connect
 
 from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.rules.cookies import sign_access
-from proxy.tests import test_rolling_restart
 from proxy.tests.http.test_header_limits import TOO_LARGE
 from proxy.tests.support import hostile_requests
 from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.websockets import closing
+from proxy.tests.workers import test_rolling_restart
 from zenzefi import asgi
 
 pytestmark = pytest.mark.skipif(test_rolling_restart.NGINX is None, reason="needs nginx")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from proxy.tests.support.raw_client import connected
-from proxy.tests.test_rolling_restart import MAIN, NGINX
+from proxy.tests.workers.test_rolling_restart import MAIN, NGINX
 from zenzefi.tests.command import ROOT, free_port, is_refused, wait_until
 
 CASES = 200
