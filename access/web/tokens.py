@@ -25,8 +25,8 @@ from access.web.buy import chosen
 from access.web.forms import ChoiceQuery, ExtensionForm, RevocationForm
 from access.web.own import own_token
 from accounts.models import User
-from accounts.web.again import PasswordForm
 from accounts.web.fragments import fragment
+from accounts.web.reauthentication import PasswordForm
 from accounts.web.refusals import sentence
 from accounts.web.throttled import with_status
 from billing import ledger

@@ -16,8 +16,8 @@ from rest_framework.exceptions import ValidationError
 from accounts import api_tokens
 from accounts.errors import ApiTokenMade, ApiTokenNotFound
 from accounts.models import User
-from accounts.web.again import password_again
 from accounts.web.forms import ApiTokenForm
+from accounts.web.reauthentication import password_again
 from accounts.web.refusals import sentence
 
 

@@ -12,7 +12,7 @@ from django.utils.decorators import method_decorator
 from rest_framework.exceptions import Throttled, ValidationError
 
 from accounts.web.adapter import WANTED
-from accounts.web.again import page_after_password, password_again
+from accounts.web.reauthentication import page_after_password, password_again
 from accounts.web.throttled import SaysTooMany, too_many
 
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 from access import selectors, token_text
 from access.models import AccessToken
 from accounts.models import User
-from accounts.web.again import PasswordForm
+from accounts.web.reauthentication import PasswordForm
 from accounts.web.throttled import with_status
 from proxy.web import devices
 from proxy.web.examples import PLACEHOLDER, examples, gateway

@@ -17,7 +17,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.download import Download
 from accounts.models import User
-from accounts.web.again import PasswordForm, page_after_password
+from accounts.web.reauthentication import PasswordForm, page_after_password
 from accounts.web.throttled import with_status
 from zenzefi import closing
 from zenzefi.personal_data import write_archive
