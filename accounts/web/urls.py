@@ -4,25 +4,25 @@ from allauth.account import urls as account_urls
 from allauth.mfa import urls as mfa_urls
 from django.urls import include, path, re_path
 
-from accounts.web import api_tokens, entrance, profile
+from accounts.web import api_tokens, auth_views, profile
 
 urlpatterns = [
     # Before allauth's own at the same paths.
-    path("login/", entrance.Login.as_view(), name="account_login"),
-    path("signup/", entrance.Signup.as_view(), name="account_signup"),
-    path("email/", entrance.Email.as_view(), name="account_email"),
-    path("password/change/", entrance.ChangePassword.as_view(), name="account_change_password"),
-    path("password/reset/", entrance.ResetPassword.as_view(), name="account_reset_password"),
-    re_path(r"^confirm-email/(?P<key>[-:\w]+)/$", entrance.ConfirmEmail.as_view(), name="account_confirm_email"),
+    path("login/", auth_views.Login.as_view(), name="account_login"),
+    path("signup/", auth_views.Signup.as_view(), name="account_signup"),
+    path("email/", auth_views.Email.as_view(), name="account_email"),
+    path("password/change/", auth_views.ChangePassword.as_view(), name="account_change_password"),
+    path("password/reset/", auth_views.ResetPassword.as_view(), name="account_reset_password"),
+    re_path(r"^confirm-email/(?P<key>[-:\w]+)/$", auth_views.ConfirmEmail.as_view(), name="account_confirm_email"),
     re_path(
         r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
-        entrance.NewPassword.as_view(),
+        auth_views.NewPassword.as_view(),
         name="account_reset_password_from_key",
     ),
-    path("reauthenticate/", entrance.PasswordAgain.as_view(), name="account_reauthenticate"),
-    path("2fa/authenticate/", entrance.Code.as_view(), name="mfa_authenticate"),
-    path("2fa/reauthenticate/", entrance.CodeAgain.as_view(), name="mfa_reauthenticate"),
-    path("2fa/recovery-codes/download/", entrance.DownloadCodes.as_view(), name="mfa_download_recovery_codes"),
+    path("reauthenticate/", auth_views.PasswordAgain.as_view(), name="account_reauthenticate"),
+    path("2fa/authenticate/", auth_views.Code.as_view(), name="mfa_authenticate"),
+    path("2fa/reauthenticate/", auth_views.CodeAgain.as_view(), name="mfa_reauthenticate"),
+    path("2fa/recovery-codes/download/", auth_views.DownloadCodes.as_view(), name="mfa_download_recovery_codes"),
     path("", include(account_urls)),
     path("2fa/", include(mfa_urls)),
     path("profile/", profile.profile, name="profile"),
