@@ -5,8 +5,8 @@ from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.core.cache import cache
 
-from accounts.attempts import counted
 from accounts.errors import InvalidOtp
+from accounts.login_throttle import counted
 from accounts.models import User
 
 

@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled, ValidationError
 
 from accounts import addresses, audit, logins, mfa, selectors, tasks, tokens
-from accounts.attempts import counted
 from accounts.errors import EmailUnverified, InvalidCredentials, OtpRequired
+from accounts.login_throttle import counted
 from accounts.models import ApiToken, RefreshFamily, User, WebSession, normalise_email
 from accounts.ratelimit import RateLimit
 from accounts.signals import user_activity_changed

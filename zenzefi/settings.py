@@ -357,7 +357,7 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
-# Failures and sign-ups are counted by `accounts.attempts`, for the API and the pages together.
+# Failures and sign-ups are counted by `accounts.login_throttle`, for the API and the pages together.
 ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None, "signup": None, "reset_password": None}
 ACCOUNT_FORMS = {
     "login": "accounts.web.forms.LoginForm",
