@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 
-from accounts import addresses, audit
+from accounts import audit, email_addresses
 from accounts.errors import ApiTokenMade, ApiTokenNotFound, InvalidApiToken
 from accounts.models import ApiToken, User
 
@@ -70,7 +70,7 @@ def find(text: str) -> ApiToken:
     now = timezone.now()
     usable = ApiToken.objects.filter(revoked_at=None, expires_at__gt=now, user__is_active=True)
     token = usable.select_related("user").filter(digest=_digest(text)).first()
-    if token is None or not addresses.may_log_in(token.user):
+    if token is None or not email_addresses.may_log_in(token.user):
         raise InvalidApiToken
     _note_use(token, now)
     return token

@@ -45,10 +45,10 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, email: str, username: str, password: str | None, **fields: Any) -> "User":
         """An operator. Whoever may run this command vouches for the e-mail address: it needs no confirmation."""
-        from accounts import addresses  # which knows this module
+        from accounts import email_addresses  # which knows this module
 
         user = self.create_user(email, username, password, is_staff=True, is_superuser=True, **fields)
-        addresses.trust(user)
+        email_addresses.trust(user)
         return user
 
 

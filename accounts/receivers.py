@@ -13,7 +13,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import addresses, audit, clients, logins, tasks, tokens
+from accounts import audit, clients, email_addresses, logins, tasks, tokens
 from accounts.models import User
 from accounts.sessions import CLIENT
 from accounts.signals import password_changed
@@ -31,7 +31,7 @@ def end_logins_and_tell(user: User, **_kwargs: Any) -> None:
 @receiver(post_save, sender=User)
 def keep_address_in_step(instance: User, *, update_fields: frozenset[str] | None, raw: bool, **_kwargs: Any) -> None:
     if not raw and instance.deleted_at is None and (update_fields is None or "email" in update_fields):
-        addresses.keep_in_step(instance)
+        email_addresses.keep_in_step(instance)
 
 
 @receiver(user_logged_in)

@@ -14,7 +14,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled, ValidationError
 
-from accounts import addresses, audit, logins, mfa, selectors, tasks, tokens
+from accounts import audit, email_addresses, logins, mfa, selectors, tasks, tokens
 from accounts.errors import EmailUnverified, InvalidCredentials, OtpRequired
 from accounts.login_throttle import counted
 from accounts.models import ApiToken, RefreshFamily, User, WebSession, normalise_email
@@ -39,7 +39,7 @@ def register(
         raise Throttled(sign_ups.retry_after(address))
     user.set_password(password)
     _insert(user)
-    addresses.ask_to_confirm(EmailAddress.objects.get(user=user, email=user.email))
+    email_addresses.ask_to_confirm(EmailAddress.objects.get(user=user, email=user.email))
     return user
 
 
@@ -50,7 +50,7 @@ def login(email: str, password: str, otp: str = "", *, address: str, user_agent:
     after too many failures from `address`.
     """
     user = check_credentials(email, password, address=address)
-    addresses.require_confirmed(user)
+    email_addresses.require_confirmed(user)
     if mfa.is_on(user):
         if not otp:
             raise OtpRequired
@@ -69,7 +69,7 @@ def refresh(refresh_token: str, *, began: datetime) -> tokens.TokenPair:
     Raises `InvalidRefreshToken`, `EmailUnverified`.
     """
     owner = tokens.owner(refresh_token)
-    if owner is not None and not addresses.may_log_in(owner):
+    if owner is not None and not email_addresses.may_log_in(owner):
         raise EmailUnverified
     return tokens.rotate(refresh_token, began=began)
 

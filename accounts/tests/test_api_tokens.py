@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import addresses, api_tokens, services
+from accounts import api_tokens, email_addresses, services
 from accounts.models import ApiToken, AuditEvent, User
 from accounts.tests.factories import PASSWORD
 from conftest import fund
@@ -154,7 +154,7 @@ def test_is_refused(alice: User, settings: Any, why: str) -> None:
 
     assert (answer.status_code, answer.json()["code"]) == (401, "token_not_valid")
     assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
-    addresses.trust(alice)
+    email_addresses.trust(alice)
     assert bearing(make(alice, "read")).get("/api/v1/users/me").status_code == (401 if why == "blocked user" else 200)
 
 

@@ -8,7 +8,7 @@ from allauth.account.models import EmailAddress
 from django.core.mail import EmailMessage
 from django.test import Client
 
-from accounts import addresses
+from accounts import email_addresses
 from accounts.models import AuditEvent, User
 from accounts.tests.factories import PASSWORD, UserFactory, link_in
 
@@ -46,7 +46,7 @@ def test_the_new_address_counts_once_it_is_confirmed(
     as_alice: Client, alice: User, confirmed: bool, mailoutbox: list[EmailMessage]
 ) -> None:
     if confirmed:
-        addresses.trust(alice)
+        email_addresses.trust(alice)
     change(as_alice)
 
     alice.refresh_from_db()
@@ -57,7 +57,7 @@ def test_the_new_address_counts_once_it_is_confirmed(
     alice.refresh_from_db()
     assert alice.email == NEW
     assert addresses_of(alice) == {NEW: True}
-    assert addresses.is_confirmed(alice)
+    assert email_addresses.is_confirmed(alice)
     assert [(message.to, message.subject) for message in mailoutbox[1:]] == [
         (["alice@example.com"], "Your e-mail address was changed")
     ]
@@ -65,11 +65,11 @@ def test_the_new_address_counts_once_it_is_confirmed(
 
 
 def test_confirming_the_first_address_is_no_change(alice: User, mailoutbox: list[EmailMessage]) -> None:
-    addresses.ask_to_confirm(EmailAddress.objects.get(user=alice))
+    email_addresses.ask_to_confirm(EmailAddress.objects.get(user=alice))
 
     Client().post(link_in(mailoutbox[0]))
 
-    assert addresses.is_confirmed(alice)
+    assert email_addresses.is_confirmed(alice)
     assert len(mailoutbox) == 1
     assert not AuditEvent.objects.exists()
 
@@ -122,12 +122,12 @@ def test_the_wish_can_be_taken_back(as_alice: Client, alice: User) -> None:
 
 @pytest.mark.parametrize("path", ["page", "link"])
 def test_an_operators_change_is_unconfirmed(alice: User, path: str) -> None:
-    addresses.trust(alice)
+    email_addresses.trust(alice)
     alice.email = NEW
     alice.save(update_fields=["email"]) if path == "page" else alice.save()
 
     assert addresses_of(alice) == {NEW: True}
-    assert not addresses.is_confirmed(alice)
+    assert not email_addresses.is_confirmed(alice)
 
 
 def test_a_login_costs_no_look_at_the_addresses(alice: User, django_assert_num_queries: Any) -> None:

@@ -7,7 +7,7 @@ from django.contrib.auth import hashers
 from django.core.mail import EmailMessage
 from django.test import Client
 
-from accounts import addresses, services
+from accounts import email_addresses, services
 from accounts.models import RefreshFamily, User, WebSession
 from accounts.tests.factories import PASSWORD, code_of, recovery_codes_of, turn_on_totp
 
@@ -116,7 +116,7 @@ def test_where_confirmation_is_mandatory_a_link_is_sent_instead(
     assert answer["Location"] == "/accounts/confirm-email/"
     assert not signed_in(client)
     assert [message.to for message in mailoutbox] == [[alice.email]]  # one within three minutes
-    addresses.trust(alice)
+    email_addresses.trust(alice)
     log_in(client, alice)
     assert signed_in(client)
 

@@ -9,7 +9,7 @@ from django.core.mail import EmailMessage
 from django.db import connections
 from rest_framework.test import APIClient
 
-from accounts import addresses
+from accounts import email_addresses
 from accounts.models import RefreshFamily, User
 from accounts.tests.factories import PASSWORD, code_of, recovery_codes_of, turn_on_totp
 
@@ -84,7 +84,7 @@ def test_an_unconfirmed_address_is_told_after_the_right_password_only(
     assert (right.status_code, right.json()["code"]) == (403, "email_unverified")
     assert [message.to for message in mailoutbox] == [[alice.email]]
     assert not RefreshFamily.objects.exists()
-    addresses.trust(alice)
+    email_addresses.trust(alice)
     assert log_in(api, alice).status_code == 200
 
 
@@ -95,7 +95,7 @@ def test_a_refresh_is_refused_where_a_login_would_be(api: APIClient, alice: User
     refused = api.post(REFRESH, {"refresh_token": token})
 
     assert (refused.status_code, refused.json()["code"]) == (403, "email_unverified")
-    addresses.trust(alice)
+    email_addresses.trust(alice)
     assert api.post(REFRESH, {"refresh_token": token}).status_code == 200
 
 

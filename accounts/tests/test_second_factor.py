@@ -10,7 +10,7 @@ from django.core.mail import EmailMessage
 from django.test import Client
 from rest_framework.test import APIClient
 
-from accounts import addresses, mfa, tokens
+from accounts import email_addresses, mfa, tokens
 from accounts.models import AuditEvent, RefreshFamily, User
 from accounts.tests.factories import PASSWORD, code_of, recovery_codes_of, turn_on_totp
 from conftest import client_of
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def as_alice(client: Client, alice: User) -> Client:
-    addresses.trust(alice)
+    email_addresses.trust(alice)
     client.force_login(alice)
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     return client
@@ -158,7 +158,7 @@ class TestOperators:
         settings.ADMIN_REQUIRE_MFA = True
 
     def test_are_led_to_set_it_up(self, client: Client, olga: User) -> None:
-        addresses.trust(olga)
+        email_addresses.trust(olga)
         client.force_login(olga)
         client.post("/accounts/reauthenticate/", {"password": PASSWORD})
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
 
-from accounts import addresses, services
+from accounts import email_addresses, services
 from accounts.encryption import cipher
 from accounts.errors import InvalidCredentials, InvalidOtp
 from accounts.models import User
@@ -54,7 +54,7 @@ class AccountAdapter(DefaultAccountAdapter):
         self, request: HttpRequest, emailconfirmation: EmailConfirmationHMAC, signup: bool
     ) -> None:
         if not signup:  # `services.register` has asked already
-            addresses.ask_to_confirm(emailconfirmation.email_address)
+            email_addresses.ask_to_confirm(emailconfirmation.email_address)
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """False, with a message, where the address is another user's by now."""

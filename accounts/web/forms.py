@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
 
-from accounts import addresses, mfa, selectors, services
+from accounts import email_addresses, mfa, selectors, services
 from accounts.errors import InvalidOtp
 from accounts.models import ApiToken, User, normalise_email, username_form
 from accounts.web.adapter import AccountAdapter
@@ -121,7 +121,7 @@ class EmailForm(account_forms.UserForm):
         return email
 
     def save(self, _request: HttpRequest) -> Any:
-        return addresses.change(self.user, self.cleaned_data["email"])
+        return email_addresses.change(self.user, self.cleaned_data["email"])
 
 
 class _NewPassword:

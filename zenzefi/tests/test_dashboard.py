@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from access import services
 from access.models import AccessToken, Scope
-from accounts import addresses
+from accounts import email_addresses
 from accounts.models import User
 from billing.debts import take_back
 from billing.idempotency import Call
@@ -28,7 +28,7 @@ URL = "/dashboard"
 @pytest.fixture(autouse=True)
 def _alice_is_signed_in(client: Client, alice: User) -> None:
     client.force_login(alice)
-    addresses.trust(alice)
+    email_addresses.trust(alice)
 
 
 def text(client: Client) -> str:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from access import services
 from access.models import AccessToken, Scope
-from accounts import addresses, api_tokens, tokens
+from accounts import api_tokens, email_addresses, tokens
 from accounts.models import User
 from accounts.sessions import CLIENT
 from accounts.tests.factories import UserFactory, turn_on_totp
@@ -51,7 +51,7 @@ def build() -> Scenery:
 def _accounts(users: dict[str, User]) -> dict[str, str]:
     """Logins, keys and links; the newcomer's address waits for its confirmation."""
     customer, newcomer = users[CUSTOMER], users[NEWCOMER]
-    addresses.trust(customer)
+    email_addresses.trust(customer)
     turn_on_totp(users[OPERATOR])
     tokens.issue_pair(customer, address="203.0.113.7", user_agent="ZenzefiDesktop/2.4 (Windows)")
     api_token, _text = api_tokens.create(customer, name="Nightly report", scopes=["read", "tokens"], days=90)
