@@ -6,7 +6,7 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from accounts import clients, tokens
+from accounts import tokens, user_agents
 from accounts.models import RefreshFamily, User, WebSession
 
 
@@ -25,7 +25,7 @@ class Login:
     @property
     def client(self) -> str:
         """The browser and its system in words, or how the client calls itself."""
-        return clients.name(self.user_agent)
+        return user_agents.name(self.user_agent)
 
 
 def of(user: User, *, session_key: str | None) -> list[Login]:

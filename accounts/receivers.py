@@ -13,7 +13,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import audit, clients, email_addresses, logins, tasks, tokens
+from accounts import audit, email_addresses, logins, tasks, tokens, user_agents
 from accounts.models import User
 from accounts.sessions import CLIENT
 from accounts.signals import password_changed
@@ -37,7 +37,7 @@ def keep_address_in_step(instance: User, *, update_fields: frozenset[str] | None
 @receiver(user_logged_in)
 def note_the_browser(request: HttpRequest, **_kwargs: Any) -> None:
     request.session[CLIENT] = {
-        "address": clients.ip_address(request.META.get("REMOTE_ADDR", "")),
+        "address": user_agents.ip_address(request.META.get("REMOTE_ADDR", "")),
         "user_agent": request.META.get("HTTP_USER_AGENT", "")[:200],
         "began_at": timezone.now().isoformat(),
     }

@@ -14,7 +14,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from accounts import audit, clients
+from accounts import audit, user_agents
 from accounts.errors import InvalidRefreshToken
 from accounts.models import RefreshFamily, User
 
@@ -43,7 +43,7 @@ def issue_pair(user: User, *, address: str = "", user_agent: str = "") -> TokenP
         id=refresh["family"],
         user=user,
         current_jti=refresh["jti"],
-        address=clients.ip_address(address),
+        address=user_agents.ip_address(address),
         user_agent=user_agent[:200],
         rotated_at=timezone.now(),
         expires_at=_expiry(refresh),

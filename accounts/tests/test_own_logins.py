@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import clients, logins, tokens
+from accounts import logins, tokens, user_agents
 from accounts.models import RefreshFamily, User, WebSession
 from accounts.tests.factories import PASSWORD
 
@@ -145,7 +145,7 @@ def test_expired_logins_are_not_shown_and_are_forgotten(alice: User) -> None:
     ],
 )
 def test_clients_have_names(user_agent: str, expected: str) -> None:
-    assert clients.name(user_agent) == expected
+    assert user_agents.name(user_agent) == expected
 
 
 @pytest.mark.parametrize(
@@ -159,4 +159,4 @@ def test_clients_have_names(user_agent: str, expected: str) -> None:
     ],
 )
 def test_addresses_as_databases_take_them(text: str, expected: str | None) -> None:
-    assert clients.ip_address(text) == expected
+    assert user_agents.ip_address(text) == expected
