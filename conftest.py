@@ -63,7 +63,7 @@ def olga(db: None) -> User:
 
 def client_of(user: User) -> APIClient:
     """A client of the API with a JWT of `user`."""
-    from accounts.tokens import issue_access
+    from accounts.jwt import issue_access
 
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {issue_access(user)}")

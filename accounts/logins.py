@@ -6,7 +6,7 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from accounts import tokens, user_agents
+from accounts import jwt, user_agents
 from accounts.models import RefreshFamily, User, WebSession
 
 
@@ -48,7 +48,7 @@ def end(user: User, login_id: str) -> bool:
 def end_all(user: User, *, except_session: str | None) -> None:
     """End every login of the user but this web session."""
     WebSession.objects.filter(user=user).exclude(session_key=except_session).delete()
-    tokens.revoke_families(user)
+    jwt.revoke_families(user)
 
 
 def disown_sessions(user: User) -> None:

@@ -13,7 +13,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import audit, email_addresses, logins, tasks, tokens, user_agents
+from accounts import audit, email_addresses, jwt, logins, tasks, user_agents
 from accounts.models import User
 from accounts.sessions import CLIENT
 from accounts.signals import password_changed
@@ -22,7 +22,7 @@ from accounts.signals import password_changed
 @receiver(password_changed)
 def end_logins_and_tell(user: User, **_kwargs: Any) -> None:
     """A new password, however it was set."""
-    tokens.revoke_families(user)
+    jwt.revoke_families(user)
     logins.disown_sessions(user)
     # Robust: the password is changed, whatever becomes of the message.
     transaction.on_commit(lambda: tasks.send_password_changed.delay(str(user.pk)), robust=True)

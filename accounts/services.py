@@ -14,7 +14,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled, ValidationError
 
-from accounts import audit, email_addresses, logins, mfa, selectors, tasks, tokens
+from accounts import audit, email_addresses, jwt, logins, mfa, selectors, tasks
 from accounts.errors import EmailUnverified, InvalidCredentials, OtpRequired
 from accounts.login_throttle import counted
 from accounts.models import ApiToken, RefreshFamily, User, WebSession, normalise_email
@@ -43,7 +43,7 @@ def register(
     return user
 
 
-def login(email: str, password: str, otp: str = "", *, address: str, user_agent: str = "") -> tokens.TokenPair:
+def login(email: str, password: str, otp: str = "", *, address: str, user_agent: str = "") -> jwt.TokenPair:
     """A new pair of tokens, by the rules of the site's login.
 
     Raises `InvalidCredentials`; with the right password `EmailUnverified`, `OtpRequired`, `InvalidOtp`; `Throttled`
@@ -60,18 +60,18 @@ def login(email: str, password: str, otp: str = "", *, address: str, user_agent:
         unchanged = User.objects.filter(pk=user.pk, is_active=True, password=user.password)
         if not unchanged.update(last_login=timezone.now()):
             raise InvalidCredentials
-        return tokens.issue_pair(user, address=address, user_agent=user_agent)
+        return jwt.issue_pair(user, address=address, user_agent=user_agent)
 
 
-def refresh(refresh_token: str, *, began: datetime) -> tokens.TokenPair:
+def refresh(refresh_token: str, *, began: datetime) -> jwt.TokenPair:
     """The next pair; refused where a login would be. `began` is when the request came in.
 
     Raises `InvalidRefreshToken`, `EmailUnverified`.
     """
-    owner = tokens.owner(refresh_token)
+    owner = jwt.owner(refresh_token)
     if owner is not None and not email_addresses.may_log_in(owner):
         raise EmailUnverified
-    return tokens.rotate(refresh_token, began=began)
+    return jwt.rotate(refresh_token, began=began)
 
 
 def check_credentials(email: str, password: str, *, address: str) -> User:
@@ -132,7 +132,7 @@ def set_active(user: User, active: bool, *, actor: User | None, reason: str = ""
         return
     audit.record("user_unblocked" if active else "user_blocked", user, actor=actor, reason=reason)
     if not active:
-        tokens.revoke_families(user)
+        jwt.revoke_families(user)
     user_activity_changed.send(sender=User, user=user)
 
 

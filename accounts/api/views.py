@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from accounts import services, tokens
+from accounts import jwt, services
 from accounts.api import serializers
 from accounts.api.requests import address_of, bearer_token, user_agent_of, user_of
 
@@ -92,7 +92,7 @@ class LogoutView(APIView):
         responses={200: serializers.Detail},
     )
     def post(self, request: Request) -> Response:
-        tokens.revoke_families(user_of(request))
+        jwt.revoke_families(user_of(request))
         return Response({"detail": _("You are logged out.")})
 
 

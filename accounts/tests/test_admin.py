@@ -13,7 +13,7 @@ from django.urls import reverse
 from rest_framework.exceptions import ValidationError
 
 from access.models import Revocation
-from accounts import audit, services, tokens
+from accounts import audit, jwt, services
 from accounts.models import AuditEvent, RefreshFamily, User, WebSession
 from accounts.tests.factories import PASSWORD, UserFactory, turn_on_totp
 
@@ -46,7 +46,7 @@ def saved(answer: Any) -> bool:
 
 @pytest.mark.parametrize("path", ["user/", "user/add/", "refreshfamily/", "apitoken/", "auditevent/"])
 def test_pages_open(admin: Client, alice: User, path: str) -> None:
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
     audit.record("test", alice, actor=alice)
 
     assert admin.get(f"/admin/accounts/{path}").status_code == 200
@@ -104,7 +104,7 @@ def test_search_for_nonsense(admin: Client, path: str, term: Any) -> None:
 
 
 def test_block_and_unblock_go_through_the_service(admin: Client, alice: User, olga: User) -> None:
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
 
     assert saved(admin.post(page(alice), form(alice, is_active=False, reason="stolen card", full_name="Al")))
 
@@ -196,7 +196,7 @@ def test_adds_no_bad_user(admin: Client, alice: User, change: dict[str, str]) ->
 def test_a_password_set_by_an_operator_ends_logins_and_is_told(
     admin: Client, alice: User, mailoutbox: list[EmailMessage], django_capture_on_commit_callbacks: Any
 ) -> None:
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
 
     with django_capture_on_commit_callbacks(execute=True):
         answer = admin.post(
@@ -220,7 +220,7 @@ def test_users_are_not_deleted(admin: Client, alice: User) -> None:
 # case E65
 @pytest.mark.parametrize("model", ["auditevent", "refreshfamily"])
 def test_rows_to_look_at_cannot_be_touched(admin: Client, alice: User, model: str) -> None:
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
     audit.record("test", alice, reason="why")
     row = AuditEvent.objects.get() if model == "auditevent" else RefreshFamily.objects.get()
     base = f"/admin/accounts/{model}/"
@@ -297,7 +297,7 @@ def test_an_audit_event_shows_when_it_was_and_whom_it_concerns(admin: Client, al
 
 
 def test_a_login_shows_no_token_id(admin: Client, alice: User) -> None:
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
     family = RefreshFamily.objects.get()
     text = admin.get(f"/admin/accounts/refreshfamily/{family.pk}/change/").content.decode()
     assert "field-created_at" in text
@@ -337,7 +337,7 @@ class TestALostSecondFactor:
         django_capture_on_commit_callbacks: Any,
     ) -> None:
         Client().force_login(alice)
-        tokens.issue_pair(alice)
+        jwt.issue_pair(alice)
 
         with django_capture_on_commit_callbacks(execute=True):
             answer = self.ask(admin, alice, confirmed="yes")

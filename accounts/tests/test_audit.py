@@ -5,7 +5,7 @@ from django.db import DatabaseError, connection, transaction
 
 from access import outbox
 from access.models import Revocation
-from accounts import audit, services, tokens
+from accounts import audit, jwt, services
 from accounts.models import AuditEvent, RefreshFamily, User
 
 pytestmark = pytest.mark.django_db
@@ -44,7 +44,7 @@ def test_the_orm_is_refused_too(alice: User) -> None:
 
 
 def test_a_block_is_recorded_and_ends_everything(alice: User, olga: User) -> None:
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
     before = alice.updated_at
 
     services.set_active(alice, False, actor=olga, reason="stolen card")
@@ -84,7 +84,7 @@ def test_what_is_so_already_happens_once(alice: User, olga: User, active: bool) 
 
 
 def test_a_block_that_fails_leaves_nothing(alice: User, olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
     monkeypatch.setattr(outbox, "write", lambda *_args, **_kwargs: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):

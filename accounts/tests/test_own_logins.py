@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import logins, tokens, user_agents
+from accounts import jwt, logins, user_agents
 from accounts.models import RefreshFamily, User, WebSession
 from accounts.tests.factories import PASSWORD
 
@@ -35,7 +35,7 @@ def shown(client: Client) -> list[logins.Login]:
 def test_shows_browsers_and_clients(alice: User, bob: User) -> None:
     here = log_in(alice)
     log_in(alice, SAFARI, REMOTE_ADDR="198.51.100.7")
-    tokens.issue_pair(alice, address="198.51.100.8", user_agent="ZenzefiDesktop/2.4")
+    jwt.issue_pair(alice, address="198.51.100.8", user_agent="ZenzefiDesktop/2.4")
     log_in(bob)
 
     found = {login.client: (login.address, login.over_api, login.current) for login in shown(here)}
@@ -52,7 +52,7 @@ def test_shows_browsers_and_clients(alice: User, bob: User) -> None:
 @pytest.mark.parametrize("over_api", [True, False])
 def test_one_is_ended(alice: User, over_api: bool) -> None:
     here, there = log_in(alice), log_in(alice, SAFARI)
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
     (wanted,) = (login for login in shown(here) if login.over_api == over_api and not login.current)
 
     here.post(URL, {"login": wanted.id})
@@ -64,7 +64,7 @@ def test_one_is_ended(alice: User, over_api: bool) -> None:
 
 def test_nobody_ends_anothers(alice: User, bob: User) -> None:
     here, theirs = log_in(alice), log_in(bob)
-    tokens.issue_pair(bob)
+    jwt.issue_pair(bob)
 
     for login in shown(theirs):
         here.post(URL, {"login": login.id})
@@ -75,7 +75,7 @@ def test_nobody_ends_anothers(alice: User, bob: User) -> None:
 
 def test_everywhere_else(alice: User, bob: User) -> None:
     here, there, theirs = log_in(alice), log_in(alice), log_in(bob)
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
 
     here.post(URL)
 
@@ -123,7 +123,7 @@ def test_the_last_use_is_noted_once_a_minute(alice: User, django_assert_num_quer
 def test_expired_logins_are_not_shown_and_are_forgotten(alice: User) -> None:
     here = log_in(alice)
     log_in(alice, SAFARI)
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
     past = timezone.now() - timedelta(seconds=1)
     WebSession.objects.filter(user_agent=SAFARI).update(expire_date=past)
     RefreshFamily.objects.update(expires_at=past)

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import services, tasks, tokens
+from accounts import jwt, services, tasks
 from accounts.models import RefreshFamily, User
 from accounts.tests.factories import PASSWORD, code_of, link_in, turn_on_totp
 
@@ -126,7 +126,7 @@ def test_a_poisoned_host_does_not_reach_the_message(
 def test_a_reset_ends_all_earlier_logins(client: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
     browser = Client()
     browser.force_login(alice)
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
     ask(alice.email)
 
     client.post(opened(client, link_in(mailoutbox[0])), NEW)

@@ -9,7 +9,7 @@ from django.core.mail import EmailMessage
 from django.test import Client
 from rest_framework.test import APIClient
 
-from accounts import services, tasks, tokens
+from accounts import jwt, services, tasks
 from accounts.models import RefreshFamily, User
 from accounts.tests.factories import PASSWORD
 from accounts.tests.test_refresh import assert_refused, deep_header, refresh
@@ -96,7 +96,7 @@ def test_a_new_password_ends_every_login_and_is_told(
     mailoutbox: list[EmailMessage],
     django_capture_on_commit_callbacks: Any,
 ) -> None:
-    token = tokens.issue_pair(alice).refresh_token
+    token = jwt.issue_pair(alice).refresh_token
     site = Client()
     site.force_login(alice)
     assert "_auth_user_id" in site.session
@@ -121,7 +121,7 @@ def test_a_new_password_ends_every_login_and_is_told(
 def test_a_name_alone_ends_no_login(
     alice_api: APIClient, alice: User, mailoutbox: list[EmailMessage], django_capture_on_commit_callbacks: Any
 ) -> None:
-    token = tokens.issue_pair(alice).refresh_token
+    token = jwt.issue_pair(alice).refresh_token
 
     with django_capture_on_commit_callbacks(execute=True):
         alice_api.patch(URL, {"full_name": "Alice L."})
@@ -131,7 +131,7 @@ def test_a_name_alone_ends_no_login(
 
 
 def test_a_password_changed_on_the_command_line_ends_logins_too(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = tokens.issue_pair(alice).refresh_token
+    token = jwt.issue_pair(alice).refresh_token
     monkeypatch.setattr("getpass.getpass", lambda *_args, **_kwargs: "another-horse-8")
 
     management.call_command("changepassword", alice.email, verbosity=0)
@@ -146,7 +146,7 @@ def test_an_upgraded_hash_is_no_new_password(
     mailoutbox: list[EmailMessage],
     django_capture_on_commit_callbacks: Any,
 ) -> None:
-    token = tokens.issue_pair(alice).refresh_token
+    token = jwt.issue_pair(alice).refresh_token
     settings.PASSWORD_HASHERS = [
         "django.contrib.auth.hashers.ScryptPasswordHasher",
         "django.contrib.auth.hashers.MD5PasswordHasher",
@@ -194,7 +194,7 @@ def test_a_dead_broker_does_not_undo_the_password(
     ],
 )
 def test_refuses_bad_values(alice_api: APIClient, alice: User, field: str, value: Any) -> None:
-    token = tokens.issue_pair(alice).refresh_token
+    token = jwt.issue_pair(alice).refresh_token
     good = {"full_name": "New Name", "password": "another-horse-8"}
 
     answer = alice_api.patch(URL, {**good, field: value})

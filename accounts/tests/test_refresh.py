@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from accounts import services, tasks, tokens
+from accounts import jwt, services, tasks
 from accounts.errors import InvalidRefreshToken
 from accounts.models import AuditEvent, RefreshFamily, User
 from accounts.tests.factories import PASSWORD
@@ -35,7 +35,7 @@ def assert_refused(answer: Any) -> None:
 @pytest.fixture
 def token(alice: User) -> str:
     """The refresh token of a login of Alice."""
-    return tokens.issue_pair(alice).refresh_token
+    return jwt.issue_pair(alice).refresh_token
 
 
 @pytest.mark.parametrize("place", ["header", "body", "body beside an access token"])
@@ -44,7 +44,7 @@ def test_gives_a_new_pair(api: APIClient, alice: User, token: str, place: str) -
     headers = {
         "header": {"Authorization": f"Bearer {token}"},
         "body": {},
-        "body beside an access token": {"Authorization": f"Bearer {tokens.issue_access(alice)}"},
+        "body beside an access token": {"Authorization": f"Bearer {jwt.issue_access(alice)}"},
     }[place]
 
     answer = api.post(URL, {} if place == "header" else {"refresh_token": token}, headers=headers)
@@ -78,7 +78,7 @@ def test_the_chain_goes_on(token: str) -> None:
 
 # case E63
 def test_a_rotated_token_used_again_ends_its_family(alice: User, token: str) -> None:
-    other_login = tokens.issue_pair(alice).refresh_token
+    other_login = jwt.issue_pair(alice).refresh_token
     successor = refresh(token).json()["refresh_token"]
 
     assert_refused(refresh(token))
@@ -100,7 +100,7 @@ def test_a_request_older_than_the_rotation_is_only_refused(token: str) -> None:
     successor = refresh(token).json()["refresh_token"]
 
     with pytest.raises(InvalidRefreshToken):
-        tokens.rotate(token, began=began)
+        jwt.rotate(token, began=began)
 
     assert RefreshFamily.objects.get().revoked_at is None
     assert not AuditEvent.objects.exists()
@@ -110,16 +110,16 @@ def test_a_request_older_than_the_rotation_is_only_refused(token: str) -> None:
 # case E63
 @pytest.mark.django_db(transaction=True)
 def test_of_parallel_refreshes_one_wins(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = tokens.issue_pair(alice).refresh_token
+    token = jwt.issue_pair(alice).refresh_token
     all_looked = threading.Barrier(4, timeout=10)
-    usable = tokens._usable
+    usable = jwt._usable
 
     def looked_together(family: RefreshFamily) -> bool:
         result = usable(family)
         all_looked.wait()
         return result
 
-    monkeypatch.setattr(tokens, "_usable", looked_together)
+    monkeypatch.setattr(jwt, "_usable", looked_together)
     answers: list[Any] = []
 
     def one() -> None:
@@ -167,7 +167,7 @@ def test_a_deleted_user_is_refused(alice: User, token: str) -> None:
 def test_life_is_30_days_from_the_last_use(alice: User) -> None:
     start = timezone.now()
     with time_machine.travel(start, tick=False):
-        token = tokens.issue_pair(alice).refresh_token
+        token = jwt.issue_pair(alice).refresh_token
     with time_machine.travel(start + timedelta(days=29)):
         token = refresh(token).json()["refresh_token"]
     with time_machine.travel(start + timedelta(days=58)):
@@ -184,7 +184,7 @@ def test_an_expired_family_is_refused(token: str) -> None:
 
 
 def test_an_access_token_is_no_refresh_token(alice: User) -> None:
-    assert_refused(refresh(tokens.issue_access(alice)))
+    assert_refused(refresh(jwt.issue_access(alice)))
 
 
 def test_a_refresh_token_is_no_access_token(api: APIClient, token: str) -> None:
@@ -231,8 +231,8 @@ def test_a_wrong_type_is_400(api: APIClient, value: Any) -> None:
 
 
 def test_logout_ends_every_login(api: APIClient, alice: User, bob: User, token: str) -> None:
-    elsewhere = tokens.issue_pair(alice)
-    of_bob = tokens.issue_pair(bob).refresh_token
+    elsewhere = jwt.issue_pair(alice)
+    of_bob = jwt.issue_pair(bob).refresh_token
 
     answer = api.post("/api/v1/auth/logout", headers={"Authorization": f"Bearer {elsewhere.access_token}"})
 

@@ -10,7 +10,7 @@ from django.core.mail import EmailMessage
 from django.test import Client
 from rest_framework.test import APIClient
 
-from accounts import email_addresses, mfa, tokens
+from accounts import email_addresses, jwt, mfa
 from accounts.models import AuditEvent, RefreshFamily, User
 from accounts.tests.factories import PASSWORD, code_of, recovery_codes_of, turn_on_totp
 from conftest import client_of
@@ -39,7 +39,7 @@ def set_up(as_alice: Client) -> str:
 def test_set_up_ends_other_logins_and_is_told(as_alice: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
     other = Client()
     other.force_login(alice)
-    tokens.issue_pair(alice)
+    jwt.issue_pair(alice)
 
     set_up(as_alice)
 

@@ -13,7 +13,7 @@ from rest_framework.exceptions import ValidationError
 from access import services as access
 from access.models import AccessToken, Revocation, Scope
 from access.tests.conftest import tariffs  # noqa: F401  (a fixture)
-from accounts import api_tokens, services, tokens
+from accounts import api_tokens, jwt, services
 from accounts.models import ApiToken, AuditEvent, RefreshFamily, User, WebSession
 from accounts.tests.factories import PASSWORD, UserFactory, turn_on_totp
 from billing import ledger
@@ -77,7 +77,7 @@ def test_the_user_is_forgotten_and_the_books_stay(as_alice: Client, alice: User)
     fund(alice, 30)
     session = visit(buy(alice))
     turn_on_totp(alice)
-    tokens.issue_pair(alice, address="203.0.113.7", user_agent="Client")
+    jwt.issue_pair(alice, address="203.0.113.7", user_agent="Client")
     api_tokens.create(alice, name="alice's script", scopes=["read"], days=7)
     moved = Entry.objects.filter(account__user=alice).count()
 
@@ -120,7 +120,7 @@ def test_live_connections_end(as_alice: Client, alice: User) -> None:
 
 def test_nobody_comes_in_again(as_alice: Client, alice: User) -> None:
     jwt = client_of(alice)
-    family = tokens.issue_pair(alice)
+    family = jwt.issue_pair(alice)
     email = alice.email
 
     as_alice.post(URL, {"password": PASSWORD})

@@ -14,8 +14,8 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken as JWT
 
 from accounts import services
+from accounts.jwt import issue_access
 from accounts.models import User
-from accounts.tokens import issue_access
 from conftest import fund
 from proxy.dataplane import errors
 from proxy.dataplane.denials.responses import denial_answer

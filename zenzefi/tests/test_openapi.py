@@ -11,8 +11,8 @@ from django.db import close_old_connections
 from hypothesis import HealthCheck, settings
 from schemathesis import checks
 
+from accounts.jwt import issue_access
 from accounts.models import User
-from accounts.tokens import issue_access
 from conftest import fund
 
 # Whether a value that the schema admits is accepted, and one that it forbids refused, is the behaviour tests' matter.

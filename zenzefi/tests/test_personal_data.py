@@ -13,7 +13,7 @@ from access import services as access
 from access import token_text
 from access.models import Scope
 from access.tests.conftest import tariffs  # noqa: F401  (a fixture)
-from accounts import api_tokens, download, tokens
+from accounts import api_tokens, download, jwt
 from accounts.download import Download
 from accounts.models import User, WebSession
 from accounts.tests.factories import PASSWORD, turn_on_totp
@@ -46,7 +46,7 @@ def test_all_of_it_and_of_nobody_else(as_alice: Client, alice: User, bob: User) 
         create_payment(Call(user, "pay", key="", body=None), 5)
         access.purchase(Call(user, "buy", key="", body=None), 24, Scope.FULL)
         api_tokens.create(user, name=f"script of {user}", scopes=["read"], days=7)
-        tokens.issue_pair(user)
+        jwt.issue_pair(user)
 
     found = files(as_alice)
 

@@ -14,8 +14,8 @@ from django.test import Client
 
 from access import services
 from access.models import AccessToken
+from accounts.jwt import issue_access
 from accounts.models import User
-from accounts.tokens import issue_access
 from billing import ledger
 from conftest import fund
 from proxy.dataplane import database as database_module

@@ -13,7 +13,7 @@ from django.conf import settings
 from websockets.exceptions import ConnectionClosed
 
 from access import services
-from accounts.tokens import issue_access
+from accounts.jwt import issue_access
 from proxy.dataplane.state.base import Lease, StateUnavailable
 from proxy.dataplane.state.redis import RedisState
 from proxy.tests.conftest import _on_sale

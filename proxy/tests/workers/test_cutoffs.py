@@ -16,8 +16,8 @@ from django.utils import timezone
 from access import services
 from access.models import AccessToken
 from access.signals import access_revoked
+from accounts.jwt import issue_access
 from accounts.services import set_active
-from accounts.tokens import issue_access
 from billing.idempotency import Call
 from conftest import fund
 from proxy.tests.http.test_cutoffs import is_broken

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from access import services
 from access.models import AccessToken, Scope
-from accounts import api_tokens, email_addresses, tokens
+from accounts import api_tokens, email_addresses, jwt
 from accounts.models import User
 from accounts.sessions import CLIENT
 from accounts.tests.factories import UserFactory, turn_on_totp
@@ -53,7 +53,7 @@ def _accounts(users: dict[str, User]) -> dict[str, str]:
     customer, newcomer = users[CUSTOMER], users[NEWCOMER]
     email_addresses.trust(customer)
     turn_on_totp(users[OPERATOR])
-    tokens.issue_pair(customer, address="203.0.113.7", user_agent="ZenzefiDesktop/2.4 (Windows)")
+    jwt.issue_pair(customer, address="203.0.113.7", user_agent="ZenzefiDesktop/2.4 (Windows)")
     api_token, _text = api_tokens.create(customer, name="Nightly report", scopes=["read", "tokens"], days=90)
     return {
         "api_token": str(api_token.pk),
