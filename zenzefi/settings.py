@@ -276,7 +276,7 @@ if WORKERS > 1 and not REDIS_URL:
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it replaces runserver
-    "accounts.operators.OperatorsConfig",  # django.contrib.admin
+    "accounts.admin_config.OperatorsConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
