@@ -460,7 +460,7 @@ SIMPLE_JWT = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Zenzefi API",
-    "DESCRIPTION": "Accounts, credits and access tokens. docs/proxy.md describes the proxied path.",
+    "DESCRIPTION": "Accounts, credits and access tokens. docs/proxy describes the proxied path.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,

@@ -1,5 +1,5 @@
 """The same requests through Debian's nginx and through the gateway: what differs is listed, with its reason, in
-docs/proxy.md."""
+docs/proxy/README.md."""
 
 import gzip
 import hashlib
@@ -158,7 +158,7 @@ class Generator:
         return b"\r\n".join([*lines, b"", body])
 
 
-# What may differ, by the titles of the table in docs/proxy.md: where, on which side alone it is, what (the name of a
+# What may differ, by the titles of the table in docs/proxy: where, on which side alone it is, what (the name of a
 # header; with `:` what is none), and its value.
 ANY = r".*"
 RULES = {
@@ -297,5 +297,6 @@ def test_what_differs_is_listed(gateway, recorded, nginx, alice_token, seed):
 
 
 def test_the_list_is_documented():
-    section = (ROOT / "docs" / "proxy.md").read_text().partition("## Differences to nginx")[2].partition("\n## ")[0]
+    page = (ROOT / "docs/proxy/README.md").read_text()
+    section = page.partition("## Differences to nginx")[2].partition("\n## ")[0]
     assert re.findall(r"^\| \*\*(.+?)\*\* \|", section, re.MULTILINE) == list(RULES)
