@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from billing import claims, payments, providers
+from billing import payments, provider_leases, providers
 from billing.errors import ProviderRefused, ProviderUnavailable
 from billing.models import Payment, PaymentStatus
 
@@ -20,7 +20,7 @@ def open_checkout(payment: Payment, *, cause: str) -> None:
     try:
         checkout = providers.of(payment).create(payment)
     except ProviderUnavailable:
-        claims.release(payment)
+        provider_leases.release(payment)
         raise
     except ProviderRefused as refusal:
         payments.change(payment, PaymentStatus.FAILED, cause=f"{cause}: the provider refused: {refusal}")
@@ -32,7 +32,7 @@ def open_checkout(payment: Payment, *, cause: str) -> None:
         provider_id=checkout.provider_id,
         payment_url=checkout.url,
         expires_at=checkout.expires_at or payment.created_at + LIFETIME,
-        next_check_at=claims.first(),
+        next_check_at=provider_leases.first_deadline(),
     )
     if not opened:  # somebody else did, after this one's lease
         payment.refresh_from_db()

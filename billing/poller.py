@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from django.utils import timezone
 
-from billing import checkouts, claims, payments, refunds, settlement
+from billing import checkouts, payments, provider_leases, refunds, settlement
 from billing.errors import ProviderRefused, ProviderUnavailable, WebhookMismatch
 from billing.models import Payment, PaymentRefund, PaymentStatus
 
@@ -42,7 +42,7 @@ def run() -> None:
 
 
 def _look_at(row: Row, provider: str, act: Callable[[Row], None], down: set[str], until: float) -> None:
-    if provider in down or time.monotonic() > until or not claims.claim(row):
+    if provider in down or time.monotonic() > until or not provider_leases.acquire(row):
         return
     about = {"provider": provider, "row": f"{type(row).__name__} {row.pk}"}
     try:

@@ -13,7 +13,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts import audit
 from accounts.models import User
-from billing import claims, payments, providers, settlement
+from billing import payments, provider_leases, providers, settlement
 from billing.currencies import shown, smallest_unit
 from billing.errors import IdempotencyConflict, ProviderError, ProviderRefused, RefundInProgress, WebhookMismatch
 from billing.models import Payment, PaymentRefund, PaymentStatus
@@ -81,7 +81,7 @@ def _claim(payment_id: UUID, amount: Decimal, actor: User, reason: str, key: str
         reason=reason,
         actor=actor,
         idempotence_key=key,
-        next_check_at=claims.first(),
+        next_check_at=provider_leases.first_deadline(),
     )
     _record("payment_refund_requested", wanted)
     return wanted, True

@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts import audit
 from accounts.models import User
-from billing import checkouts, claims, idempotency, ledger, payments, providers, selectors
+from billing import checkouts, idempotency, ledger, payments, provider_leases, providers, selectors
 from billing.currencies import price_of
 from billing.errors import (
     BalanceInMotion,
@@ -44,7 +44,7 @@ def create_payment(call: Call, amount: Decimal, payment_method: str = "", provid
         payment = Payment(
             user=call.user, amount=amount, provider=name, payment_method=payment_method, **_price(amount)
         )
-        payment.next_check_at = claims.first()
+        payment.next_check_at = provider_leases.first_deadline()
         payments.begin(payment, cause="purchase", actor=call.user)
         return payment, {"payment_id": str(payment.pk)}
 
@@ -70,7 +70,7 @@ def _price(amount: Decimal) -> dict[str, Any]:
 def _claimed_again(payment_id: str) -> Payment:
     """The payment of an earlier call; where that one came to no checkout, claimed by this one."""
     payment = Payment.objects.get(pk=payment_id)
-    if payment.status == PaymentStatus.CREATED and not claims.claim(payment):
+    if payment.status == PaymentStatus.CREATED and not provider_leases.acquire(payment):
         raise IdempotencyInProgress
     return payment
 

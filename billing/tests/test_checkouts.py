@@ -8,7 +8,7 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from billing import claims, poller, providers
+from billing import poller, provider_leases, providers
 from billing.models import IdempotencyKey, MockCheckout, Payment
 from billing.providers.mock import MockProvider
 from billing.tests import outages
@@ -125,7 +125,7 @@ def test_a_crash_while_the_provider_is_asked_is_found_by_the_poller(alice_api, m
     poller.run()  # its maker's lease still runs
     payment.refresh_from_db()
     assert payment.status == "created"
-    with later(claims.LEASE.seconds + 1):
+    with later(provider_leases.LEASE.seconds + 1):
         poller.run()
     payment.refresh_from_db()
     assert payment.status == "pending"
@@ -140,7 +140,7 @@ def test_a_repeated_call_waits_for_the_first(alice_api, monkeypatch):
     monkeypatch.undo()
     answer = begin(alice_api)
     assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_in_progress")
-    with later(claims.LEASE.seconds + 1):
+    with later(provider_leases.LEASE.seconds + 1):
         assert begin(alice_api).status_code == 201
 
 

@@ -14,7 +14,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.models import AuditEvent
 from accounts.tests.factories import UserFactory
-from billing import claims, poller, refunds
+from billing import poller, provider_leases, refunds
 from billing.errors import IdempotencyConflict, RefundInProgress
 from billing.models import MockCheckout, Payment, PaymentRefund
 from billing.providers.mock import MockProvider
@@ -39,7 +39,7 @@ def at_provider(payment):
 
 
 def later():
-    return time_machine.travel(timezone.now() + claims.LEASE + timedelta(seconds=1))
+    return time_machine.travel(timezone.now() + provider_leases.LEASE + timedelta(seconds=1))
 
 
 def audited():

@@ -10,7 +10,7 @@ from django.core import mail
 from django.db import connection
 from django.utils import timezone
 
-from billing import claims, ledger, poller, providers
+from billing import ledger, poller, provider_leases, providers
 from billing.models import Payment, Transaction
 from billing.providers.mock import MockProvider
 from billing.tasks import poll_payments
@@ -195,7 +195,7 @@ def test_webhook_poller_and_return_page_at_once_credit_once_and_write_once(payme
 def test_of_many_who_claim_one_does(payment):
     Payment.objects.update(next_check_at=timezone.now() - timedelta(seconds=1))
     readings = [Payment.objects.get() for _ in range(8)]
-    assert sum(in_parallel(8, lambda number: claims.claim(readings[number]))) == 1
+    assert sum(in_parallel(8, lambda number: provider_leases.acquire(readings[number]))) == 1
 
 
 def test_the_schedule_names_the_task(settings):

@@ -17,7 +17,7 @@ LEASE = timedelta(seconds=60)
 _LONGEST = timedelta(hours=1)
 
 
-def claim(row: Payment | PaymentRefund) -> bool:
+def acquire(row: Payment | PaymentRefund) -> bool:
     """Whether the caller alone may ask now; `row` is as it was read. Of several who try at once one succeeds."""
     now = timezone.now()
     until = now + max(LEASE, min((now - row.created_at) / 5, _LONGEST))
@@ -38,6 +38,6 @@ def _as_read(row: Payment | PaymentRefund) -> QuerySet[Any]:
     return rows.filter(pk=row.pk, status=row.status, next_check_at=row.next_check_at)
 
 
-def first() -> datetime:
+def first_deadline() -> datetime:
     """The `next_check_at` of a row that its maker claims."""
     return timezone.now() + LEASE
