@@ -5,7 +5,7 @@ from django.core.mail import send_mail
 from django.utils.translation import gettext as _
 
 from accounts import mail
-from billing import idempotency, poller, proof
+from billing import idempotency, nightly_verification, poller
 from billing.models import Payment
 
 
@@ -18,15 +18,15 @@ def forget_idempotency_keys() -> int:
 @shared_task
 def prove_ledger() -> int:
     """Recompute the whole ledger and tell the operators what is off; gives how much."""
-    found = proof.prove()
-    if found.discrepancies and proof.is_first_alarm_of_the_day():
+    found = nightly_verification.run()
+    if found.discrepancies and nightly_verification.claim_daily_alarm():
         send_ledger_alarm.delay(found.discrepancies, found.named)
     return found.discrepancies
 
 
 @shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
 def send_ledger_alarm(discrepancies: int, named: list[str]) -> None:
-    proof.send_alarm(discrepancies, named)
+    nightly_verification.send_alarm(discrepancies, named)
 
 
 @shared_task

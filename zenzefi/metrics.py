@@ -3,10 +3,10 @@
 from django.http import HttpRequest, HttpResponse
 from django_prometheus.exports import ExportToDjangoView
 
-from billing import proof
+from billing import nightly_verification
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    proof.tell_metrics()
+    nightly_verification.update_metrics()
     exported: HttpResponse = ExportToDjangoView(request)
     return exported

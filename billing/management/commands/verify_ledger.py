@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from billing import proof, verification
+from billing import nightly_verification, verification
 
 
 class Command(BaseCommand):
@@ -17,7 +17,7 @@ class Command(BaseCommand):
         for discrepancy in verification.verify_all():
             self.stdout.write(str(discrepancy))
             found += 1
-        proof.keep(found, time.time())
+        nightly_verification.store_result(found, time.time())
         if found:
             sys.exit(1)
         self.stdout.write(self.style.SUCCESS("The ledger holds."))

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.exceptions import RedisError
 
 from accounts.models import User
-from billing import proof, tasks
+from billing import nightly_verification, tasks
 from billing.models import Account
 from billing.tests.test_verify_ledger import run
 from conftest import fund
@@ -81,7 +81,7 @@ def test_the_operators_hear_of_it_once_a_night(overwritten, olga, mailoutbox):
 
 
 def test_a_long_list_is_cut_and_counted(overwritten, olga, bob, mailoutbox, monkeypatch):
-    monkeypatch.setattr(proof, "NAMED", 1)
+    monkeypatch.setattr(nightly_verification, "NAMED", 1)
     Account.objects.filter(user=bob).update(balance=Decimal(7))
     assert tasks.prove_ledger() == 2
     (mail,) = mailoutbox
@@ -128,9 +128,9 @@ import sys
 import django
 django.setup()
 from django.core.cache import cache
-from billing import proof
+from billing import nightly_verification
 cache.set("ledger-proof", (int(sys.argv[1]), float(sys.argv[2])))
-proof.tell_metrics()
+nightly_verification.update_metrics()
 """
 SCRAPE = """
 import sys

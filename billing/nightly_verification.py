@@ -31,7 +31,7 @@ _DISCREPANCIES = prometheus_client.Gauge(
     "What was off in the ledger at its last proof; NaN before the first",
     multiprocess_mode="mostrecent",
 )
-_PROVED_AT = prometheus_client.Gauge(
+_VERIFIED_AT = prometheus_client.Gauge(
     "zenzefi_ledger_proved_timestamp_seconds",
     "When the last proof of the ledger ended; NaN before the first",
     multiprocess_mode="mostrecent",
@@ -39,25 +39,25 @@ _PROVED_AT = prometheus_client.Gauge(
 
 
 @dataclass(frozen=True)
-class Proof:
+class Result:
     """How many discrepancies there are, and the first `NAMED` of them as lines."""
 
     discrepancies: int
     named: list[str]
 
 
-def prove() -> Proof:
-    """Recompute everything now. The outcome is kept for `tell_metrics`, where the cache can be reached."""
+def run() -> Result:
+    """Recompute everything now. The outcome is kept for `update_metrics`, where the cache can be reached."""
     found = iter(verification.verify_all())
     named = [str(discrepancy) for discrepancy in islice(found, NAMED)]
-    proof = Proof(len(named) + sum(1 for _rest in found), named)
-    if proof.discrepancies:
-        logger.error("ledger_discrepancies", extra={"count": proof.discrepancies, "named": named})
-    keep(proof.discrepancies, time.time())
-    return proof
+    result = Result(len(named) + sum(1 for _rest in found), named)
+    if result.discrepancies:
+        logger.error("ledger_discrepancies", extra={"count": result.discrepancies, "named": named})
+    store_result(result.discrepancies, time.time())
+    return result
 
 
-def keep(discrepancies: int, ended_at: float) -> None:
+def store_result(discrepancies: int, ended_at: float) -> None:
     """Let `/metrics` of every process show this outcome of a proof that ended then (UNIX seconds)."""
     try:
         cache.set(_CACHE_KEY, (discrepancies, ended_at), timeout=_KEPT)
@@ -65,7 +65,7 @@ def keep(discrepancies: int, ended_at: float) -> None:
         logger.warning("the outcome of the ledger's proof could not be kept: %s", error)
 
 
-def tell_metrics() -> None:
+def update_metrics() -> None:
     """Bring the metrics to the last proof; they stay as they are while the cache cannot be reached."""
     try:
         discrepancies, ended_at = cache.get(_CACHE_KEY) or (float("nan"), float("nan"))
@@ -73,10 +73,10 @@ def tell_metrics() -> None:
         logger.warning("the outcome of the ledger's proof could not be read: %s", error)
         return
     _DISCREPANCIES.set(discrepancies)
-    _PROVED_AT.set(ended_at)
+    _VERIFIED_AT.set(ended_at)
 
 
-def is_first_alarm_of_the_day() -> bool:
+def claim_daily_alarm() -> bool:
     """True once a day (UTC), however often a job is delivered; also where the cache cannot be reached."""
     try:
         return bool(cache.add(f"ledger-alarm-{timezone.now():%Y-%m-%d}", 1, timeout=_A_DAY))
