@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from accounts.admin import ReadOnlyAdmin
-from billing import refunds
+from billing import payment_refunds
 from billing.models import (
     Account,
     Entry,
@@ -102,7 +102,7 @@ class PaymentAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         payment = self.get_object(request, object_id)
-        refundable = payment is not None and payment.status in refunds.REFUNDABLE
+        refundable = payment is not None and payment.status in payment_refunds.REFUNDABLE
         may_refund = refundable and request.user.has_perm("billing.refund_payment")
         shown = (extra_context or {}) | {"may_refund": may_refund}
         return super().change_view(request, object_id, form_url, shown)

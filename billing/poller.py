@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from django.utils import timezone
 
-from billing import checkouts, payments, provider_leases, refunds, settlement
+from billing import checkouts, payment_refunds, payments, provider_leases, settlement
 from billing.errors import ProviderRefused, ProviderUnavailable, WebhookMismatch
 from billing.models import Payment, PaymentRefund, PaymentStatus
 
@@ -36,7 +36,7 @@ def run() -> None:
     due_payments = Payment.objects.filter(status__in=payments.OPEN, next_check_at__lte=now)
     due_refunds = PaymentRefund.objects.filter(next_check_at__lte=now).select_related("payment")
     for refund in due_refunds.order_by("next_check_at")[:_ROWS]:
-        _look_at(refund, refund.payment.provider, refunds.go_on, down, until)
+        _look_at(refund, refund.payment.provider, payment_refunds.advance, down, until)
     for payment in due_payments.order_by("next_check_at")[:_ROWS]:
         _look_at(payment, payment.provider, _go_on, down, until)
 

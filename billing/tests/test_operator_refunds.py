@@ -14,7 +14,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.models import AuditEvent
 from accounts.tests.factories import UserFactory
-from billing import poller, provider_leases, refunds
+from billing import payment_refunds, poller, provider_leases
 from billing.errors import IdempotencyConflict, RefundInProgress
 from billing.models import MockCheckout, Payment, PaymentRefund
 from billing.providers.mock import MockProvider
@@ -31,7 +31,7 @@ def payment(alice):
 
 
 def refund(payment, amount, actor, key="key", reason="asked for it"):
-    return refunds.refund(payment.pk, Decimal(amount), actor=actor, reason=reason, key=key)
+    return payment_refunds.start(payment.pk, Decimal(amount), actor=actor, reason=reason, key=key)
 
 
 def at_provider(payment):

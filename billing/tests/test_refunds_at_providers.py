@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from billing import ledger, poller, refunds
+from billing import ledger, payment_refunds, poller
 from billing.models import Payment, PaymentRefund, Transaction
 from billing.tests.parallel import in_parallel
 from billing.tests.stripe_client import begin
@@ -40,7 +40,7 @@ def paid(standin, alice_api):
 
 def _refund(payment, olga, amount="5.25"):
     key = str(uuid.uuid4())
-    return refunds.refund(payment.pk, Decimal(amount), actor=olga, reason="asked for", key=key)
+    return payment_refunds.start(payment.pk, Decimal(amount), actor=olga, reason="asked for", key=key)
 
 
 def test_what_the_operator_gives_back_is_taken_back(standin, paid, olga):

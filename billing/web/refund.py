@@ -16,7 +16,7 @@ from django.views import View
 from rest_framework.exceptions import APIException, ValidationError
 
 from accounts.models import User
-from billing import ledger, refunds, settlement
+from billing import ledger, payment_refunds, settlement
 from billing.models import Payment, PaymentRefund
 
 
@@ -36,7 +36,7 @@ class RefundForm(forms.Form):
         given = self.cleaned_data
         if "amount" in given and "reason" in given:
             try:
-                refunds.check(self.payment, given["amount"], given["reason"])
+                payment_refunds.check(self.payment, given["amount"], given["reason"])
             except ValidationError as refusal:
                 for field, texts in cast("dict[str, Any]", refusal.detail).items():
                     self.add_error(field, [str(text) for text in texts])
@@ -69,7 +69,7 @@ class RefundView(View):
         given = form.cleaned_data
         actor = cast("User", request.user)
         try:
-            refund = refunds.refund(
+            refund = payment_refunds.start(
                 payment.pk, given["amount"], actor=actor, reason=given["reason"], key=str(given["key"])
             )
         except APIException as refusal:

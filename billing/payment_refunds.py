@@ -27,17 +27,17 @@ _REPEATED = timedelta(hours=23)
 _Status = PaymentRefund.Status
 
 
-def refund(payment_id: UUID, amount: Decimal, *, actor: User, reason: str, key: str) -> PaymentRefund:
+def start(payment_id: UUID, amount: Decimal, *, actor: User, reason: str, key: str) -> PaymentRefund:
     """Ask the provider to give `amount` of the payment's currency back, once per `key`.
 
     Where the provider does not answer, the refund stays `requested`, and the poller goes on with it. Raises
     `ValidationError` by field for an amount that cannot be refunded or a missing reason, `RefundInProgress` while
     another refund of the payment is on its way, `IdempotencyConflict` for the key of another refund.
     """
-    wanted, new = _claim(payment_id, amount, actor, reason.strip(), key)
+    wanted, new = _find_or_create(payment_id, amount, actor, reason.strip(), key)
     if new:
         try:
-            go_on(wanted)
+            advance(wanted)
         except (ProviderError, WebhookMismatch) as error:
             logger.warning("refund_waits", extra={"refund_id": str(wanted.pk), "error": str(error)})
         wanted.refresh_from_db()
@@ -64,7 +64,9 @@ def check(payment: Payment, amount: Decimal, reason: str) -> None:
 
 
 @transaction.atomic
-def _claim(payment_id: UUID, amount: Decimal, actor: User, reason: str, key: str) -> tuple[PaymentRefund, bool]:
+def _find_or_create(
+    payment_id: UUID, amount: Decimal, actor: User, reason: str, key: str
+) -> tuple[PaymentRefund, bool]:
     """The refund of this key, and whether it is new; a new one is claimed by the caller."""
     payment = payments.hold(payment_id)
     known = PaymentRefund.objects.filter(idempotence_key=key).first()
@@ -87,10 +89,10 @@ def _claim(payment_id: UUID, amount: Decimal, actor: User, reason: str, key: str
     return wanted, True
 
 
-def go_on(wanted: PaymentRefund) -> None:
+def advance(wanted: PaymentRefund) -> None:
     """Ask the provider, or ask again with the same key, for a refund that the caller has claimed; then look what it
     came to. Raises `ProviderUnavailable`, `ProviderRefused`."""
-    if wanted.status == _Status.REQUESTED and not _accepted(wanted):
+    if wanted.status == _Status.REQUESTED and not _request(wanted):
         return
     # Asked for before the payment's own state, which then holds what this one came to.
     state = providers.of(wanted.payment).fetch_refund(wanted.answer)
@@ -102,7 +104,7 @@ def go_on(wanted: PaymentRefund) -> None:
         _fail(wanted)
 
 
-def _accepted(wanted: PaymentRefund) -> bool:
+def _request(wanted: PaymentRefund) -> bool:
     if wanted.created_at < timezone.now() - _REPEATED:
         logger.error("refund_unanswered", extra={"refund_id": str(wanted.pk)})
         return _note(wanted, _Status.REFUSED, "No answer for 23 hours: look at the provider's own pages.")
