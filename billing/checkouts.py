@@ -18,7 +18,7 @@ def open_checkout(payment: Payment, *, cause: str) -> None:
     failed).
     """
     try:
-        checkout = providers.of(payment).create(payment)
+        checkout = providers.for_payment(payment).create(payment)
     except ProviderUnavailable:
         provider_leases.release(payment)
         raise

@@ -95,7 +95,7 @@ def advance(wanted: PaymentRefund) -> None:
     if wanted.status == _Status.REQUESTED and not _request(wanted):
         return
     # Asked for before the payment's own state, which then holds what this one came to.
-    state = providers.of(wanted.payment).fetch_refund(wanted.answer)
+    state = providers.for_payment(wanted.payment).fetch_refund(wanted.answer)
     seen = settlement.look(wanted.payment)
     settlement.settle(wanted.payment, seen, cause=f"refund {wanted.pk}", actor=wanted.actor)
     if state == RefundState.SUCCEEDED:
@@ -109,7 +109,7 @@ def _request(wanted: PaymentRefund) -> bool:
         logger.error("refund_unanswered", extra={"refund_id": str(wanted.pk)})
         return _note(wanted, _Status.REFUSED, "No answer for 23 hours: look at the provider's own pages.")
     try:
-        answer = providers.of(wanted.payment).refund(wanted.payment, wanted.amount, wanted.idempotence_key)
+        answer = providers.for_payment(wanted.payment).refund(wanted.payment, wanted.amount, wanted.idempotence_key)
     except ProviderRefused as refusal:
         return _note(wanted, _Status.REFUSED, str(refusal))
     return _note(wanted, _Status.ACCEPTED, answer.refund_id)

@@ -38,7 +38,7 @@ def create_payment(call: Call, amount: Decimal, payment_method: str = "", provid
     that is not offered, `ValidationError` for an amount that is less than the currency's smallest unit,
     `PaymentsDown` where the provider does not answer, `PaymentRefused` where it says no.
     """
-    name = providers.offered(provider).name
+    name = providers.available(provider).name
 
     def act() -> tuple[Payment, dict[str, Any]]:
         payment = Payment(
@@ -89,7 +89,7 @@ def _open_checkout(call: Call, payment: Payment) -> None:
 
 def mock_purchase(call: Call, amount: Decimal) -> Move:
     """Credit the caller at once. Raises `PaymentsUnavailable` unless the mock provider is configured."""
-    providers.offered("mock")
+    providers.available("mock")
 
     def act() -> tuple[Move, dict[str, Any]]:
         moved = ledger.move(

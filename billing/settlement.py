@@ -31,7 +31,7 @@ class Seen:
 def look(payment: Payment) -> Seen:
     """Ask the provider, outside of any transaction. Raises `ProviderUnavailable`, `ProviderRefused`."""
     at = timezone.now()
-    return Seen(providers.of(payment).fetch(payment), at)
+    return Seen(providers.for_payment(payment).fetch(payment), at)
 
 
 @transaction.atomic

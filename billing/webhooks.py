@@ -37,7 +37,7 @@ def receive(provider_name: str, request: WebhookRequest) -> None:
     Raises `PaymentsUnavailable` for a provider that is not heard; `WebhookRefused` for a message that is forged or
     does not fit a payment of ours, of which nothing is stored; `WebhookNotReady` where the provider cannot be asked.
     """
-    event = providers.heard(provider_name).parse_webhook(request)
+    event = providers.accepting_webhooks(provider_name).parse_webhook(request)
     known = WebhookEvent.objects.filter(provider=provider_name, event_id=event.event_id).first()
     if known:
         _report(provider_name, event, known.outcome, replayed=True)

@@ -32,7 +32,7 @@ def _load(name: str) -> Provider:
     return provider
 
 
-def offered(name: str = "") -> Provider:
+def available(name: str = "") -> Provider:
     """The provider `name`, or without a name the first that is offered. Raises `PaymentsUnavailable` for another."""
     names = settings.PAYMENT_PROVIDERS
     if not names or (name and name not in names):
@@ -40,7 +40,7 @@ def offered(name: str = "") -> Provider:
     return _load(name or names[0])
 
 
-def heard(name: str) -> Provider:
+def accepting_webhooks(name: str) -> Provider:
     """The provider whose webhooks are taken. Raises `PaymentsUnavailable` for another.
 
     One that is no longer offered is heard for as long as there are payments of it: they may be paid, refunded and
@@ -52,7 +52,7 @@ def heard(name: str) -> Provider:
     raise PaymentsUnavailable
 
 
-def of(payment: Payment) -> Provider:
+def for_payment(payment: Payment) -> Provider:
     """The provider that a payment was made with, also where it is no longer offered."""
     return _load(payment.provider)
 
