@@ -68,7 +68,7 @@ def _find_or_create(
     payment_id: UUID, amount: Decimal, actor: User, reason: str, key: str
 ) -> tuple[PaymentRefund, bool]:
     """The refund of this key, and whether it is new; a new one is claimed by the caller."""
-    payment = payments.hold(payment_id)
+    payment = payments.lock(payment_id)
     known = PaymentRefund.objects.filter(idempotence_key=key).first()
     if known and (known.payment_id, known.amount) != (payment_id, amount):
         raise IdempotencyConflict

@@ -54,7 +54,7 @@ def change(payment: Payment, to: PaymentStatus, *, cause: str, actor: User | Non
     return True
 
 
-def hold(payment_id: Any) -> Payment:
+def lock(payment_id: Any) -> Payment:
     """The payment, held until the end of the transaction: who holds it next sees what was done to it here."""
     Payment.objects.filter(pk=payment_id).update(updated_at=timezone.now())
     return Payment.objects.select_related("user").get(pk=payment_id)

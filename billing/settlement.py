@@ -41,7 +41,7 @@ def settle(payment: Payment, seen: Seen, *, cause: str, actor: User | None = Non
     Several at once take turns, and those behind find it done. Raises `WebhookMismatch` where the provider's amount or
     currency is not the payment's: nothing changes, and an error is logged.
     """
-    payment, state = payments.hold(payment.pk), seen.state
+    payment, state = payments.lock(payment.pk), seen.state
     _compare(payment, state)
     if state.status != PaymentStatus.SUCCEEDED:
         return _close(payment, state.status, cause, actor)
