@@ -96,8 +96,8 @@ def advance(wanted: PaymentRefund) -> None:
         return
     # Asked for before the payment's own state, which then holds what this one came to.
     state = providers.for_payment(wanted.payment).fetch_refund(wanted.answer)
-    seen = settlement.look(wanted.payment)
-    settlement.settle(wanted.payment, seen, cause=f"refund {wanted.pk}", actor=wanted.actor)
+    fetched = settlement.fetch_state(wanted.payment)
+    settlement.settle(wanted.payment, fetched, cause=f"refund {wanted.pk}", actor=wanted.actor)
     if state == RefundState.SUCCEEDED:
         _accepted_rows(wanted).update(status=_Status.DONE, next_check_at=None)
     if state == RefundState.FAILED:

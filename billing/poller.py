@@ -65,8 +65,8 @@ def _go_on(payment: Payment) -> None:
         else:
             checkouts.open_checkout(payment, cause="poller")
         return
-    seen = settlement.look(payment)
-    settlement.settle(payment, seen, cause="poller")
-    unpaid = seen.state.status == PaymentStatus.PENDING and not seen.state.processing
+    fetched = settlement.fetch_state(payment)
+    settlement.settle(payment, fetched, cause="poller")
+    unpaid = fetched.state.status == PaymentStatus.PENDING and not fetched.state.processing
     if unpaid and payment.expires_at and payment.expires_at < now - GRACE:
         payments.change(payment, PaymentStatus.EXPIRED, cause="poller: not paid in time")

@@ -33,7 +33,7 @@ def reconcile(first: date, last: date) -> Iterator[Difference]:
 
 def _compare(payment: Payment) -> Iterator[str]:
     try:
-        state = settlement.look(payment).state
+        state = settlement.fetch_state(payment).state
     except ProviderError as error:
         yield f"the provider could not be asked: {error}"
         return

@@ -21,48 +21,48 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Seen:
+class FetchedState:
     """The provider's state of a payment, asked for at this time."""
 
     state: ProviderState
-    at: datetime
+    fetched_at: datetime
 
 
-def look(payment: Payment) -> Seen:
+def fetch_state(payment: Payment) -> FetchedState:
     """Ask the provider, outside of any transaction. Raises `ProviderUnavailable`, `ProviderRefused`."""
-    at = timezone.now()
-    return Seen(providers.for_payment(payment).fetch(payment), at)
+    fetched_at = timezone.now()
+    return FetchedState(providers.for_payment(payment).fetch(payment), fetched_at)
 
 
 @transaction.atomic
-def settle(payment: Payment, seen: Seen, *, cause: str, actor: User | None = None) -> str:
+def settle(payment: Payment, fetched: FetchedState, *, cause: str, actor: User | None = None) -> str:
     """Bring a payment to the state that was seen; gives what came of it, in a few words.
 
     Several at once take turns, and those behind find it done. Raises `WebhookMismatch` where the provider's amount or
     currency is not the payment's: nothing changes, and an error is logged.
     """
-    payment, state = payments.lock(payment.pk), seen.state
-    _compare(payment, state)
+    payment, state = payments.lock(payment.pk), fetched.state
+    _check_amount(payment, state)
     if state.status != PaymentStatus.SUCCEEDED:
-        return _close(payment, state.status, cause, actor)
+        return _close_unpaid(payment, state.status, cause, actor)
     if payment.status == PaymentStatus.PENDING:
         _credit(payment, cause, actor)
-        _follow(payment, seen, cause, actor)
+        _apply_refunds(payment, fetched, cause, actor)
         return payment.status
     if payment.status in CREDITED:
-        return _follow(payment, seen, cause, actor)
+        return _apply_refunds(payment, fetched, cause, actor)
     logger.error("payment_paid_too_late", extra={"payment_id": str(payment.pk), "status": payment.status})
     return f"ignored: paid, but {payment.status} before"
 
 
-def _compare(payment: Payment, state: ProviderState) -> None:
+def _check_amount(payment: Payment, state: ProviderState) -> None:
     same = (payment.provider_amount, payment.provider_currency) == (state.amount, state.currency)
     if not same or not 0 <= state.refunded <= state.amount:
         logger.error("payment_mismatch", extra={"payment_id": str(payment.pk), "found": str(state)})
         raise WebhookMismatch
 
 
-def _close(payment: Payment, status: PaymentStatus, cause: str, actor: User | None) -> str:
+def _close_unpaid(payment: Payment, status: PaymentStatus, cause: str, actor: User | None) -> str:
     """An end without money, or no end yet."""
     if payment.status in CREDITED:
         logger.error("payment_credited_unpaid", extra={"payment_id": str(payment.pk), "found": status})
@@ -94,13 +94,13 @@ def _credit(payment: Payment, cause: str, actor: User | None) -> None:
     payment_credited.send(sender=Payment, payment=payment)
 
 
-def _follow(payment: Payment, seen: Seen, cause: str, actor: User | None) -> str:
+def _apply_refunds(payment: Payment, fetched: FetchedState, cause: str, actor: User | None) -> str:
     """Take credits back, or give them back, by the difference to what is taken already."""
-    status, taken, refunded = _standing(payment, seen.state)
-    older = payment.provider_seen_at and seen.at <= payment.provider_seen_at
+    status, taken, refunded = _target_state(payment, fetched.state)
+    older = payment.provider_seen_at and fetched.fetched_at <= payment.provider_seen_at
     if (status, taken, refunded) == (payment.status, payment.refunded_amount, payment.provider_refunded):
         if not older:  # noted although nothing changes: an answer from in between must not undo it
-            Payment.objects.filter(pk=payment.pk).update(provider_seen_at=seen.at)
+            Payment.objects.filter(pk=payment.pk).update(provider_seen_at=fetched.fetched_at)
         return f"ignored: {payment.status} before"
     if older:
         return "ignored: older than what is known"
@@ -117,7 +117,7 @@ def _follow(payment: Payment, seen: Seen, cause: str, actor: User | None) -> str
         actor=actor,
         refunded_amount=taken,
         provider_refunded=refunded,
-        provider_seen_at=seen.at,
+        provider_seen_at=fetched.fetched_at,
     )
     return status.value
 
@@ -128,7 +128,7 @@ def _change(payment: Payment, to: PaymentStatus, **details: Any) -> None:
         raise RuntimeError(f"a payment does not go from {payment.status} to {to}")
 
 
-def _standing(payment: Payment, state: ProviderState) -> tuple[PaymentStatus, Decimal, Decimal]:
+def _target_state(payment: Payment, state: ProviderState) -> tuple[PaymentStatus, Decimal, Decimal]:
     """The status of a paid payment, the ZNC to have been taken back for it, and the money refunded."""
     if state.disputed:
         return PaymentStatus.DISPUTED, payment.amount, state.refunded

@@ -11,7 +11,7 @@ from billing import metrics, providers, settlement
 from billing.errors import ProviderRefused, ProviderUnavailable, WebhookMismatch, WebhookNotReady
 from billing.models import Payment, PaymentStatus, WebhookEvent
 from billing.providers.base import PaymentEvent, WebhookRequest
-from billing.settlement import Seen
+from billing.settlement import FetchedState
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ def receive(provider_name: str, request: WebhookRequest) -> None:
         _report(provider_name, event, known.outcome, replayed=True)
         return
     payment = _payment_of(provider_name, event)
-    seen = _look(payment) if payment else None
-    outcome, new = _store(provider_name, event, payment, seen)
+    fetched = _fetch_state(payment) if payment else None
+    outcome, new = _store(provider_name, event, payment, fetched)
     _report(provider_name, event, outcome, replayed=not new)
 
 
@@ -67,16 +67,18 @@ def _payment_of(provider_name: str, event: PaymentEvent) -> Payment | None:
     return payment
 
 
-def _look(payment: Payment) -> Seen:
+def _fetch_state(payment: Payment) -> FetchedState:
     try:
-        return settlement.look(payment)
+        return settlement.fetch_state(payment)
     except (ProviderUnavailable, ProviderRefused) as error:
         logger.warning("webhook_not_ready", extra={"payment_id": str(payment.pk), "error": str(error)})
         raise WebhookNotReady from error
 
 
 @transaction.atomic
-def _store(provider_name: str, event: PaymentEvent, payment: Payment | None, seen: Seen | None) -> tuple[str, bool]:
+def _store(
+    provider_name: str, event: PaymentEvent, payment: Payment | None, fetched: FetchedState | None
+) -> tuple[str, bool]:
     """The event's outcome, and whether it is new."""
     # The unique constraint decides between two deliveries of one event: the second waits for the first.
     stored, new = WebhookEvent.objects.get_or_create(
@@ -84,8 +86,8 @@ def _store(provider_name: str, event: PaymentEvent, payment: Payment | None, see
         event_id=event.event_id,
         defaults={"kind": event.kind, "payment": payment, "outcome": UNKNOWN_KIND},
     )
-    if new and payment and seen:
-        stored.outcome = settlement.settle(payment, seen, cause=f"webhook {event.kind} {event.event_id}")
+    if new and payment and fetched:
+        stored.outcome = settlement.settle(payment, fetched, cause=f"webhook {event.kind} {event.event_id}")
         stored.save(update_fields=["outcome"])
     return stored.outcome, new
 

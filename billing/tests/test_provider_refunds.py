@@ -92,7 +92,7 @@ def test_a_payment_that_is_paid_and_refunded_before_we_hear_of_it(alice):
 def test_an_older_answer_does_not_undo_a_newer_one(alice):
     # case B22: two workers ask, and the one that asked first comes last
     payment = paid(alice, "100")
-    older = settlement.look(payment)
+    older = settlement.fetch_state(payment)
     told(payment, refunded=Decimal(100))
     assert settlement.settle(payment, older, cause="late") == "ignored: older than what is known"
     assert standing(alice) == (0, 0)
@@ -102,7 +102,7 @@ def test_an_older_answer_does_not_undo_a_newer_one_that_changed_nothing(alice):
     # case B22: a refund was seen on its way, and had failed before anything was done about it
     payment = paid(alice, "100")
     at_provider(payment, refunded=Decimal(100))
-    older = settlement.look(payment)
+    older = settlement.fetch_state(payment)
     assert told(payment, refunded=Decimal(0)) == ("succeeded", 0, 0)
     assert settlement.settle(payment, older, cause="late") == "ignored: older than what is known"
     assert standing(alice) == (100, 0)

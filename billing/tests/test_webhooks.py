@@ -91,7 +91,7 @@ def test_many_events_for_one_payment_at_once_credit_once(payment):
 def test_two_workers_settle_one_payment_once(payment):
     # case A9
     happens(payment, "succeeded")
-    seen = settlement.look(payment)
+    seen = settlement.fetch_state(payment)
     assert in_parallel(8, lambda _number: settlement.settle(payment, seen, cause="test")).count("succeeded") == 1
     assert state(payment) == ("succeeded", Decimal("25.50"))
     assert Transaction.objects.count() == 1

@@ -110,7 +110,7 @@ def _history(user: User) -> dict[str, str]:
 def _ended_payment(user: User, amount: str, status: PaymentStatus) -> Payment:
     payment = begun(user, amount)
     at_provider(payment, status=status)
-    settlement.settle(payment, settlement.look(payment), cause="scenery")
+    settlement.settle(payment, settlement.fetch_state(payment), cause="scenery")
     return payment
 
 
