@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from access import refunds, token_text
+from access import refunds, token_secret
 from access.models import AccessToken, Revocation, Tariff
 from access.refunds import Refund
 from accounts.models import User
@@ -91,7 +91,7 @@ def device_resets_left(token: AccessToken, now: datetime) -> int:
 
 def find_by_secret(secret: str) -> AccessToken | None:
     """The token with this text, with its user and wallet."""
-    return AccessToken.objects.select_related("user__wallet").filter(digest=token_text.digest(secret)).first()
+    return AccessToken.objects.select_related("user__wallet").filter(digest=token_secret.digest(secret)).first()
 
 
 def refusal(token: AccessToken | None, now: datetime) -> str | None:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet, Value
 from django.utils import timezone
 
-from access import outbox, selectors, token_text
+from access import outbox, selectors, token_secret
 from access.errors import NotOnSale, TokenNotActive, TokenNotFound, TokenTooLong, TooManyDeviceResets
 from access.models import AccessToken, Revocation, Tariff
 from accounts import audit
@@ -111,11 +111,11 @@ def _pay(call: Call, tariff: Tariff, what: str) -> None:
 
 
 def _issue(user: User, tariff: Tariff) -> AccessToken:
-    text, now = token_text.generate(), timezone.now()
+    text, now = token_secret.generate(), timezone.now()
     return AccessToken.objects.create(
         user=user,
-        digest=token_text.digest(text),
-        ciphertext=token_text.encrypt(text),
+        digest=token_secret.digest(text),
+        ciphertext=token_secret.encrypt(text),
         scope=tariff.scope,
         duration_hours=tariff.duration_hours,
         cost=tariff.price,

@@ -18,7 +18,7 @@ from django.db import transaction  # noqa: E402
 from django.db.models import Sum  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from access import token_text  # noqa: E402
+from access import token_secret  # noqa: E402
 from access.models import AccessToken, Scope  # noqa: E402
 from accounts.models import User  # noqa: E402
 from billing import ledger  # noqa: E402
@@ -40,7 +40,7 @@ def issue(file: Path, count: int, used: int) -> None:
     with transaction.atomic():
         for user in users:
             ledger.open_wallet(user)
-    texts = [token_text.generate() for _ in range(count)]
+    texts = [token_secret.generate() for _ in range(count)]
     tokens = [_token(users[number % len(users)], text) for number, text in enumerate(texts)]
     AccessToken.objects.bulk_create(tokens, batch_size=_BATCH)
     file.write_text("".join(f"{text} {_DEVICE}\n" for text in texts[:used]))
@@ -50,8 +50,8 @@ def _token(user: User, text: str) -> AccessToken:
     now = timezone.now()
     return AccessToken(
         user=user,
-        digest=token_text.digest(text),
-        ciphertext=token_text.encrypt(text),
+        digest=token_secret.digest(text),
+        ciphertext=token_secret.encrypt(text),
         scope=Scope.FULL,
         duration_hours=_HOURS,
         cost=0,

@@ -7,7 +7,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.db import transaction
 
-from access import selectors, services, token_text
+from access import selectors, services, token_secret
 from access.models import Scope
 from accounts.models import User
 from billing import ledger
@@ -54,4 +54,4 @@ def _working_token(customer: User) -> str:
     if token is None:
         call = Call(customer, "demo", key="", body=None)
         token = services.purchase(call, _HOURS, Scope.FULL)
-    return token_text.decrypt(token.ciphertext) or "(its encryption key is gone)"
+    return token_secret.decrypt(token.ciphertext) or "(its encryption key is gone)"

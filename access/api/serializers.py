@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access import selectors, token_text
+from access import selectors, token_secret
 from access.api.fields import QueryFlag, WholeNumber
 from access.models import AccessToken, Scope, Tariff
 from access.refunds import Refund
@@ -44,7 +44,7 @@ class TokenSerializer(serializers.ModelSerializer[AccessToken]):
         read_only_fields = fields
 
     def get_token(self, token: AccessToken) -> str | None:
-        return token_text.decrypt(token.ciphertext)
+        return token_secret.decrypt(token.ciphertext)
 
     def get_is_active(self, token: AccessToken) -> bool:
         return selectors.is_usable(token)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from rest_framework.test import APIClient
 
-from access import services, token_text
+from access import services, token_secret
 from access.models import AccessToken
 from access.tests.conftest import Buy
 from access.tests.helpers import BAD_QUERIES, NOBODY, age, causes
@@ -41,7 +41,7 @@ def test_the_list_never_shows_the_text(alice: User, olga_api: APIClient, buy: Bu
         "frozen_at": None,
         "is_active": True,
     }
-    for secret in (token_text.decrypt(token.ciphertext) or "", token.digest, bytes(token.ciphertext).decode()):
+    for secret in (token_secret.decrypt(token.ciphertext) or "", token.digest, bytes(token.ciphertext).decode()):
         assert secret not in answer.content.decode()
 
 

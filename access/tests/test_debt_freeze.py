@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from rest_framework.test import APIClient
 
-from access import selectors, services, token_text
+from access import selectors, services, token_secret
 from access.errors import TokenNotActive
 from access.models import Revocation
 from access.tests.conftest import Buy
@@ -41,7 +41,7 @@ def test_every_token_is_frozen_and_thawed_with_the_debt(alice: User, bob: User, 
 def test_what_its_owner_and_others_are_told(alice: User, alice_api: APIClient, olga_api: APIClient, buy: Buy) -> None:
     token = buy(alice)
     owe(alice)
-    answer = alice_api.post(f"{TOKENS}/validate", {"token": token_text.decrypt(token.ciphertext)})
+    answer = alice_api.post(f"{TOKENS}/validate", {"token": token_secret.decrypt(token.ciphertext)})
     assert answer.json() == {"valid": False, "reason": "Token frozen"}
     for client, url in ((alice_api, f"{TOKENS}/my-tokens"), (olga_api, "/api/v1/admin/tokens")):
         assert [item["is_active"] for item in client.get(url).json()["items"]] == [False]

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from access import services, token_text
+from access import services, token_secret
 from access.models import AccessToken, Revocation, Tariff
 from access.tests.conftest import Buy
 from access.tests.helpers import causes
@@ -37,7 +37,7 @@ def test_a_token_is_shown_without_its_text(alice: User, operator: Client, buy: B
         assert str(token.pk) in page.text
         assert "alice@example.com" in page.text
         for secret in (
-            token_text.decrypt(token.ciphertext) or "",
+            token_secret.decrypt(token.ciphertext) or "",
             token.digest,
             bytes(token.ciphertext).decode(),
         ):

@@ -9,7 +9,7 @@ import time_machine
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from access import services, token_text
+from access import services, token_secret
 from access.models import AccessToken, Tariff
 from access.tasks import expire_tokens
 from access.tests.conftest import Buy
@@ -46,7 +46,7 @@ def test_price_and_time_add_up(alice: User, buy: Buy) -> None:
 
     assert answer.status_code == 200
     body = answer.json()
-    assert token_text.digest(body.pop("token")) == token.digest
+    assert token_secret.digest(body.pop("token")) == token.digest
     assert body == {
         "token_id": str(token.pk),
         "duration_hours": 192,

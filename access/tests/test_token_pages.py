@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from access import token_text
+from access import token_secret
 from access.models import AccessToken, Tariff
 from access.selectors import TokenState, device_resets_left, state
 from access.services import freeze, reset_device, revoke_by_force
@@ -46,7 +46,7 @@ class TestTheList:
         assert page.context["live"] == [token]
         assert list(page.context["ended"].object_list) == [ended]
         assert str(foreign.pk) not in text(page)
-        assert token_text.decrypt(token.ciphertext) not in text(page)
+        assert token_secret.decrypt(token.ciphertext) not in text(page)
 
     def test_a_debt_freezes_all_of_them(self, client, alice, token):
         take_back(alice, Decimal(5), "Money went back")
@@ -81,7 +81,7 @@ class TestTheList:
 
 class TestReveal:
     def test_the_password_shows_it_on_that_answer_alone(self, client, token):
-        secret = token_text.decrypt(token.ciphertext)
+        secret = token_secret.decrypt(token.ciphertext)
         assert secret not in text(client.get(url(token, "reveal")))
         answer = client.post(url(token, "reveal"), {"password": PASSWORD})
         assert secret in text(answer)
@@ -91,7 +91,7 @@ class TestReveal:
     def test_a_wrong_password(self, client, token):
         answer = client.post(url(token, "reveal"), {"password": "wrong"})
         assert "The password is wrong." in text(answer)
-        assert token_text.decrypt(token.ciphertext) not in text(answer)
+        assert token_secret.decrypt(token.ciphertext) not in text(answer)
 
     def test_guesses_count_as_failed_logins(self, client, settings, token):
         # case E61
@@ -101,7 +101,7 @@ class TestReveal:
         answer = client.post(url(token, "reveal"), {"password": PASSWORD})
         assert answer.status_code == 429
         assert int(answer["Retry-After"]) > 0
-        assert token_text.decrypt(token.ciphertext) not in text(answer)
+        assert token_secret.decrypt(token.ciphertext) not in text(answer)
 
     def test_one_whose_key_is_gone(self, client, token):
         AccessToken.objects.update(ciphertext=b"gone")

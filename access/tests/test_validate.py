@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from rest_framework.test import APIClient
 
-from access import services, token_text
+from access import services, token_secret
 from access.models import AccessToken
 from access.tests.conftest import Buy
 from access.tests.helpers import age
@@ -18,7 +18,7 @@ URL = "/api/v1/tokens/validate"
 
 
 def text(token: AccessToken) -> str:
-    return token_text.decrypt(token.ciphertext) or ""
+    return token_secret.decrypt(token.ciphertext) or ""
 
 
 def test_a_good_token(alice: User, api: APIClient, buy: Buy) -> None:

@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.exceptions import APIException
 
-from access import selectors, services, token_text
+from access import selectors, services, token_secret
 from access.models import AccessToken
 from access.offers import offers
 from access.services import Revoked
@@ -53,7 +53,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
 def reveal(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Asks for the password; the text stands on the answer to the form alone."""
     token, form = own_token(request, token_id), PasswordForm(request.POST or None)
-    text = token_text.decrypt(token.ciphertext) if form.confirms(request) else None
+    text = token_secret.decrypt(token.ciphertext) if form.confirms(request) else None
     context = {"token": token, "form": form, "text": text, "lost": form.is_bound and not form.errors and not text}
     return with_status(render(request, "access/reveal.html", context), form)
 

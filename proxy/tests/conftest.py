@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from access import services, token_text
+from access import services, token_secret
 from access.models import AccessToken, Scope, Tariff
 from accounts.models import User
 from billing.idempotency import Call
@@ -68,7 +68,7 @@ def sold_token(transactional_db: None) -> SellToken:
     def sell(user: User, hours: int = 1, scope: str = Scope.FULL) -> Sold:
         fund(user, _on_sale(hours, scope).price)
         token = services.purchase(Call(user, "test", "", None), hours, scope)
-        text = token_text.decrypt(token.ciphertext)
+        text = token_secret.decrypt(token.ciphertext)
         assert text is not None
         return Sold(token, text)
 

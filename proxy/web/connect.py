@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from access import selectors, token_text
+from access import selectors, token_secret
 from access.models import AccessToken
 from accounts.models import User
 from accounts.web.reauthentication import PasswordForm
@@ -29,7 +29,7 @@ def connect(request: HttpRequest) -> HttpResponse:
     user, form = cast("User", request.user), PasswordForm(request.POST or None)
     tokens = list(selectors.live_tokens_of(user, timezone.now()))
     token = _chosen(tokens, request.GET.get("token", ""))
-    text = token_text.decrypt(token.ciphertext) if token and form.confirms(request) else None
+    text = token_secret.decrypt(token.ciphertext) if token and form.confirms(request) else None
     device = devices.suggestion(user)
     context = {
         "tokens": tokens,

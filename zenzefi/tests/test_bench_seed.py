@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from access.selectors import grant_facts
-from access.token_text import digest
+from access.token_secret import digest
 from bench import seed
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from access import services as access
-from access import token_text
+from access import token_secret
 from access.models import Scope
 from access.tests.conftest import tariffs  # noqa: F401  (a fixture)
 from accounts import api_tokens, download, jwt
@@ -80,7 +80,7 @@ def test_no_secret(as_alice: Client, alice: User) -> None:
 
     archive = json.dumps(files(as_alice))
 
-    secrets = [alice.password, token.digest, token_text.decrypt(token.ciphertext), api_token.digest, text, secret]
+    secrets = [alice.password, token.digest, token_secret.decrypt(token.ciphertext), api_token.digest, text, secret]
     for value in [*secrets, *WebSession.objects.values_list("session_key", flat=True)]:
         assert value
         assert value not in archive

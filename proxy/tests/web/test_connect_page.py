@@ -4,7 +4,7 @@ import html
 
 import pytest
 
-from access import token_text
+from access import token_secret
 from accounts.tests.factories import PASSWORD
 from proxy.dataplane.rules.headers import is_device_id
 from proxy.web import devices
@@ -65,7 +65,7 @@ def test_a_token_is_chosen(client, alice, bob, sold_token):
 def test_a_token_whose_key_is_gone(client, alice_token):
     alice_token.token.ciphertext = b"gone"
     alice_token.token.save()
-    assert token_text.decrypt(b"gone") is None
+    assert token_secret.decrypt(b"gone") is None
     assert "YOUR-TOKEN" in text(client.post(URL, {"password": PASSWORD}))
 
 
