@@ -10,9 +10,9 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from access import refunds, token_secret
+from access import token_refunds, token_secret
 from access.models import AccessToken, Revocation, Tariff
-from access.refunds import Refund
+from access.token_refunds import Refund
 from accounts.models import User
 
 RESETS_COUNT_FOR = timedelta(hours=24)
@@ -110,12 +110,12 @@ def refusal(token: AccessToken | None, now: datetime) -> str | None:
 def refund(token: AccessToken, now: datetime) -> Refund:
     """What the time that was unused at `now` is worth, whatever the token's state."""
     duration = timedelta(hours=token.duration_hours)
-    return refunds.refund(token.cost, duration, token.expires_at, token.activated_at, now)
+    return token_refunds.refund(token.cost, duration, token.expires_at, token.activated_at, now)
 
 
 def refund_quote(token: AccessToken, now: datetime) -> Refund:
     """What its owner would get for revoking the token at `now`: nothing where it is not active."""
-    return refund(token, now) if is_active(token, now) else refunds.NOTHING
+    return refund(token, now) if is_active(token, now) else token_refunds.NOTHING
 
 
 @dataclass(frozen=True)

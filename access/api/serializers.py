@@ -7,8 +7,8 @@ from rest_framework import serializers
 from access import selectors, token_secret
 from access.api.fields import QueryFlag, WholeNumber
 from access.models import AccessToken, Scope, Tariff
-from access.refunds import Refund
 from access.services import Revoked
+from access.token_refunds import Refund
 from accounts.api.fields import Text
 from billing.api.fields import MoneyField
 

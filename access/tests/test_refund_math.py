@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access.refunds import refund
+from access.token_refunds import refund
 
 BOUGHT = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
