@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from access.models import AccessToken, Scope, Tariff
 from access.offers import offers
-from access.web import bought
+from access.web import recent_purchases
 from billing import ledger
 from billing.debts import take_back
 from conftest import fund
@@ -135,13 +135,13 @@ def test_the_text_is_shown_for_ten_minutes_and_in_this_session(rf, client, alice
     order(client)
     token, request = AccessToken.objects.get(), rf.get("/")
     request.session = client.session
-    assert bought.just_now(request, token)
-    request.session = {bought._BOUGHT: {str(token.pk): timezone.now().timestamp() - 601}}
-    assert not bought.just_now(request, token)
-    bought.remember(request, AccessToken())
-    assert str(token.pk) not in request.session[bought._BOUGHT]
+    assert recent_purchases.includes(request, token)
+    request.session = {recent_purchases._BOUGHT: {str(token.pk): timezone.now().timestamp() - 601}}
+    assert not recent_purchases.includes(request, token)
+    recent_purchases.remember(request, AccessToken())
+    assert str(token.pk) not in request.session[recent_purchases._BOUGHT]
     request.session = {}
-    assert not bought.just_now(request, token)
+    assert not recent_purchases.includes(request, token)
 
 
 def test_savings_are_of_the_dearest_hour_and_never_rounded_up():

@@ -18,7 +18,7 @@ from rest_framework.exceptions import APIException
 from access import selectors, services
 from access.models import AccessToken, Scope
 from access.offers import Offer, offers
-from access.web import bought
+from access.web import recent_purchases
 from access.web.forms import ChoiceQuery, PurchaseForm
 from accounts.models import User
 from accounts.web.refusals import sentence
@@ -56,7 +56,7 @@ def _purchase(form: PurchaseForm, user: User) -> AccessToken:
 
 
 def _done(request: HttpRequest, token: AccessToken) -> HttpResponse:
-    bought.remember(request, token)
+    recent_purchases.remember(request, token)
     return redirect("token-bought", token.pk)
 
 

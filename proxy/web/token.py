@@ -19,7 +19,7 @@ from qrcode.image.svg import SvgPathImage
 from access import selectors, token_secret
 from access.models import AccessToken, Scope
 from access.selectors import TokenState
-from access.web import bought
+from access.web import recent_purchases
 from access.web.own import own_token
 from accounts.models import User
 from accounts.web.fragments import fragment
@@ -73,7 +73,7 @@ def _live(token: AccessToken) -> dict[str, Any]:
 def token_bought(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """The token in full, for ten minutes after its purchase in this session; later its page asks for the password."""
     token = own_token(request, token_id)
-    text = token_secret.decrypt(token.ciphertext) if bought.just_now(request, token) else None
+    text = token_secret.decrypt(token.ciphertext) if recent_purchases.includes(request, token) else None
     if text is None:
         return redirect("token", token.pk)
     context = {

@@ -17,7 +17,7 @@ def remember(request: HttpRequest, token: AccessToken) -> None:
     request.session[_BOUGHT] = {**recent, str(token.pk): time.time()}
 
 
-def just_now(request: HttpRequest, token: AccessToken) -> bool:
+def includes(request: HttpRequest, token: AccessToken) -> bool:
     """Whether it was bought in this session within the last ten minutes."""
     return _is_recent(_known(request).get(str(token.pk), 0.0))
 
