@@ -23,7 +23,7 @@ from access.offers import offers
 from access.services import Revoked
 from access.web.buy import chosen
 from access.web.forms import ChoiceQuery, ExtensionForm, RevocationForm
-from access.web.own import own_token
+from access.web.lookup import get_own_token_or_404
 from accounts.models import User
 from accounts.web.fragments import fragment
 from accounts.web.reauthentication import PasswordForm
@@ -52,7 +52,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def reveal(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Asks for the password; the text stands on the answer to the form alone."""
-    token, form = own_token(request, token_id), PasswordForm(request.POST or None)
+    token, form = get_own_token_or_404(request, token_id), PasswordForm(request.POST or None)
     text = token_secret.decrypt(token.ciphertext) if form.confirms(request) else None
     context = {"token": token, "form": form, "text": text, "lost": form.is_bound and not form.errors and not text}
     return with_status(render(request, "access/reveal.html", context), form)
@@ -63,7 +63,7 @@ def reveal(request: HttpRequest, token_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def extend(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """`?duration_hours=` chooses at first: a top-up leads back to the same choice."""
-    token, form, status = own_token(request, token_id), ExtensionForm(request.POST or None), 200
+    token, form, status = get_own_token_or_404(request, token_id), ExtensionForm(request.POST or None), 200
     if selectors.state(token) != selectors.TokenState.ACTIVE:
         return _refused(request, token, _("Only an active token can be extended."))
     if request.method == "POST":
@@ -106,7 +106,7 @@ def _extension(request: HttpRequest, token: AccessToken, form: ExtensionForm, st
 @require_http_methods(["GET", "HEAD", "POST"])
 def revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Says what it gives back, which changes by the second, and then does it."""
-    token, form, now = own_token(request, token_id), RevocationForm(request.POST or None), timezone.now()
+    token, form, now = get_own_token_or_404(request, token_id), RevocationForm(request.POST or None), timezone.now()
     if form.is_valid():
         call = form.call(cast("User", request.user), "tokens/revoke", token.pk)
         return _done(request, token, lambda: _revoked(services.revoke_with_refund(call, token.pk)))
@@ -131,7 +131,7 @@ def _revoked(revoked: Revoked) -> str:
 @fragment
 def refund_quote(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """What a revocation would give now: the part of its page that ticks."""
-    token = own_token(request, token_id)
+    token = get_own_token_or_404(request, token_id)
     quote = selectors.refund_quote(token, timezone.now())
     return render(request, "access/refund_quote.html", {"token": token, "quote": quote})
 
@@ -141,7 +141,7 @@ def refund_quote(request: HttpRequest, token_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def reset_device(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Says what will happen and how often it may today, and then does it."""
-    token = own_token(request, token_id)
+    token = get_own_token_or_404(request, token_id)
     if request.method == "POST":
         return _done(request, token, lambda: _reset(token))
     if not selectors.is_active(token):

@@ -20,7 +20,7 @@ from access import selectors, token_secret
 from access.models import AccessToken, Scope
 from access.selectors import TokenState
 from access.web import recent_purchases
-from access.web.own import own_token
+from access.web.lookup import get_own_token_or_404
 from accounts.models import User
 from accounts.web.fragments import fragment
 from proxy.dataplane.admission import handoff_codes
@@ -38,7 +38,7 @@ PER_PAGE = 20
 @login_required
 @require_safe
 def token_page(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    token = own_token(request, token_id)
+    token = get_own_token_or_404(request, token_id)
     sessions = Paginator(sessions_of(token), PER_PAGE).get_page(request.GET.get("page"))
     context = {**_live(token), "sessions": sessions, "quote": selectors.refund_quote(token, timezone.now())}
     return render(request, "proxy/token.html", context)
@@ -47,7 +47,7 @@ def token_page(request: HttpRequest, token_id: UUID) -> HttpResponse:
 @fragment
 def token_live(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """The part of the page that renews itself: the device and what it carries."""
-    live = _live(own_token(request, token_id))
+    live = _live(get_own_token_or_404(request, token_id))
     response = render(request, "proxy/token_live.html", live)
     if not live["active"]:  # the whole page is about something else then
         response["HX-Refresh"] = "true"
@@ -72,7 +72,7 @@ def _live(token: AccessToken) -> dict[str, Any]:
 @require_safe
 def token_bought(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """The token in full, for ten minutes after its purchase in this session; later its page asks for the password."""
-    token = own_token(request, token_id)
+    token = get_own_token_or_404(request, token_id)
     text = token_secret.decrypt(token.ciphertext) if recent_purchases.includes(request, token) else None
     if text is None:
         return redirect("token", token.pk)
@@ -98,7 +98,7 @@ def _qr(text: str) -> str:
 def open_in_browser(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Admits this browser with the token, as `POST /api/v1/proxy/session` does, and leads to what its scope opens; on
     the upstream's own host, where it has one."""
-    token, device = own_token(request, token_id), devices.of_browser(request)
+    token, device = get_own_token_or_404(request, token_id), devices.of_browser(request)
     if selectors.state(token) != TokenState.ACTIVE:
         return redirect("token", token.pk)
     start = "certificates" if token.scope == Scope.CERTIFICATES_ONLY else ""

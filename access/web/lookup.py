@@ -10,7 +10,7 @@ from access.models import AccessToken
 from accounts.models import User
 
 
-def own_token(request: HttpRequest, token_id: UUID) -> AccessToken:
+def get_own_token_or_404(request: HttpRequest, token_id: UUID) -> AccessToken:
     """The user's token; to others it is not there."""
     token = selectors.tokens_of(cast("User", request.user)).filter(pk=token_id).first()
     if token is None:
