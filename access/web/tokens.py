@@ -21,9 +21,9 @@ from access import selectors, services, token_secret
 from access.models import AccessToken
 from access.offers import offers
 from access.services import Revoked
-from access.web.buy import chosen
 from access.web.forms import ChoiceQuery, ExtensionForm, RevocationForm
 from access.web.lookup import get_own_token_or_404
+from access.web.purchase import chosen
 from accounts.models import User
 from accounts.web.fragments import fragment
 from accounts.web.reauthentication import PasswordForm

@@ -1,10 +1,10 @@
 from django.urls import path
 
-from access.web import buy, tokens
+from access.web import purchase, tokens
 
 urlpatterns = [
     path("tokens", tokens.tokens, name="tokens"),
-    path("tokens/buy", buy.buy, name="token-buy"),
+    path("tokens/buy", purchase.buy, name="token-buy"),
     path("tokens/<uuid:token_id>/reveal", tokens.reveal, name="token-reveal"),
     path("tokens/<uuid:token_id>/extend", tokens.extend, name="token-extend"),
     path("tokens/<uuid:token_id>/revoke", tokens.revoke, name="token-revoke"),
