@@ -1,6 +1,7 @@
 """Calls of a customer's life over HTTP, each with a key, and a process that makes them until it is killed.
 
-`python -m access.tests.shopper <user id>` makes one call, and then forks a shopper for each line it reads, a seed.
+`python -m access.tests.support.crash_client <user id>` makes one call, and then forks a shopper for each line it
+reads, a seed.
 A shopper writes its process id, and then each call twice: before it as `begun`, after it as `done`.
 """
 

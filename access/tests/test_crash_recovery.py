@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from access.models import AccessToken
-from access.tests.shopper import Step, make
+from access.tests.support.crash_client import Step, make
 from accounts.models import User
 from billing import ledger
 from billing.models import IdempotencyKey, Payment, Transaction, TransactionType
@@ -61,7 +61,7 @@ class Shoppers:
 def shoppers_of(user: User) -> Iterator[Shoppers]:
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "zenzefi.settings", "DATABASE_URL": database_url()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "access.tests.shopper", str(user.pk)],
+        [sys.executable, "-m", "access.tests.support.crash_client", str(user.pk)],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,
