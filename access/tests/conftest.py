@@ -2,7 +2,6 @@
 
 import random
 import sys
-from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -10,11 +9,10 @@ from django.conf import settings
 
 from access import services
 from access.models import AccessToken, Scope, Tariff
+from access.tests.support.tokens import Buy
 from accounts.models import User
 from billing.idempotency import Call
 from conftest import fund
-
-Buy = Callable[..., AccessToken]
 
 
 @pytest.fixture

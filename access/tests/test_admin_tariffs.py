@@ -7,8 +7,9 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import AccessToken, Tariff
-from access.tests.conftest import Buy
-from access.tests.helpers import NOBODY, at_once
+from access.tests.support.bad_input import UNKNOWN_ID
+from access.tests.support.concurrency import at_once
+from access.tests.support.tokens import Buy
 from accounts.models import AuditEvent, User
 from conftest import client_of, fund
 
@@ -121,7 +122,7 @@ def test_required(olga_api: APIClient, field: str) -> None:
     assert (answer.status_code, list(answer.json())) == (400, [field])
 
 
-@pytest.mark.parametrize("tariff_id", [NOBODY, "x", "%00"])
+@pytest.mark.parametrize("tariff_id", [UNKNOWN_ID, "x", "%00"])
 def test_no_such_tariff(olga_api: APIClient, tariff_id: str) -> None:
     for answer in (
         olga_api.patch(f"{URL}/{tariff_id}", {"price": 5}),

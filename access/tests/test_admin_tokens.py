@@ -7,8 +7,8 @@ from rest_framework.test import APIClient
 
 from access import services, token_secret
 from access.models import AccessToken
-from access.tests.conftest import Buy
-from access.tests.helpers import BAD_QUERIES, NOBODY, age, causes
+from access.tests.support.bad_input import BAD_FLAGS, UNKNOWN_ID
+from access.tests.support.tokens import Buy, age, causes
 from accounts.models import AuditEvent, User
 from billing import ledger
 
@@ -54,11 +54,11 @@ def test_filters(alice: User, bob: User, olga: User, olga_api: APIClient, buy: B
     assert set(ids(olga_api, "active_only=true")) == {str(of_alice.pk), str(of_bob.pk)}
     assert set(ids(olga_api, f"user_id={bob.pk}")) == {str(revoked.pk), str(of_bob.pk)}
     assert ids(olga_api, f"user_id={bob.pk}&active_only=true") == [str(of_bob.pk)]
-    assert ids(olga_api, f"user_id={NOBODY}") == []
+    assert ids(olga_api, f"user_id={UNKNOWN_ID}") == []
 
 
 @pytest.mark.parametrize("name", ["user_id", "active_only"])
-@pytest.mark.parametrize("value", BAD_QUERIES)
+@pytest.mark.parametrize("value", BAD_FLAGS)
 def test_bad_filter(olga_api: APIClient, name: str, value: str) -> None:
     answer = olga_api.get(URL, {name: value})
 
@@ -94,7 +94,7 @@ def test_already_revoked(alice: User, olga_api: APIClient, buy: Buy) -> None:
     assert causes(token) == ["revoked"]
 
 
-@pytest.mark.parametrize("token_id", [NOBODY, "x", "%00"])
+@pytest.mark.parametrize("token_id", [UNKNOWN_ID, "x", "%00"])
 def test_no_such_token(olga_api: APIClient, token_id: str) -> None:
     answer = olga_api.delete(f"{URL}/{token_id}")
 

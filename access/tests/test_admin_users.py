@@ -7,7 +7,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import Revocation
-from access.tests.helpers import BAD_QUERIES, NOBODY
+from access.tests.support.bad_input import BAD_FLAGS, UNKNOWN_ID
 from accounts.models import AuditEvent, User
 from accounts.tests.factories import UserFactory
 from billing import ledger
@@ -77,7 +77,7 @@ def test_pages(olga: User, olga_api: APIClient, django_assert_max_num_queries: A
     ]
 
 
-@pytest.mark.parametrize("value", BAD_QUERIES)
+@pytest.mark.parametrize("value", BAD_FLAGS)
 def test_bad_filter(olga_api: APIClient, value: str) -> None:
     answer = olga_api.get(URL, {"is_active": value})
 
@@ -199,7 +199,7 @@ def test_the_same_key_adjusts_once(alice: User, olga_api: APIClient) -> None:
 
 
 def test_no_such_user(olga_api: APIClient) -> None:
-    for user_id in (NOBODY, "x", "%00"):
+    for user_id in (UNKNOWN_ID, "x", "%00"):
         answer = olga_api.patch(f"{URL}/{user_id}", {"is_active": False})
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 

@@ -8,8 +8,8 @@ from rest_framework.test import APIClient
 from access import selectors, services, token_secret
 from access.errors import TokenNotActive
 from access.models import Revocation
-from access.tests.conftest import Buy
-from access.tests.helpers import at_once
+from access.tests.support.concurrency import at_once
+from access.tests.support.tokens import Buy
 from accounts.models import User
 from billing import debts, ledger
 from conftest import client_of, fund

@@ -8,8 +8,7 @@ from django.test import Client
 
 from access import services, token_secret
 from access.models import AccessToken, Revocation, Tariff
-from access.tests.conftest import Buy
-from access.tests.helpers import causes
+from access.tests.support.tokens import Buy, causes
 from accounts.models import AuditEvent, User
 from accounts.tests.factories import UserFactory
 

@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 from access import services, token_secret
 from access.models import AccessToken, Tariff
 from access.tasks import expire_tokens
-from access.tests.conftest import Buy
-from access.tests.helpers import NOBODY, age, causes
+from access.tests.support.bad_input import UNKNOWN_ID
+from access.tests.support.tokens import Buy, age, causes
 from accounts.models import User
 from billing import ledger
 from billing.models import SystemAccount, Transaction, TransactionType
@@ -154,7 +154,7 @@ def test_not_ones_own(alice: User, bob: User, alice_api: APIClient, buy: Buy) ->
     before = facts(token)
     fund(alice, "1000")
 
-    for address in (url(token), f"/api/v1/tokens/{NOBODY}/extend", "/api/v1/tokens/x/extend"):
+    for address in (url(token), f"/api/v1/tokens/{UNKNOWN_ID}/extend", "/api/v1/tokens/x/extend"):
         answer = alice_api.post(address, {"duration_hours": 24})
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert (facts(token), causes(token), ledger.balance(alice)) == (before, [], 1000)

@@ -13,8 +13,8 @@ from django.utils import timezone
 from access import services
 from access.models import AccessToken
 from access.tasks import expire_tokens
-from access.tests.conftest import Buy
-from access.tests.helpers import at_once, causes
+from access.tests.support.concurrency import at_once
+from access.tests.support.tokens import Buy, causes
 from accounts.models import User
 from billing import ledger
 from conftest import client_of, fund

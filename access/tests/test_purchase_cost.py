@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from access import services
 from access.models import AccessToken, Scope
-from access.tests.conftest import Buy
+from access.tests.support.tokens import Buy
 from accounts.models import User
 from billing import ledger
 from billing.idempotency import Call

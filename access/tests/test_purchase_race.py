@@ -12,7 +12,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import AccessToken
-from access.tests.helpers import at_once
+from access.tests.support.concurrency import at_once
 from accounts.models import User
 from billing import ledger
 from conftest import client_of, fund

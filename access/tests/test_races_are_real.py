@@ -15,8 +15,8 @@ from django.db.models import Q, QuerySet
 
 from access import services
 from access.models import AccessToken
-from access.tests.conftest import Buy
-from access.tests.helpers import at_once
+from access.tests.support.concurrency import at_once
+from access.tests.support.tokens import Buy
 from accounts.models import User
 from billing import idempotency, ledger
 from billing.idempotency import Call

@@ -10,8 +10,8 @@ from rest_framework.test import APIClient
 
 from access import services
 from access.models import AccessToken, Tariff
-from access.tests.conftest import Buy
-from access.tests.helpers import NOBODY, age, causes
+from access.tests.support.bad_input import UNKNOWN_ID
+from access.tests.support.tokens import Buy, age, causes
 from accounts.models import User
 from billing import ledger
 from billing.models import SystemAccount, Transaction, TransactionType
@@ -137,10 +137,10 @@ def test_a_frozen_token_is_not_refunded(alice: User, olga: User, alice_api: APIC
 
 
 @pytest.mark.parametrize("call", ["delete", "quote"])
-@pytest.mark.parametrize("whose", ["bob", "nobody", "malformed"])
+@pytest.mark.parametrize("whose", ["bob", "unknown", "malformed"])
 def test_not_ones_own(alice: User, bob: User, alice_api: APIClient, buy: Buy, call: str, whose: str) -> None:
     token = buy(bob)
-    address = f"/api/v1/tokens/{ {'bob': token.pk, 'nobody': NOBODY, 'malformed': 'x%00y'}[whose] }"
+    address = f"/api/v1/tokens/{ {'bob': token.pk, 'unknown': UNKNOWN_ID, 'malformed': 'x%00y'}[whose] }"
 
     answer = alice_api.delete(address) if call == "delete" else alice_api.get(f"{address}/refund-quote")
 

@@ -10,8 +10,9 @@ from rest_framework.test import APIClient
 
 from access import services
 from access.models import AccessToken, Revocation
-from access.tests.conftest import Buy
-from access.tests.helpers import NOBODY, age, at_once, causes
+from access.tests.support.bad_input import UNKNOWN_ID
+from access.tests.support.concurrency import at_once
+from access.tests.support.tokens import Buy, age, causes
 from accounts.models import User
 from conftest import client_of
 
@@ -103,7 +104,7 @@ def test_active_tokens_only(alice: User, olga: User, alice_api: APIClient, buy: 
 def test_not_ones_own(bob: User, alice_api: APIClient, buy: Buy) -> None:
     token = buy(bob)
 
-    for address in (url(token), f"/api/v1/tokens/{NOBODY}/reset-device", "/api/v1/tokens/x/reset-device"):
+    for address in (url(token), f"/api/v1/tokens/{UNKNOWN_ID}/reset-device", "/api/v1/tokens/x/reset-device"):
         answer = alice_api.post(address)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert causes(token) == []

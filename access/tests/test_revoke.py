@@ -10,8 +10,8 @@ from access import selectors, services
 from access.errors import TokenNotActive, TokenNotFound
 from access.models import Revocation
 from access.signals import access_revoked
-from access.tests.conftest import Buy
-from access.tests.helpers import NOBODY, age, causes
+from access.tests.support.bad_input import UNKNOWN_ID
+from access.tests.support.tokens import Buy, age, causes
 from accounts.models import AuditEvent, User
 from accounts.services import set_active
 from billing import ledger
@@ -65,7 +65,7 @@ def test_freeze_and_unfreeze(alice: User, olga: User, buy: Buy) -> None:
 @pytest.mark.parametrize("decision", [services.revoke_by_force, services.freeze, services.unfreeze])
 def test_unknown(olga: User, decision: Any) -> None:
     with pytest.raises(TokenNotFound):
-        decision(NOBODY, actor=olga, reason="test")
+        decision(UNKNOWN_ID, actor=olga, reason="test")
 
     assert not AuditEvent.objects.exists()
 
@@ -95,7 +95,7 @@ def test_a_dead_token_is_not_used(alice: User, olga: User, buy: Buy, state: str,
     token.refresh_from_db()
     before = token.activated_at
 
-    assert not services.activate(NOBODY if state == "unknown" else token.pk, timezone.now())
+    assert not services.activate(UNKNOWN_ID if state == "unknown" else token.pk, timezone.now())
 
     token.refresh_from_db()
     assert token.activated_at == before

@@ -9,7 +9,7 @@ from django.apps import apps
 from rest_framework.test import APIClient
 
 from access.models import Scope, Tariff
-from access.tests.helpers import NOBODY
+from access.tests.support.bad_input import UNKNOWN_ID
 
 pytestmark = pytest.mark.usefixtures("tariffs")
 
@@ -54,7 +54,7 @@ def test_bad_pages(api: APIClient, query: str) -> None:
     assert api.get(f"/api/v1/tariffs?{query}").status_code == 400
 
 
-@pytest.mark.parametrize("tariff_id", [NOBODY, "abc", "%00", "1"])
+@pytest.mark.parametrize("tariff_id", [UNKNOWN_ID, "abc", "%00", "1"])
 def test_no_such_tariff(api: APIClient, tariff_id: str) -> None:
     answer = api.get(f"/api/v1/tariffs/{tariff_id}")
 

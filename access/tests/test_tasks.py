@@ -7,8 +7,7 @@ from django.utils import timezone
 
 from access import services, tasks
 from access.models import AccessToken, Revocation
-from access.tests.conftest import Buy
-from access.tests.helpers import age, causes
+from access.tests.support.tokens import Buy, age, causes
 from accounts.models import User
 
 

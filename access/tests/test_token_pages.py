@@ -11,7 +11,7 @@ from access import token_secret
 from access.models import AccessToken, Tariff
 from access.selectors import TokenState, device_resets_left, state
 from access.services import freeze, reset_device, revoke_by_force
-from access.tests.helpers import age, causes
+from access.tests.support.tokens import age, causes
 from accounts.tests.factories import PASSWORD
 from billing import ledger
 from billing.debts import take_back

@@ -7,8 +7,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from access import services
-from access.tests.conftest import Buy
-from access.tests.helpers import BAD_QUERIES, age
+from access.tests.support.bad_input import BAD_FLAGS
+from access.tests.support.tokens import Buy, age
 from accounts.models import User
 from conftest import fund
 
@@ -70,7 +70,7 @@ def test_others_see_nothing_of_it(alice: User, bob_api: APIClient, buy: Buy) -> 
     assert bob_api.get(URL).json()["items"] == []
 
 
-@pytest.mark.parametrize("value", BAD_QUERIES)
+@pytest.mark.parametrize("value", BAD_FLAGS)
 def test_bad_filter(alice_api: APIClient, value: str) -> None:
     answer = alice_api.get(URL, {"active_only": value})
 

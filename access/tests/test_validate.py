@@ -9,8 +9,7 @@ from rest_framework.test import APIClient
 
 from access import services, token_secret
 from access.models import AccessToken
-from access.tests.conftest import Buy
-from access.tests.helpers import age
+from access.tests.support.tokens import Buy, age
 from accounts.models import User
 from accounts.services import set_active
 

@@ -7,8 +7,7 @@ from django.utils import timezone
 
 from access import services
 from access.models import AccessToken
-from access.tests.conftest import Buy
-from access.tests.helpers import age
+from access.tests.support.tokens import Buy, age
 from accounts.models import User
 from billing import ledger
 from billing.idempotency import Call
