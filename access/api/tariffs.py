@@ -10,7 +10,7 @@ from access.models import Tariff
 
 
 @extend_schema_view(get=extend_schema(operation_id="list_tariffs", tags=["tariffs"], summary="What is on sale"))
-class TariffList(ListAPIView[Tariff]):
+class TariffsView(ListAPIView[Tariff]):
     authentication_classes = []
     permission_classes = [AllowAny]
     serializer_class = TariffSerializer
@@ -18,7 +18,7 @@ class TariffList(ListAPIView[Tariff]):
 
 
 @extend_schema_view(get=extend_schema(operation_id="get_tariff", tags=["tariffs"], summary="One tariff"))
-class TariffDetail(RetrieveAPIView[Tariff]):
+class TariffView(RetrieveAPIView[Tariff]):
     authentication_classes = []
     permission_classes = [AllowAny]
     serializer_class = TariffSerializer

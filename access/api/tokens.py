@@ -35,7 +35,7 @@ from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
 TAGS = ["access tokens"]
 
 
-class Purchase(APIView):
+class TokenPurchaseView(APIView):
     api_token_scopes = {"POST": "tokens"}
 
     @extend_schema(
@@ -53,7 +53,7 @@ class Purchase(APIView):
         return Response(BoughtTokenSerializer(token).data)
 
 
-class MyTokens(ListAPIView[AccessToken]):
+class MyTokensView(ListAPIView[AccessToken]):
     api_token_scopes = {"GET": "tokens"}  # the list holds what opens the proxy
     serializer_class = TokenSerializer
 
@@ -71,7 +71,7 @@ class MyTokens(ListAPIView[AccessToken]):
         return self.list(request)
 
 
-class Validate(APIView):
+class TokenValidationView(APIView):
     authentication_classes = []
     permission_classes = [AllowAny]
 
@@ -94,7 +94,7 @@ class Validate(APIView):
         return Response(ValidTokenSerializer(token, context={"now": now}).data)
 
 
-class RefundQuote(APIView):
+class RefundQuoteView(APIView):
     api_token_scopes = {"GET": "read"}
 
     @extend_schema(
@@ -111,7 +111,7 @@ class RefundQuote(APIView):
         return Response(RefundQuoteSerializer(quote).data)
 
 
-class Token(APIView):
+class TokenView(APIView):
     api_token_scopes = {"DELETE": "tokens"}
 
     @extend_schema(
@@ -126,7 +126,7 @@ class Token(APIView):
         return Response(RevokedTokenSerializer(revoked).data)
 
 
-class Extend(APIView):
+class TokenExtensionView(APIView):
     api_token_scopes = {"POST": "tokens"}
 
     @extend_schema(
@@ -145,7 +145,7 @@ class Extend(APIView):
         return Response(BoughtTokenSerializer(token).data)
 
 
-class ResetDevice(APIView):
+class DeviceResetView(APIView):
     api_token_scopes = {"POST": "tokens"}
 
     @extend_schema(

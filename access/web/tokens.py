@@ -38,7 +38,7 @@ PER_PAGE = 20
 @never_cache
 @login_required
 @require_safe
-def tokens(request: HttpRequest) -> HttpResponse:
+def token_list(request: HttpRequest) -> HttpResponse:
     """Those that live, all of them, and those that have ended, by pages."""
     user, now = cast("User", request.user), timezone.now()
     ended = Paginator(selectors.ended_tokens_of(user, now), PER_PAGE).get_page(request.GET.get("page"))

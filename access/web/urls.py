@@ -3,7 +3,7 @@ from django.urls import path
 from access.web import purchase, tokens
 
 urlpatterns = [
-    path("tokens", tokens.tokens, name="tokens"),
+    path("tokens", tokens.token_list, name="tokens"),
     path("tokens/buy", purchase.buy, name="token-buy"),
     path("tokens/<uuid:token_id>/reveal", tokens.reveal, name="token-reveal"),
     path("tokens/<uuid:token_id>/extend", tokens.extend, name="token-extend"),

@@ -15,7 +15,7 @@ from access.api.serializers import TariffSerializer
 from accounts.api.requests import user_of
 
 
-class Tariffs(APIView):
+class AdminTariffsView(APIView):
     permission_classes = [IsSuperuser]
 
     @extend_schema(
@@ -32,7 +32,7 @@ class Tariffs(APIView):
         return Response(TariffSerializer(tariff).data, status.HTTP_201_CREATED)
 
 
-class TariffDetail(APIView):
+class AdminTariffView(APIView):
     permission_classes = [IsSuperuser]
 
     @extend_schema(

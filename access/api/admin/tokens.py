@@ -22,7 +22,7 @@ from access.models import AccessToken
 from accounts.api.requests import user_of
 
 
-class Tokens(ListAPIView[AccessToken]):
+class AdminTokensView(ListAPIView[AccessToken]):
     permission_classes = [IsSuperuser]
     serializer_class = AdminTokenSerializer
 
@@ -41,7 +41,7 @@ class Tokens(ListAPIView[AccessToken]):
         return self.list(request)
 
 
-class TokenDetail(APIView):
+class AdminTokenView(APIView):
     permission_classes = [IsSuperuser]
 
     @extend_schema(

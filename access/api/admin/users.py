@@ -17,7 +17,7 @@ from accounts.models import User
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
 
 
-class Users(ListAPIView[User]):
+class AdminUsersView(ListAPIView[User]):
     permission_classes = [IsSuperuser]
     serializer_class = AdminUserSerializer
 
@@ -34,7 +34,7 @@ class Users(ListAPIView[User]):
         return self.list(request)
 
 
-class UserDetail(APIView):
+class AdminUserView(APIView):
     permission_classes = [IsSuperuser]
 
     @extend_schema(
