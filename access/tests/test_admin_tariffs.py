@@ -143,6 +143,7 @@ def test_for_superusers_only(api: APIClient, alice_api: APIClient, day: Tariff) 
     assert Tariff.objects.count() == 10
 
 
+# case G83
 @pytest.mark.django_db(transaction=True)
 def test_the_same_tariff_five_times_at_once(olga: User) -> None:
     clients = [client_of(olga) for _ in range(5)]

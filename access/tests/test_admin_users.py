@@ -122,6 +122,7 @@ def test_no_reason_no_adjustment(alice: User, olga_api: APIClient, reason: dict[
     assert not Revocation.objects.exists()
 
 
+# case G73
 def test_a_block_ends_connections_and_sessions(alice: User, olga: User, olga_api: APIClient) -> None:
     alice_api = client_of(alice)
 

@@ -69,6 +69,7 @@ def test_extension_and_refund(alice: User, buy: Buy, attempt: int) -> None:
     assert ledger.verify() == []
 
 
+# case G74
 def test_an_extension_that_waits_for_a_revocation_is_refused(alice: User, olga: User, buy: Buy) -> None:
     token = buy(alice)
     fund(alice, "18")

@@ -14,6 +14,7 @@ BOUGHT = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
+# case G78
 @pytest.mark.parametrize(
     ("cost", "hours", "first_use", "revoked", "amount", "unused"),
     [

@@ -22,6 +22,7 @@ def test_expired_tokens_are_noted_once(alice: User, buy: Buy) -> None:
     assert not active.expiry_seen
 
 
+# case G84
 def test_old_revocations_are_forgotten(alice: User, olga: User, buy: Buy) -> None:
     old, young = buy(alice), buy(alice)
     for token in (old, young):

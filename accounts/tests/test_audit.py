@@ -43,6 +43,7 @@ def test_the_orm_is_refused_too(alice: User) -> None:
     assert AuditEvent.objects.get().kind == "test"
 
 
+# case G73
 def test_a_block_is_recorded_and_ends_everything(alice: User, olga: User) -> None:
     jwt.issue_pair(alice)
     before = alice.updated_at

@@ -83,6 +83,7 @@ def test_everywhere_else(alice: User, bob: User) -> None:
     assert not RefreshFamily.objects.filter(revoked_at=None).exists()
 
 
+# case G73
 def test_a_new_password_ends_the_others_and_not_this_one(alice: User) -> None:
     here, there = log_in(alice), log_in(alice)
 
@@ -120,6 +121,7 @@ def test_the_last_use_is_noted_once_a_minute(alice: User, django_assert_num_quer
     assert WebSession.objects.get().last_seen_at == seen
 
 
+# case G84
 def test_expired_logins_are_not_shown_and_are_forgotten(alice: User) -> None:
     here = log_in(alice)
     log_in(alice, SAFARI)

@@ -122,7 +122,7 @@ def test_a_poisoned_host_does_not_reach_the_message(
     assert "evil" not in mailoutbox[0].body + mailoutbox[0].subject
 
 
-# case E64
+# cases E64, G73
 def test_a_reset_ends_all_earlier_logins(client: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
     browser = Client()
     browser.force_login(alice)

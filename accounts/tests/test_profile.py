@@ -89,7 +89,7 @@ def test_a_change_does_not_undo_a_block(alice_api: APIClient, alice: User) -> No
     assert not User.objects.get().is_active
 
 
-# case E62
+# cases E62, G73
 def test_a_new_password_ends_every_login_and_is_told(
     alice_api: APIClient,
     alice: User,
@@ -162,6 +162,7 @@ def test_an_upgraded_hash_is_no_new_password(
     assert mailoutbox == []
 
 
+# case G77
 def test_a_dead_broker_does_not_undo_the_password(
     alice_api: APIClient,
     alice: User,

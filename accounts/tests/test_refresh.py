@@ -259,6 +259,7 @@ def test_login_after_logout_works(api: APIClient, alice: User, alice_api: APICli
     assert refresh(pair["refresh_token"]).status_code == 200
 
 
+# case G84
 def test_expired_families_are_forgotten(alice: User, token: str) -> None:
     kept = RefreshFamily.objects.get()
     now = timezone.now()

@@ -36,6 +36,7 @@ def set_up(as_alice: Client) -> str:
     return secret
 
 
+# case G73
 def test_set_up_ends_other_logins_and_is_told(as_alice: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
     other = Client()
     other.force_login(alice)

@@ -83,6 +83,7 @@ def test_it_holds_beside_other_movements(alice, olga):
     assert ledger.verify() == []
 
 
+# case G83
 @pytest.mark.django_db(transaction=True)
 def test_two_operators_at_once_reach_one_balance(alice, olga):
     fund(alice, 10)

@@ -38,6 +38,7 @@ def test_webhooks_of_a_provider_that_is_no_longer_offered_are_taken(standin, pay
     assert state(payment) == ("partly_refunded", Decimal("15.50"))
 
 
+# case G74
 def test_the_poller_settles_them_as_well(standin, payment):
     standin.pay(payment.provider_id)
     _due()

@@ -194,6 +194,7 @@ def test_another_process_refuses_the_repetition_of_a_running_call(alice, monkeyp
     assert _while_running(call, elsewhere) == "refused"
 
 
+# case G84
 def test_keys_are_kept_for_at_least_a_day_and_then_forgotten(alice, alice_api):
     top_up(alice_api, 10, "k")
     with time_machine.travel(timezone.now() + timedelta(hours=25), tick=False):

@@ -171,6 +171,7 @@ def test_what_a_provider_has_forgotten_is_not_asked_again(payment, olga, monkeyp
     assert "refund_unanswered" in caplog.messages
 
 
+# case G83
 def test_one_at_a_time(payment, olga, monkeypatch):
     outages.down(monkeypatch, "refund")
     refund(payment, "30", olga, "one")

@@ -122,6 +122,7 @@ def test_one_that_cannot_be_dealt_with_does_not_hold_up_the_others(alice, bob, m
     assert "poller_failed" in caplog.messages
 
 
+# case G77
 def test_one_provider_that_is_down_does_not_hold_up_the_other(alice, bob, monkeypatch):
     class Other(MockProvider):
         name = "other"
@@ -148,7 +149,7 @@ def test_another_amount_is_an_alert_each_time_and_credits_nothing(payment, caplo
 
 @pytest.mark.django_db(transaction=True)
 def test_several_pollers_at_once_settle_each_payment_once(alice, bob, monkeypatch):
-    # cases A9, B25
+    # cases A9, B25, G83
     payments = [begun(user) for user in (alice, bob) for _ in range(6)]
     for payment in payments:
         at_provider(payment, status="succeeded")

@@ -115,6 +115,7 @@ def _chain(error):
     return said
 
 
+# case G77
 def test_a_provider_that_is_slow_is_given_up_in_time(standin, provider, alice_api, monkeypatch):
     module = MODULES[standin.name]
     assert sum(module.TIMEOUTS) <= 10

@@ -72,7 +72,7 @@ def test_every_network_passes_and_no_neighbour(payment, paid, address, status):
     ],
 )
 def test_the_forms_of_an_address(payment, paid, address, status):
-    # case B23
+    # cases B23, G79
     assert send(paid, address).status_code == status
 
 

@@ -109,6 +109,7 @@ def test_the_user_is_forgotten_and_the_books_stay(as_alice: Client, alice: User)
     assert kinds[-2:] == ["balance_adjusted", "user_deleted"]
 
 
+# case G73
 def test_live_connections_end(as_alice: Client, alice: User) -> None:
     fund(alice, 30)
     buy(alice)
@@ -118,6 +119,7 @@ def test_live_connections_end(as_alice: Client, alice: User) -> None:
     assert set(Revocation.objects.values_list("cause", flat=True)) == {"revoked", "user_blocked"}
 
 
+# case G73
 def test_nobody_comes_in_again(as_alice: Client, alice: User) -> None:
     jwt = client_of(alice)
     family = jwt.issue_pair(alice)

@@ -98,6 +98,7 @@ def test_it_ends_with_its_terminal_although_only_its_parent_is_told(tmp_path: Pa
     assert ended.returncode == 0, ended.stderr
 
 
+# case G83
 def test_a_taken_port_is_said_in_one_sentence(serve: Serve) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))

@@ -118,6 +118,7 @@ def test_the_port_is_not_shared_with_another_gateway(gateway: Command, serve_two
     assert f"Port {gateway.port} on 127.0.0.1 is not to be had" in other.said
 
 
+# case G83
 def test_of_two_gateways_that_start_at_once_one_has_the_port(serve_two: Any) -> None:
     port = str(free_port())
     starting = [serve_two(PORT=port) for _ in range(2)]

@@ -74,6 +74,7 @@ def test_not_by_status_session_or_validate(gateway, recorded, alice_token):
     assert recorded.requests == []
 
 
+# case G74
 def test_a_token_that_is_revoked_meanwhile_is_not_activated(gateway, recorded, alice_token):
     """The grant is cached, the revocation has not arrived yet: the conditional UPDATE decides."""
     client = gateway.client(alice_token)

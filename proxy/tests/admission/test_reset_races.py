@@ -47,6 +47,7 @@ def test_a_worker_that_hears_late_leaves_the_next_device_alone(gateway, alice, a
     assert client_of(alice).post(f"/api/v1/tokens/{alice_token.token.pk}/reset-device").status_code == 200
 
 
+# case G74
 def test_an_answer_from_before_a_reset_is_not_believed_after_it(gateway, recorded, alice_token, monkeypatch):
     plane, token_id = gateway.plane, alice_token.token.pk
     acquire, asked = plane.state.acquire_lease, []
@@ -66,6 +67,7 @@ def test_an_answer_from_before_a_reset_is_not_believed_after_it(gateway, recorde
     assert gateway.run(plane.state.lease(token_id)).device == OTHER
 
 
+# case G74
 def test_a_client_that_leaves_while_it_is_admitted_leaves_nothing(gateway, alice_token, monkeypatch):
     acquire, left = gateway.plane.state.acquire_lease, asyncio.Event()
 
@@ -82,6 +84,7 @@ def test_a_client_that_leaves_while_it_is_admitted_leaves_nothing(gateway, alice
     assert len(gateway.plane.registry) == 0
 
 
+# case G74
 def test_a_token_that_expires_while_it_is_admitted_is_not_carried(gateway, recorded, alice_token, monkeypatch):
     gateway.client(alice_token).get("/first")
     acquire = gateway.plane.state.acquire_lease

@@ -127,6 +127,7 @@ async def test_ids_that_were_left_out_are_asked_for_until_no_transaction_can_be_
     assert outbox.polls[-1] == (10, [range(1, 3), range(8, 9)])
 
 
+# case G82
 async def test_many_gaps_and_a_large_one_cost_little(outbox, running):
     for number in range(0, 1000, 2):
         outbox.commit(number + 10**12)

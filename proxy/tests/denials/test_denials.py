@@ -229,6 +229,7 @@ class TestRates:
         assert gateway.client(bob_token).get("/x").status_code == 200
         assert len(recorded.requests) == 4
 
+    # case G76
     def test_too_many_connections(self, gateway, alice_token, bob_token):
         gateway.restart(MAX_CONNECTIONS_PER_TOKEN=2)
         with contextlib.ExitStack() as open_streams:
@@ -289,7 +290,7 @@ class TestUpstream:
 class TestRequestTimeout:
     @pytest.mark.parametrize("sent", [b"", b"12345"])
     def test_a_body_that_does_not_come(self, gateway, recorded, alice_token, sent):
-        # cases C49, C53
+        # cases C49, C53, G81
         gateway.restart(CLIENT_BODY_TIMEOUT=0.3)
         headers = {"Host": "h", "Content-Length": "10", **alice_token.headers}
         with connected(gateway.port) as client:

@@ -237,6 +237,7 @@ class TestSampling:
 
 
 class TestTheirEnd:
+    # case G84
     def test_after_a_week(self, db):
         for days in (0, 6, 8):
             at = timezone.now() - timedelta(days=days)

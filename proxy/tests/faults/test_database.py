@@ -123,7 +123,7 @@ def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # 
 
 
 @pytest.mark.services
-def test_a_flood_of_unknown_tokens_meets_a_frozen_database(site, alice_token):  # case F67
+def test_a_flood_of_unknown_tokens_meets_a_frozen_database(site, alice_token):  # cases F67, G76
     assert site.carried(alice_token).status_code == 200
     site.link.breaks("frozen")
 
@@ -215,7 +215,7 @@ def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault
 
 
 @pytest.mark.services
-def test_a_question_that_takes_too_long_is_given_up(transactional_db, alice):  # case F67
+def test_a_question_that_takes_too_long_is_given_up(transactional_db, alice):  # cases F67, G77
     def rename_slowly():
         with transaction.atomic():
             User.objects.update(full_name="Somebody else")

@@ -165,7 +165,7 @@ def test_jobs_are_done_again(link, demo_upstream, transactional_db, alice, tmp_p
 
 
 @pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
-async def test_nobody_is_told_the_holder_of_another_token_where_requests_are_cancelled(link, count):  # case C69
+async def test_nobody_is_told_the_holder_of_another_token_where_requests_are_cancelled(link, count):  # case F69
     """What a cancelled command leaves on its connection is not taken for the answer to the next (CVE-2023-28858)."""
     state = RedisState(link.url, None)
     chance = random.Random(count)
@@ -199,7 +199,7 @@ async def test_nobody_is_told_the_holder_of_another_token_where_requests_are_can
         await state.close()
 
 
-async def test_a_frozen_redis_is_asked_for_two_seconds_at_most(link):  # case F67
+async def test_a_frozen_redis_is_asked_for_two_seconds_at_most(link):  # cases F67, G77
     state = RedisState(link.url, None)
     lease = Lease("device-of-the-owner", uuid.uuid4(), 0.0)
     try:

@@ -156,7 +156,7 @@ def _body_of(path):
 
 
 @pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_clients_that_leave_in_the_middle_harm_nobody(gateway, recorded, sold_token, alice, bob, count):  # case C69
+def test_clients_that_leave_in_the_middle_harm_nobody(gateway, recorded, sold_token, alice, bob, count):  # case F69
     async def answer(request, connection):
         body = _body_of(request.target)
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:100])

@@ -148,6 +148,7 @@ class TestBodies:
             client.send(b"0\r\n\r\n")
             assert client.answer().status == 200
 
+    # case G81
     def test_chunk_extensions_and_sizes(self, gateway, alice_token):
         headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
         request = head("POST", "/api/v1/proxy/echo", headers)
@@ -196,6 +197,7 @@ class TestBodies:
             client.send(head("POST", "/api/v1/proxy/x", headers))
             assert client.head().startswith(b"HTTP/1.1 401 ")
 
+    # case G81
     def test_an_early_answer_to_an_upload(self, gateway, recorded, alice_token):
         """The upstream need not read the body to refuse it."""
         recorded.reads_bodies = False
@@ -503,6 +505,7 @@ class TestStreams:
             time.sleep(1.5)
             assert client.answer().body == body
 
+    # case G81
     def test_a_broken_chunk(self, gateway, recorded, alice_token):
         begun = asyncio.Event()
 

@@ -356,7 +356,7 @@ def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, al
     assert [request.target for request in recorded.requests] == [b"/x"]
 
 
-# cases C33, C35, C40
+# cases C33, C35, C40, G80
 @pytest.mark.parametrize("path", ["/api/v1/tariffs", "/health", "/health/live"])
 def test_the_control_plane_is_as_strict(gateway, path):
     def status(*lines, version="HTTP/1.1"):
@@ -382,6 +382,7 @@ def test_the_control_plane_is_as_strict(gateway, path):
     assert status(own, CHUNKED, version="HTTP/1.0") == 400
 
 
+# case G81
 def test_a_body_that_does_not_come_on_the_control_plane(gateway, settings):
     settings.CLIENT_BODY_TIMEOUT = 0.3
     for framing in (b"Content-Length: 10", CHUNKED):

@@ -36,6 +36,7 @@ def limited(gateway, recorded):
 
 
 class TestTooLarge:
+    # case G80
     @pytest.mark.parametrize("path", ["/api/v1/proxy/x", "/api/v1/tariffs", "/health/live"])
     def test_the_limit_is_exact_and_the_same_everywhere(self, limited, recorded, alice_token, path):
         given = {"Host": "127.0.0.1", **alice_token.headers, "X": ""}
@@ -382,6 +383,7 @@ class TestTooSlow:
             client.send("hello")
             assert client.recv(timeout=5) == "hello"
 
+    # case G81
     def test_the_rest_of_a_body_whose_request_was_answered(self, limited, alice_token):
         """uvicorn's keep-alive timeout ends with the next byte."""
         with connected(limited.port) as client:
@@ -411,7 +413,7 @@ class TestTooSlow:
             client.send(b"5\r\n12345\r\n0\r\n\r\nnonsense\r\n\r\n")
             assert_denied(client.answer(), "bad_request")
 
-    # case C53
+    # cases C53, G76
     def test_a_thousand_half_sent_requests(self, gateway, recorded, alice_token):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))

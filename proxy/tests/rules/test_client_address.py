@@ -19,6 +19,7 @@ TRUSTED = tuple(map(ipaddress.ip_network, ["10.0.0.0/8", "127.0.0.1", "fd00::/8"
 PEER, PROXY, INNER = "203.0.113.9", "10.0.0.1", "10.0.0.2"
 
 
+# case G79
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -62,7 +63,7 @@ def test_trust(peer, trusted):
     assert is_trusted(peer, ()) is False
 
 
-# case C32
+# cases C32, G79
 @pytest.mark.parametrize(
     ("peer", "forwarded_for", "client"),
     [
@@ -97,7 +98,7 @@ _HOPS = st.one_of(
 )
 
 
-# case C32
+# cases C32, G79
 @given(st.sampled_from([PEER, PROXY, "fd00::7", "8.8.8.8"]), st.lists(_HOPS, max_size=6).map(",".join))
 def test_no_claim_of_a_stranger_is_read_and_nothing_raises(peer, forwarded_for):
     found = resolve(peer, forwarded_for, TRUSTED)

@@ -420,6 +420,7 @@ async def test_one_row_that_cannot_be_written_holds_no_other_back(token, caplog)
     plane.database.close()
 
 
+# case G82
 @pytest.mark.django_db(transaction=True)
 async def test_many_sessions_are_written_in_pieces(monkeypatch):
     """What was written before one fails is not written again, and those after it wait for the next time."""

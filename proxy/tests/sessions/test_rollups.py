@@ -101,6 +101,7 @@ def test_tokens_and_sessions_are_kept_apart_and_added_up(tokens):
     assert hours(tokens[1]) == [(NOON, 4, 1, timedelta())]
 
 
+# case G78
 def test_a_clock_that_was_behind(tokens):
     """Workers' clocks differ: an activity before the session's start is no time in use, and is counted once."""
     session = begin(tokens[0], last_activity=NOON - MINUTE)
@@ -111,6 +112,7 @@ def test_a_clock_that_was_behind(tokens):
     assert hours(tokens[0]) == [(NOON, 0, 1, 2 * MINUTE)]
 
 
+# case G82
 def test_more_than_one_batch_holds(tokens, monkeypatch):
     monkeypatch.setattr(rollups, "SESSIONS", 2)
     monkeypatch.setattr(rollups, "ROWS", 1)
@@ -166,6 +168,7 @@ def test_the_sums_are_equal_after_each_run(tokens, steps):
             grow(sessions[which], by=timedelta(microseconds=microseconds), size=size, requests=requests)
 
 
+# case G83
 @pytest.mark.services
 def test_two_runs_beside_a_writer(tokens):
     """On PostgreSQL, with connections of their own: nothing twice, nothing lost, no deadlock."""

@@ -71,6 +71,7 @@ class TestPeriods:
         assert [row.bytes for row in there.series[-2:]] == [1000, 1000]
         assert there.series[-1].start == datetime(2026, 3, 10, tzinfo=MOSCOW)
 
+    # case G78
     def test_a_day_of_25_hours(self, alice, alice_token):
         zone = ZoneInfo("Europe/Berlin")
         with time_machine.travel(datetime(2026, 10, 25, 23, 30, tzinfo=UTC), tick=False):

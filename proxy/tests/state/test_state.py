@@ -166,6 +166,7 @@ async def test_a_window_in_redis_has_two_values_for_each_block():
     redis.flushdb()
 
 
+# case G84
 @pytest.mark.services
 async def test_no_key_lives_for_ever():
     redis = get_redis_connection()
@@ -204,7 +205,7 @@ async def test_redis_that_is_not_there_is_said_at_once():
     await state.close()
 
 
-# case C69
+# case F69
 @pytest.mark.services
 async def test_an_answer_that_nobody_waits_for_reaches_nobody_else():
     """[CVE-2023-28858] Cancelled questions leave nothing on the connections that the next ones use."""

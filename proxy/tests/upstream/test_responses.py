@@ -159,6 +159,7 @@ def test_what_surrounds_chunks_is_bounded(gateway, recorded, alice_token, begun)
     eventually(lambda: recorded.left == 1)
 
 
+# case G81
 def test_an_answer_before_the_end_of_the_upload(gateway, recorded, alice_token):
     """It is passed on at once, and its connection, on which the rest would follow, is given up."""
     recorded.reads_bodies = False

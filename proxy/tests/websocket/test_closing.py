@@ -61,6 +61,7 @@ def test_the_client_leaves_while_the_upstream_is_connected(gateway, silent, alic
     eventually(lambda: gateway.plane.figures.denials["client_gone"] == 1)
 
 
+# case G74
 def test_the_client_leaves_while_it_is_admitted(gateway, socket_upstream, alice_token, monkeypatch):
     asked, go_on = threading.Event(), threading.Event()
     admit = gateway.plane.gate.admit

@@ -168,6 +168,7 @@ def test_too_fast(gateway, denied, alice_token, bob_token):
         pass
 
 
+# case G76
 def test_too_many_at_once(gateway, denied, socket_upstream, alice_token):
     gateway.restart(MAX_CONNECTIONS_PER_TOKEN=3)
     with ExitStack() as stack:
@@ -182,7 +183,7 @@ def test_too_many_at_once(gateway, denied, socket_upstream, alice_token):
         assert client.recv(timeout=5) == "hello"
 
 
-# cases C33, C35
+# cases C33, C35, G80
 @pytest.mark.parametrize(
     "header",
     [

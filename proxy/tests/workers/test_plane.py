@@ -17,7 +17,7 @@ from proxy.tests.http.test_cutoffs import ends_within_two_seconds, is_broken
 from proxy.tests.support.servers import eventually
 
 
-# case D60
+# cases D60, G76
 def test_lookups_that_hang_hold_no_revocation_up(gateway, alice_token, olga):
     """The feed reads on a connection of its own."""
     released = threading.Event()
@@ -41,7 +41,7 @@ def test_lookups_that_hang_hold_no_revocation_up(gateway, alice_token, olga):
             gateway.run(answers())
 
 
-# case D60
+# cases D60, G76
 def test_a_reset_that_hangs_holds_no_other_cut_off_up(gateway, alice, olga, sold_token, monkeypatch):
     stuck, reset, revoked = (sold_token(alice) for _ in range(3))
     release, begun = gateway.plane.state.release_lease, []

@@ -171,6 +171,7 @@ async def test_connections_that_redis_closes_are_made_again(publisher, link, lis
     await listener.is_woken_by(publisher.wake_all)
 
 
+# case G77
 @pytest.mark.services
 @pytest.mark.parametrize("fault", ["refused", "frozen", "reset", "slow"])
 def test_whoever_revokes_neither_waits_for_redis_nor_hears_of_it(link, linked_publisher, caplog, fault):
