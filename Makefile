@@ -59,12 +59,13 @@ $(CHROMIUM):
 	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "The browser tests need Chromium as $@: install the package chromium."; exit 1; }
 	@apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium fonts-dejavu-core
 
-check: $(VENV)/dev ## format, lint, types, import rules, migrations, deployment
+check: $(VENV)/dev ## format, lint, types, import rules, cases, migrations, deployment
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy accounts billing access proxy zenzefi manage.py
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/djlint --check --lint templates
+	@$(BIN)/python -m zenzefi.tests.cases
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	@$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
@@ -73,6 +74,7 @@ format: $(VENV)/dev ## put the code into the project's form
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/djlint --reformat --quiet templates
+	@$(BIN)/python -m zenzefi.tests.cases --write
 
 coverage: $(VENV)/dev $(MESSAGES) ## the suite with coverage; fails below 85 %
 	@$(BIN)/python -m pytest -n 2 -m "not services and not slow and not browser" --cov --cov-report=term --cov-fail-under=85
