@@ -18,7 +18,7 @@ CERTIFICATES = Template((ASSETS / "certificates.html").read_text("utf-8"))
 CERTIFICATE_ROW = Template((ASSETS / "certificate_row.html").read_text("utf-8"))
 ABSOLUTE = Template((ASSETS / "absolute.html").read_text("utf-8"))
 STATIC = {
-    name: (ASSETS / name).read_bytes()
+    name: (ASSETS / "static" / name).read_bytes()
     for name in ("style.css", "app.js", "favicon.svg", "absolute.css", "absolute.js", "worker.js")
 }
 # Content policies that admit what the page of absolute paths uses, as strict as there are.
