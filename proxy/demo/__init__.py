@@ -1,1 +1,1 @@
-"""A stand-in for the internal Zenzefi server: every kind of traffic the gateway has to carry."""
+"""A stand-in for the internal server, with every kind of traffic that the gateway relays."""

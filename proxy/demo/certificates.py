@@ -1,4 +1,4 @@
-"""The certificates on offer: always the same ones."""
+"""Certificates that can be downloaded. They are the same in every process."""
 
 import base64
 import hashlib
@@ -6,8 +6,12 @@ import textwrap
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
-from proxy.demo.exchange import HttpError, Request, Response, json_response
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
 from proxy.demo.pages import certificates_page, prefers_html
+from proxy.demo.responses import IndentedJSONResponse
 
 COUNT = 25
 KINDS = ("Diagnostics user", "Workshop backend", "Vehicle coding", "Time authority", "Replacement package")
@@ -37,30 +41,28 @@ CERTIFICATES = {str(number): _certificate(number) for number in range(1, COUNT +
 
 
 async def list_certificates(request: Request) -> Response:
-    """The list: a page for a browser, JSON for everybody else."""
+    """Return the list as a page if the client prefers HTML, else as JSON."""
     rows = [asdict(certificate) for certificate in CERTIFICATES.values()]
-    vary = (("vary", "accept"),)
-    if prefers_html(request.header("accept")):
-        html = ("content-type", "text/html; charset=utf-8")
-        return Response(200, (html, *vary), certificates_page(rows))
-    return json_response(rows, headers=vary)
+    vary = {"vary": "accept"}
+    if prefers_html(request.headers.get("accept", "")):
+        return HTMLResponse(certificates_page(rows), headers=vary)
+    return IndentedJSONResponse(rows, headers=vary)
 
 
 async def download_certificate(request: Request) -> Response:
-    """One certificate as a file."""
-    certificate = CERTIFICATES.get(request.argument)
+    """Return one certificate as a file."""
+    number = request.path_params["number"]
+    certificate = CERTIFICATES.get(number)
     if certificate is None:
-        raise HttpError(404, f"There is no certificate {request.argument}; they are numbered from 1 to {COUNT}.")
-    name = f"certificate-{certificate.id:02}.pem"
-    headers = (
-        ("content-type", "application/x-pem-file"),
-        ("content-disposition", f'attachment; filename="{name}"'),
+        raise HTTPException(404, f"There is no certificate {number}; they are numbered from 1 to {COUNT}.")
+    disposition = f'attachment; filename="certificate-{certificate.id:02}.pem"'
+    return Response(
+        pem(certificate), headers={"content-disposition": disposition}, media_type="application/x-pem-file"
     )
-    return Response(200, headers, pem(certificate).encode())
 
 
 def pem(certificate: Certificate) -> str:
-    """A text in the shape of a PEM file; it holds no real certificate."""
+    """Return a text in PEM form that holds no real certificate."""
     content = hashlib.shake_256(certificate.serial.encode()).digest(768)
     lines = textwrap.wrap(base64.b64encode(content).decode(), 64)
     return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])

@@ -1,27 +1,25 @@
-"""The pages and the files they use, read once."""
+"""The pages and the files that they use."""
 
 import base64
 import hashlib
-import mimetypes
 import secrets
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Any
 
-from proxy.demo.exchange import HttpError, Request, Response
-from proxy.demo.preconditions import etag_matches
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
 
 ASSETS = Path(__file__).parent / "assets"
 HOME = Template((ASSETS / "home.html").read_text("utf-8"))
 CERTIFICATES = Template((ASSETS / "certificates.html").read_text("utf-8"))
 CERTIFICATE_ROW = Template((ASSETS / "certificate_row.html").read_text("utf-8"))
 ABSOLUTE = Template((ASSETS / "absolute.html").read_text("utf-8"))
-STATIC = {
-    name: (ASSETS / "static" / name).read_bytes()
-    for name in ("style.css", "app.js", "favicon.svg", "absolute.css", "absolute.js", "worker.js")
-}
-# Content policies that admit what the page of absolute paths uses, as strict as there are.
+# The strictest content policies that admit everything on the page of absolute paths.
 POLICIES = {
     "": "",
     "strict": "default-src 'none'; script-src $origin/static/; style-src $origin/static/; img-src $origin/static/; "
@@ -33,53 +31,53 @@ POLICIES = {
 
 
 async def home(request: Request) -> Response:
-    """The first page, with a session cookie of the server's own."""
-    origin = f"{request.scope['scheme']}://{request.header('host')}"
-    cookie = f"demo_session={secrets.token_hex(8)}; Path=/; HttpOnly; SameSite=Lax"
-    headers = (("content-type", "text/html; charset=utf-8"), ("set-cookie", cookie))
-    return Response(200, headers, HOME.substitute(origin=escape(origin)).encode())
+    """Return the first page, and set a session cookie."""
+    response = HTMLResponse(HOME.substitute(origin=escape(_origin(request))))
+    response.set_cookie("demo_session", secrets.token_hex(8), httponly=True)
+    return response
 
 
 async def absolute(request: Request) -> Response:
-    """A page that asks for everything by absolute paths, under the policy that `policy` names."""
-    policy = POLICIES.get(request.query.get("policy", ""))
+    """Return a page that uses absolute paths only, under the content policy that `policy` names."""
+    policy = POLICIES.get(request.query_params.get("policy", ""))
     if policy is None:
-        raise HttpError(400, f"policy must be one of {', '.join(filter(None, POLICIES))}.")
+        raise HTTPException(400, f"policy must be one of {', '.join(filter(None, POLICIES))}.")
     nonce = secrets.token_hex(8) if "$nonce" in policy else ""
     page = ABSOLUTE.substitute(
         nonce=f' nonce="{nonce}"' if nonce else "",
-        style_hash=_integrity(STATIC["absolute.css"]),
-        script_hash=_integrity(STATIC["absolute.js"]),
+        style_hash=_integrity("absolute.css"),
+        script_hash=_integrity("absolute.js"),
     )
-    origin = f"{request.scope['scheme']}://{request.header('host')}"
-    stated = (("content-security-policy", Template(policy).substitute(origin=origin, nonce=nonce)),) if policy else ()
-    return Response(200, (("content-type", "text/html; charset=utf-8"), *stated), page.encode())
+    header = Template(policy).substitute(origin=_origin(request), nonce=nonce)
+    return HTMLResponse(page, headers={"content-security-policy": header} if policy else None)
 
 
-def _integrity(content: bytes) -> str:
+def _origin(request: Request) -> str:
+    return f"{request['scheme']}://{request.headers.get('host', '')}"
+
+
+def _integrity(name: str) -> str:
+    content = (ASSETS / "static" / name).read_bytes()
     return "sha256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
-async def static_file(request: Request) -> Response:
-    """A stylesheet, a script or a picture."""
-    content = STATIC.get(request.argument)
-    if content is None:
-        raise HttpError(404, f"There is no file {request.path}.")
-    etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    headers = (("etag", etag), ("cache-control", "no-cache"))
-    if etag_matches(request.header("if-none-match"), etag):
-        return Response(304, headers)
-    media_type = mimetypes.guess_type(request.argument)[0] or "application/octet-stream"
-    return Response(200, (("content-type", media_type), *headers), content)
+class RevalidatedFiles(StaticFiles):
+    """Static files that browsers revalidate at each use."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Return a file, or 304 if the client has it."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["cache-control"] = "no-cache"
+        return response
 
 
-def certificates_page(rows: Iterable[Mapping[str, object]]) -> bytes:
-    """The list of certificates as a page."""
-    return CERTIFICATES.substitute(rows="".join(CERTIFICATE_ROW.substitute(row) for row in rows)).encode()
+def certificates_page(rows: Iterable[Mapping[str, object]]) -> str:
+    """Return the list of certificates as a page."""
+    return CERTIFICATES.substitute(rows="".join(CERTIFICATE_ROW.substitute(row) for row in rows))
 
 
 def prefers_html(accept: str) -> bool:
-    """Whether an Accept header ranks HTML above JSON."""
+    """Return whether an Accept header ranks HTML above JSON."""
     weights = dict(_weighed(media_range) for media_range in accept.lower().split(","))
     return _weight("text", "html", weights) > _weight("application", "json", weights)
 

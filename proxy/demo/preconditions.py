@@ -1,4 +1,4 @@
-"""Entity tags and byte ranges: RFC 9110 §13 and §14."""
+"""Entity tags and byte ranges (RFC 9110 §13 and §14)."""
 
 import re
 
@@ -10,13 +10,16 @@ class RangeNotSatisfiableError(Exception):
 
 
 def etag_matches(if_none_match: str, etag: str) -> bool:
-    """Whether If-None-Match names this entity tag (a weak comparison)."""
+    """Return whether If-None-Match names this entity tag (weak comparison, RFC 9110 §8.8.3.2)."""
     listed = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return etag in listed or "*" in listed
 
 
 def byte_range(header: str, size: int) -> range | None:
-    """The positions a Range header selects; None when it is to be ignored."""
+    """Return the positions that a Range header selects, or None if the header must be ignored.
+
+    Raise RangeNotSatisfiableError if no position is selected.
+    """
     matched = RANGE.fullmatch(header)
     if matched is None or size == 0 or matched.groups() == ("", ""):
         return None

@@ -1,4 +1,4 @@
-"""Routes that show what arrives at the server, or make it misbehave on demand."""
+"""Routes that return the request, or that misbehave on demand."""
 
 import asyncio
 import base64
@@ -8,9 +8,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from itertools import count
 
-from proxy.demo.exchange import HttpError, Request, Response, json_response
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
-PLAIN_TEXT = ("content-type", "text/plain; charset=utf-8")
+from proxy.demo.query import query_number
+from proxy.demo.responses import IndentedJSONResponse, Stream
+
 LARGEST_ECHO = 16 * 1024 * 1024
 LONGEST_WAIT = 300.0
 LONGEST_TARGET = 4096
@@ -18,59 +22,58 @@ SLOW_CHUNKS = 10
 
 
 class TransferCutError(Exception):
-    """Raised in the middle of a body so that the server drops the connection."""
+    """Raised in the middle of a body to make the server drop the connection."""
 
 
 async def health(request: Request) -> Response:
-    """The server is up."""
-    return json_response({"status": "ok"})
+    """Return 200."""
+    return IndentedJSONResponse({"status": "ok"})
 
 
 async def info(request: Request) -> Response:
-    """What the first page shows about the server and the request."""
-    return json_response(
+    """Return what the first page shows about the server and the request."""
+    return IndentedJSONResponse(
         {
             "server": "Zenzefi demo server",
             "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "host": request.header("host"),
-            "scheme": request.scope["scheme"],
-            "client": request.scope["client"],
-            "cookies": request.header("cookie"),
+            "host": request.headers.get("host", ""),
+            "scheme": request["scheme"],
+            "client": request.client,
+            "cookies": request.headers.get("cookie", ""),
         }
     )
 
 
 async def echo(request: Request) -> Response:
-    """The request exactly as it arrived."""
-    body = await _whole_body(request)
-    return json_response(
+    """Return the request exactly as it arrived."""
+    body = await _limited_body(request)
+    return IndentedJSONResponse(
         {
             "method": request.method,
-            "path": request.scope["raw_path"].decode("latin-1"),
-            "query": request.scope["query_string"].decode("latin-1"),
-            "headers": request.headers,
+            "path": request["raw_path"].decode("latin-1"),
+            "query": request["query_string"].decode("latin-1"),
+            "headers": request.headers.items(),
             "body_base64": base64.b64encode(body).decode(),
             "body_length": len(body),
-            "client": request.scope["client"],
+            "client": request.client,
         }
     )
 
 
-async def _whole_body(request: Request) -> bytes:
+async def _limited_body(request: Request) -> bytes:
     body = bytearray()
-    async for piece in request.body():
-        body += piece
+    async for chunk in request.stream():
+        body += chunk
         if len(body) > LARGEST_ECHO:
-            raise HttpError(413, f"An echo holds up to {LARGEST_ECHO} bytes; /upload takes any number.")
+            raise HTTPException(413, f"An echo holds up to {LARGEST_ECHO} bytes; /upload takes any number.")
     return bytes(body)
 
 
 async def events(request: Request) -> Response:
-    """Server-sent events; a count of 0 never ends."""
-    interval = request.query.number("interval", 1.0, 0.01, 60.0)
-    total = request.query.number("count", 0, 0, 1_000_000)
-    headers = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
-    return Response(200, headers, _ticks(interval, total))
+    """Return server-sent events. A count of 0 never ends."""
+    interval = query_number(request.query_params, "interval", 1.0, 0.01, 60.0)
+    total = query_number(request.query_params, "count", 0, 0, 1_000_000)
+    return Stream(_ticks(interval, total), headers={"cache-control": "no-cache"}, media_type="text/event-stream")
 
 
 async def _ticks(interval: float, total: int) -> AsyncIterator[bytes]:
@@ -83,12 +86,13 @@ async def _ticks(interval: float, total: int) -> AsyncIterator[bytes]:
 
 
 async def slow(request: Request) -> Response:
-    """A late answer, or one that arrives in pieces."""
-    waits_elsewhere = "before" in request.query or "between" in request.query
-    seconds = request.query.number("seconds", 0.0 if waits_elsewhere else 5.0, 0.0, LONGEST_WAIT)
-    before = request.query.number("before", seconds, 0.0, LONGEST_WAIT)
-    between = request.query.number("between", 0.0, 0.0, LONGEST_WAIT)
-    return Response(200, (PLAIN_TEXT,), _slow_chunks(between), seconds_before=before)
+    """Return a response that starts late or arrives in chunks with pauses between them."""
+    query = request.query_params
+    has_other_waits = "before" in query or "between" in query
+    seconds = query_number(query, "seconds", 0.0 if has_other_waits else 5.0, 0.0, LONGEST_WAIT)
+    before = query_number(query, "before", seconds, 0.0, LONGEST_WAIT)
+    between = query_number(query, "between", 0.0, 0.0, LONGEST_WAIT)
+    return Stream(_slow_chunks(between), media_type="text/plain", seconds_before=before)
 
 
 async def _slow_chunks(between: float) -> AsyncIterator[bytes]:
@@ -99,37 +103,37 @@ async def _slow_chunks(between: float) -> AsyncIterator[bytes]:
 
 
 async def status(request: Request) -> Response:
-    """An answer with the status in the path."""
-    if not re.fullmatch("[2-5][0-9]{2}", request.argument):
-        raise HttpError(400, "The status must be a number from 200 to 599.")
-    code = int(request.argument)
+    """Return a response with the status in the path."""
+    text = request.path_params["code"]
+    if not re.fullmatch("[2-5][0-9]{2}", text):
+        raise HTTPException(400, "The status must be a number from 200 to 599.")
+    code = int(text)
     if code in {204, 205, 304}:
-        return Response(code)
-    return json_response({"status": code}, code)
+        return Response(status_code=code)
+    return IndentedJSONResponse({"status": code}, code)
 
 
 async def fail(request: Request) -> Response:
-    """A body that breaks off."""
-    headers = (("content-type", "application/octet-stream"), ("content-length", "1000"))
-    return Response(200, headers, _cut_body())
+    """Return a body that breaks off."""
+    return Stream(_cut_body(), headers={"content-length": "1000"})
 
 
 async def _cut_body() -> AsyncIterator[bytes]:
     yield b"x" * 100
-    raise TransferCutError("/fail was asked for: 100 of 1000 bytes sent.")
+    raise TransferCutError("/fail sends 100 of 1000 bytes.")
 
 
 async def redirect(request: Request) -> Response:
-    """A redirection to `to`, wherever that is."""
-    target = request.query.get("to", "/")
+    """Redirect to `to`, byte for byte, which RedirectResponse would quote."""
+    target = request.query_params.get("to", "/")
     if not 0 < len(target) <= LONGEST_TARGET or not (target.isascii() and target.isprintable()):
-        raise HttpError(400, f"to must be an address of 1 to {LONGEST_TARGET} printable ASCII characters.")
-    return Response(302, (("location", target),))
+        raise HTTPException(400, f"to must be an address of 1 to {LONGEST_TARGET} printable ASCII characters.")
+    return Response(status_code=302, headers={"location": target})
 
 
 async def cookies(request: Request) -> Response:
-    """One cookie for each attribute that a proxy may have to rewrite."""
-    domain = request.header("host").partition(":")[0]
+    """Set one cookie for each attribute that a proxy may have to rewrite."""
+    domain = request.headers.get("host", "").partition(":")[0]
     lines = (
         "plain=1",
         "everywhere=2; Path=/; HttpOnly; SameSite=Lax",
@@ -138,5 +142,7 @@ async def cookies(request: Request) -> Response:
         "secure=5; Path=/; Secure; SameSite=None",
         "removed=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
     )
-    set_cookies = tuple(("set-cookie", line) for line in lines)
-    return json_response({"received": request.header("cookie"), "set": lines}, headers=set_cookies)
+    response = IndentedJSONResponse({"received": request.headers.get("cookie", ""), "set": lines})
+    for line in lines:
+        response.headers.append("set-cookie", line)
+    return response

@@ -14,9 +14,10 @@ import aiohttp
 import pytest
 import uvicorn
 from aiohttp import WSMsgType
+from starlette.routing import WebSocketRoute
 from yarl import URL
 
-from proxy.demo.app import ROUTES, application
+from proxy.demo.app import application
 from proxy.demo.transfers import LARGEST, parse_size
 
 BROWSER_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -442,26 +443,28 @@ class TestRouting:
     @pytest.mark.parametrize(
         ("method", "path", "allow"),
         [
-            ("POST", "/", "GET, HEAD"),
-            ("DELETE", "/certificates/1", "GET, HEAD"),
-            ("GET", "/upload", "POST, PUT"),
+            ("POST", "/", {"GET", "HEAD"}),
+            ("DELETE", "/certificates/1", {"GET", "HEAD"}),
+            ("GET", "/upload", {"POST", "PUT"}),
         ],
     )
     async def test_wrong_method(self, client, method, path, allow):
         async with client.request(method, path, data=b"ignored") as response:
-            assert (response.status, response.headers["Allow"]) == (405, allow)
+            assert (response.status, set(response.headers["Allow"].split(", "))) == (405, allow)
 
     @pytest.mark.parametrize(
         "path",
         [
             "/",
             "/absolute?policy=strict",
+            "/absolute/x",
             "/static/app.js",
             "/api/info",
             "/certificates",
             "/certificates/1",
             "/download/1KB",
             "/echo",
+            "/echo/x",
             "/events",
             "/slow?seconds=0",
             "/status/200",
@@ -481,9 +484,10 @@ class TestRouting:
     async def test_head_is_tried_on_every_route(self):
         marks = self.test_head_answers_as_get_without_a_body.pytestmark
         paths = {path.partition("?")[0] for mark in marks for path in mark.args[1]}
-        routes = [route for route in ROUTES if route.admits("HEAD")]
+        http = [route for route in application.routes if not isinstance(route, WebSocketRoute)]
+        routes = [route for route in http if "HEAD" in (getattr(route, "methods", None) or ["HEAD"])]
         assert len(routes) == len(paths)
-        assert all(any(re.fullmatch(route.pattern, path) for path in paths) for route in routes)
+        assert all(any(route.path_regex.fullmatch(path) for path in paths) for route in routes)
 
     async def test_connection_is_kept_after_a_head(self, upstream):
         reader, writer = await asyncio.open_connection("127.0.0.1", upstream.config.port)
