@@ -121,20 +121,20 @@ def test_live_connections_end(as_alice: Client, alice: User) -> None:
 
 # case G73
 def test_nobody_comes_in_again(as_alice: Client, alice: User) -> None:
-    jwt = client_of(alice)
+    client = client_of(alice)
     family = jwt.issue_pair(alice)
     email = alice.email
 
     as_alice.post(URL, {"password": PASSWORD})
 
     assert as_alice.get("/accounts/profile/").status_code == 302
-    assert jwt.get("/api/v1/users/me").status_code == 401
-    refreshed = jwt.post("/api/v1/auth/refresh", {"refresh_token": family.refresh_token})
+    assert client.get("/api/v1/users/me").status_code == 401
+    refreshed = client.post("/api/v1/auth/refresh", {"refresh_token": family.refresh_token})
     assert refreshed.status_code == 401
-    assert jwt.post("/api/v1/auth/login", {"email": email, "password": PASSWORD}).status_code == 401
+    assert client.post("/api/v1/auth/login", {"email": email, "password": PASSWORD}).status_code == 401
     # The address and the name are free again.
     again = {"email": email, "username": "alice", "password": "tr0ub4dor-and-3"}
-    assert jwt.post("/api/v1/auth/register", again).status_code == 201
+    assert client.post("/api/v1/auth/register", again).status_code == 201
 
 
 @pytest.mark.parametrize(
