@@ -5,7 +5,7 @@ from typing import Any, Literal
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
 
-from accounts.api.authentication import scope_of
+from accounts.api.api_token_authentication import scope_of
 
 _ERROR = {
     "type": "object",
@@ -31,7 +31,7 @@ _DESCRIPTIONS = {
 
 
 class ApiTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # it registers itself
-    target_class = "accounts.api.authentication.ApiTokenAuthentication"
+    target_class = "accounts.api.api_token_authentication.ApiTokenAuthentication"
     name = "apiToken"
 
     def get_security_definition(self, auto_schema: SpectacularAutoSchema) -> dict[str, str]:
