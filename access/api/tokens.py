@@ -29,7 +29,7 @@ from access.api.serializers import (
 from access.errors import TokenNotFound
 from access.models import AccessToken
 from accounts.api.requests import user_of
-from accounts.api.serializers import Detail
+from accounts.api.serializers import DetailSerializer
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
 
 TAGS = ["access tokens"]
@@ -153,8 +153,8 @@ class DeviceResetView(APIView):
         tags=TAGS,
         summary="Unbind the device of a token and end its connections",
         request=None,
-        responses=Detail,
+        responses=DetailSerializer,
     )
     def post(self, request: Request, token_id: UUID) -> Response:
         services.reset_device(user_of(request), token_id)
-        return Response(Detail({"detail": _("The device is unbound. The next one may connect.")}).data)
+        return Response(DetailSerializer({"detail": _("The device is unbound. The next one may connect.")}).data)

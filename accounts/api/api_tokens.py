@@ -12,14 +12,14 @@ from rest_framework.views import APIView
 
 from accounts import api_tokens
 from accounts.api.requests import user_of
-from accounts.api.serializers import ApiTokenRow, ApiTokenWish, NewApiToken
+from accounts.api.serializers import ApiTokenCreateSerializer, ApiTokenSerializer, NewApiTokenSerializer
 from accounts.models import ApiToken
 
 _TAGS = ["api tokens"]
 
 
-class ApiTokens(ListAPIView[ApiToken]):
-    serializer_class = ApiTokenRow
+class ApiTokensView(ListAPIView[ApiToken]):
+    serializer_class = ApiTokenSerializer
     queryset = ApiToken.objects.none()
 
     def get_queryset(self) -> QuerySet[ApiToken]:
@@ -34,18 +34,18 @@ class ApiTokens(ListAPIView[ApiToken]):
         tags=_TAGS,
         summary="Make an API token",
         description="Its text is in this answer and nowhere else.",
-        request=ApiTokenWish,
-        responses={201: NewApiToken},
+        request=ApiTokenCreateSerializer,
+        responses={201: NewApiTokenSerializer},
     )
     def post(self, request: Request) -> Response:
-        wanted = ApiTokenWish(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        days = wanted.validated_data.pop("expires_in_days")
-        token, text = api_tokens.create(user_of(request), days=days, **wanted.validated_data)
-        return Response({**ApiTokenRow(token).data, "token": text}, status=status.HTTP_201_CREATED)
+        form = ApiTokenCreateSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        days = form.validated_data.pop("expires_in_days")
+        token, text = api_tokens.create(user_of(request), days=days, **form.validated_data)
+        return Response({**ApiTokenSerializer(token).data, "token": text}, status=status.HTTP_201_CREATED)
 
 
-class ApiTokenDetail(APIView):
+class ApiTokenView(APIView):
     @extend_schema(operation_id="delete_api_token", tags=_TAGS, summary="End an API token", responses={204: None})
     def delete(self, request: Request, token_id: UUID) -> Response:
         api_tokens.revoke(user_of(request), token_id)

@@ -9,7 +9,7 @@ from accounts.api_tokens import LONGEST_DAYS
 from accounts.models import ApiToken, User, username_form
 
 
-class Registration(serializers.Serializer[Any]):
+class RegistrationSerializer(serializers.Serializer[Any]):
     email = Email(max_length=254)
     username = Text(max_length=64, validators=[username_form])
     password = Text(max_length=128, trim_whitespace=False)
@@ -17,32 +17,32 @@ class Registration(serializers.Serializer[Any]):
     referral_code = Text(max_length=16, allow_blank=True, required=False)
 
 
-class Credentials(serializers.Serializer[Any]):
+class CredentialsSerializer(serializers.Serializer[Any]):
     email = Email(max_length=254)
     password = Text(trim_whitespace=False)
     otp = Text(max_length=20, required=False, help_text="Where MFA is on: a code of the app, or a recovery code.")
 
 
-class Refresh(serializers.Serializer[Any]):
+class RefreshSerializer(serializers.Serializer[Any]):
     refresh_token = Text(required=False)
 
 
-class TokenPair(serializers.Serializer[Any]):
+class TokenPairSerializer(serializers.Serializer[Any]):
     access_token = serializers.CharField()
     refresh_token = serializers.CharField()
     token_type = serializers.ChoiceField(choices=["bearer"])
     expires_in = serializers.IntegerField(help_text="Life of the access token in seconds.")
 
 
-class Detail(serializers.Serializer[Any]):
+class DetailSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
-class Error(Detail):
+class ErrorSerializer(DetailSerializer):
     code = serializers.CharField()
 
 
-class UserAccount(serializers.ModelSerializer[User]):
+class UserAccountSerializer(serializers.ModelSerializer[User]):
     currency_balance = serializers.DecimalField(None, 2, source="wallet.balance", read_only=True, help_text="ZNC")
 
     class Meta:
@@ -51,33 +51,33 @@ class UserAccount(serializers.ModelSerializer[User]):
         read_only_fields = fields
 
 
-class Profile(UserAccount):
-    class Meta(UserAccount.Meta):
-        fields = [*UserAccount.Meta.fields, "updated_at"]
+class ProfileSerializer(UserAccountSerializer):
+    class Meta(UserAccountSerializer.Meta):
+        fields = [*UserAccountSerializer.Meta.fields, "updated_at"]
         read_only_fields = fields
 
 
-class ProfileChange(serializers.Serializer[Any]):
+class ProfileChangeSerializer(serializers.Serializer[Any]):
     full_name = Text(max_length=200, allow_blank=True, required=False)
     password = Text(max_length=128, trim_whitespace=False, required=False)
 
 
-class ApiTokenRow(serializers.ModelSerializer[ApiToken]):
+class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
     class Meta:
         model = ApiToken
         fields = ["id", "name", "prefix", "scopes", "created_at", "expires_at", "last_used_at"]
         read_only_fields = fields
 
 
-class NewApiToken(ApiTokenRow):
+class NewApiTokenSerializer(ApiTokenSerializer):
     token = serializers.CharField(read_only=True, help_text="Shown this once.")
 
-    class Meta(ApiTokenRow.Meta):
-        fields = [*ApiTokenRow.Meta.fields, "token"]
+    class Meta(ApiTokenSerializer.Meta):
+        fields = [*ApiTokenSerializer.Meta.fields, "token"]
         read_only_fields = fields
 
 
-class ApiTokenWish(serializers.Serializer[Any]):
+class ApiTokenCreateSerializer(serializers.Serializer[Any]):
     name = Text(max_length=100)
     scopes = serializers.MultipleChoiceField(choices=ApiToken.Scope.choices, allow_empty=False)
     expires_in_days = serializers.IntegerField(min_value=1, max_value=LONGEST_DAYS, default=90)

@@ -8,13 +8,13 @@ from access import selectors
 from access.api.fields import Flag, Price, QueryFlag, WholeNumber
 from access.models import AccessToken, Scope
 from accounts.api.fields import Text
-from accounts.api.serializers import Profile
+from accounts.api.serializers import ProfileSerializer
 from billing.api.fields import BalanceField, MoneyField
 
 
-class AdminUserSerializer(Profile):
-    class Meta(Profile.Meta):
-        fields = [*Profile.Meta.fields, "is_staff", "is_superuser", "last_login"]
+class AdminUserSerializer(ProfileSerializer):
+    class Meta(ProfileSerializer.Meta):
+        fields = [*ProfileSerializer.Meta.fields, "is_staff", "is_superuser", "last_login"]
         read_only_fields = fields
 
 
