@@ -21,7 +21,7 @@ import django
 django.setup()
 from django.core.cache import cache
 from django.core.management import call_command
-from zenzefi import jobs
+from zenzefi.runtime import jobs
 from zenzefi.celery import app
 
 call_command("migrate", verbosity=0)

@@ -16,7 +16,7 @@ import uvicorn
 from proxy.dataplane import health, plane
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.server.http_protocol import GatewayProtocol
-from zenzefi import server as main_command
+from zenzefi.runtime import server as main_command
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 10) -> Any:

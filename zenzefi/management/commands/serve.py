@@ -11,8 +11,9 @@ from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 
 from accounts.models import User
-from zenzefi import demo, env, jobs, server, supervisor
-from zenzefi.worker import run as run_worker
+from zenzefi import demo, env
+from zenzefi.runtime import jobs, server, supervisor
+from zenzefi.runtime.worker import run as run_worker
 
 
 class Command(BaseCommand):
@@ -25,7 +26,7 @@ class Command(BaseCommand):
             action="store_true",
             help="leave the background jobs to a Celery worker and beat elsewhere",
         )
-        # What `zenzefi.supervisor` starts: the descriptors of the pulse and of the sockets.
+        # What `zenzefi.runtime.supervisor` starts: the descriptors of the pulse and of the sockets.
         parser.add_argument("--worker", nargs="+", type=int, help=SUPPRESS)
 
     def handle(self, *_args: Any, without_jobs: bool, worker: list[int] | None, **_options: Any) -> None:

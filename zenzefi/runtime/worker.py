@@ -1,11 +1,11 @@
-"""One of several gateway processes, as `zenzefi.supervisor` starts them: a fresh interpreter with two descriptors."""
+"""One of several gateway processes, started by the supervisor: a fresh interpreter with inherited descriptors."""
 
 import contextlib
 import os
 import signal
 import socket
 
-from zenzefi.server import Gateway, serve
+from zenzefi.runtime.server import Gateway, serve
 
 _TICKS_A_BEAT = 10  # uvicorn ticks ten times a second
 

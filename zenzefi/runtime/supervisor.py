@@ -17,7 +17,7 @@ from collections.abc import Callable
 from django.conf import settings
 from prometheus_client.multiprocess import mark_process_dead
 
-from zenzefi import server
+from zenzefi.runtime import server
 
 logger = logging.getLogger(__name__)
 
