@@ -22,7 +22,7 @@ from billing.models import Entry
 from conftest import client_of, fund
 from proxy.models import ProxySession
 from proxy.personal_data import forget_deleted_users
-from zenzefi.closing import close
+from zenzefi.account_deletion import close
 
 URL = "/accounts/delete/"
 AGREED = {"password": PASSWORD, "gives_up_credits": "on"}

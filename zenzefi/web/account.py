@@ -19,7 +19,7 @@ from accounts.download import Download
 from accounts.models import User
 from accounts.web.reauthentication import PasswordForm, page_after_password
 from accounts.web.throttled import with_status
-from zenzefi import closing
+from zenzefi import account_deletion
 from zenzefi.personal_data import write_archive
 from zenzefi.templatetags.ui import money
 
@@ -34,7 +34,7 @@ class DeletionForm(PasswordForm):
 def delete(request: HttpRequest) -> HttpResponse:
     """Says what will happen; with the password, and with a tick where credits are lost, it does."""
     user, form = cast("User", request.user), DeletionForm(request.POST or None)
-    found = closing.preview(user)
+    found = account_deletion.preview(user)
     if not found.forfeited:
         del form.fields["gives_up_credits"]
     if _deleted(request, user, form):
@@ -56,14 +56,14 @@ def _deleted(request: HttpRequest, user: User, form: DeletionForm) -> bool:
     if not form.confirms(request):
         return False
     try:
-        closing.close(user, gives_up_credits=form.cleaned_data.get("gives_up_credits", False))
+        account_deletion.close(user, gives_up_credits=form.cleaned_data.get("gives_up_credits", False))
     except ValidationError as refused:
         for field, problems in cast("dict[str, list[str]]", refused.detail).items():
             form.add_error(field if field in form.fields else None, [str(problem) for problem in problems])
     return not form.errors
 
 
-def _consequences(found: closing.Closing) -> list[str]:
+def _consequences(found: account_deletion.Closing) -> list[str]:
     sentences = [
         gettext(
             "Your e-mail address, your names and the addresses you came from are deleted. Nobody can log in again."
