@@ -1,28 +1,15 @@
-"""The start page, and what a visitor can choose on every page: language and colours."""
-
-from decimal import Decimal
+"""The visitor's choice of language and colours, on every page."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import check_for_language
 from django.views import i18n
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_POST
 
-from access import selectors
-from access.models import Scope
 from accounts.services import update_profile
-from billing.currencies import price_of, shown
 from zenzefi.web.context import THEMES
-
-
-@require_safe
-def landing(request: HttpRequest) -> HttpResponse:
-    """What it is and what it costs; full access, which most want, stands first."""
-    tariffs = sorted(selectors.tariffs(), key=lambda tariff: tariff.scope != Scope.FULL)
-    hundred = shown(price_of(Decimal(100), settings.ZNC_PRICE, settings.PAYMENT_CURRENCY), settings.PAYMENT_CURRENCY)
-    return render(request, "landing.html", {"tariffs": tariffs, "hundred": hundred})
 
 
 @require_POST

@@ -1,4 +1,4 @@
-"""Pages of the account that need all the apps: its deletion, and the user's own data."""
+"""The page on which users delete their account."""
 
 from typing import cast
 
@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy, ngettext
@@ -15,12 +14,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import ValidationError
 
-from accounts.download import Download
 from accounts.models import User
-from accounts.web.reauthentication import PasswordForm, page_after_password
+from accounts.web.reauthentication import PasswordForm
 from accounts.web.throttled import with_status
 from zenzefi import account_deletion
-from zenzefi.personal_data import write_archive
 from zenzefi.templatetags.ui import money
 
 
@@ -80,26 +77,3 @@ def _consequences(found: account_deletion.Closing) -> list[str]:
     if found.forfeited:
         sentences.append(gettext("You lose %(amount)s of credits.") % {"amount": money(found.forfeited)})
     return sentences
-
-
-@login_required
-@page_after_password("personal-data")
-@require_http_methods(["GET", "HEAD", "POST"])
-def personal_data(request: HttpRequest) -> HttpResponseBase:
-    """Says what is in the archive; POST gives it, as a file leaves the page that asked for it where it is."""
-    user = cast("User", request.user)
-    if request.method == "POST":
-        return Download(
-            lambda file: write_archive(user, file), filename="zenzefi-my-data.zip", content_type="application/zip"
-        )
-    context = {
-        "title": gettext("Download my data"),
-        "consequences": [
-            gettext("One ZIP file with all that we keep about you: profile, logins, payments, tokens, usage."),
-            gettext("It holds no password and no token, and is made at this moment."),
-        ],
-        "action": gettext("Download"),
-        "safe": True,
-        "cancel_url": reverse("profile"),
-    }
-    return render(request, "confirm.html", context)

@@ -1,0 +1,20 @@
+"""The start page."""
+
+from decimal import Decimal
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from access import selectors
+from access.models import Scope
+from billing.currencies import price_of, shown
+
+
+@require_safe
+def landing(request: HttpRequest) -> HttpResponse:
+    """What it is and what it costs; full access, which most want, stands first."""
+    tariffs = sorted(selectors.tariffs(), key=lambda tariff: tariff.scope != Scope.FULL)
+    hundred = shown(price_of(Decimal(100), settings.ZNC_PRICE, settings.PAYMENT_CURRENCY), settings.PAYMENT_CURRENCY)
+    return render(request, "landing.html", {"tariffs": tariffs, "hundred": hundred})

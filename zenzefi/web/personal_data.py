@@ -1,0 +1,39 @@
+"""The page on which users download all data about them."""
+
+from typing import cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods
+
+from accounts.download import Download
+from accounts.models import User
+from accounts.web.reauthentication import page_after_password
+from zenzefi.personal_data import write_archive
+
+
+@login_required
+@page_after_password("personal-data")
+@require_http_methods(["GET", "HEAD", "POST"])
+def personal_data(request: HttpRequest) -> HttpResponseBase:
+    """Says what is in the archive; POST gives it, as a file leaves the page that asked for it where it is."""
+    user = cast("User", request.user)
+    if request.method == "POST":
+        return Download(
+            lambda file: write_archive(user, file), filename="zenzefi-my-data.zip", content_type="application/zip"
+        )
+    context = {
+        "title": gettext("Download my data"),
+        "consequences": [
+            gettext("One ZIP file with all that we keep about you: profile, logins, payments, tokens, usage."),
+            gettext("It holds no password and no token, and is made at this moment."),
+        ],
+        "action": gettext("Download"),
+        "safe": True,
+        "cancel_url": reverse("profile"),
+    }
+    return render(request, "confirm.html", context)
