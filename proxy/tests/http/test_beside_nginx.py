@@ -1,5 +1,5 @@
 """The same requests through Debian's nginx and through the gateway: what differs is listed, with its reason, in
-docs/proxy/README.md."""
+docs/proxy/nginx-differences.md."""
 
 import gzip
 import hashlib
@@ -158,8 +158,8 @@ class Generator:
         return b"\r\n".join([*lines, b"", body])
 
 
-# What may differ, by the titles of the table in docs/proxy: where, on which side alone it is, what (the name of a
-# header; with `:` what is none), and its value.
+# The allowed differences, by the titles of the table in docs/proxy/nginx-differences.md: the message, the side that
+# has it alone, the name of the header (`:…` for another part of the message), the value.
 ANY = r".*"
 RULES = {
     "Identity and forwarding": [
@@ -188,12 +188,12 @@ RULES = {
         ("answer", "nginx", r"x-hop|upgrade|proxy-authenticate", ANY),
         ("answer", "nginx", r"connection", r"keep-alive"),
     ],
-    "What the gateway states": [
+    "Added by the gateway": [
         ("answer", "gateway", r"x-request-id|x-zenzefi-expires-at", ANY),
         ("answer", "gateway", r"via", r"1\.1 zenzefi"),
         ("answer", "gateway", r"date", r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"),
     ],
-    "What an answer must not say": [
+    "Not allowed in a response": [
         (
             "answer",
             "nginx",
@@ -202,7 +202,7 @@ RULES = {
         )
     ],
     "`X-Accel-…`": [("answer", "gateway", r"x-accel-expires", r"5")],
-    "Odd names": [("request", "gateway", r"x-odd!~", r"1")],
+    "Unusual names": [("request", "gateway", r"x-odd!~", r"1")],
     "Framing of a request": [
         ("request", "gateway", r"content-length", r"\d+"),
         ("request", "nginx", r"transfer-encoding", r"chunked"),
@@ -297,6 +297,5 @@ def test_what_differs_is_listed(gateway, recorded, nginx, alice_token, seed):
 
 
 def test_the_list_is_documented():
-    page = (ROOT / "docs/proxy/README.md").read_text()
-    section = page.partition("## Differences to nginx")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| \*\*(.+?)\*\* \|", section, re.MULTILINE) == list(RULES)
+    page = (ROOT / "docs/proxy/nginx-differences.md").read_text()
+    assert re.findall(r"^\| \*\*(.+?)\*\* \|", page, re.MULTILINE) == list(RULES)
