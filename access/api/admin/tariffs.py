@@ -9,9 +9,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access import tariffs
-from access.api.admin.permissions import IsSuperuser
 from access.api.admin.serializers import NewTariffSerializer, TariffChangeSerializer
 from access.api.serializers import TariffSerializer
+from accounts.api.permissions import IsSuperuser
 from accounts.api.requests import user_of
 
 

@@ -10,7 +10,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access import selectors, services
-from access.api.admin.permissions import IsSuperuser
 from access.api.admin.serializers import (
     AdminTokenFilterSerializer,
     AdminTokenSerializer,
@@ -19,6 +18,7 @@ from access.api.admin.serializers import (
 )
 from access.api.query import query
 from access.models import AccessToken
+from accounts.api.permissions import IsSuperuser
 from accounts.api.requests import user_of
 
 

@@ -10,9 +10,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access import customers
-from access.api.admin.permissions import IsSuperuser
 from access.api.admin.serializers import AdminUserSerializer, UserChangeSerializer, UserFilterSerializer
 from access.api.query import query
+from accounts.api.permissions import IsSuperuser
 from accounts.models import User
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
 
