@@ -130,6 +130,12 @@ def activate(token_id: UUID, now: datetime) -> bool:
     return bool(active.filter(activated_at__isnull=True).update(activated_at=now)) or active.exists()
 
 
+def mark_expired_tokens() -> int:
+    """Set `expiry_seen` of the tokens that have expired since the last call; return their number."""
+    expired = AccessToken.objects.filter(expiry_seen=False, expires_at__lte=timezone.now())
+    return expired.update(expiry_seen=True)
+
+
 @dataclass(frozen=True)
 class Revoked:
     """What a revocation gave: the refund and the wallet's balance after it, in ZNC."""

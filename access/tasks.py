@@ -1,32 +1,27 @@
-"""Jobs that run on a schedule (`CELERY_BEAT_SCHEDULE`)."""
+"""Scheduled background jobs of access (`CELERY_BEAT_SCHEDULE`)."""
 
 import logging
-from datetime import timedelta
 
 from celery import shared_task
-from django.utils import timezone
 
-from access.models import AccessToken, Revocation
+from access import outbox, services
 
 logger = logging.getLogger(__name__)
-
-REVOCATIONS_KEPT = timedelta(days=7)
 
 
 @shared_task
 def expire_tokens() -> int:
-    """Note which tokens expired since the last run; gives how many. Admission does not depend on it."""
-    expired = AccessToken.objects.filter(expiry_seen=False, expires_at__lte=timezone.now())
-    count = expired.update(expiry_seen=True)
+    """Mark the tokens that have expired since the last run; return their number. Admission does not depend on it."""
+    count = services.mark_expired_tokens()
     if count:
-        logger.info("tokens expired", extra={"count": count})
+        logger.info("tokens_expired", extra={"count": count})
     return count
 
 
 @shared_task
 def forget_revocations() -> int:
-    """Delete what the data plane has read long ago; gives how many."""
-    count, _per_model = Revocation.objects.filter(created_at__lt=timezone.now() - REVOCATIONS_KEPT).delete()
+    """Delete the outbox rows that the data plane has read long ago; return their number."""
+    count = outbox.delete_old_rows()
     if count:
-        logger.info("revocations forgotten", extra={"count": count})
+        logger.info("revocations_deleted", extra={"count": count})
     return count
