@@ -57,5 +57,10 @@ def offers(
     ]
 
 
+def choose_offer(found: list[Offer], hours: int) -> Offer | None:
+    """Return the offer of `hours` hours, or the first one; None if there are no offers."""
+    return next((offer for offer in found if offer.tariff.duration_hours == hours), next(iter(found), None))
+
+
 def _per_hour(tariff: Tariff) -> Decimal:
     return tariff.price / tariff.duration_hours

@@ -94,7 +94,7 @@ def find_by_secret(secret: str) -> AccessToken | None:
     return AccessToken.objects.select_related("user__wallet").filter(digest=token_secret.digest(secret)).first()
 
 
-def refusal(token: AccessToken | None, now: datetime) -> str | None:
+def denial_reason(token: AccessToken | None, now: datetime) -> str | None:
     """Why a token admits nobody at `now`, in the fixed words of the API; None where it admits."""
     if token is None:
         return "Token not found"

@@ -88,7 +88,7 @@ class TokenValidationView(APIView):
         asked = SecretSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         token, now = selectors.find_by_secret(asked.validated_data["token"]), timezone.now()
-        reason = selectors.refusal(token, now)
+        reason = selectors.denial_reason(token, now)
         if token is None or reason:
             return Response(InvalidTokenSerializer({"valid": False, "reason": reason}).data)
         return Response(ValidTokenSerializer(token, context={"now": now}).data)

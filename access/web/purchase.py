@@ -17,7 +17,7 @@ from rest_framework.exceptions import APIException
 
 from access import selectors, services
 from access.models import AccessToken, Scope
-from access.offers import Offer, offers
+from access.offers import Offer, choose_offer, offers
 from access.web import recent_purchases
 from access.web.forms import ChoiceQuery, PurchaseForm
 from accounts.models import User
@@ -36,14 +36,14 @@ def buy(request: HttpRequest) -> HttpResponse:
     user, form, status = cast("User", request.user), PurchaseForm(request.POST or None), 200
     if form.is_valid():
         try:
-            return _done(request, _purchase(form, user))
-        except InsufficientBalance as refused:
-            status = refused.status_code
+            return _remember_and_redirect(request, _purchase(form, user))
+        except InsufficientBalance as error:
+            status = error.status_code
         except IdempotencyConflict:
             messages.warning(request, _("Your last purchase went through. It is the first of your tokens here."))
             return redirect("tokens")
-        except APIException as refused:
-            form.add_error(None, sentence(refused))
+        except APIException as error:
+            form.add_error(None, sentence(error))
     choice = _choice(user, ChoiceQuery(request.POST or request.GET).wanted())
     back = f"{reverse('token-buy')}?scope={choice.scope}&duration_hours="
     context = {"form": form, "back": back, "short": status == InsufficientBalance.status_code, **vars(choice)}
@@ -55,7 +55,7 @@ def _purchase(form: PurchaseForm, user: User) -> AccessToken:
     return services.purchase(form.call(user, "tokens/purchase"), given["duration_hours"], given["scope"])
 
 
-def _done(request: HttpRequest, token: AccessToken) -> HttpResponse:
+def _remember_and_redirect(request: HttpRequest, token: AccessToken) -> HttpResponse:
     recent_purchases.remember(request, token)
     return redirect("token-bought", token.pk)
 
@@ -79,9 +79,6 @@ def _choice(user: User, wanted: dict[str, Any]) -> Choice:
     scope = Scope(wanted.get("scope", next(iter(scopes), Scope.FULL)))
     balance, debt = ledger.standing(user)
     found = offers(on_sale.get(scope, []), balance, debt)
-    return Choice(scopes, scope, found, chosen(found, wanted.get("duration_hours", _USUAL_HOURS)), balance, debt)
-
-
-def chosen(found: list[Offer], hours: int) -> Offer | None:
-    """The offer of this many hours, else the first, if there is any."""
-    return next((offer for offer in found if offer.tariff.duration_hours == hours), next(iter(found), None))
+    return Choice(
+        scopes, scope, found, choose_offer(found, wanted.get("duration_hours", _USUAL_HOURS)), balance, debt
+    )

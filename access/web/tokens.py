@@ -19,11 +19,9 @@ from rest_framework.exceptions import APIException
 
 from access import selectors, services, token_secret
 from access.models import AccessToken
-from access.offers import offers
-from access.services import Revoked
+from access.offers import choose_offer, offers
 from access.web.forms import ChoiceQuery, ExtensionForm, RevocationForm
 from access.web.lookup import get_own_token_or_404
-from access.web.purchase import chosen
 from accounts.models import User
 from accounts.web.fragments import fragment
 from accounts.web.reauthentication import PasswordForm
@@ -31,6 +29,7 @@ from accounts.web.refusals import sentence
 from accounts.web.throttled import with_status
 from billing import ledger
 from billing.errors import InsufficientBalance
+from billing.idempotency import Call
 
 PER_PAGE = 20
 
@@ -65,27 +64,27 @@ def extend(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """`?duration_hours=` chooses at first: a top-up leads back to the same choice."""
     token, form, status = get_own_token_or_404(request, token_id), ExtensionForm(request.POST or None), 200
     if selectors.state(token) != selectors.TokenState.ACTIVE:
-        return _refused(request, token, _("Only an active token can be extended."))
+        return _redirect_with_error(request, token, _("Only an active token can be extended."))
     if request.method == "POST":
         status = 400
         if form.is_valid():
             try:
-                return _extended(request, token, form)
-            except InsufficientBalance as refused:
-                status = refused.status_code
-            except APIException as refused:
-                return _refused(request, token, sentence(refused))
-    return render(request, "access/extend.html", _extension(request, token, form, status), status=status)
+                return _extend(request, token, form)
+            except InsufficientBalance as error:
+                status = error.status_code
+            except APIException as error:
+                return _redirect_with_error(request, token, sentence(error))
+    return render(request, "access/extend.html", _extension_context(request, token, form, status), status=status)
 
 
-def _extended(request: HttpRequest, token: AccessToken, form: ExtensionForm) -> HttpResponse:
+def _extend(request: HttpRequest, token: AccessToken, form: ExtensionForm) -> HttpResponse:
     hours = form.cleaned_data["duration_hours"]
     services.extend(form.call(cast("User", request.user), "tokens/extend", token.pk), token.pk, hours)
     messages.success(request, _("The token is extended. What is open through it goes on."))
     return redirect("token", token.pk)
 
 
-def _extension(request: HttpRequest, token: AccessToken, form: ExtensionForm, status: int) -> dict[str, Any]:
+def _extension_context(request: HttpRequest, token: AccessToken, form: ExtensionForm, status: int) -> dict[str, Any]:
     balance, debt = ledger.standing(token.user)
     on_sale = selectors.tariffs().filter(scope=token.scope)
     found = offers(on_sale, balance, debt, token.expires_at)
@@ -94,7 +93,7 @@ def _extension(request: HttpRequest, token: AccessToken, form: ExtensionForm, st
         "token": token,
         "form": form,
         "offers": found,
-        "chosen": chosen(found, hours),
+        "chosen": choose_offer(found, hours),
         "back": f"{reverse('token-extend', args=[token.pk])}?duration_hours=",
         "balance": balance,
         "short": status == InsufficientBalance.status_code,
@@ -109,9 +108,9 @@ def revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
     token, form, now = get_own_token_or_404(request, token_id), RevocationForm(request.POST or None), timezone.now()
     if form.is_valid():
         call = form.call(cast("User", request.user), "tokens/revoke", token.pk)
-        return _done(request, token, lambda: _revoked(services.revoke_with_refund(call, token.pk)))
+        return _act_and_redirect(request, token, lambda: _revoke(call, token))
     if not selectors.is_active(token, now):
-        return _refused(request, token, _("This token has ended already, or it is frozen."))
+        return _redirect_with_error(request, token, _("This token has ended already, or it is frozen."))
     context = {
         "token": token,
         "form": form,
@@ -123,7 +122,8 @@ def revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
     return render(request, "access/revoke.html", context)
 
 
-def _revoked(revoked: Revoked) -> str:
+def _revoke(call: Call, token: AccessToken) -> str:
+    revoked = services.revoke_with_refund(call, token.pk)
     facts = {"refund": f"{revoked.refund:.2f}", "balance": f"{revoked.balance:.2f}"}
     return _("The token is revoked. %(refund)s ZNC are back; your balance is %(balance)s ZNC.") % facts
 
@@ -143,9 +143,9 @@ def reset_device(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Says what will happen and how often it may today, and then does it."""
     token = get_own_token_or_404(request, token_id)
     if request.method == "POST":
-        return _done(request, token, lambda: _reset(token))
+        return _act_and_redirect(request, token, lambda: _reset_device(token))
     if not selectors.is_active(token):
-        return _refused(request, token, _("This token has ended already, or it is frozen."))
+        return _redirect_with_error(request, token, _("This token has ended already, or it is frozen."))
     context = {
         "left": selectors.device_resets_left(token, timezone.now()),
         "title": _("Reset the device?"),
@@ -155,20 +155,20 @@ def reset_device(request: HttpRequest, token_id: UUID) -> HttpResponse:
     return render(request, "access/reset_device.html", context)
 
 
-def _reset(token: AccessToken) -> str:
+def _reset_device(token: AccessToken) -> str:
     services.reset_device(token.user, token.pk)
     return _("The device is unbound. The next one may connect.")
 
 
-def _done(request: HttpRequest, token: AccessToken, act: Callable[[], str]) -> HttpResponse:
+def _act_and_redirect(request: HttpRequest, token: AccessToken, act: Callable[[], str]) -> HttpResponse:
     """Act, and say on the token's page what came of it."""
     try:
         messages.success(request, act())
-    except APIException as refused:
-        return _refused(request, token, sentence(refused))
+    except APIException as error:
+        return _redirect_with_error(request, token, sentence(error))
     return redirect("token", token.pk)
 
 
-def _refused(request: HttpRequest, token: AccessToken, why: str) -> HttpResponse:
-    messages.error(request, why)
+def _redirect_with_error(request: HttpRequest, token: AccessToken, reason: str) -> HttpResponse:
+    messages.error(request, reason)
     return redirect("token", token.pk)
