@@ -9,8 +9,8 @@ from django.db.models import Q, QuerySet
 from access.errors import UserNotFound
 from accounts.models import User
 from accounts.services import set_active
+from billing.adjustments import adjust_balance
 from billing.idempotency import Call, once
-from billing.services import adjust_balance
 
 
 def customers(search: str = "", is_active: bool | None = None) -> QuerySet[User]:

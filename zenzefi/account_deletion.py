@@ -12,8 +12,7 @@ from access import selectors
 from access import services as access
 from accounts import services as accounts
 from accounts.models import User
-from billing import ledger
-from billing import services as billing
+from billing import adjustments, ledger
 from billing.idempotency import Call
 from proxy import personal_data
 
@@ -52,6 +51,6 @@ def close(user: User, *, gives_up_credits: bool) -> None:
     if ledger.balance(user):
         if not gives_up_credits:
             raise ValidationError({"gives_up_credits": [_("Credits are left: tick that you give them up.")]})
-        billing.adjust_balance(user, Decimal("0.00"), actor=user, reason=_REASON)
+        adjustments.adjust_balance(user, Decimal("0.00"), actor=user, reason=_REASON)
     accounts.anonymise(user)
     personal_data.forget_deleted_users()

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from accounts.api.requests import user_of
 from billing.api.serializers import StatementQuerySerializer, StatementSerializer
-from billing.api.statement_csv import csv_response
+from billing.statement_csv import csv_response
 from billing.statements import statement
 
 # About 3 MB: a JSON answer is made in memory, a CSV one is not.

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from accounts.api.requests import address_of
 from accounts.models import User
-from billing import ledger, selectors, services, webhooks
+from billing import ledger, selectors, topups, webhooks
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
 from billing.api.serializers import (
     BalanceSerializer,
@@ -74,7 +74,7 @@ class PurchaseView(APIView):
         """Begin a payment: the user pays at `payment_url`, the provider's webhook credits the wallet."""
         body = TopUpSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        payment = services.create_payment(call_of(request, "currency.purchase"), **body.validated_data)
+        payment = topups.create_payment(call_of(request, "currency.purchase"), **body.validated_data)
         return Response(PaymentSerializer(payment).data, status=status.HTTP_201_CREATED)
 
 
@@ -92,7 +92,7 @@ class MockPurchaseView(APIView):
         """Credit the wallet at once, without paying; only where the mock provider is configured."""
         body = MockTopUpSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        moved = services.mock_purchase(call_of(request, "currency.mock-purchase"), **body.validated_data)
+        moved = topups.mock_purchase(call_of(request, "currency.mock-purchase"), **body.validated_data)
         return Response(DepositSerializer(moved).data)
 
 

@@ -6,7 +6,7 @@ import pytest
 from rest_framework.exceptions import ValidationError
 
 from accounts.models import AuditEvent
-from billing import ledger, services
+from billing import adjustments, ledger
 from billing.errors import BalanceInMotion
 from billing.models import SystemAccount, Transaction, TransactionType
 from billing.tests.parallel import in_parallel
@@ -14,7 +14,7 @@ from conftest import fund
 
 
 def adjust(user, balance, actor, reason="counted twice"):
-    return services.adjust_balance(user, Decimal(balance), actor=actor, reason=reason)
+    return adjustments.adjust_balance(user, Decimal(balance), actor=actor, reason=reason)
 
 
 @pytest.mark.parametrize(("target", "difference"), [("12.50", "2.50"), ("3", "-7"), ("0", "-10")])

@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, transaction
 from django.db.models import Sum
 
-from billing import debts, ledger, services
+from billing import adjustments, debts, ledger
 from billing.errors import InsufficientBalance
 from billing.models import Account, Entry, SystemAccount, Transaction, TransactionType
 from billing.signals import debt_incurred, debt_paid
@@ -128,7 +128,7 @@ def test_the_balance_names_a_debt(alice, alice_api):
 
 def test_an_operator_who_raises_the_balance_pays_the_debt_with_it(alice, olga, news):
     debts.take_back(alice, Decimal(7), "refund")
-    moved = services.adjust_balance(alice, Decimal(3), actor=olga, reason="a gift")
+    moved = adjustments.adjust_balance(alice, Decimal(3), actor=olga, reason="a gift")
     assert standing(alice) == (3, 0)
     assert (moved.amount, moved.balance) == (10, 3)
     assert news[-1] == ("paid", "alice")

@@ -10,8 +10,7 @@ import pytest
 import time_machine
 
 from accounts import download
-from billing import ledger, statements
-from billing.api import statement_csv
+from billing import ledger, statement_csv, statements
 from billing.api import statements as view
 from billing.models import Entry, SystemAccount, TransactionType
 from billing.tests.parallel import in_parallel

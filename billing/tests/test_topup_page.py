@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import services
+from billing import topups
 from billing.errors import IdempotencyInProgress
 from billing.models import Payment
 from billing.tests import outages
@@ -60,7 +60,7 @@ def test_a_second_click_is_answered_in_words_for_people(client, monkeypatch):
     def running(*_args, **_options):
         raise IdempotencyInProgress
 
-    monkeypatch.setattr(services, "create_payment", running)
+    monkeypatch.setattr(topups, "create_payment", running)
     page = text(order(client))
     assert "Your first click is still being worked on." in page
     assert "Idempotency-Key" not in page

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from billing import selectors
-from billing.api.statement_csv import csv_response
+from billing.statement_csv import csv_response
 from billing.statements import statement
 from billing.web.forms import HistoryForm, StatementForm
 

@@ -15,7 +15,7 @@ from rest_framework.exceptions import APIException, ValidationError
 
 from accounts.models import User
 from accounts.web.refusals import sentence
-from billing import ledger, payments, services
+from billing import ledger, payments, topups
 from billing.currencies import price_of, shown
 from billing.errors import IdempotencyConflict
 from billing.fields import CENT
@@ -72,7 +72,7 @@ def _begun(form: TopUpForm, user: User) -> Payment | None:
     given = form.cleaned_data
     call = form.call(user, "currency/purchase")
     try:
-        return services.create_payment(call, given["amount"], provider=given["provider"])
+        return topups.create_payment(call, given["amount"], provider=given["provider"])
     except ValidationError as refused:
         form.add_error("amount", sentence(refused))
     except IdempotencyConflict as refused:

@@ -8,8 +8,7 @@ from django.utils import translation
 from access import services
 from access.models import Scope
 from accounts.models import User
-from billing import debts
-from billing import services as money
+from billing import debts, topups
 from billing.idempotency import Call
 from billing.models import Transaction
 from billing.providers import LABELS
@@ -53,14 +52,14 @@ def test_it_says_in_english_what_customers_know() -> None:
 def test_whatever_the_services_write_is_known(alice: User) -> None:
     call = Call(alice, "test", key="", body=None)
     demo.prepare()
-    money.mock_purchase(call, Decimal(100))
+    topups.mock_purchase(call, Decimal(100))
     paid(alice, "30")
     token = services.purchase(call, 1, Scope.FULL)
     services.extend(call, token.pk, 1)
     services.revoke_with_refund(call, token.pk)
     debts.take_back(alice, Decimal(200), "Money went back: mock payment 2026-000001")
-    money.mock_purchase(call, Decimal(1))
-    money.mock_purchase(call, Decimal(500))
+    topups.mock_purchase(call, Decimal(1))
+    topups.mock_purchase(call, Decimal(500))
     debts.give_back(alice, Decimal(30), "Money came again: mock payment 2026-000001")
 
     written = {row.description for row in Transaction.objects.all()}

@@ -18,7 +18,7 @@ from accounts.download import Download
 from accounts.models import User, WebSession
 from accounts.tests.factories import PASSWORD, turn_on_totp
 from billing.idempotency import Call
-from billing.services import create_payment
+from billing.topups import create_payment
 from conftest import fund
 
 URL = "/accounts/data/"

@@ -19,8 +19,8 @@ from accounts.tests.factories import UserFactory, turn_on_totp
 from billing import settlement
 from billing.idempotency import Call
 from billing.models import Payment, PaymentStatus
-from billing.services import create_payment, mock_purchase
 from billing.tests.webhook_client import at_provider, begun
+from billing.topups import create_payment, mock_purchase
 from proxy.models import DenialRecord, ProxySession
 from proxy.rollups import roll_up
 from zenzefi.tests.browser.registry import ANYONE, CUSTOMER, NEWCOMER, OPERATOR
