@@ -21,7 +21,7 @@ from billing.models import (
     Transaction,
     WebhookEvent,
 )
-from billing.web.refund import RefundView
+from billing.web.payment_refunds import RefundView
 
 if TYPE_CHECKING:  # generic in the stubs only
     TabularInline = admin.TabularInline[Any, Any]

@@ -1,14 +1,14 @@
 from django.urls import path
 
-from billing.api import statements, views
+from billing.api import balance, payments, statements, topups, transactions, webhooks
 
 urlpatterns = [
-    path("currency/balance", views.BalanceView.as_view()),
-    path("currency/transactions", views.TransactionsView.as_view()),
+    path("currency/balance", balance.BalanceView.as_view()),
+    path("currency/transactions", transactions.TransactionsView.as_view()),
     path("currency/statement", statements.StatementView.as_view()),
-    path("currency/purchase", views.PurchaseView.as_view()),
-    path("currency/mock-purchase", views.MockPurchaseView.as_view()),
-    path("currency/payments", views.PaymentsView.as_view()),
-    path("currency/payments/<uuid:payment_id>", views.PaymentView.as_view()),
-    path("currency/webhooks/<str:provider>", views.WebhookView.as_view()),
+    path("currency/purchase", topups.PurchaseView.as_view()),
+    path("currency/mock-purchase", topups.MockPurchaseView.as_view()),
+    path("currency/payments", payments.PaymentsView.as_view()),
+    path("currency/payments/<uuid:payment_id>", payments.PaymentView.as_view()),
+    path("currency/webhooks/<str:provider>", webhooks.WebhookView.as_view()),
 ]

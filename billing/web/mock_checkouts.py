@@ -1,4 +1,4 @@
-"""The checkout page of the mock provider, and receipts."""
+"""The checkout page of the mock provider."""
 
 from uuid import UUID
 
@@ -8,12 +8,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 
-from billing import receipts
 from billing.currencies import shown
-from billing.models import MockCheckout, Payment, PaymentStatus
-from billing.providers import LABELS, mock
+from billing.models import MockCheckout, PaymentStatus
+from billing.providers import mock
 
 OUTCOMES = {
     "pay": PaymentStatus.SUCCEEDED,
@@ -37,15 +36,3 @@ def mock_checkout(request: HttpRequest, checkout_id: UUID) -> HttpResponse:
     elif checkout.status == PaymentStatus.PENDING:
         return render(request, "billing/mock_checkout.html", {"price": shown(checkout.amount, checkout.currency)})
     return HttpResponseRedirect(reverse("payment-return", args=[checkout.payment_id]))
-
-
-@never_cache
-@require_safe
-def receipt(request: HttpRequest, payment_id: UUID) -> HttpResponse:
-    """A receipt to print: for the payment's user, for operators, and by the link of the API; else there is none."""
-    credited = Payment.objects.select_related("user", "transaction").filter(transaction__isnull=False)
-    payment = get_object_or_404(credited, pk=payment_id)
-    own = request.user == payment.user or request.user.has_perm("billing.view_payment")
-    if not own and not receipts.opens(payment, request.GET.get("key", "")):
-        raise Http404
-    return render(request, "billing/receipt.html", {"payment": payment, "provider": LABELS[payment.provider]})

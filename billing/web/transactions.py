@@ -1,4 +1,4 @@
-"""What happened to the money: movements, statements, payments."""
+"""The page of a user's transactions, and their statement as a file."""
 
 from typing import Any, cast
 
@@ -22,19 +22,19 @@ PER_PAGE = 20
 @never_cache
 @login_required
 @require_safe
-def transactions(request: HttpRequest) -> HttpResponse:
-    return _transactions(request, HistoryForm(request.GET))
+def transaction_list(request: HttpRequest) -> HttpResponse:
+    return _render(request, HistoryForm(request.GET))
 
 
-def _transactions(request: HttpRequest, form: HistoryForm) -> HttpResponse:
+def _render(request: HttpRequest, form: HistoryForm) -> HttpResponse:
     """The movements that the form asks for; where it is wrong, all of them below its errors."""
     user = cast("User", request.user)
-    page = Paginator(_wanted(user, form), PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(_filtered(user, form), PER_PAGE).get_page(request.GET.get("page"))
     context = {"form": form, "page": page, "filtered": any(form.data.get(name) for name in form.fields)}
     return render(request, "billing/transactions.html", context, status=200 if form.is_valid() else 400)
 
 
-def _wanted(user: User, form: HistoryForm) -> Any:
+def _filtered(user: User, form: HistoryForm) -> Any:
     if not form.is_valid():
         return _movements(user)
     since, until = form.instants()
@@ -54,16 +54,7 @@ def statement_csv(request: HttpRequest) -> HttpResponseBase:
     """The statement of the period as a file; a wrong period is said on the page of the transactions."""
     form = StatementForm(request.GET)
     if not form.is_valid():
-        return _transactions(request, form)
+        return _render(request, form)
     since, until = form.instants()
     with statement(cast("User", request.user), since, until) as found:
         return csv_response(found)
-
-
-@never_cache
-@login_required
-@require_safe
-def payments(request: HttpRequest) -> HttpResponse:
-    found = selectors.payments_of(cast("User", request.user))
-    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "billing/payments.html", {"page": page})

@@ -1,0 +1,55 @@
+"""`POST /currency/purchase` and `POST /currency/mock-purchase`."""
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from billing import topups
+from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
+from billing.api.serializers import (
+    DepositSerializer,
+    MockTopUpSerializer,
+    PaymentSerializer,
+    RefusalSerializer,
+    TopUpSerializer,
+)
+
+_UNAVAILABLE = OpenApiResponse(RefusalSerializer, description="Payments of this kind are not available here")
+
+
+class PurchaseView(APIView):
+    api_token_scopes = {"POST": "currency"}
+
+    @extend_schema(
+        operation_id="currency_purchase",
+        tags=["currency"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=TopUpSerializer,
+        responses={201: PaymentSerializer, 404: _UNAVAILABLE},
+    )
+    def post(self, request: Request) -> Response:
+        """Begin a payment: the user pays at `payment_url`, the provider's webhook credits the wallet."""
+        body = TopUpSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        payment = topups.create_payment(call_of(request, "currency.purchase"), **body.validated_data)
+        return Response(PaymentSerializer(payment).data, status=status.HTTP_201_CREATED)
+
+
+class MockPurchaseView(APIView):
+    api_token_scopes = {"POST": "currency"}
+
+    @extend_schema(
+        operation_id="currency_mock_purchase",
+        tags=["currency"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=MockTopUpSerializer,
+        responses={200: DepositSerializer, 404: _UNAVAILABLE},
+    )
+    def post(self, request: Request) -> Response:
+        """Credit the wallet at once, without paying; only where the mock provider is configured."""
+        body = MockTopUpSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        moved = topups.mock_purchase(call_of(request, "currency.mock-purchase"), **body.validated_data)
+        return Response(DepositSerializer(moved).data)
