@@ -1,6 +1,7 @@
 """An operator gives a payment back: kept first, then asked of the provider, and the ledger follows its answer."""
 
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -13,7 +14,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts import audit
 from accounts.models import User
-from billing import payments, provider_leases, providers, settlement
+from billing import ledger, payments, provider_leases, providers, settlement
 from billing.currencies import shown, smallest_unit
 from billing.errors import IdempotencyConflict, ProviderError, ProviderRefused, RefundInProgress, WebhookMismatch
 from billing.models import Payment, PaymentRefund, PaymentStatus
@@ -61,6 +62,25 @@ def check(payment: Payment, amount: Decimal, reason: str) -> None:
         raise ValidationError({"reason": [_("Money is given back for a reason: say which.")]})
     if len(reason) > 500:
         raise ValidationError({"reason": [_("At most 500 characters.")]})
+
+
+def find(payment: Payment, key: str) -> PaymentRefund | None:
+    """Return the payment's refund that was requested with this idempotence key, or None."""
+    return PaymentRefund.objects.filter(payment=payment, idempotence_key=key).first()
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The effect of a refund on the user, in ZNC: credits taken back, and the part of them that becomes a debt."""
+
+    taken: Decimal
+    owed: Decimal
+
+
+def preview(payment: Payment, amount: Decimal) -> Effect:
+    """Return the effect that a refund of `amount`, in the payment's currency, would have now."""
+    taken = settlement.credits_for(payment, payment.provider_refunded + amount) - payment.refunded_amount
+    return Effect(taken, max(taken - ledger.balance(payment.user), ledger.ZERO))
 
 
 @transaction.atomic

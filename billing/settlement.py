@@ -132,13 +132,13 @@ def _target_state(payment: Payment, state: ProviderState) -> tuple[PaymentStatus
     """The status of a paid payment, the ZNC to have been taken back for it, and the money refunded."""
     if state.disputed:
         return PaymentStatus.DISPUTED, payment.amount, state.refunded
-    taken = share(payment, state.refunded)
+    taken = credits_for(payment, state.refunded)
     if not state.refunded:
         return PaymentStatus.SUCCEEDED, taken, state.refunded
     whole = state.refunded == state.amount
     return PaymentStatus.REFUNDED if whole else PaymentStatus.PARTLY_REFUNDED, taken, state.refunded
 
 
-def share(payment: Payment, refunded: Decimal) -> Decimal:
+def credits_for(payment: Payment, refunded: Decimal) -> Decimal:
     """The ZNC that so much of the price has bought, half-up to 0.01; for the whole price all of them."""
     return (payment.amount * refunded / payment.provider_amount).quantize(CENT, ROUND_HALF_UP)

@@ -1,7 +1,6 @@
 """The admin's page on which an operator gives a payment back: the wish, what it will do, and then the deed."""
 
 import uuid
-from decimal import Decimal
 from typing import Any, cast
 
 from django import forms
@@ -16,7 +15,7 @@ from django.views import View
 from rest_framework.exceptions import APIException, ValidationError
 
 from accounts.models import User
-from billing import ledger, payment_refunds, settlement
+from billing import payment_refunds
 from billing.models import Payment, PaymentRefund
 
 
@@ -54,18 +53,18 @@ class RefundView(View):
     def get(self, request: HttpRequest, payment_id: uuid.UUID) -> HttpResponse:
         payment = _payment(payment_id)
         left = payment.provider_amount - payment.provider_refunded
-        return self._page(request, payment, RefundForm(payment, initial={"amount": left, "key": uuid.uuid4()}))
+        return self._render(request, payment, RefundForm(payment, initial={"amount": left, "key": uuid.uuid4()}))
 
     def post(self, request: HttpRequest, payment_id: uuid.UUID) -> HttpResponse:
         payment = _payment(payment_id)
         form = RefundForm(payment, request.POST)
-        repeated = PaymentRefund.objects.filter(payment=payment, idempotence_key=request.POST.get("key", "")).first()
+        repeated = payment_refunds.find(payment, request.POST.get("key", ""))
         if repeated and form.fields["amount"].has_changed(repeated.amount, request.POST.get("amount", "")):
-            return self._used(request, payment)
+            return self._reject_reused_form(request, payment)
         if repeated:
-            return self._done(request, repeated)
+            return self._show_outcome(request, repeated)
         if not form.is_valid() or "confirmed" not in request.POST:
-            return self._page(request, payment, form)
+            return self._render(request, payment, form)
         given = form.cleaned_data
         actor = cast("User", request.user)
         try:
@@ -74,27 +73,27 @@ class RefundView(View):
             )
         except APIException as refusal:
             form.add_error(None, str(refusal.detail))
-            return self._page(request, payment, form)
-        return self._done(request, refund)
+            return self._render(request, payment, form)
+        return self._show_outcome(request, refund)
 
-    def _page(self, request: HttpRequest, payment: Payment, form: RefundForm) -> HttpResponse:
+    def _render(self, request: HttpRequest, payment: Payment, form: RefundForm) -> HttpResponse:
         context = {
             **admin.site.each_context(request),
             "title": _("Refund a payment"),
             "opts": Payment._meta,  # noqa: SLF001  (Django's own name for it)
             "payment": payment,
             "form": form,
-            "preview": _preview(payment, form.cleaned_data["amount"]) if form.is_bound and form.is_valid() else None,
+            "preview": _preview(payment, form),
         }
         return TemplateResponse(request, "admin/billing/payment/refund.html", context)
 
-    def _used(self, request: HttpRequest, payment: Payment) -> HttpResponse:
+    def _reject_reused_form(self, request: HttpRequest, payment: Payment) -> HttpResponse:
         """The form of an earlier refund, with another amount in it."""
         text = _("This form was sent before with another amount. Nothing was done now; look at the payment first.")
         self.model_admin.message_user(request, text, messages.ERROR)
         return HttpResponseRedirect(reverse("admin:billing_payment_refund", args=[payment.pk]))
 
-    def _done(self, request: HttpRequest, refund: PaymentRefund) -> HttpResponse:
+    def _show_outcome(self, request: HttpRequest, refund: PaymentRefund) -> HttpResponse:
         level, text = _OUTCOMES[PaymentRefund.Status(refund.status)]
         self.model_admin.message_user(request, text % {"answer": refund.answer}, level)
         return HttpResponseRedirect(reverse("admin:billing_payment_change", args=[refund.payment_id]))
@@ -118,7 +117,7 @@ def _payment(payment_id: uuid.UUID) -> Payment:
     return get_object_or_404(Payment.objects.select_related("user"), pk=payment_id)
 
 
-def _preview(payment: Payment, amount: Decimal) -> dict[str, Decimal]:
-    """What will be taken, in ZNC, and what of it the user will owe."""
-    taken = settlement.share(payment, payment.provider_refunded + amount) - payment.refunded_amount
-    return {"taken": taken, "owed": max(taken - ledger.balance(payment.user), ledger.ZERO)}
+def _preview(payment: Payment, form: RefundForm) -> payment_refunds.Effect | None:
+    if not (form.is_bound and form.is_valid()):
+        return None
+    return payment_refunds.preview(payment, form.cleaned_data["amount"])
