@@ -7,8 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from billing import receipts
-from billing.models import Payment
+from billing import receipts, selectors
 from billing.providers import LABELS
 
 
@@ -16,8 +15,7 @@ from billing.providers import LABELS
 @require_safe
 def receipt(request: HttpRequest, payment_id: UUID) -> HttpResponse:
     """A receipt to print: for the payment's user, for operators, and by the link of the API; else there is none."""
-    credited = Payment.objects.select_related("user", "transaction").filter(transaction__isnull=False)
-    payment = get_object_or_404(credited, pk=payment_id)
+    payment = get_object_or_404(selectors.credited_payments(), pk=payment_id)
     own = request.user == payment.user or request.user.has_perm("billing.view_payment")
     if not own and not receipts.opens(payment, request.GET.get("key", "")):
         raise Http404

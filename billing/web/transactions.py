@@ -1,9 +1,10 @@
 """The page of a user's transactions, and their statement as a file."""
 
-from typing import Any, cast
+from typing import cast
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from billing import selectors
+from billing.models import Entry
 from billing.statement_csv import csv_response
 from billing.statements import statement
 from billing.web.forms import HistoryForm, StatementForm
@@ -27,24 +29,18 @@ def transaction_list(request: HttpRequest) -> HttpResponse:
 
 
 def _render(request: HttpRequest, form: HistoryForm) -> HttpResponse:
-    """The movements that the form asks for; where it is wrong, all of them below its errors."""
-    user = cast("User", request.user)
-    page = Paginator(_filtered(user, form), PER_PAGE).get_page(request.GET.get("page"))
+    """Render the movements that the form selects, or all of them below the errors of an invalid form."""
+    movements = _movements(cast("User", request.user), form).select_related("transaction__payment")
+    page = Paginator(movements, PER_PAGE).get_page(request.GET.get("page"))
     context = {"form": form, "page": page, "filtered": any(form.data.get(name) for name in form.fields)}
     return render(request, "billing/transactions.html", context, status=200 if form.is_valid() else 400)
 
 
-def _filtered(user: User, form: HistoryForm) -> Any:
+def _movements(user: User, form: HistoryForm) -> QuerySet[Entry]:
     if not form.is_valid():
-        return _movements(user)
+        return selectors.history(user)
     since, until = form.instants()
-    found = _movements(user, form.cleaned_data["type"])
-    return found.filter(transaction__created_at__gte=since, transaction__created_at__lt=until)
-
-
-def _movements(user: User, transaction_type: str = "") -> Any:
-    """With their payments, whose receipts are linked."""
-    return selectors.history(user, transaction_type).select_related("transaction__payment")
+    return selectors.history(user, form.cleaned_data["type"], since=since, until=until)
 
 
 @never_cache
