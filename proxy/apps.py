@@ -7,6 +7,6 @@ class ProxyConfig(AppConfig):
     verbose_name = _("Proxy")
 
     def ready(self) -> None:
-        from proxy.push import publish_revocations
+        from proxy.revocation_pubsub import publish_revocations
 
         publish_revocations()

@@ -9,7 +9,7 @@ from typing import Any
 
 from access.selectors import RevocationNotice, revocations_since, settled_revocations
 from access.signals import access_revoked
-from proxy import push
+from proxy import revocation_pubsub
 from proxy.dataplane.database import Database
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Feed:
     async def run(self) -> None:
         """Poll until cancelled."""
         access_revoked.connect(self._pushed, weak=False)
-        listening = asyncio.create_task(push.listen(self._wake.set), name="revocation push")
+        listening = asyncio.create_task(revocation_pubsub.listen(self._wake.set), name="revocation push")
         try:
             while True:
                 await self._poll()

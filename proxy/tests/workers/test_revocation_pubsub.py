@@ -14,7 +14,7 @@ import redis
 from access import services
 from access.models import Revocation
 from access.signals import access_revoked
-from proxy import push
+from proxy import revocation_pubsub
 from proxy.dataplane.admission import revocation_feed
 from proxy.tests.http.test_cutoffs import is_broken
 from proxy.tests.support.faults import Link
@@ -27,7 +27,7 @@ class Listener:
 
     def __init__(self):
         self.woken = 0
-        self._task = asyncio.create_task(push.listen(self.wake), name="listener")
+        self._task = asyncio.create_task(revocation_pubsub.listen(self.wake), name="listener")
 
     def wake(self):
         self.woken += 1
@@ -52,14 +52,14 @@ class Listener:
 @pytest.fixture(autouse=True)
 def channel(monkeypatch):
     """A channel of the test's own: other tests revoke meanwhile."""
-    monkeypatch.setattr(push, "CHANNEL", f"zenzefi:test:{uuid4()}")
-    return push.CHANNEL
+    monkeypatch.setattr(revocation_pubsub, "CHANNEL", f"zenzefi:test:{uuid4()}")
+    return revocation_pubsub.CHANNEL
 
 
 @pytest.fixture
 def publisher(settings):
     """A publisher whose way to Redis never breaks."""
-    publisher = push.Publisher(settings.REDIS_URL)
+    publisher = revocation_pubsub.Publisher(settings.REDIS_URL)
     yield publisher
     publisher._thread.shutdown()
 
@@ -75,7 +75,7 @@ def link(_upstream_loop, publisher, settings):
 
 @pytest.fixture
 def linked_publisher(link):
-    publisher = push.Publisher(link.url)
+    publisher = revocation_pubsub.Publisher(link.url)
     yield publisher
     link.mend()
     publisher._thread.shutdown()
@@ -116,7 +116,7 @@ def test_a_gateway_reads_the_outbox_at_once(publisher, gateway, alice_token, mon
 
 @pytest.mark.services
 async def test_a_quiet_subscription_stays(publisher, link, listener, monkeypatch, caplog):
-    monkeypatch.setattr(push, "_QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(revocation_pubsub, "_QUIET_SECONDS", 0.05)
     await listener.until(lambda: listener.woken == 1)
     await asyncio.sleep(1.5)  # longer than the timeout of the socket, and than many of its own
     # A new subscription would have woken it again.
@@ -131,9 +131,9 @@ async def test_a_quiet_subscription_stays(publisher, link, listener, monkeypatch
 async def test_it_subscribes_again_after_an_outage_and_warns_once(
     publisher, link, listener, monkeypatch, caplog, fault
 ):
-    monkeypatch.setattr(push, "_QUIET_SECONDS", 0.2)
-    monkeypatch.setattr(push, "_RECONNECT_SECONDS", 0.1)
-    caplog.set_level(logging.INFO, "proxy.push")
+    monkeypatch.setattr(revocation_pubsub, "_QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(revocation_pubsub, "_RECONNECT_SECONDS", 0.1)
+    caplog.set_level(logging.INFO, "proxy.revocation_pubsub")
     for outage in (1, 2):
         await listener.is_woken_by(publisher.wake_all)
         # The links of the test act in another thread.
@@ -167,7 +167,7 @@ async def test_a_worker_that_stops_does_not_wait_for_redis(link, listener, fault
 async def test_connections_that_redis_closes_are_made_again(publisher, link, listener):
     await listener.until(lambda: listener.woken == 1)
     await asyncio.to_thread(link.kill)
-    await listener.until(lambda: listener.woken == 2, seconds=push._RECONNECT_SECONDS + 2)
+    await listener.until(lambda: listener.woken == 2, seconds=revocation_pubsub._RECONNECT_SECONDS + 2)
     await listener.is_woken_by(publisher.wake_all)
 
 
@@ -175,7 +175,7 @@ async def test_connections_that_redis_closes_are_made_again(publisher, link, lis
 @pytest.mark.services
 @pytest.mark.parametrize("fault", ["refused", "frozen", "reset", "slow"])
 def test_whoever_revokes_neither_waits_for_redis_nor_hears_of_it(link, linked_publisher, caplog, fault):
-    caplog.set_level(logging.INFO, "proxy.push")
+    caplog.set_level(logging.INFO, "proxy.revocation_pubsub")
     linked_publisher.wake_all()
     eventually(lambda: link.open)
     link.breaks(fault)
@@ -209,8 +209,8 @@ async def test_a_command_s_message_goes_out_before_it_ends(link, listener, chann
     await listener.until(lambda: listener.woken == 1)
     environment = environment_of(tmp_path, REDIS_URL=link.url)
     script = (
-        "from access.signals import access_revoked; from proxy import push;"
-        f"push.CHANNEL = {channel!r}; access_revoked.send(sender=None)"
+        "from access.signals import access_revoked; from proxy import revocation_pubsub;"
+        f"revocation_pubsub.CHANNEL = {channel!r}; access_revoked.send(sender=None)"
     )
     arguments = [sys.executable, "manage.py", "shell", "--verbosity=0", "-c", script]
     await asyncio.to_thread(subprocess.run, arguments, cwd=ROOT, env=environment, check=True)
@@ -230,7 +230,7 @@ async def test_a_cancellation_that_a_failing_close_hides_ends_it_all_the_same(se
             raise
 
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    monkeypatch.setattr(push, "_receive", hides)
+    monkeypatch.setattr(revocation_pubsub, "_receive", hides)
     listener = Listener()
     await asyncio.sleep(0.01)
     await asyncio.wait_for(listener.stop(), 3)
@@ -240,9 +240,9 @@ async def test_a_cancellation_that_a_failing_close_hides_ends_it_all_the_same(se
 async def test_without_redis_there_is_nothing_to_listen_to(settings):
     settings.REDIS_URL = ""
     before = list(access_revoked.receivers)
-    push.publish_revocations()
+    revocation_pubsub.publish_revocations()
     assert access_revoked.receivers == before
-    await asyncio.wait_for(push.listen(pytest.fail), 1)
+    await asyncio.wait_for(revocation_pubsub.listen(pytest.fail), 1)
 
 
 def test_a_listener_that_fails_does_not_reach_whoever_revokes(alice_token, olga, caplog):
