@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from proxy import denials, health, personal_data, rollups
+from proxy import denials, health_checks, personal_data, rollups
 from proxy.models import ProxySession
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def forget_denials() -> int:
 @shared_task
 def check_health() -> str:
     """Refresh what `/health` answers from; gives the status."""
-    return str(health.check()["status"])
+    return str(health_checks.check()["status"])
 
 
 @shared_task

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from proxy import health
+from proxy import health_checks
 from proxy.dataplane import plane
 from proxy.dataplane.denials.pages import is_navigation, status_page
 from proxy.dataplane.denials.responses import denial_answer, json_body, json_headers, request_id
@@ -70,6 +70,6 @@ async def _report(gateway: DataPlane) -> dict[str, Any]:
 
 def _ask(report_counts: bool) -> dict[str, Any]:
     try:
-        return (health.last_report() if report_counts else None) or health.check()
+        return (health_checks.last_report() if report_counts else None) or health_checks.check()
     finally:
         connection.close()

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from proxy import health
+from proxy import health_checks
 from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.websockets import closing, open_socket
 from zenzefi import env
@@ -129,11 +129,11 @@ def reached(gateway, demo_upstream, _upstream_loop, alice_token):
             if answer.status_code != 200:
                 assert_denied(answer, "upstream_unreachable")
                 assert closing(opened) == (1014, "upstream_unreachable")
-                assert health.check()["checks"]["upstream"] == "failed"
+                assert health_checks.check()["checks"]["upstream"] == "failed"
                 return False
             opened.send("there")
             assert opened.recv(timeout=5) == "there"
-        assert health.check()["checks"]["upstream"] == "ok"
+        assert health_checks.check()["checks"]["upstream"] == "ok"
         assert started[-1].handshakes >= 3
         return True
 

@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.db import OperationalError
 from redis.exceptions import RedisError
 
-from proxy import health
+from proxy import health_checks
 from proxy.dataplane import health as answers
 from proxy.dataplane.admission import revocation_feed
 from proxy.tasks import check_health
@@ -80,7 +80,7 @@ def test_the_page_of_an_outage(gateway, recording_upstream, again, site, monkeyp
     page = site.get("/health", headers=NAVIGATION)
     assert (page.status_code, heading(page)) == (200, "The server cannot be reached")
     assert (page.text.count("tag-good"), page.text.count("tag-bad")) == (1, 1)
-    monkeypatch.setattr(health, "_database", gone)
+    monkeypatch.setattr(health_checks, "_database", gone)
     again()
     page = site.get("/health", headers=NAVIGATION)
     assert (page.status_code, heading(page)) == (503, "The service is interrupted")
@@ -104,7 +104,7 @@ def test_a_frozen_upstream(gateway, recorded, again):
 
 
 def test_unhealthy_without_the_database(again, monkeypatch):
-    monkeypatch.setattr(health, "_database", gone)
+    monkeypatch.setattr(health_checks, "_database", gone)
     answer = again()
     assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
     assert answer.json()["checks"] == ALL_FINE | {"database": "failed"}
@@ -115,7 +115,7 @@ def test_unhealthy_without_the_database(again, monkeypatch):
 def test_unhealthy_without_the_cache(site, monkeypatch):
     """Nothing can be kept, so it is checked when somebody asks."""
 
-    monkeypatch.setattr(health, "cache", Mock(**{"get.side_effect": RedisError, "set.side_effect": RedisError}))
+    monkeypatch.setattr(health_checks, "cache", Mock(**{"get.side_effect": RedisError, "set.side_effect": RedisError}))
     answer = site.get("/health")
     assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
     assert answer.json()["checks"] == ALL_FINE | {"cache": "failed"}
