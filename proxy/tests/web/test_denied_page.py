@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from proxy.models import DenialRecord
-from proxy.web.denied import ASKS, ON_PAGE
+from proxy.web.denials import ASKS, ON_PAGE
 
 pytestmark = pytest.mark.django_db(transaction=True)  # as whatever sells a token
 URL = "/denied/number-0001"
