@@ -33,7 +33,7 @@ def denied(request: HttpRequest, request_id: str) -> HttpResponse:
     explanation = explain(record.code, known, record.token_id if own else None)
     url = _again(record, own) if explanation.url == AGAIN else explanation.url
     context = {"record": record, "own": own, "explanation": explanation, "url": url}
-    return render(request, "proxy/denied.html", context)
+    return render(request, "proxy/denial.html", context)
 
 
 def _again(record: DenialRecord, own: bool) -> str:
@@ -48,7 +48,7 @@ def _not_known_yet(request: HttpRequest, request_id: str) -> HttpResponse:
     # htmx shows no answer that is an error.
     status = 404 if gone and "HX-Request" not in request.headers else 200
     context = {"request_id": request_id, "gone": gone, "asks": asked + 1}
-    return render(request, "proxy/denied_unknown.html", context, status=status)
+    return render(request, "proxy/denial_unknown.html", context, status=status)
 
 
 @never_cache

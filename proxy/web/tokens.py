@@ -83,7 +83,7 @@ def token_bought(request: HttpRequest, token_id: UUID) -> HttpResponse:
         "gateway": gateway(),
         "device": devices.suggestion(cast("User", request.user)),
     }
-    return render(request, "proxy/bought.html", context)
+    return render(request, "proxy/token_bought.html", context)
 
 
 def _qr(text: str) -> str:
@@ -125,7 +125,7 @@ def _open_on_proxy_host(request: HttpRequest, token: AccessToken, device: str, p
         "host": settings.PROXY_HOST,
         "action": f"{origin}{handoff_codes.PATH.decode()}?code={code}",
     }
-    page = csp_update({"form-action": [origin]})(lambda asked: render(asked, "proxy/opening.html", context))
+    page = csp_update({"form-action": [origin]})(lambda asked: render(asked, "proxy/handoff.html", context))
     response = cast("HttpResponse", page(request))
     # The other host is to see the origin of this page: `same-origin` would hide it from there.
     response["Referrer-Policy"] = "strict-origin"

@@ -139,7 +139,7 @@ def _frame(status: int, language: str, theme: str, advice: str, action: str, sit
         denied_url = reverse("denied", args=["request-id"]).replace("request-id", _REQUEST)
         context = {"status": status, "sentence": _SENTENCE, "advice": advice, "action": action, "address": _ADDRESS}
         page = render_to_string(
-            "proxy/refused.html",
+            "proxy/denial_at_gateway.html",
             {**context, "denied_url": denied_url, "request_id": _REQUEST, "frame": _site_frame(theme)},
         )
     # No browser takes an icon from another origin, and none of them says what the text does not.

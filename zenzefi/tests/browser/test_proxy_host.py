@@ -88,7 +88,7 @@ def test_the_server_opens_with_its_absolute_paths(page: Page, scripts: bool, own
 def test_back_leads_to_the_page_of_the_token(browser: Browser, own_host: tuple[Site, str]) -> None:
     """Also where the form is sent so late that its page is one of the history."""
     site, origin = own_host
-    script = (ROOT / "static/js/opening.js").read_text()
+    script = (ROOT / "static/js/handoff.js").read_text()
     late = f"addEventListener('load', () => setTimeout(() => {{ {script} }}, 200));"
     context = site.open(browser, CUSTOMER)
     page = context.new_page()
