@@ -1,26 +1,18 @@
 """Background jobs of the proxy."""
 
 import logging
-from datetime import timedelta
 
 from celery import shared_task
-from django.conf import settings
-from django.db.models import F
-from django.utils import timezone
 
-from proxy import denials, health_checks, personal_data, rollups
-from proxy.models import ProxySession
+from proxy import health_checks, personal_data, rollups, services
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task
 def close_idle_sessions() -> int:
-    """End the sessions without activity for `SESSION_TIMEOUT_SECONDS`; gives how many."""
-    idle_since = timezone.now() - timedelta(seconds=settings.SESSION_TIMEOUT_SECONDS)
-    closed = ProxySession.objects.filter(ended_at__isnull=True, last_activity__lt=idle_since).update(
-        ended_at=F("last_activity")
-    )
+    """End the sessions without activity for `SESSION_TIMEOUT_SECONDS`. Return how many."""
+    closed = services.close_idle_sessions()
     if closed:
         logger.info("closed %d idle sessions", closed)
     return closed
@@ -28,22 +20,23 @@ def close_idle_sessions() -> int:
 
 @shared_task
 def roll_up_usage() -> int:
-    """Add what sessions carried since the last run to the hours of their tokens; gives how many had grown."""
+    """Add the new traffic of all sessions to the hourly usage. Return how many sessions had new traffic."""
     return rollups.roll_up()
 
 
 @shared_task
 def forget_denials() -> int:
-    """Delete the refusals that are older than a week; gives how many."""
-    return denials.forget_old()
+    """Delete the denials that are older than a week. Return how many."""
+    return services.delete_old_denials()
 
 
 @shared_task
 def check_health() -> str:
-    """Refresh what `/health` answers from; gives the status."""
+    """Check the health of the gateway, and keep the report for `/health`. Return the status."""
     return str(health_checks.check()["status"])
 
 
 @shared_task
 def forget_deleted_users() -> None:
+    """Remove the personal data of deleted users."""
     personal_data.forget_deleted_users()

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from proxy.dataplane.denials.messages import AGAIN, explain
-from proxy.denials import find, of_user
 from proxy.models import LONGEST_PATH, DenialRecord
+from proxy.selectors import denials_of, find_denial
 
 # A refusal is written within a few seconds; so often a page asks that was opened at once.
 ASKS = 5
@@ -24,7 +24,7 @@ ON_PAGE = 20
 def denied(request: HttpRequest, request_id: str) -> HttpResponse:
     """Its owner sees what is known of it, everybody else what the code means."""
     user = request.user if request.user.is_authenticated else None
-    record = find(request_id, user)
+    record = find_denial(request_id, user)
     if record is None:
         return _not_known_yet(request, request_id)
     own = user is not None and record.user_id == user.pk
@@ -56,6 +56,6 @@ def _not_known_yet(request: HttpRequest, request_id: str) -> HttpResponse:
 @require_safe
 def denials(request: HttpRequest) -> HttpResponse:
     """The user's own refusals of the last week."""
-    page = Paginator(of_user(cast("User", request.user)), ON_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(denials_of(cast("User", request.user)), ON_PAGE).get_page(request.GET.get("page"))
     rows = [(record, explain(record.code, record.detail).sentence) for record in page]
     return render(request, "proxy/denials.html", {"page": page, "rows": rows})

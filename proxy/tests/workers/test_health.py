@@ -115,7 +115,9 @@ def test_unhealthy_without_the_database(again, monkeypatch):
 def test_unhealthy_without_the_cache(site, monkeypatch):
     """Nothing can be kept, so it is checked when somebody asks."""
 
-    monkeypatch.setattr(health_checks, "cache", Mock(**{"get.side_effect": RedisError, "set.side_effect": RedisError}))
+    monkeypatch.setattr(
+        health_checks, "cache", Mock(**{"get.side_effect": RedisError, "set.side_effect": RedisError})
+    )
     answer = site.get("/health")
     assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
     assert answer.json()["checks"] == ALL_FINE | {"cache": "failed"}
