@@ -17,7 +17,8 @@ from collections.abc import Callable
 from django.conf import settings
 from prometheus_client.multiprocess import mark_process_dead
 
-from zenzefi.runtime import server
+from zenzefi.runtime.demo_upstream import demo_upstream
+from zenzefi.runtime.exit_signals import call_on_exit_signal
 
 logger = logging.getLogger(__name__)
 
@@ -113,8 +114,8 @@ class _Supervisor:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._told, number)
 
-        server.heed_end(leave)
-        async with server.demo_upstream(upstream), asyncio.TaskGroup() as workers:
+        call_on_exit_signal(leave)
+        async with demo_upstream(upstream), asyncio.TaskGroup() as workers:
             for number in range(settings.WORKERS):
                 workers.create_task(self._keep_one(number), name=f"worker {number}")
         return self._started

@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 
-from zenzefi.runtime.server import Gateway, serve
+from zenzefi.runtime.gateway import Gateway
+from zenzefi.runtime.server import serve
 
 _TICKS_A_BEAT = 10  # uvicorn ticks ten times a second
 

@@ -16,7 +16,8 @@ import uvicorn
 from proxy.dataplane import health, plane
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.server.http_protocol import GatewayProtocol
-from zenzefi.runtime import server as main_command
+from zenzefi.runtime.sockets import listen
+from zenzefi.runtime.uvicorn_config import uvicorn_config
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 10) -> Any:
@@ -40,10 +41,10 @@ class ServerThread:
     """An ASGI application under uvicorn, configured as the main command does it, in a thread of its own."""
 
     def __init__(self, application: str, name: str, *, http: Any, lifespan: Any) -> None:
-        self._listener = main_command.listen("127.0.0.1", 0)
+        self._listener = listen("127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._server = _Server(main_command._config(application, http=http, lifespan=lifespan))
+        self._server = _Server(uvicorn_config(application, http=http, lifespan=lifespan))
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],), name=name)
         self._thread.start()
         eventually(lambda: self._server.started or not self._thread.is_alive(), 10)

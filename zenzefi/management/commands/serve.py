@@ -12,7 +12,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 
 from accounts.models import User
 from zenzefi import demo, env
-from zenzefi.runtime import jobs, server, supervisor
+from zenzefi.runtime import jobs, server, sockets, supervisor
 from zenzefi.runtime.worker import run as run_worker
 
 
@@ -32,15 +32,15 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, without_jobs: bool, worker: list[int] | None, **_options: Any) -> None:
         try:
             started = run_worker(*worker) if worker else self._serve(without_jobs=without_jobs)
-        except server.PortTaken as error:
+        except sockets.PortTaken as error:
             sys.exit(str(error))
         if not started:
             sys.exit(1)
 
     def _serve(self, *, without_jobs: bool) -> bool:
-        gateway = server.bind_for_workers(settings.HOST, settings.PORT, settings.WORKERS)
+        gateway = sockets.bind_for_workers(settings.HOST, settings.PORT, settings.WORKERS)
         demo_port = settings.DEMO_UPSTREAM_PORT if settings.DEMO_UPSTREAM else None
-        upstream = server.listen("127.0.0.1", demo_port, "DEMO_UPSTREAM_PORT") if demo_port else None
+        upstream = sockets.listen("127.0.0.1", demo_port, "DEMO_UPSTREAM_PORT") if demo_port else None
         call_command("migrate", verbosity=0, interactive=False)
         _create_superuser()
         cast = None if settings.PRODUCTION else demo.prepare()

@@ -1,0 +1,30 @@
+"""How uvicorn is configured for the gateway and for the demo upstream."""
+
+from typing import Literal
+
+import uvicorn
+from django.conf import settings
+
+from proxy.dataplane.server.http_protocol import GatewayProtocol
+from proxy.dataplane.websocket.client_end import GatewayWebSocket
+
+
+def uvicorn_config(
+    application: str, *, http: "type[GatewayProtocol] | str", lifespan: Literal["on", "off"]
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        http=http,
+        lifespan=lifespan,
+        loop="uvloop",
+        ws="websockets-sansio" if http == "httptools" else GatewayWebSocket,
+        ws_max_size=settings.WEBSOCKET_MAX_MESSAGE_BYTES,
+        # Its windows would double the memory of a WebSocket, which is 34 KiB.
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=settings.DRAIN_SECONDS,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        access_log=False,
+        log_config=None,
+    )
