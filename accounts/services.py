@@ -74,6 +74,11 @@ def refresh(refresh_token: str, *, began: datetime) -> jwt.TokenPair:
     return jwt.rotate(refresh_token, began=began)
 
 
+def log_out(user: User) -> None:
+    """Revoke every refresh token of the user."""
+    jwt.revoke_families(user)
+
+
 def check_credentials(email: str, password: str, *, address: str) -> User:
     """The active user with this e-mail and password.
 

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import jwt, services
+from accounts import services
 from accounts.api.requests import address_of, bearer_token, user_agent_of, user_of
 from accounts.api.serializers import (
     CredentialsSerializer,
@@ -95,5 +95,5 @@ class LogoutView(APIView):
         responses={200: DetailSerializer},
     )
     def post(self, request: Request) -> Response:
-        jwt.revoke_families(user_of(request))
+        services.log_out(user_of(request))
         return Response({"detail": _("You are logged out.")})
