@@ -25,6 +25,11 @@ def keep_in_step(user: User) -> None:
         address.save(update_fields=["primary"])
 
 
+def primary_of(user: User) -> EmailAddress | None:
+    """Return the row of the user's primary address."""
+    return EmailAddress.objects.filter(user=user, primary=True).first()
+
+
 def is_confirmed(user: User) -> bool:
     return bool(EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists())
 

@@ -6,6 +6,11 @@ from django.db.models.functions import Lower
 from accounts.models import User
 
 
+def stored(user: User) -> User:
+    """Return the user read again from the database, without the changes made to `user` since."""
+    return User.objects.get(pk=user.pk)
+
+
 def email_taken(email: str) -> bool:
     """`email` in its normalised form."""
     return User.objects.filter(email=email).exists()

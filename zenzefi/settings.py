@@ -362,19 +362,19 @@ ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None, "signup": None, "res
 ACCOUNT_FORMS = {
     "login": "accounts.web.forms.LoginForm",
     "signup": "accounts.web.forms.SignupForm",
-    "add_email": "accounts.web.forms.EmailForm",
+    "add_email": "accounts.web.forms.AddEmailForm",
     "change_password": "accounts.web.forms.ChangePasswordForm",
     "reset_password": "accounts.web.forms.ResetPasswordForm",
-    "reset_password_from_key": "accounts.web.forms.NewPasswordForm",
-    "reauthenticate": "accounts.web.forms.PasswordAgainForm",
+    "reset_password_from_key": "accounts.web.forms.ResetPasswordKeyForm",
+    "reauthenticate": "accounts.web.forms.ReauthenticateForm",
 }
 MFA_ADAPTER = "accounts.web.adapter.SecondFactorAdapter"
 MFA_TOTP_ISSUER = "Zenzefi"
 MFA_TOTP_TOLERANCE = 1  # a code before and one after: clocks differ, and people type slowly
 MFA_FORMS = {
     "activate_totp": "accounts.web.forms.ActivateTOTPForm",
-    "authenticate": "accounts.web.forms.CodeForm",
-    "reauthenticate": "accounts.web.forms.CodeAgainForm",
+    "authenticate": "accounts.web.forms.MFAAuthenticateForm",
+    "reauthenticate": "accounts.web.forms.MFAReauthenticateForm",
 }
 ADMIN_REQUIRE_MFA = env.boolean("ADMIN_REQUIRE_MFA", default=PRODUCTION)
 

@@ -45,7 +45,7 @@ def api_tokens_page(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def delete(request: HttpRequest, token_id: UUID) -> HttpResponse:
+def delete_api_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Says what will happen, and then does it."""
     user = cast("User", request.user)
     token = api_tokens.of(user).filter(pk=token_id).first()

@@ -16,11 +16,11 @@ from accounts.web.reauthentication import page_after_password, password_again
 from accounts.web.throttled import SaysTooMany, too_many
 
 
-class Login(SaysTooMany, account.LoginView):
+class LoginView(SaysTooMany, account.LoginView):
     pass
 
 
-class Signup(SaysTooMany, account.SignupView):
+class SignupView(SaysTooMany, account.SignupView):
     def get_initial(self) -> dict[str, Any]:
         """`?ref=` of a referral link, beside allauth's `?email=`."""
         return {**super().get_initial(), "referral_code": self.request.GET.get("ref", "")[:16]}
@@ -44,15 +44,15 @@ class Signup(SaysTooMany, account.SignupView):
 
 
 @method_decorator([login_required, password_again], name="dispatch")
-class Email(account.EmailView):
+class EmailView(account.EmailView):
     pass
 
 
-class ChangePassword(SaysTooMany, account.PasswordChangeView):
+class PasswordChangeView(SaysTooMany, account.PasswordChangeView):
     pass
 
 
-class ResetPassword(SaysTooMany, account.PasswordResetView):
+class PasswordResetView(SaysTooMany, account.PasswordResetView):
     def form_valid(self, form: Any) -> HttpResponse:
         try:
             answer: HttpResponse = super().form_valid(form)
@@ -62,15 +62,15 @@ class ResetPassword(SaysTooMany, account.PasswordResetView):
         return answer
 
 
-class PasswordAgain(SaysTooMany, account.ReauthenticateView):
+class ReauthenticateView(SaysTooMany, account.ReauthenticateView):
     pass
 
 
-class Code(SaysTooMany, mfa.AuthenticateView):
+class MFAAuthenticateView(SaysTooMany, mfa.AuthenticateView):
     pass
 
 
-class WithoutReferrer:
+class OriginReferrerMixin:
     """A view whose URL is a key: no other address is told more than this server's. (`no-referrer` would also take the
     `Origin` from the form, and Django then refuses it.)"""
 
@@ -80,20 +80,20 @@ class WithoutReferrer:
         return answer
 
 
-class ConfirmEmail(WithoutReferrer, account.ConfirmEmailView):
+class ConfirmEmailView(OriginReferrerMixin, account.ConfirmEmailView):
     pass
 
 
-class NewPassword(WithoutReferrer, account.PasswordResetFromKeyView):
+class PasswordResetFromKeyView(OriginReferrerMixin, account.PasswordResetFromKeyView):
     pass
 
 
-class CodeAgain(SaysTooMany, mfa.ReauthenticateView):
+class MFAReauthenticateView(SaysTooMany, mfa.ReauthenticateView):
     pass
 
 
 @method_decorator([login_required, page_after_password("mfa_view_recovery_codes")], name="dispatch")
-class DownloadCodes(codes.DownloadRecoveryCodesView):
+class DownloadRecoveryCodesView(codes.DownloadRecoveryCodesView):
     """A POST of the page that shows them gives the file; a link leads to that page."""
 
     def get(self, *_args: Any, **_kwargs: Any) -> HttpResponse:

@@ -107,7 +107,7 @@ class SignupForm(forms.Form):
         return services.register(**self.cleaned_data, address=_address()), None
 
 
-class EmailForm(account_forms.UserForm):
+class AddEmailForm(account_forms.UserForm):
     """The address that the user wants instead of the current one."""
 
     email = email_field()
@@ -124,7 +124,7 @@ class EmailForm(account_forms.UserForm):
         return email_addresses.change(self.user, self.cleaned_data["email"])
 
 
-class _NewPassword:
+class _NewPasswordMixin:
     """One field for a new password, held to the rules for it."""
 
     user: Any
@@ -136,7 +136,7 @@ class _NewPassword:
         return password
 
 
-class ChangePasswordForm(_NewPassword, account_forms.ChangePasswordForm):
+class ChangePasswordForm(_NewPasswordMixin, account_forms.ChangePasswordForm):
     oldpassword = current_password(_("Current password"))
     password1 = new_password(_("New password"))
     password2 = None
@@ -162,16 +162,16 @@ class ResetPasswordForm(account_forms.ResetPasswordForm):
         return email
 
 
-class NewPasswordForm(_NewPassword, account_forms.ResetPasswordKeyForm):
+class ResetPasswordKeyForm(_NewPasswordMixin, account_forms.ResetPasswordKeyForm):
     password1 = new_password(_("New password"))
     password2 = None
 
 
-class PasswordAgainForm(account_forms.ReauthenticateForm):
+class ReauthenticateForm(account_forms.ReauthenticateForm):
     password = current_password(autofocus=True)
 
 
-class _CodeForm:
+class _CodeMixin:
     user: Any
     cleaned_data: dict[str, Any]
 
@@ -186,11 +186,11 @@ class _CodeForm:
         return code
 
 
-class CodeForm(_CodeForm, mfa_forms.AuthenticateForm):
+class MFAAuthenticateForm(_CodeMixin, mfa_forms.AuthenticateForm):
     code = code_field()
 
 
-class CodeAgainForm(_CodeForm, mfa_forms.ReauthenticateForm):
+class MFAReauthenticateForm(_CodeMixin, mfa_forms.ReauthenticateForm):
     code = code_field()
 
 

@@ -1,0 +1,29 @@
+"""The user's own logins: list, end one, end all others."""
+
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from accounts import logins
+from accounts.models import User
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def logins_page(request: HttpRequest) -> HttpResponse:
+    """The user's logins. POST ends the one that `login` names, or all but this session."""
+    user, key = cast("User", request.user), request.session.session_key
+    if request.method != "POST":
+        return render(request, "accounts/logins.html", {"logins": logins.of(user, session_key=key)})
+    if chosen := request.POST.get("login"):
+        if logins.end(user, chosen):
+            messages.success(request, _("That login has ended."))
+    else:
+        logins.end_all(user, except_session=key)
+        messages.success(request, _("You are logged out everywhere else."))
+    return redirect("logins")
