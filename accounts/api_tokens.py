@@ -65,7 +65,7 @@ def usable_of(user: User) -> QuerySet[ApiToken]:
     return of(user).filter(expires_at__gt=timezone.now())
 
 
-def find(text: str) -> ApiToken:
+def authenticate(text: str) -> ApiToken:
     """The usable token with this text, and its user; notes the use once a minute. Raises `InvalidApiToken`."""
     now = timezone.now()
     usable = ApiToken.objects.filter(revoked_at=None, expires_at__gt=now, user__is_active=True)

@@ -15,7 +15,7 @@ _turns = tuple(threading.Lock() for _number in range(64))
 
 
 @contextmanager
-def counted(*keys: str) -> Iterator[None]:
+def limit_failures(*keys: str) -> Iterator[None]:
     """Try credentials within: an `Unauthorized` that is raised counts as a failure of each key.
 
     Raises `Throttled` before the attempt, where a key had too many failures.

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.cache import cache
 
 from accounts.errors import InvalidOtp
-from accounts.login_throttle import counted
+from accounts.login_throttle import limit_failures
 from accounts.models import User
 
 
@@ -25,9 +25,9 @@ def use_code(user: User, code: str, *, address: str) -> Authenticator:
     Raises `InvalidOtp`, or `Throttled` after too many failures from `address` or for this user: who has come so far
     knows the password, and a new password is the way out.
     """
-    with counted(address, f"otp:{user.pk}"):
+    with limit_failures(address, f"otp:{user.pk}"):
         for authenticator in Authenticator.objects.filter(user=user):
-            if authenticator.wrap().validate_code(code) and _first_use(authenticator, code):
+            if authenticator.wrap().validate_code(code) and _spend_if_totp(authenticator, code):
                 return authenticator
         raise InvalidOtp
 
@@ -38,6 +38,6 @@ def spend(user: User, code: str) -> bool:
     return bool(cache.add(f"otp-used:{user.pk}:{''.join(filter(str.isdigit, code))}", 1, timeout=lifetime))
 
 
-def _first_use(authenticator: Authenticator, code: str) -> bool:
+def _spend_if_totp(authenticator: Authenticator, code: str) -> bool:
     # allauth remembers a TOTP code for one period, but with a tolerance it is valid for longer.
     return authenticator.type != Authenticator.Type.TOTP or spend(authenticator.user, code)

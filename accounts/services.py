@@ -16,7 +16,7 @@ from rest_framework.exceptions import Throttled, ValidationError
 
 from accounts import audit, email_addresses, jwt, logins, mfa, selectors, tasks
 from accounts.errors import EmailUnverified, InvalidCredentials, OtpRequired
-from accounts.login_throttle import counted
+from accounts.login_throttle import limit_failures
 from accounts.models import ApiToken, RefreshFamily, User, WebSession, normalise_email
 from accounts.ratelimit import RateLimit
 from accounts.signals import user_activity_changed
@@ -32,8 +32,18 @@ def register(
     if not sign_ups.allows(address):
         raise Throttled(sign_ups.retry_after(address))
     language = get_language() or settings.LANGUAGE_CODE  # of the messages to come, until the profile says otherwise
-    user = User(email=normalise_email(email), username=username, full_name=full_name, language=language)
-    if problems := _taken(user) | _weaknesses(password, user) | _refer(user, referral_code):
+    referrer = selectors.referrer(referral_code) if referral_code else None
+    user = User(
+        email=normalise_email(email),
+        username=username,
+        full_name=full_name,
+        language=language,
+        referred_by=referrer,
+    )
+    problems = _taken(user) | _weaknesses(password, user)
+    if referral_code and referrer is None:
+        problems["referral_code"] = [_("This referral code is not known.")]
+    if problems:
         raise ValidationError(problems)
     if not sign_ups.hit(address):
         raise Throttled(sign_ups.retry_after(address))
@@ -84,7 +94,7 @@ def check_credentials(email: str, password: str, *, address: str) -> User:
 
     Raises `InvalidCredentials`, or `Throttled` after too many failures from `address`.
     """
-    with counted(address):
+    with limit_failures(address):
         # Hashes once for an unknown and for a blocked user, too.
         user = authenticate(username=normalise_email(email), password=password)
         if isinstance(user, User):
@@ -196,11 +206,6 @@ def _weaknesses(password: str, user: User) -> Problems:
     except WeakPassword as error:
         return {"password": error.messages}
     return {}
-
-
-def _refer(user: User, code: str) -> Problems:
-    user.referred_by = selectors.referrer(code) if code else None
-    return {"referral_code": [_("This referral code is not known.")]} if code and not user.referred_by else {}
 
 
 def _insert(user: User) -> None:

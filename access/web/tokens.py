@@ -52,7 +52,7 @@ def token_list(request: HttpRequest) -> HttpResponse:
 def reveal(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Asks for the password; the text stands on the answer to the form alone."""
     token, form = get_own_token_or_404(request, token_id), PasswordForm(request.POST or None)
-    text = token_secret.decrypt(token.ciphertext) if form.confirms(request) else None
+    text = token_secret.decrypt(token.ciphertext) if form.verify(request) else None
     context = {"token": token, "form": form, "text": text, "lost": form.is_bound and not form.errors and not text}
     return with_status(render(request, "access/reveal.html", context), form)
 

@@ -24,7 +24,7 @@ class ApiTokenAuthentication(BaseAuthentication):
         text = bearer_token(request)
         if not text.startswith(api_tokens.MARK):
             return None
-        token = api_tokens.find(text)
+        token = api_tokens.authenticate(text)
         if scope_of((request.parser_context or {}).get("view"), request.method or "") not in token.scopes:
             raise ScopeMissing
         return token.user, token

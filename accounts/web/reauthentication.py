@@ -38,12 +38,12 @@ def page_after_password(page: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             if is_reauthentication_required(request, app="accounts"):
                 return redirect_to_login(reverse(page), reverse("account_reauthenticate"))
             return view(request, *args, **kwargs)
 
-        return cast("View", checked)
+        return cast("View", wrapper)
 
     return decorate
 
@@ -53,7 +53,7 @@ class PasswordForm(forms.Form):
 
     password = current_password()
 
-    def confirms(self, request: HttpRequest) -> bool:
+    def verify(self, request: HttpRequest) -> bool:
         """Whether the password is right; else the form says why not. Wrong ones count as failed logins."""
         if not self.is_valid():
             return False

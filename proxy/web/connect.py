@@ -29,7 +29,7 @@ def connect(request: HttpRequest) -> HttpResponse:
     user, form = cast("User", request.user), PasswordForm(request.POST or None)
     tokens = list(selectors.live_tokens_of(user, timezone.now()))
     token = _chosen(tokens, request.GET.get("token", ""))
-    text = token_secret.decrypt(token.ciphertext) if token and form.confirms(request) else None
+    text = token_secret.decrypt(token.ciphertext) if token and form.verify(request) else None
     device = devices.suggestion(user)
     context = {
         "tokens": tokens,

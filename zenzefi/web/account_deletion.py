@@ -50,7 +50,7 @@ def delete(request: HttpRequest) -> HttpResponse:
 
 def _deleted(request: HttpRequest, user: User, form: DeletionForm) -> bool:
     """Whether it was done; else the form says why not."""
-    if not form.confirms(request):
+    if not form.verify(request):
         return False
     try:
         account_deletion.close(user, gives_up_credits=form.cleaned_data.get("gives_up_credits", False))
