@@ -7,7 +7,8 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from accounts import jwt, user_agents
-from accounts.models import RefreshFamily, User, WebSession
+from accounts.models import RefreshFamily, User
+from accounts.sessions import WebSession
 
 
 @dataclass(frozen=True)

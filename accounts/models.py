@@ -8,7 +8,6 @@ from zoneinfo import available_timezones
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
-from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models, transaction
@@ -16,7 +15,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.signals import password_changed
+from accounts.sessions import WebSession  # noqa: F401  (registers the model)
+from accounts.signals import password_changed, superuser_created
 
 username_form = RegexValidator(
     r"\A[\w.+-]{3,64}\Z", _("Use 3 to 64 letters, digits, dots, dashes, plus signs or underscores.")
@@ -45,10 +45,8 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, email: str, username: str, password: str | None, **fields: Any) -> "User":
         """An operator. Whoever may run this command vouches for the e-mail address: it needs no confirmation."""
-        from accounts import email_addresses  # which knows this module
-
         user = self.create_user(email, username, password, is_staff=True, is_superuser=True, **fields)
-        email_addresses.trust(user)
+        superuser_created.send(sender=User, user=user)
         return user
 
 
@@ -136,26 +134,6 @@ class RefreshFamily(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}, {self.created_at:%Y-%m-%d %H:%M}"
-
-
-class WebSession(AbstractBaseSession):
-    """A browser's session; with its user it can be shown to her and ended without reading every session."""
-
-    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="web_sessions", verbose_name=_("user"))
-    address = models.GenericIPAddressField(_("IP address"), null=True)
-    user_agent = models.CharField(_("client"), max_length=200, blank=True)
-    began_at = models.DateTimeField(_("logged in"), null=True)
-    last_seen_at = models.DateTimeField(_("last used"))
-
-    class Meta:
-        verbose_name = _("web session")
-        verbose_name_plural = _("web sessions")
-
-    @classmethod
-    def get_session_store_class(cls) -> Any:
-        from accounts.sessions import SessionStore
-
-        return SessionStore
 
 
 class ApiToken(models.Model):

@@ -6,7 +6,8 @@ from typing import Any
 from allauth.account.models import EmailAddress
 
 from accounts import mfa
-from accounts.models import ApiToken, AuditEvent, RefreshFamily, User, WebSession
+from accounts.models import ApiToken, AuditEvent, RefreshFamily, User
+from accounts.sessions import WebSession
 
 _PROFILE = [
     "id",

@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts import audit, email_addresses, jwt, logins, tasks, user_agents
 from accounts.models import User
 from accounts.sessions import CLIENT
-from accounts.signals import password_changed
+from accounts.signals import password_changed, superuser_created
 
 
 @receiver(password_changed)
@@ -32,6 +32,11 @@ def end_logins_and_tell(user: User, **_kwargs: Any) -> None:
 def keep_address_in_step(instance: User, *, update_fields: frozenset[str] | None, raw: bool, **_kwargs: Any) -> None:
     if not raw and instance.deleted_at is None and (update_fields is None or "email" in update_fields):
         email_addresses.keep_in_step(instance)
+
+
+@receiver(superuser_created)
+def mark_address_confirmed(user: User, **_kwargs: Any) -> None:
+    email_addresses.trust(user)
 
 
 @receiver(user_logged_in)

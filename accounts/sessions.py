@@ -7,13 +7,35 @@ without reading all of them. This is the extension that Django's documentation d
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db import models
 from django.utils import timezone
-
-from accounts.models import WebSession
+from django.utils.translation import gettext_lazy as _
 
 CLIENT = "client"  # the session's key for what is known of the browser
 _SEEN_EVERY = timedelta(minutes=1)
+
+
+class WebSession(AbstractBaseSession):
+    """A browser's session; with its user it can be shown to her and ended without reading every session."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="web_sessions", verbose_name=_("user")
+    )
+    address = models.GenericIPAddressField(_("IP address"), null=True)
+    user_agent = models.CharField(_("client"), max_length=200, blank=True)
+    began_at = models.DateTimeField(_("logged in"), null=True)
+    last_seen_at = models.DateTimeField(_("last used"))
+
+    class Meta:
+        verbose_name = _("web session")
+        verbose_name_plural = _("web sessions")
+
+    @classmethod
+    def get_session_store_class(cls) -> type["SessionStore"]:
+        return SessionStore
 
 
 class SessionStore(db.SessionStore):

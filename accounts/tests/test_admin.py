@@ -14,7 +14,8 @@ from rest_framework.exceptions import ValidationError
 
 from access.models import Revocation
 from accounts import audit, jwt, services
-from accounts.models import AuditEvent, RefreshFamily, User, WebSession
+from accounts.models import AuditEvent, RefreshFamily, User
+from accounts.sessions import WebSession
 from accounts.tests.factories import PASSWORD, UserFactory, turn_on_totp
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,8 @@ from django.core.mail import EmailMessage
 from django.test import Client
 
 from accounts import email_addresses, services
-from accounts.models import RefreshFamily, User, WebSession
+from accounts.models import RefreshFamily, User
+from accounts.sessions import WebSession
 from accounts.tests.factories import PASSWORD, code_of, recovery_codes_of, turn_on_totp
 
 URL = "/accounts/login/"

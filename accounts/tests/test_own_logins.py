@@ -8,7 +8,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import jwt, logins, user_agents
-from accounts.models import RefreshFamily, User, WebSession
+from accounts.models import RefreshFamily, User
+from accounts.sessions import WebSession
 from accounts.tests.factories import PASSWORD
 
 URL = "/accounts/logins/"

@@ -14,7 +14,8 @@ from access import services as access
 from access.models import AccessToken, Revocation, Scope
 from access.tests.conftest import tariffs  # noqa: F401  (a fixture)
 from accounts import api_tokens, jwt, services
-from accounts.models import ApiToken, AuditEvent, RefreshFamily, User, WebSession
+from accounts.models import ApiToken, AuditEvent, RefreshFamily, User
+from accounts.sessions import WebSession
 from accounts.tests.factories import PASSWORD, UserFactory, turn_on_totp
 from billing import ledger
 from billing.idempotency import Call

@@ -6,7 +6,8 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import User, WebSession
+from accounts.models import User
+from accounts.sessions import WebSession
 
 MODELS = [
     model
