@@ -8,8 +8,8 @@ from decimal import Decimal
 from functools import partial
 from typing import IO
 
-from accounts.download import Download
 from billing.statements import Statement
+from zenzefi.common.download import Download
 
 _COLUMNS = ["created_at", "id", "transaction_type", "description", "amount", "balance_after"]
 # A cell that begins so, also after spaces, is a formula for spreadsheets (OWASP, CSV injection).

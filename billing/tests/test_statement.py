@@ -15,6 +15,7 @@ from billing.api import statements as view
 from billing.models import Entry, SystemAccount, TransactionType
 from billing.tests.parallel import in_parallel
 from conftest import fund
+from zenzefi.common import download
 
 URL = "/api/v1/currency/statement"
 MARCH = {"from": "2026-03-01", "to": "2026-03-31"}

@@ -14,13 +14,14 @@ from access import token_secret
 from access.models import Scope
 from access.tests.conftest import tariffs  # noqa: F401  (a fixture)
 from accounts import api_tokens, download, jwt
-from accounts.download import Download
 from accounts.models import User
 from accounts.sessions import WebSession
 from accounts.tests.factories import PASSWORD, turn_on_totp
 from billing.idempotency import Call
 from billing.topups import create_payment
 from conftest import fund
+from zenzefi.common import download
+from zenzefi.common.download import Download
 
 URL = "/accounts/data/"
 

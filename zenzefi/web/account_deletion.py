@@ -16,9 +16,9 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.models import User
 from accounts.web.reauthentication import PasswordForm
-from accounts.web.throttled import with_status
 from zenzefi import account_deletion
-from zenzefi.templatetags.ui import money
+from zenzefi.common.templatetags.ui import money
+from zenzefi.common.throttled_forms import with_status
 
 
 class DeletionForm(PasswordForm):

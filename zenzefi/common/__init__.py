@@ -1,0 +1,1 @@
+"""Code that every app needs and no app owns."""
