@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts.guards import append_only
+from zenzefi.common.append_only import append_only
 
 
 class Migration(migrations.Migration):

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from accounts.guards import append_only
+from zenzefi.common.append_only import append_only
 
 # Deferred: the entries of a transaction are judged together, at the commit.
 BALANCED = """

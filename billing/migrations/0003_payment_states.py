@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import billing.models
-from accounts.guards import append_only
+from zenzefi.common.append_only import append_only
 
 
 def complete_old_payments(apps, editor):

@@ -7,10 +7,10 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from accounts.guards import drop_append_only_sql
 from billing import ledger
 from billing.models import Account, Entry, SystemAccount, Transaction, TransactionType
 from conftest import fund
+from zenzefi.common.append_only import drop_append_only_sql
 
 
 def run():

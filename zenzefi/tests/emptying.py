@@ -15,7 +15,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models.signals import post_migrate
 
-from accounts.guards import append_only_sql, drop_append_only_sql, guarded_tables
+from zenzefi.common.append_only import append_only_sql, drop_append_only_sql, guarded_tables
 
 KEPT = {ContentType._meta.db_table, Permission._meta.db_table}
 
