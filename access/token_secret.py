@@ -6,7 +6,7 @@ import secrets
 
 from cryptography.fernet import InvalidToken
 
-from accounts.encryption import cipher
+from zenzefi.common.encryption import cipher
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
+from zenzefi.common.throttled_forms import too_many
 
 from accounts import email_addresses, services
-from accounts.encryption import cipher
 from accounts.errors import InvalidCredentials, InvalidOtp
 from accounts.models import User
-from accounts.web.throttled import too_many
+from zenzefi.common.encryption import cipher
 
 WANTED = "signup_wanted"  # the session's key for the path that a sign-up was on its way to
 
