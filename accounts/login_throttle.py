@@ -8,7 +8,7 @@ from django.conf import settings
 from rest_framework.exceptions import Throttled
 
 from accounts.errors import Unauthorized
-from accounts.ratelimit import RateLimit
+from zenzefi.common.rate_limits import RateLimit
 
 # Attempts under one key take turns: a parallel burst tries no more than the limit allows.
 _turns = tuple(threading.Lock() for _number in range(64))

@@ -18,9 +18,9 @@ from accounts import audit, email_addresses, jwt, logins, mfa, selectors, tasks
 from accounts.errors import EmailUnverified, InvalidCredentials, OtpRequired
 from accounts.login_throttle import limit_failures
 from accounts.models import ApiToken, RefreshFamily, User, normalise_email
-from accounts.ratelimit import RateLimit
 from accounts.sessions import WebSession
 from accounts.signals import user_activity_changed
+from zenzefi.common.rate_limits import RateLimit
 
 Problems = dict[str, list[str]]
 

@@ -13,9 +13,9 @@ from django.db import connections
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import ratelimit
 from accounts.models import User
 from accounts.tests.factories import PASSWORD
+from zenzefi.common import rate_limits
 
 LOGIN = "/api/v1/auth/login"
 REGISTER = "/api/v1/auth/register"
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.django_db
 def _five_an_hour(settings: Any) -> Any:
     settings.RATE_LIMIT_AUTH = "5/hour"
     settings.RATE_LIMIT_STORAGE = "memory://"
-    ratelimit._limiter.cache_clear()
+    rate_limits._limiter.cache_clear()
     yield
-    ratelimit._limiter.cache_clear()
+    rate_limits._limiter.cache_clear()
 
 
 def fail(api: APIClient, **request: Any) -> Any:
@@ -202,7 +202,7 @@ def test_workers_count_together(api: APIClient, alice: User, settings: Any) -> N
     address = f"192.0.2.1-{uuid.uuid4()}"
     for _attempt in range(5):
         assert fail(api, REMOTE_ADDR=address).status_code == 401
-        ratelimit._limiter.cache_clear()  # as in another process
+        rate_limits._limiter.cache_clear()  # as in another process
 
     assert_limited(fail(api, REMOTE_ADDR=address))
     assert succeed(api, REMOTE_ADDR=f"192.0.2.2-{uuid.uuid4()}").status_code == 200
