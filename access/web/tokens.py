@@ -16,6 +16,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.exceptions import APIException
+from zenzefi.common.error_messages import sentence
+from zenzefi.common.throttled_forms import with_status
 
 from access import selectors, services, token_secret
 from access.models import AccessToken
@@ -23,10 +25,7 @@ from access.offers import choose_offer, offers
 from access.web.forms import ChoiceQuery, ExtensionForm, RevocationForm
 from access.web.lookup import get_own_token_or_404
 from accounts.models import User
-from accounts.web.fragments import fragment
 from accounts.web.reauthentication import PasswordForm
-from accounts.web.refusals import sentence
-from accounts.web.throttled import with_status
 from billing import ledger
 from billing.errors import InsufficientBalance
 from billing.idempotency import Call

@@ -22,7 +22,6 @@ from access.selectors import TokenState
 from access.web import recent_purchases
 from access.web.lookup import get_own_token_or_404
 from accounts.models import User
-from accounts.web.fragments import fragment
 from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.rules.cookies import ACCESS_COOKIE, sign_access
 from proxy.dataplane.rules.paths import PREFIX
@@ -30,6 +29,7 @@ from proxy.dataplane.rules.proxy_host import origin_of
 from proxy.selectors import holders, sessions_of
 from proxy.web import devices
 from proxy.web.examples import gateway
+from zenzefi.common.htmx_partials import fragment
 
 PER_PAGE = 20
 
