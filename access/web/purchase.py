@@ -21,9 +21,9 @@ from access.offers import Offer, choose_offer, offers
 from access.web import recent_purchases
 from access.web.forms import ChoiceQuery, PurchaseForm
 from accounts.models import User
-from accounts.web.refusals import sentence
 from billing import ledger
 from billing.errors import IdempotencyConflict, InsufficientBalance
+from zenzefi.common.error_messages import sentence
 
 _USUAL_HOURS = 24
 

@@ -18,7 +18,7 @@ from accounts.errors import ApiTokenMade, ApiTokenNotFound
 from accounts.models import User
 from accounts.web.forms import ApiTokenForm
 from accounts.web.reauthentication import password_again
-from accounts.web.refusals import sentence
+from zenzefi.common.error_messages import sentence
 
 
 @never_cache
