@@ -16,7 +16,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.exceptions import APIException
-from zenzefi.common.throttled_forms import with_status
 
 from access import selectors, services, token_secret
 from access.models import AccessToken

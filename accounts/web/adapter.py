@@ -18,6 +18,7 @@ from accounts import email_addresses, services
 from accounts.errors import InvalidCredentials, InvalidOtp
 from accounts.models import User
 from zenzefi.common.encryption import cipher
+from zenzefi.common.throttled_forms import too_many
 
 WANTED = "signup_wanted"  # the session's key for the path that a sign-up was on its way to
 

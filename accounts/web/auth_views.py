@@ -13,7 +13,7 @@ from rest_framework.exceptions import Throttled, ValidationError
 
 from accounts.web.adapter import WANTED
 from accounts.web.reauthentication import page_after_password, password_again
-from accounts.web.throttled import SaysTooMany, too_many
+from zenzefi.common.throttled_forms import SaysTooMany, too_many
 
 
 class LoginView(SaysTooMany, account.LoginView):

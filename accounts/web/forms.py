@@ -21,7 +21,7 @@ from accounts import email_addresses, mfa, selectors, services
 from accounts.errors import InvalidOtp
 from accounts.models import ApiToken, User, normalise_email, username_form
 from accounts.web.adapter import AccountAdapter
-from accounts.web.throttled import too_many
+from zenzefi.common.throttled_forms import too_many
 
 if TYPE_CHECKING:  # generic in the stubs only
     ProfileBase = forms.ModelForm[User]

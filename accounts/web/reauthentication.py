@@ -17,7 +17,7 @@ from accounts import services
 from accounts.errors import InvalidCredentials
 from accounts.models import User
 from accounts.web.forms import current_password
-from accounts.web.throttled import too_many
+from zenzefi.common.throttled_forms import too_many
 
 View = TypeVar("View", bound=Callable[..., Any])
 

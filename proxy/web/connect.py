@@ -15,9 +15,9 @@ from access import selectors, token_secret
 from access.models import AccessToken
 from accounts.models import User
 from accounts.web.reauthentication import PasswordForm
-from accounts.web.throttled import with_status
 from proxy.web import devices
 from proxy.web.examples import PLACEHOLDER, examples, gateway
+from zenzefi.common.throttled_forms import with_status
 
 
 @never_cache
