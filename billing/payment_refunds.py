@@ -15,10 +15,10 @@ from rest_framework.exceptions import ValidationError
 from accounts import audit
 from accounts.models import User
 from billing import ledger, payments, provider_leases, providers, settlement
-from billing.currencies import shown, smallest_unit
 from billing.errors import IdempotencyConflict, ProviderError, ProviderRefused, RefundInProgress, WebhookMismatch
 from billing.models import Payment, PaymentRefund, PaymentStatus
 from billing.providers.base import RefundState
+from zenzefi.common.currencies import shown, smallest_unit
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.models import User
 from billing import checkouts, idempotency, ledger, payments, provider_leases, providers, selectors
-from billing.currencies import price_of
 from billing.errors import (
     IdempotencyInProgress,
     PaymentRefused,
@@ -21,6 +20,7 @@ from billing.errors import (
 from billing.idempotency import Call, once
 from billing.ledger import Move
 from billing.models import ZERO, Payment, PaymentStatus, SystemAccount, TransactionType
+from zenzefi.common.currencies import price_of
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from babel.numbers import is_currency
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
-from billing.currencies import FINER
+from zenzefi.common.currencies import FINER
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from billing.currencies import shown
 from billing.models import MockCheckout, PaymentStatus
 from billing.providers import mock
+from zenzefi.common.currencies import shown
 
 OUTCOMES = {
     "pay": PaymentStatus.SUCCEEDED,

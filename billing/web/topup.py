@@ -20,6 +20,7 @@ from billing.errors import IdempotencyConflict
 from billing.fields import CENT
 from billing.models import Payment, PaymentStatus
 from billing.web.forms import TopUpForm
+from zenzefi.common.currencies import price_of, shown
 from zenzefi.common.error_messages import sentence
 
 PRESETS = [Decimal(amount) for amount in (10, 20, 50, 100, 300)]
