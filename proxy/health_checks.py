@@ -14,8 +14,8 @@ from django.db import connection
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from proxy.postgres import answers_within
 from proxy.tls import upstream_tls
+from zenzefi.common.postgresql import answers_within
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from proxy.dataplane.denials.responses import denial_answer, request_id
 from proxy.dataplane.errors import REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.rules.client_address import Application, Receive, Scope, Send
 from proxy.dataplane.rules.headers import check_form
-from proxy.postgres import answers_within
+from zenzefi.common.postgresql import answers_within
 
 _django: Application = get_asgi_application()  # type: ignore[assignment]  # the stubs know no MutableMapping
 _DATABASE_SECONDS = 8.0  # for one request

@@ -20,8 +20,8 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from proxy import postgres
 from zenzefi import env
+from zenzefi.common import postgresql
 
 # Lets `ModelAdmin[User]` and the like be written at run time, too.
 django_stubs_ext.monkeypatch()
@@ -103,7 +103,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["OPTIONS"] = {
         "pool": {
-            "connection_class": postgres.Connection,
+            "connection_class": postgresql.Connection,
             "min_size": 1,
             "max_size": 16,
             "timeout": 2,  # seconds to wait for a connection

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from proxy.postgres import answers_within
+from zenzefi.common.postgresql import answers_within
 
 Result = TypeVar("Result")
 

@@ -22,13 +22,13 @@ from proxy.dataplane import database as database_module
 from proxy.dataplane.admission import grant_cache as grants_module
 from proxy.dataplane.admission.grant_cache import Grants
 from proxy.dataplane.database import Database
-from proxy.postgres import answers_within
 from proxy.tests.conftest import _on_sale
 from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.faults import Link, at_once
 from proxy.tests.support.processes import database_url
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import closing
+from zenzefi.common.postgresql import answers_within
 
 FAULTS = ["refused", "frozen", *(pytest.param(fault, marks=pytest.mark.slow) for fault in ("reset", "slow"))]
 UNKNOWN = {"X-Access-Token": "no-such-token", "X-Device-ID": "device-of-nobody"}
