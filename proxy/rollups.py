@@ -15,8 +15,8 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest
 
-from proxy import json_rows
 from proxy.models import NOT_ROLLED_UP, ProxySession, UsageHour
+from zenzefi.common import bulk_json
 
 HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -55,7 +55,7 @@ def roll_up() -> int:
 def _roll_up_some() -> int:
     # Who waits for nobody cannot be part of a deadlock; a row that is just being written is found next time.
     changed = ProxySession.objects.select_for_update(skip_locked=True).filter(NOT_ROLLED_UP).order_by()
-    sessions = json_rows.read(changed[:SESSIONS], _READ)
+    sessions = bulk_json.read(changed[:SESSIONS], _READ)
     if sessions:
         _add(_growth(sessions))
         ProxySession.objects.filter(pk__in=[session[0] for session in sessions]).update(
@@ -107,6 +107,6 @@ def _add_some(hours: list[tuple[tuple[str, datetime, str], _Growth]]) -> None:
     sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in _SUMS)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"{json_rows.insert(UsageHour, _COLUMNS)} ON CONFLICT (token_id, hour) DO UPDATE SET {sums}",
+            f"{bulk_json.insert(UsageHour, _COLUMNS)} ON CONFLICT (token_id, hour) DO UPDATE SET {sums}",
             [f"[{rows}]"],
         )

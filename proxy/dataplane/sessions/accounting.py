@@ -16,11 +16,11 @@ from typing import Any
 
 from django.db import DataError, IntegrityError, connection
 
-from proxy import json_rows
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.rules.client_address import address
 from proxy.dataplane.state.base import Counts, Lease, Report
 from proxy.models import ProxySession
+from zenzefi.common import bulk_json
 
 logger = logging.getLogger(__name__)
 
@@ -218,13 +218,13 @@ def _moment(timestamp: float) -> str:
 @lru_cache(maxsize=2)
 def _statement(vendor: str) -> str:
     # `ended_at` too: a session that was closed as idle is open again once it goes on.
-    rows = json_rows.insert(ProxySession, (*_STATED, *_GROWING, "ended_at"))
+    rows = bulk_json.insert(ProxySession, (*_STATED, *_GROWING, "ended_at"))
     return f"{rows} ON CONFLICT (id) DO UPDATE SET {_grown(vendor, 'excluded')}"
 
 
 @lru_cache(maxsize=2)
 def _growth(vendor: str) -> str:
-    rows = json_rows.select(ProxySession, ("id", *_GROWING))
+    rows = bulk_json.select(ProxySession, ("id", *_GROWING))
     return f"UPDATE {_TABLE} SET {_grown(vendor, 'told')} FROM ({rows}) AS told WHERE {_TABLE}.id = told.id"  # noqa: S608
 
 
