@@ -10,13 +10,6 @@ class Unauthorized(APIException):
     auth_header = 'Bearer realm="api"'  # RFC 9110 §15.5.2: a 401 names a way to authenticate
 
 
-class StateUnavailable(APIException):
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_code = "state_unavailable"
-    default_detail = _("The service cannot answer right now. Try again in a moment.")
-    wait = 1  # seconds; Retry-After
-
-
 class InvalidCredentials(Unauthorized):
     default_code = "invalid_credentials"
     default_detail = _("The e-mail or the password is wrong.")

@@ -2,11 +2,7 @@
 
 import logging
 
-from django.db import InterfaceError, OperationalError
-from kombu.exceptions import OperationalError as BrokerError
-from redis.exceptions import RedisError
-
-OUTAGES = (OperationalError, InterfaceError, RedisError, BrokerError)
+from zenzefi.common.errors import OUTAGES
 
 
 class Brief(logging.Filter):

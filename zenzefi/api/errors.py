@@ -13,8 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 from structlog.contextvars import get_contextvars
 
-from accounts.errors import StateUnavailable
-from zenzefi.outages import OUTAGES
+from zenzefi.common.errors import OUTAGES, StateUnavailable
 
 logger = logging.getLogger(__name__)
 

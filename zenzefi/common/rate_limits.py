@@ -12,7 +12,7 @@ from limits.errors import StorageError
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
-from accounts.errors import StateUnavailable
+from zenzefi.common.errors import StateUnavailable
 
 _TIMEOUT = 2  # seconds
 
