@@ -495,7 +495,7 @@ LOGGING = {
             ],
         }
     },
-    "filters": {"brief": {"()": "zenzefi.outages.Brief"}, "sparse": {"()": "zenzefi.log_floods.Sparse"}},
+    "filters": {"brief": {"()": "zenzefi.outages.Brief"}, "sparse": {"()": "zenzefi.common.logging_filters.Sparse"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {

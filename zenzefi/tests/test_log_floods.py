@@ -6,8 +6,7 @@ import logging
 import pytest
 
 from proxy.tests.support.raw_client import connected
-from zenzefi import log_floods
-from zenzefi.log_floods import SECONDS, Sparse
+from zenzefi.common.logging_filters import SECONDS, Sparse
 
 MALFORMED = "Invalid HTTP request received."
 
@@ -23,7 +22,7 @@ def clock(monkeypatch):
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(log_floods, "time", clock)
+    monkeypatch.setattr(logging_filters, "time", clock)
     return clock
 
 
