@@ -13,7 +13,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access import selectors, services
-from access.api.query import query
 from access.api.serializers import (
     BoughtTokenSerializer,
     InvalidTokenSerializer,
@@ -31,6 +30,7 @@ from access.models import AccessToken
 from accounts.api.requests import user_of
 from accounts.api.serializers import DetailSerializer
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
+from zenzefi.common.api.query import query
 
 TAGS = ["access tokens"]
 

@@ -16,10 +16,10 @@ from access.api.admin.serializers import (
     ForcedRevocationSerializer,
     ReasonSerializer,
 )
-from access.api.query import query
 from access.models import AccessToken
 from accounts.api.permissions import IsSuperuser
 from accounts.api.requests import user_of
+from zenzefi.common.api.query import query
 
 
 class AdminTokensView(ListAPIView[AccessToken]):

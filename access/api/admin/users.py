@@ -11,10 +11,10 @@ from rest_framework.views import APIView
 
 from access import customers
 from access.api.admin.serializers import AdminUserSerializer, UserChangeSerializer, UserFilterSerializer
-from access.api.query import query
 from accounts.api.permissions import IsSuperuser
 from accounts.models import User
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
+from zenzefi.common.api.query import query
 
 
 class AdminUsersView(ListAPIView[User]):
