@@ -495,7 +495,10 @@ LOGGING = {
             ],
         }
     },
-    "filters": {"brief": {"()": "zenzefi.outages.Brief"}, "sparse": {"()": "zenzefi.common.logging_filters.Sparse"}},
+    "filters": {
+        "brief": {"()": "zenzefi.common.logging_filters.Brief"},
+        "sparse": {"()": "zenzefi.common.logging_filters.Sparse"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {

@@ -1,15 +1,18 @@
-"""What clients can make the server say is said once a minute: a flood of their mistakes must not fill the log."""
+"""Logging filters that keep floods and outages from filling the log."""
 
 import logging
 import time
+
+from zenzefi.common.errors import OUTAGES
 
 SECONDS = 60.0
 
 
 class Sparse(logging.Filter):
-    """Lets one warning of each text through in `SECONDS`; the next one tells in `suppressed` how many were held back.
+    """One record per message and minute: clients cannot fill the log with warnings about their mistakes.
 
-    The text is that before its arguments, of which there are as many as there are calls. Errors always pass.
+    The next record that passes has `suppressed`, the number of records dropped since the last one. Messages are
+    compared before their arguments are inserted, as each call may have different arguments. Errors always pass.
     """
 
     def __init__(self) -> None:
@@ -18,6 +21,7 @@ class Sparse(logging.Filter):
         self._passed_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record passes."""
         if record.levelno >= logging.ERROR:
             return True
         text, now = str(record.msg), time.monotonic()
@@ -26,4 +30,16 @@ class Sparse(logging.Filter):
             return False
         self._passed_at[text] = now
         record.suppressed = self._suppressed.pop(text, 0)
+        return True
+
+
+class Brief(logging.Filter):
+    """One line for an outage, without the traceback that each failed request would repeat."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Replace the traceback of an outage by the error's message; let every record pass."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, OUTAGES):
+            record.msg, record.args = f"{record.getMessage()}: {error}", ()
+            record.exc_info = None
         return True

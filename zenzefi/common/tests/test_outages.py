@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError
 from redis.exceptions import RedisError
 
-from zenzefi.outages import Brief
+from zenzefi.common.logging_filters import Brief
 
 
 def logged(error):
