@@ -296,6 +296,7 @@ INSTALLED_APPS = [
     "billing",
     "access",
     "proxy",
+    "zenzefi.common",
     "zenzefi",
 ]
 MIDDLEWARE = [

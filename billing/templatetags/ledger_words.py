@@ -4,10 +4,11 @@ import re
 
 from django import template
 from django.utils.text import format_lazy
-from django.utils.translation import gettext, gettext_lazy, ngettext
+from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext_noop as _
 
 from billing.providers import LABELS
+from zenzefi.common.templatetags.ui import hours
 
 register = template.Library()
 
@@ -40,15 +41,6 @@ _SCOPES = {
 }
 _TIME = re.compile(r"(\d+) (h|hours?|days?)")
 _PAYMENT = re.compile(r"(\w+) payment (\d{4}-\d+)")
-
-
-def hours(count: int) -> str:
-    """The time of a tariff or a token in words: `1 hour`, `12 hours`, `7 days`, `7 days 1 hour`."""
-    days, left = divmod(count, 24)
-    words = [ngettext("%(count)d day", "%(count)d days", days) % {"count": days}] if days else []
-    if left or not days:
-        words.append(ngettext("%(count)d hour", "%(count)d hours", left) % {"count": left})
-    return " ".join(words)
 
 
 @register.filter

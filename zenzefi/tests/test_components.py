@@ -11,7 +11,7 @@ from django.template import engines
 from django.test import RequestFactory
 from django.utils import timezone, translation
 
-from zenzefi.templatetags import ui
+from zenzefi.common.templatetags import ui
 
 
 def render(source: str, **context: Any) -> str:

@@ -11,7 +11,7 @@ from django.test import AsyncClient, Client
 from django.utils import timezone, translation
 
 from accounts.models import User
-from zenzefi.templatetags import ui
+from zenzefi.common.templatetags import ui
 
 MOMENT = datetime(2026, 1, 31, 22, 30, tzinfo=UTC)
 

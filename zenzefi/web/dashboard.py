@@ -22,7 +22,7 @@ from billing import ledger
 from billing.selectors import history
 from proxy.selectors import holders
 from proxy.usage import by_day
-from zenzefi.templatetags.ui import hours, money
+from zenzefi.common.templatetags.ui import hours, money
 
 DAYS = 7
 MOVEMENTS = 5

@@ -13,12 +13,9 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-
-from access.models import Scope
-from billing.templatetags import ledger_words
+from django.utils.translation import ngettext
 
 register = template.Library()
-hours = register.filter(ledger_words.hours)
 
 _TAGS = {
     "good": "check-circle-fill",
@@ -82,17 +79,19 @@ def duration(value: timedelta | float) -> str:
 
 
 @register.filter
-def unbroken(text: str) -> str:
-    """The text with no line break after an ellipsis: `…41` stays whole."""
-    return text.replace("…", "…\u2060")
+def hours(count: int) -> str:
+    """The time of a tariff or a token in words: `1 hour`, `12 hours`, `7 days`, `7 days 1 hour`."""
+    days, left = divmod(count, 24)
+    words = [ngettext("%(count)d day", "%(count)d days", days) % {"count": days}] if days else []
+    if left or not days:
+        words.append(ngettext("%(count)d hour", "%(count)d hours", left) % {"count": left})
+    return " ".join(words)
 
 
 @register.filter
-def scope_explained(scope: str) -> str:
-    """What a token of this scope opens, in a sentence."""
-    if scope == Scope.CERTIFICATES_ONLY:
-        return _("Opens the certificate store of the server (/certificates) and nothing else.")
-    return _("Opens the whole server: pages, API, downloads, live connections and certificates.")
+def unbroken(text: str) -> str:
+    """The text with no line break after an ellipsis: `…41` stays whole."""
+    return text.replace("…", "…\u2060")
 
 
 @register.inclusion_tag("components/time_left.html")
