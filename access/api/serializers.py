@@ -5,12 +5,11 @@ from typing import Any
 from rest_framework import serializers
 
 from access import selectors, token_secret
-from access.api.fields import QueryFlag, WholeNumber
 from access.models import AccessToken, Scope, Tariff
 from access.services import Revoked
 from access.token_refunds import Refund
-from accounts.api.fields import Text
 from billing.api.fields import MoneyField
+from zenzefi.common.api.fields import QueryFlag, Text, WholeNumber
 
 
 class TariffSerializer(serializers.ModelSerializer[Tariff]):

@@ -27,6 +27,9 @@ from accounts.web.reauthentication import PasswordForm
 from billing import ledger
 from billing.errors import InsufficientBalance
 from billing.idempotency import Call
+from zenzefi.common.error_messages import sentence
+from zenzefi.common.htmx_partials import fragment
+from zenzefi.common.throttled_forms import with_status
 
 PER_PAGE = 20
 

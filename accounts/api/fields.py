@@ -1,19 +1,11 @@
-"""Fields for API bodies."""
+"""Fields of this app's API bodies."""
 
 from typing import Any
 
 from rest_framework import serializers
 
 from accounts.models import normalise_email
-
-
-class Text(serializers.CharField):
-    """A JSON string; DRF's own field takes numbers, too."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return str(super().to_internal_value(data))
+from zenzefi.common.api.fields import Text
 
 
 class Email(Text, serializers.EmailField):

@@ -4,9 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.api.fields import Email, Text
+from accounts.api.fields import Email
 from accounts.api_tokens import LONGEST_DAYS
 from accounts.models import ApiToken, User, username_form
+from zenzefi.common.api.fields import Text
 
 
 class RegistrationSerializer(serializers.Serializer[Any]):

@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
-from zenzefi.common.throttled_forms import too_many
 
 from accounts import email_addresses, services
 from accounts.errors import InvalidCredentials, InvalidOtp

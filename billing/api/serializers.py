@@ -4,13 +4,13 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.api.fields import Text
 from billing import receipts
 from billing.api.fields import AmountField, MoneyField
 from billing.api.periods import PeriodSerializer
 from billing.ledger import Move
 from billing.models import CURRENCY, Entry, Payment, PaymentStatus, TransactionType
 from billing.statements import Line, Statement
+from zenzefi.common.api.fields import Text
 
 
 class RefusalSerializer(serializers.Serializer[Any]):

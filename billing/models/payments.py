@@ -7,9 +7,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from billing.currencies import shown
 from billing.fields import MoneyField
 from billing.models.ledger import ZERO, Transaction
+from zenzefi.common.currencies import shown
 
 
 class PaymentStatus(models.TextChoices):

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 import pytest
 import time_machine
 
-from accounts import download
 from billing import ledger, statement_csv, statements
 from billing.api import statements as view
 from billing.models import Entry, SystemAccount, TransactionType

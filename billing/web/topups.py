@@ -12,14 +12,14 @@ from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import APIException, ValidationError
 
 from accounts.models import User
-from accounts.web.refusals import sentence
 from billing import ledger, topups
-from billing.currencies import price_of, shown
 from billing.errors import IdempotencyConflict
 from billing.fields import CENT
 from billing.models import Payment
 from billing.web import way_back
 from billing.web.forms import TopUpForm
+from zenzefi.common.currencies import price_of, shown
+from zenzefi.common.error_messages import sentence
 
 PRESETS = [Decimal(amount) for amount in (10, 20, 50, 100, 300)]
 

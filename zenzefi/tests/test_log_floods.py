@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from proxy.tests.support.raw_client import connected
+from zenzefi.common import logging_filters
 from zenzefi.common.logging_filters import SECONDS, Sparse
 
 MALFORMED = "Invalid HTTP request received."

@@ -13,7 +13,7 @@ from access import services as access
 from access import token_secret
 from access.models import Scope
 from access.tests.conftest import tariffs  # noqa: F401  (a fixture)
-from accounts import api_tokens, download, jwt
+from accounts import api_tokens, jwt
 from accounts.models import User
 from accounts.sessions import WebSession
 from accounts.tests.factories import PASSWORD, turn_on_totp

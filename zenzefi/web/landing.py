@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from access import selectors
 from access.models import Scope
-from billing.currencies import price_of, shown
+from zenzefi.common.currencies import price_of, shown
 
 
 @require_safe

@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
-from accounts.download import Download
 from accounts.models import User
 from accounts.web.reauthentication import page_after_password
+from zenzefi.common.download import Download
 from zenzefi.personal_data import write_archive
 
 

@@ -5,11 +5,11 @@ from typing import Any
 from rest_framework import serializers
 
 from access import selectors
-from access.api.fields import Flag, Price, QueryFlag, WholeNumber
+from access.api.fields import Price
 from access.models import AccessToken, Scope
-from accounts.api.fields import Text
 from accounts.api.serializers import ProfileSerializer
 from billing.api.fields import BalanceField, MoneyField
+from zenzefi.common.api.fields import Flag, QueryFlag, Text, WholeNumber
 
 
 class AdminUserSerializer(ProfileSerializer):
