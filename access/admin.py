@@ -73,7 +73,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     def _decide(self, decision: Callable[..., None], request: HttpRequest, tokens: QuerySet[AccessToken]) -> None:
         reason = request.POST.get("reason", "").strip()
         if not reason:
-            self.message_user(request, _("Give a reason: it is kept in the audit trail."), messages.ERROR)
+            self.message_user(request, _("Give a reason. It is kept in the audit trail."), messages.ERROR)
             return
         done, refused = 0, 0
         for token in tokens:
@@ -90,8 +90,8 @@ class AccessTokenAdmin(ReadOnlyAdmin):
             self.message_user(request, text % {"count": done}, messages.SUCCESS)
         if refused:
             text = ngettext(
-                "%(count)d token is not in a state for this.",
-                "%(count)d tokens are not in a state for this.",
+                "%(count)d token cannot be changed in its current state.",
+                "%(count)d tokens cannot be changed in their current state.",
                 refused,
             )
             self.message_user(request, text % {"count": refused}, messages.WARNING)

@@ -12,7 +12,7 @@ class NotOnSale(ValidationError):
 
 class TokenTooLong(ValidationError):
     def __init__(self) -> None:
-        super().__init__({"duration_hours": [_("An access token lasts 100 years at most.")]})
+        super().__init__({"duration_hours": [_("An access token lasts at most 100 years.")]})
 
 
 class TariffExists(ValidationError):

@@ -157,4 +157,6 @@ class DeviceResetView(APIView):
     )
     def post(self, request: Request, token_id: UUID) -> Response:
         services.reset_device(user_of(request), token_id)
-        return Response(DetailSerializer({"detail": _("The device is unbound. The next one may connect.")}).data)
+        return Response(
+            DetailSerializer({"detail": _("The device was reset. Another device can use the token now.")}).data
+        )

@@ -88,7 +88,7 @@ class TestThePurchase:
         order(client, key=key)
         answer = client.post(URL, {"key": key, "scope": "full", "duration_hours": "1"}, follow=True)
         assert answer.redirect_chain == [("/tokens", 302)]
-        assert "Your last purchase went through" in text(answer)
+        assert "Your previous purchase succeeded" in text(answer)
         assert (AccessToken.objects.count(), ledger.balance(alice)) == (1, Decimal(32))
 
     @pytest.mark.parametrize("changes", [{"duration_hours": "5"}, {"duration_hours": ""}, {"scope": "everything"}])
@@ -118,7 +118,7 @@ class TestTooFewCredits:
         answer = order(client, scope="certificates_only")
         assert answer.status_code == 402
         page = text(answer)
-        assert "Nothing was charged: 7.50\u00a0ZNC are missing for 1 day." in page
+        assert "you need 7.50\u00a0ZNC more for 1 day. Nothing was charged." in page
         back = "%2Ftokens%2Fbuy%3Fscope%3Dcertificates_only%26duration_hours%3D24"
         assert f'href="/topup?amount=7.50&next={back}"' in page
         assert (ledger.balance(alice), AccessToken.objects.count()) == (Decimal("10.50"), 0)

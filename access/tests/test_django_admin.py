@@ -71,7 +71,7 @@ def test_revoke_by_force(alice: User, olga: User, operator: Client, buy: Buy) ->
     page = act(operator, "revoke_by_force", one, two)
 
     assert "1 token changed." in page.text
-    assert "1 token is not in a state for this." in page.text
+    assert "1 token cannot be changed in its current state." in page.text
     assert (causes(one), causes(two), causes(other)) == (["revoked"], ["revoked"], [])
     event = AuditEvent.objects.filter(kind="access_token_revoked").first()
     assert event is not None
@@ -92,7 +92,7 @@ def test_freeze_and_unfreeze(alice: User, operator: Client, buy: Buy) -> None:
 @pytest.mark.parametrize(
     ("reason", "message"),
     [
-        *((empty, "Give a reason: it is kept in the audit trail.") for empty in ("", "  ")),
+        *((empty, "Give a reason. It is kept in the audit trail.") for empty in ("", "  ")),
         *((bad, "No action selected.") for bad in ("a\x00", "a" * 501)),  # Django's words for a bad form
     ],
 )

@@ -224,7 +224,7 @@ def test_at_most_a_hundred_years(alice: User, alice_api: APIClient, buy: Buy) ->
     answers = [alice_api.post(url(token), {"duration_hours": 87_600}) for _ in range(10)]
 
     assert [answer.status_code for answer in answers] == [200] * 9 + [400]
-    assert answers[-1].json() == {"duration_hours": ["An access token lasts 100 years at most."]}
+    assert answers[-1].json() == {"duration_hours": ["An access token lasts at most 100 years."]}
     assert facts(token)[:2] == (10, 876_000)
     assert (len(causes(token)), ledger.balance(alice)) == (9, 91)
 

@@ -29,7 +29,7 @@ def test_a_message_to_the_data_plane(alice: User, alice_api: APIClient, buy: Buy
     answer = alice_api.post(url(token))
 
     assert answer.status_code == 200
-    assert answer.json() == {"detail": "The device is unbound. The next one may connect."}
+    assert answer.json() == {"detail": "The device was reset. Another device can use the token now."}
     assert causes(token) == ["device_reset"]
     token.refresh_from_db()
     assert (token.revoked_at, token.expiry_seen) == (None, False)

@@ -40,7 +40,7 @@ def buy(request: HttpRequest) -> HttpResponse:
         except InsufficientBalance as error:
             status = error.status_code
         except IdempotencyConflict:
-            messages.warning(request, _("Your last purchase went through. It is the first of your tokens here."))
+            messages.warning(request, _("Your previous purchase succeeded. Its token is in the list below."))
             return redirect("tokens")
         except APIException as error:
             form.add_error(None, sentence(error))

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.exceptions import APIException
 
 from access import selectors, services, token_secret
+from access.errors import TokenNotActive
 from access.models import AccessToken
 from access.offers import choose_offer, offers
 from access.web.forms import ChoiceQuery, ExtensionForm, RevocationForm
@@ -80,7 +81,7 @@ def extend(request: HttpRequest, token_id: UUID) -> HttpResponse:
 def _extend(request: HttpRequest, token: AccessToken, form: ExtensionForm) -> HttpResponse:
     hours = form.cleaned_data["duration_hours"]
     services.extend(form.call(cast("User", request.user), "tokens/extend", token.pk), token.pk, hours)
-    messages.success(request, _("The token is extended. What is open through it goes on."))
+    messages.success(request, _("The token was extended. Open connections are not interrupted."))
     return redirect("token", token.pk)
 
 
@@ -110,7 +111,7 @@ def revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
         call = form.call(cast("User", request.user), "tokens/revoke", token.pk)
         return _act_and_redirect(request, token, lambda: _revoke(call, token))
     if not selectors.is_active(token, now):
-        return _redirect_with_error(request, token, _("This token has ended already, or it is frozen."))
+        return _redirect_with_error(request, token, str(TokenNotActive.default_detail))
     context = {
         "token": token,
         "form": form,
@@ -125,7 +126,7 @@ def revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
 def _revoke(call: Call, token: AccessToken) -> str:
     revoked = services.revoke_with_refund(call, token.pk)
     facts = {"refund": f"{revoked.refund:.2f}", "balance": f"{revoked.balance:.2f}"}
-    return _("The token is revoked. %(refund)s ZNC are back; your balance is %(balance)s ZNC.") % facts
+    return _("The token was revoked. You got back %(refund)s ZNC. Your balance is %(balance)s ZNC.") % facts
 
 
 @fragment
@@ -145,7 +146,7 @@ def reset_device(request: HttpRequest, token_id: UUID) -> HttpResponse:
     if request.method == "POST":
         return _act_and_redirect(request, token, lambda: _reset_device(token))
     if not selectors.is_active(token):
-        return _redirect_with_error(request, token, _("This token has ended already, or it is frozen."))
+        return _redirect_with_error(request, token, str(TokenNotActive.default_detail))
     context = {
         "left": selectors.device_resets_left(token, timezone.now()),
         "title": _("Reset the device?"),
@@ -157,7 +158,7 @@ def reset_device(request: HttpRequest, token_id: UUID) -> HttpResponse:
 
 def _reset_device(token: AccessToken) -> str:
     services.reset_device(token.user, token.pk)
-    return _("The device is unbound. The next one may connect.")
+    return _("The device was reset. Another device can use the token now.")
 
 
 def _act_and_redirect(request: HttpRequest, token: AccessToken, act: Callable[[], str]) -> HttpResponse:

@@ -49,7 +49,7 @@ def notices(client: Client) -> list[tuple[str, str]]:
 def test_whose_tokens_have_ended_is_no_newcomer(client: Client, alice: User) -> None:
     services.revoke_with_refund(Call(alice, "revoke", key="", body=None), bought(alice).pk)
     page = text(client)
-    assert "All your tokens have ended." in page
+    assert "All your tokens have expired or were revoked." in page
     assert "No tokens yet" not in page
 
 

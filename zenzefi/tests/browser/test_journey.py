@@ -26,7 +26,7 @@ ENGLISH = {
     "Requests": "Requests",
     "Revoke": "Revoke, get back",
     "Revoke the token": "Revoke the token",
-    "is back": "ZNC are back; your balance is",
+    "is back": "ZNC. Your balance is",
     "Statement as CSV": "Statement as CSV",
 }
 RUSSIAN = {
@@ -41,7 +41,7 @@ RUSSIAN = {
     "Requests": "Запросы",
     "Revoke": "Отозвать и вернуть",
     "Revoke the token": "Отозвать токен",
-    "is back": "на балансе",
+    "is back": "На балансе",
     "Statement as CSV": "Выписка в CSV",
 }
 JOURNEYS = {"in English on a desktop": ("en-GB", 1280, ENGLISH), "in Russian on a phone": ("ru-RU", 390, RUSSIAN)}
