@@ -27,8 +27,8 @@ from access.api.serializers import (
 )
 from access.errors import TokenNotFound
 from access.models import AccessToken
-from accounts.api.requests import user_of
 from accounts.api.serializers import DetailSerializer
+from accounts.requests import user_of
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
 from zenzefi.common.api.query import query
 

@@ -6,9 +6,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts import api_tokens
-from accounts.api.requests import bearer_token
 from accounts.errors import ScopeMissing
 from accounts.models import ApiToken, User
+from accounts.requests import bearer_token
 
 if TYPE_CHECKING:  # DRF's views import this module by its settings
     from rest_framework.views import APIView

@@ -11,9 +11,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import api_tokens
-from accounts.api.requests import user_of
 from accounts.api.serializers import ApiTokenCreateSerializer, ApiTokenSerializer, NewApiTokenSerializer
 from accounts.models import ApiToken
+from accounts.requests import user_of
 
 _TAGS = ["api tokens"]
 

@@ -10,7 +10,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import services
-from accounts.api.requests import address_of, bearer_token, user_agent_of, user_of
 from accounts.api.serializers import (
     CredentialsSerializer,
     DetailSerializer,
@@ -20,6 +19,7 @@ from accounts.api.serializers import (
     TokenPairSerializer,
     UserAccountSerializer,
 )
+from accounts.requests import address_of, bearer_token, user_agent_of, user_of
 
 
 class AnonymousView(APIView):

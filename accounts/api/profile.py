@@ -6,8 +6,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import services
-from accounts.api.requests import user_of
 from accounts.api.serializers import ProfileChangeSerializer, ProfileSerializer
+from accounts.requests import user_of
 
 
 class ProfileView(APIView):

@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.requests import user_of
+from accounts.requests import user_of
 from billing import ledger
 from billing.api.serializers import (
     BalanceSerializer,

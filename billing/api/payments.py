@@ -4,7 +4,7 @@ from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 
-from accounts.api.requests import user_of
+from accounts.requests import user_of
 from billing import selectors
 from billing.api.serializers import (
     PaymentSerializer,

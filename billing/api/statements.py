@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.requests import user_of
+from accounts.requests import user_of
 from billing.api.serializers import StatementQuerySerializer, StatementSerializer
 from billing.statement_csv import csv_response
 from billing.statements import statement

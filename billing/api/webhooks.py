@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.requests import address_of
+from accounts.requests import address_of
 from billing import webhooks
 from billing.api.serializers import (
     ReceivedSerializer,

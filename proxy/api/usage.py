@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.requests import user_of
+from accounts.requests import user_of
 from proxy.api.serializers import UsageQuerySerializer, UsageSerializer
 from proxy.usage import usage
 from zenzefi.common.api.query import query

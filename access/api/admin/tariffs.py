@@ -12,7 +12,7 @@ from access import tariffs
 from access.api.admin.serializers import NewTariffSerializer, TariffChangeSerializer
 from access.api.serializers import TariffSerializer
 from accounts.api.permissions import IsSuperuser
-from accounts.api.requests import user_of
+from accounts.requests import user_of
 
 
 class AdminTariffsView(APIView):

@@ -18,7 +18,7 @@ from access.api.admin.serializers import (
 )
 from access.models import AccessToken
 from accounts.api.permissions import IsSuperuser
-from accounts.api.requests import user_of
+from accounts.requests import user_of
 from zenzefi.common.api.query import query
 
 
