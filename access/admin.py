@@ -1,7 +1,6 @@
 """Tariffs, sold tokens and the outbox in the admin."""
 
 from collections.abc import Callable
-from typing import cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -15,7 +14,7 @@ from access import selectors, services
 from access.errors import TokenNotActive
 from access.models import AccessToken, Revocation, Tariff
 from accounts.admin import ModelAdmin, ReadOnlyAdmin
-from accounts.models import User
+from accounts.requests import current_user
 
 
 @admin.register(Tariff)
@@ -78,7 +77,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
         done, refused = 0, 0
         for token in tokens:
             try:
-                decision(token.pk, actor=cast("User", request.user), reason=reason)
+                decision(token.pk, actor=current_user(request), reason=reason)
                 done += 1
             except TokenNotActive:
                 refused += 1

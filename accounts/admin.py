@@ -1,6 +1,6 @@
 """Users, their logins and the audit trail in the admin."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import mfa, services
 from accounts.models import ApiToken, AuditEvent, RefreshFamily, User
+from accounts.requests import current_user
 
 if TYPE_CHECKING:  # generic in the stubs only
     ModelAdmin = admin.ModelAdmin[Any]
@@ -110,7 +111,7 @@ class UserAdmin(BaseUserAdmin):
         plain = changed & {"email", "username", "full_name", "is_staff", "is_superuser"}
         obj.save(update_fields=[*plain, "updated_at"])
         if "is_active" in changed:
-            actor = cast("User", request.user)
+            actor = current_user(request)
             services.set_active(obj, active, actor=actor, reason=form.cleaned_data["reason"])
 
     def has_rescue_permission(self, request: HttpRequest) -> bool:
@@ -119,7 +120,7 @@ class UserAdmin(BaseUserAdmin):
     @admin.action(description=_("Switch off a lost second factor"), permissions=["rescue"])
     def switch_off_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponse | None:
         """Of one user: the page that says what will happen, and the deed once it is confirmed there."""
-        actor, user = cast("User", request.user), users.get() if users.count() == 1 else None
+        actor, user = current_user(request), users.get() if users.count() == 1 else None
         if user is None or user == actor or not mfa.is_on(user):
             text = _("Choose one user, not yourself, whose second factor is on.")
             self.message_user(request, text, messages.ERROR)

@@ -28,7 +28,7 @@ from access.api.serializers import (
 from access.errors import TokenNotFound
 from access.models import AccessToken
 from accounts.api.serializers import DetailSerializer
-from accounts.requests import user_of
+from accounts.requests import current_user
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
 from zenzefi.common.api.query import query
 
@@ -59,7 +59,7 @@ class MyTokensView(ListAPIView[AccessToken]):
 
     def get_queryset(self) -> QuerySet[AccessToken]:
         wanted = query(TokenFilterSerializer, self.request)
-        return selectors.tokens_of(user_of(self.request), **wanted)
+        return selectors.tokens_of(current_user(self.request), **wanted)
 
     @extend_schema(
         operation_id="list_my_tokens",
@@ -104,7 +104,7 @@ class RefundQuoteView(APIView):
         responses=RefundQuoteSerializer,
     )
     def get(self, request: Request, token_id: UUID) -> Response:
-        token = selectors.tokens_of(user_of(request)).filter(pk=token_id).first()
+        token = selectors.tokens_of(current_user(request)).filter(pk=token_id).first()
         if token is None:
             raise TokenNotFound
         quote = selectors.refund_quote(token, timezone.now())
@@ -156,7 +156,7 @@ class DeviceResetView(APIView):
         responses=DetailSerializer,
     )
     def post(self, request: Request, token_id: UUID) -> Response:
-        services.reset_device(user_of(request), token_id)
+        services.reset_device(current_user(request), token_id)
         return Response(
             DetailSerializer({"detail": _("The device was reset. Another device can use the token now.")}).data
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -21,6 +21,7 @@ from access.offers import Offer, choose_offer, offers
 from access.web import recent_purchases
 from access.web.forms import ChoiceQuery, PurchaseForm
 from accounts.models import User
+from accounts.requests import current_user
 from billing import ledger
 from billing.errors import IdempotencyConflict, InsufficientBalance
 from zenzefi.common.error_messages import sentence
@@ -33,7 +34,7 @@ _USUAL_HOURS = 24
 @require_http_methods(["GET", "HEAD", "POST"])
 def buy(request: HttpRequest) -> HttpResponse:
     """`?scope=&duration_hours=` choose at first: a top-up leads back to the same choice."""
-    user, form, status = cast("User", request.user), PurchaseForm(request.POST or None), 200
+    user, form, status = current_user(request), PurchaseForm(request.POST or None), 200
     if form.is_valid():
         try:
             return _remember_and_redirect(request, _purchase(form, user))

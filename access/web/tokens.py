@@ -1,7 +1,7 @@
 """The list of one's tokens, and what one does with them: extend, revoke, reset the device, see the text again."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -23,7 +23,7 @@ from access.models import AccessToken
 from access.offers import choose_offer, offers
 from access.web.forms import ChoiceQuery, ExtensionForm, RevocationForm
 from access.web.lookup import get_own_token_or_404
-from accounts.models import User
+from accounts.requests import current_user
 from accounts.web.reauthentication import PasswordForm
 from billing import ledger
 from billing.errors import InsufficientBalance
@@ -40,7 +40,7 @@ PER_PAGE = 20
 @require_safe
 def token_list(request: HttpRequest) -> HttpResponse:
     """Those that live, all of them, and those that have ended, by pages."""
-    user, now = cast("User", request.user), timezone.now()
+    user, now = current_user(request), timezone.now()
     ended = Paginator(selectors.ended_tokens_of(user, now), PER_PAGE).get_page(request.GET.get("page"))
     context = {"live": list(selectors.live_tokens_of(user, now)), "ended": ended}
     return render(request, "access/tokens.html", context)
@@ -80,7 +80,7 @@ def extend(request: HttpRequest, token_id: UUID) -> HttpResponse:
 
 def _extend(request: HttpRequest, token: AccessToken, form: ExtensionForm) -> HttpResponse:
     hours = form.cleaned_data["duration_hours"]
-    services.extend(form.call(cast("User", request.user), "tokens/extend", token.pk), token.pk, hours)
+    services.extend(form.call(current_user(request), "tokens/extend", token.pk), token.pk, hours)
     messages.success(request, _("The token was extended. Open connections are not interrupted."))
     return redirect("token", token.pk)
 
@@ -108,7 +108,7 @@ def revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Says what it gives back, which changes by the second, and then does it."""
     token, form, now = get_own_token_or_404(request, token_id), RevocationForm(request.POST or None), timezone.now()
     if form.is_valid():
-        call = form.call(cast("User", request.user), "tokens/revoke", token.pk)
+        call = form.call(current_user(request), "tokens/revoke", token.pk)
         return _act_and_redirect(request, token, lambda: _revoke(call, token))
     if not selectors.is_active(token, now):
         return _redirect_with_error(request, token, str(TokenNotActive.default_detail))

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from accounts import api_tokens
 from accounts.api.serializers import ApiTokenCreateSerializer, ApiTokenSerializer, NewApiTokenSerializer
 from accounts.models import ApiToken
-from accounts.requests import user_of
+from accounts.requests import current_user
 
 _TAGS = ["api tokens"]
 
@@ -23,7 +23,7 @@ class ApiTokensView(ListAPIView[ApiToken]):
     queryset = ApiToken.objects.none()
 
     def get_queryset(self) -> QuerySet[ApiToken]:
-        return api_tokens.of(user_of(self.request))
+        return api_tokens.of(current_user(self.request))
 
     @extend_schema(operation_id="list_api_tokens", tags=_TAGS, summary="The user's API tokens, newest first")
     def get(self, request: Request) -> Response:
@@ -41,12 +41,12 @@ class ApiTokensView(ListAPIView[ApiToken]):
         form = ApiTokenCreateSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         days = form.validated_data.pop("expires_in_days")
-        token, text = api_tokens.create(user_of(request), days=days, **form.validated_data)
+        token, text = api_tokens.create(current_user(request), days=days, **form.validated_data)
         return Response({**ApiTokenSerializer(token).data, "token": text}, status=status.HTTP_201_CREATED)
 
 
 class ApiTokenView(APIView):
     @extend_schema(operation_id="delete_api_token", tags=_TAGS, summary="End an API token", responses={204: None})
     def delete(self, request: Request, token_id: UUID) -> Response:
-        api_tokens.revoke(user_of(request), token_id)
+        api_tokens.revoke(current_user(request), token_id)
         return Response(status=status.HTTP_204_NO_CONTENT)

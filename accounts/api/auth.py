@@ -19,7 +19,7 @@ from accounts.api.serializers import (
     TokenPairSerializer,
     UserAccountSerializer,
 )
-from accounts.requests import address_of, bearer_token, user_agent_of, user_of
+from accounts.requests import address_of, bearer_token, current_user, user_agent_of
 
 
 class AnonymousView(APIView):
@@ -95,5 +95,5 @@ class LogoutView(APIView):
         responses={200: DetailSerializer},
     )
     def post(self, request: Request) -> Response:
-        services.log_out(user_of(request))
+        services.log_out(current_user(request))
         return Response({"detail": _("You are logged out.")})

@@ -7,7 +7,7 @@ from rest_framework.views import APIView
 
 from accounts import services
 from accounts.api.serializers import ProfileChangeSerializer, ProfileSerializer
-from accounts.requests import user_of
+from accounts.requests import current_user
 
 
 class ProfileView(APIView):
@@ -20,7 +20,7 @@ class ProfileView(APIView):
         responses={200: ProfileSerializer},
     )
     def get(self, request: Request) -> Response:
-        return Response(ProfileSerializer(user_of(request)).data)
+        return Response(ProfileSerializer(current_user(request)).data)
 
     @extend_schema(
         operation_id="change_me",
@@ -33,5 +33,5 @@ class ProfileView(APIView):
     def patch(self, request: Request) -> Response:
         form = ProfileChangeSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        user = services.update_profile(user_of(request), **form.validated_data)
+        user = services.update_profile(current_user(request), **form.validated_data)
         return Response(ProfileSerializer(user).data)

@@ -1,6 +1,5 @@
 """Personal API tokens: list, make one, end one."""
 
-from typing import cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -15,7 +14,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts import api_tokens
 from accounts.errors import ApiTokenMade, ApiTokenNotFound
-from accounts.models import User
+from accounts.requests import current_user
 from accounts.web.forms import ApiTokenForm
 from accounts.web.reauthentication import password_again
 from zenzefi.common.error_messages import sentence
@@ -27,7 +26,7 @@ from zenzefi.common.error_messages import sentence
 @require_http_methods(["GET", "HEAD", "POST"])
 def api_tokens_page(request: HttpRequest) -> HttpResponse:
     """The list and the form. The new token's text stands on the answer to the form, once, and is kept nowhere."""
-    user = cast("User", request.user)
+    user = current_user(request)
     form, made = ApiTokenForm(request.POST or None), None
     if form.is_valid():
         try:
@@ -47,7 +46,7 @@ def api_tokens_page(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete_api_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Says what will happen, and then does it."""
-    user = cast("User", request.user)
+    user = current_user(request)
     token = api_tokens.of(user).filter(pk=token_id).first()
     if token is None:
         raise Http404

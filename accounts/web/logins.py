@@ -1,7 +1,5 @@
 """The user's own logins: list, end one, end all others."""
 
-from typing import cast
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -10,14 +8,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts import logins
-from accounts.models import User
+from accounts.requests import current_user
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def logins_page(request: HttpRequest) -> HttpResponse:
     """The user's logins. POST ends the one that `login` names, or all but this session."""
-    user, key = cast("User", request.user), request.session.session_key
+    user, key = current_user(request), request.session.session_key
     if request.method != "POST":
         return render(request, "accounts/logins.html", {"logins": logins.of(user, session_key=key)})
     if chosen := request.POST.get("login"):

@@ -1,7 +1,5 @@
 """The profile."""
 
-from typing import cast
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -11,14 +9,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts import email_addresses, mfa, selectors, services
-from accounts.models import User
+from accounts.requests import current_user
 from accounts.web.forms import ProfileForm
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
-    user = cast("User", request.user)
+    user = current_user(request)
     form = ProfileForm(request.POST or None, instance=selectors.stored(user))
     if form.is_valid():
         services.update_profile(user, **{name: form.cleaned_data[name] for name in form.fields})

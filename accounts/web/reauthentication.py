@@ -15,7 +15,7 @@ from rest_framework.exceptions import Throttled
 
 from accounts import services
 from accounts.errors import InvalidCredentials
-from accounts.models import User
+from accounts.requests import current_user
 from accounts.web.forms import current_password
 from zenzefi.common.throttled_forms import too_many
 
@@ -57,7 +57,7 @@ class PasswordForm(forms.Form):
         """Whether the password is right; else the form says why not. Wrong ones count as failed logins."""
         if not self.is_valid():
             return False
-        user, address = cast("User", request.user), request.META.get("REMOTE_ADDR", "")
+        user, address = current_user(request), request.META.get("REMOTE_ADDR", "")
         try:
             services.check_credentials(user.email, self.cleaned_data["password"], address=address)
         except InvalidCredentials:

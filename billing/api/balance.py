@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.requests import user_of
+from accounts.requests import current_user
 from billing import ledger
 from billing.api.serializers import (
     BalanceSerializer,
@@ -18,6 +18,6 @@ class BalanceView(APIView):
 
     @extend_schema(operation_id="currency_balance", tags=["currency"], responses=BalanceSerializer)
     def get(self, request: Request) -> Response:
-        balance, debt = ledger.standing(user_of(request))
+        balance, debt = ledger.standing(current_user(request))
         owed = {"debt": debt} if debt else {}
         return Response(BalanceSerializer({"balance": balance, "currency": CURRENCY, **owed}).data)

@@ -1,14 +1,13 @@
 """The `Idempotency-Key` header of calls that move money."""
 
 import re
-from typing import cast
 
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from accounts.models import User
+from accounts.requests import current_user
 from billing.idempotency import Call
 
 HEADER = "Idempotency-Key"
@@ -30,4 +29,4 @@ def call_of(request: Request, name: str, *ids: object) -> Call:
     key = request.headers.get(HEADER)
     if key is not None and not _KEY.fullmatch(key):
         raise ValidationError({HEADER: [_("1 to 200 visible ASCII characters are expected.")]})
-    return Call(cast("User", request.user), "/".join([name, *map(str, ids)]), key or "", request.data)
+    return Call(current_user(request), "/".join([name, *map(str, ids)]), key or "", request.data)

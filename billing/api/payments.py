@@ -4,7 +4,7 @@ from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 
-from accounts.requests import user_of
+from accounts.requests import current_user
 from billing import selectors
 from billing.api.serializers import (
     PaymentSerializer,
@@ -21,7 +21,7 @@ class PaymentsView(ListAPIView[Payment]):
     queryset = Payment.objects.none()
 
     def get_queryset(self) -> QuerySet[Payment]:
-        return selectors.payments_of(user_of(self.request))
+        return selectors.payments_of(current_user(self.request))
 
 
 @extend_schema_view(get=extend_schema(operation_id="currency_payment", tags=["currency"]))
@@ -34,4 +34,4 @@ class PaymentView(RetrieveAPIView[Payment]):
     lookup_url_kwarg = "payment_id"
 
     def get_queryset(self) -> QuerySet[Payment]:
-        return selectors.payments_of(user_of(self.request))
+        return selectors.payments_of(current_user(self.request))

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.requests import user_of
+from accounts.requests import current_user
 from billing.api.serializers import StatementQuerySerializer, StatementSerializer
 from billing.statement_csv import csv_response
 from billing.statements import statement
@@ -35,7 +35,7 @@ class StatementView(APIView):
         query = StatementQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         wanted = query.validated_data
-        with statement(user_of(request), wanted["start"], wanted["end"]) as found:
+        with statement(current_user(request), wanted["start"], wanted["end"]) as found:
             if wanted["format"] == "csv":
                 return csv_response(found)
             if found.movements > MOST_ITEMS:

@@ -4,7 +4,7 @@ from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
 
-from accounts.requests import user_of
+from accounts.requests import current_user
 from billing import selectors
 from billing.api.serializers import (
     HistoryQuerySerializer,
@@ -26,4 +26,4 @@ class TransactionsView(ListAPIView[Entry]):
     def get_queryset(self) -> QuerySet[Entry]:
         query = HistoryQuerySerializer(data=self.request.query_params)
         query.is_valid(raise_exception=True)
-        return selectors.history(user_of(self.request), **query.validated_data)
+        return selectors.history(current_user(self.request), **query.validated_data)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views import View
 from rest_framework.exceptions import APIException, ValidationError
 
-from accounts.models import User
+from accounts.requests import current_user
 from billing import payment_refunds
 from billing.models import Payment, PaymentRefund
 
@@ -66,7 +66,7 @@ class RefundView(View):
         if not form.is_valid() or "confirmed" not in request.POST:
             return self._render(request, payment, form)
         given = form.cleaned_data
-        actor = cast("User", request.user)
+        actor = current_user(request)
         try:
             refund = payment_refunds.start(
                 payment.pk, given["amount"], actor=actor, reason=given["reason"], key=str(given["key"])

@@ -1,6 +1,5 @@
 """A user's payments, and the page to which a provider sends the user back."""
 
-from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -10,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.models import User
+from accounts.requests import current_user
 from billing import payments, selectors
 from billing.models import Payment, PaymentStatus
 from billing.web import way_back
@@ -22,7 +21,7 @@ PER_PAGE = 20
 @login_required
 @require_safe
 def payment_list(request: HttpRequest) -> HttpResponse:
-    found = selectors.payments_of(cast("User", request.user))
+    found = selectors.payments_of(current_user(request))
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "billing/payments.html", {"page": page})
 

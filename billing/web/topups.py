@@ -1,7 +1,7 @@
 """The page on which a user tops up the balance."""
 
 from decimal import Decimal, InvalidOperation
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import APIException, ValidationError
 
 from accounts.models import User
+from accounts.requests import current_user
 from billing import ledger, topups
 from billing.errors import IdempotencyConflict
 from billing.fields import CENT
@@ -29,7 +30,7 @@ PRESETS = [Decimal(amount) for amount in (10, 20, 50, 100, 300)]
 @require_http_methods(["GET", "HEAD", "POST"])
 def topup(request: HttpRequest) -> HttpResponse:
     """`?amount=` fills it in; `?next=`, a path of this site, is offered once the payment is through."""
-    user, path_back = cast("User", request.user), way_back.requested(request)
+    user, path_back = current_user(request), way_back.requested(request)
     form = TopUpForm(request.POST) if request.method == "POST" else TopUpForm(initial=_requested_amount(request))
     if form.is_valid() and (payment := _create_payment(form, user)):
         if path_back:

@@ -1,7 +1,5 @@
 """The page of a user's transactions, and their statement as a file."""
 
-from typing import cast
-
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -12,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
+from accounts.requests import current_user
 from billing import selectors
 from billing.models import Entry
 from billing.statement_csv import csv_response
@@ -30,7 +29,7 @@ def transaction_list(request: HttpRequest) -> HttpResponse:
 
 def _render(request: HttpRequest, form: HistoryForm) -> HttpResponse:
     """Render the movements that the form selects, or all of them below the errors of an invalid form."""
-    movements = _movements(cast("User", request.user), form).select_related("transaction__payment")
+    movements = _movements(current_user(request), form).select_related("transaction__payment")
     page = Paginator(movements, PER_PAGE).get_page(request.GET.get("page"))
     context = {"form": form, "page": page, "filtered": any(form.data.get(name) for name in form.fields)}
     return render(request, "billing/transactions.html", context, status=200 if form.is_valid() else 400)
@@ -52,5 +51,5 @@ def statement_csv(request: HttpRequest) -> HttpResponseBase:
     if not form.is_valid():
         return _render(request, form)
     since, until = form.instants()
-    with statement(cast("User", request.user), since, until) as found:
+    with statement(current_user(request), since, until) as found:
         return csv_response(found)

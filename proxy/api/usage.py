@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.requests import user_of
+from accounts.requests import current_user
 from proxy.api.serializers import UsageQuerySerializer, UsageSerializer
 from proxy.usage import usage
 from zenzefi.common.api.query import query
@@ -28,7 +28,7 @@ class UsageView(APIView):
 
         Of a token that is not the caller's there are none.
         """
-        user, wanted = user_of(request), query(UsageQuerySerializer, request)
+        user, wanted = current_user(request), query(UsageQuerySerializer, request)
         zone = ZoneInfo(user.time_zone or "UTC")
         found = usage(user, wanted["period"], zone, wanted["token_id"])
         return Response(UsageSerializer({**vars(found), "time_zone": zone.key}).data)

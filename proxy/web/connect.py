@@ -1,6 +1,5 @@
 """How to connect: the desktop client step by step, the browser, scripts; with the user's own values."""
 
-from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -13,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from access import selectors, token_secret
 from access.models import AccessToken
-from accounts.models import User
+from accounts.requests import current_user
 from accounts.web.reauthentication import PasswordForm
 from proxy.web import devices
 from proxy.web.examples import PLACEHOLDER, examples, gateway
@@ -26,7 +25,7 @@ from zenzefi.common.throttled_forms import with_status
 @require_http_methods(["GET", "HEAD", "POST"])
 def connect(request: HttpRequest) -> HttpResponse:
     """`?token=` chooses one of the live tokens. After the password its text stands in the examples of this answer."""
-    user, form = cast("User", request.user), PasswordForm(request.POST or None)
+    user, form = current_user(request), PasswordForm(request.POST or None)
     tokens = list(selectors.live_tokens_of(user, timezone.now()))
     token = _chosen(tokens, request.GET.get("token", ""))
     text = token_secret.decrypt(token.ciphertext) if token and form.verify(request) else None

@@ -1,7 +1,5 @@
 """Why was I denied? One refusal in a sentence, and the list of one's own."""
 
-from typing import cast
-
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.models import User
+from accounts.requests import current_user
 from proxy.dataplane.denials.messages import AGAIN, explain
 from proxy.models import LONGEST_PATH, DenialRecord
 from proxy.selectors import denials_of, find_denial
@@ -56,6 +54,6 @@ def _not_known_yet(request: HttpRequest, request_id: str) -> HttpResponse:
 @require_safe
 def denials(request: HttpRequest) -> HttpResponse:
     """The user's own refusals of the last week."""
-    page = Paginator(denials_of(cast("User", request.user)), ON_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(denials_of(current_user(request)), ON_PAGE).get_page(request.GET.get("page"))
     rows = [(record, explain(record.code, record.detail).sentence) for record in page]
     return render(request, "proxy/denials.html", {"page": page, "rows": rows})

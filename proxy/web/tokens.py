@@ -21,7 +21,7 @@ from access.models import AccessToken, Scope
 from access.selectors import TokenState
 from access.web import recent_purchases
 from access.web.lookup import get_own_token_or_404
-from accounts.models import User
+from accounts.requests import current_user
 from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.rules.cookies import ACCESS_COOKIE, sign_access
 from proxy.dataplane.rules.paths import PREFIX
@@ -81,7 +81,7 @@ def token_bought(request: HttpRequest, token_id: UUID) -> HttpResponse:
         "text": text,
         "qr": _qr(text),
         "gateway": gateway(),
-        "device": devices.suggestion(cast("User", request.user)),
+        "device": devices.suggestion(current_user(request)),
     }
     return render(request, "proxy/token_bought.html", context)
 

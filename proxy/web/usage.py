@@ -1,7 +1,6 @@
 """What one has carried: by hour or day, and by token."""
 
 import csv
-from typing import cast
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.models import User
+from accounts.requests import current_user
 from proxy.usage import PERIODS, Usage, usage
 
 
@@ -38,4 +37,4 @@ def usage_csv(request: HttpRequest) -> HttpResponse:
 
 def _usage(request: HttpRequest) -> Usage:
     period = request.GET.get("period", "")
-    return usage(cast("User", request.user), period if period in PERIODS else "week")
+    return usage(current_user(request), period if period in PERIODS else "week")

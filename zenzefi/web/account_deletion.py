@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import ValidationError
 
 from accounts.models import User
+from accounts.requests import current_user
 from accounts.web.reauthentication import PasswordForm
 from zenzefi import account_deletion
 from zenzefi.common.templatetags.ui import money
@@ -30,7 +31,7 @@ class DeletionForm(PasswordForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest) -> HttpResponse:
     """Says what will happen; with the password, and with a tick where credits are lost, it does."""
-    user, form = cast("User", request.user), DeletionForm(request.POST or None)
+    user, form = current_user(request), DeletionForm(request.POST or None)
     found = account_deletion.preview(user)
     if not found.forfeited:
         del form.fields["gives_up_credits"]

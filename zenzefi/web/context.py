@@ -1,12 +1,11 @@
 """What every page of the site knows: `frame` in templates."""
 
 from decimal import Decimal
-from typing import cast
 
 from django.conf import settings
 from django.http import HttpRequest
 
-from accounts.models import User
+from accounts.requests import current_user
 from billing import ledger
 
 THEMES = ("light", "dark")
@@ -30,7 +29,7 @@ class Frame:
     @property
     def balance(self) -> Decimal:
         """The signed-in user's, in ZNC."""
-        return ledger.balance(cast("User", self._request.user))
+        return ledger.balance(current_user(self._request))
 
 
 def frame(request: HttpRequest) -> dict[str, Frame]:

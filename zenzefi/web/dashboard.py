@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 from access import selectors
 from access.models import AccessToken
 from accounts.models import User
+from accounts.requests import current_user
 from billing import ledger
 from billing.selectors import history
 from proxy.selectors import holders
@@ -43,7 +44,7 @@ class Notice:
 @login_required
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
-    user, now = cast("User", request.user), timezone.now()
+    user, now = current_user(request), timezone.now()
     tokens = list(selectors.live_tokens_of(user, now))
     held, days = holders(tokens), by_day(user, DAYS)
     balance, debt = ledger.standing(user)

@@ -1,7 +1,5 @@
 """The page on which users download all data about them."""
 
-from typing import cast
-
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -10,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
-from accounts.models import User
+from accounts.requests import current_user
 from accounts.web.reauthentication import page_after_password
 from zenzefi.common.download import Download
 from zenzefi.personal_data import write_archive
@@ -21,7 +19,7 @@ from zenzefi.personal_data import write_archive
 @require_http_methods(["GET", "HEAD", "POST"])
 def personal_data(request: HttpRequest) -> HttpResponseBase:
     """Says what is in the archive; POST gives it, as a file leaves the page that asked for it where it is."""
-    user = cast("User", request.user)
+    user = current_user(request)
     if request.method == "POST":
         return Download(
             lambda file: write_archive(user, file), filename="zenzefi-my-data.zip", content_type="application/zip"

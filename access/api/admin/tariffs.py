@@ -12,7 +12,7 @@ from access import tariffs
 from access.api.admin.serializers import NewTariffSerializer, TariffChangeSerializer
 from access.api.serializers import TariffSerializer
 from accounts.api.permissions import IsSuperuser
-from accounts.requests import user_of
+from accounts.requests import current_user
 
 
 class AdminTariffsView(APIView):
@@ -28,7 +28,7 @@ class AdminTariffsView(APIView):
     def post(self, request: Request) -> Response:
         wanted = NewTariffSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        tariff = tariffs.create(wanted.validated_data, actor=user_of(request))
+        tariff = tariffs.create(wanted.validated_data, actor=current_user(request))
         return Response(TariffSerializer(tariff).data, status.HTTP_201_CREATED)
 
 
@@ -45,7 +45,7 @@ class AdminTariffView(APIView):
     def patch(self, request: Request, tariff_id: UUID) -> Response:
         wanted = TariffChangeSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        tariff = tariffs.change(tariff_id, wanted.validated_data, actor=user_of(request))
+        tariff = tariffs.change(tariff_id, wanted.validated_data, actor=current_user(request))
         return Response(TariffSerializer(tariff).data)
 
     @extend_schema(
@@ -55,5 +55,5 @@ class AdminTariffView(APIView):
         responses={204: None},
     )
     def delete(self, request: Request, tariff_id: UUID) -> Response:
-        tariffs.delete(tariff_id, actor=user_of(request))
+        tariffs.delete(tariff_id, actor=current_user(request))
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -18,7 +18,7 @@ from access.api.admin.serializers import (
 )
 from access.models import AccessToken
 from accounts.api.permissions import IsSuperuser
-from accounts.requests import user_of
+from accounts.requests import current_user
 from zenzefi.common.api.query import query
 
 
@@ -52,5 +52,7 @@ class AdminTokenView(APIView):
         responses={200: ForcedRevocationSerializer},
     )
     def delete(self, request: Request, token_id: UUID) -> Response:
-        services.revoke_by_force(token_id, actor=user_of(request), reason=query(ReasonSerializer, request)["reason"])
+        services.revoke_by_force(
+            token_id, actor=current_user(request), reason=query(ReasonSerializer, request)["reason"]
+        )
         return Response(ForcedRevocationSerializer({"revoked": True}).data)
