@@ -38,11 +38,13 @@ def adjust_balance(user: User, new_balance: Decimal, *, actor: User, reason: str
 
 def _check_adjustment(new_balance: Decimal, reason: str) -> None:
     if not reason:
-        raise ValidationError({"reason": [_("A balance is changed for a reason: say which.")]})
+        raise ValidationError({"reason": [_("Give a reason for changing the balance.")]})
     if len(reason) > 500:
         raise ValidationError({"reason": [_("At most 500 characters.")]})
     if not 0 <= new_balance <= MAX_BALANCE or new_balance != new_balance.quantize(CENT):
-        raise ValidationError({"currency_balance": [_("A balance is zero or above, with at most two decimals.")]})
+        raise ValidationError(
+            {"currency_balance": [_("The balance must be zero or more, with at most two decimals.")]}
+        )
 
 
 def _details(seen: Decimal, moved: Move) -> dict[str, str]:

@@ -22,32 +22,36 @@ class IdempotencyConflict(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "idempotency_conflict"
     default_detail = _("This Idempotency-Key was used with another request. Use a new key for a new request.")
-    on_a_page = _("You have sent this form before, with another choice. If you want this one as well, send it again.")
+    on_a_page = _(
+        "You have already sent this form with a different choice. If you want this one as well, send the form again."
+    )
 
 
 class IdempotencyInProgress(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "idempotency_in_progress"
     default_detail = _("A request with this Idempotency-Key is still running. Try again in a moment.")
-    on_a_page = _("Your first click is still being worked on. Wait a moment, then press again: it counts once.")
+    on_a_page = _(
+        "Your first click is still being processed. Wait a moment, then press the button again. It counts only once."
+    )
 
 
 class BalanceInMotion(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "balance_in_motion"
-    default_detail = _("The balance keeps changing at this moment. Look at it and try again.")
+    default_detail = _("The balance kept changing during the adjustment. Check the current balance and try again.")
 
 
 class PaymentsUnavailable(APIException):
     status_code = status.HTTP_404_NOT_FOUND
     default_code = "payments_unavailable"
-    default_detail = _("Payments of this kind are not available here.")
+    default_detail = _("This payment method is not available.")
 
 
 class RefundInProgress(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "refund_in_progress"
-    default_detail = _("Another refund of this payment is on its way. Wait until the provider has answered.")
+    default_detail = _("Another refund of this payment is in progress. Wait until the provider has processed it.")
 
 
 class ProviderError(Exception):
@@ -67,13 +71,15 @@ class PaymentsDown(APIException):
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "payments_unavailable"
-    default_detail = _("The payment provider does not answer. Nothing was taken; try again in a minute.")
+    default_detail = _("The payment provider is not responding. You have not been charged. Try again in a minute.")
 
 
 class PaymentRefused(APIException):
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "payment_refused"
-    default_detail = _("The payment provider refused this payment. Nothing was taken; try another amount.")
+    default_detail = _(
+        "The payment provider declined this payment. You have not been charged. Try a different amount."
+    )
 
 
 class WebhookRefused(APIException):
@@ -83,22 +89,22 @@ class WebhookRefused(APIException):
 
 
 class WebhookMalformed(WebhookRefused):
-    default_detail = _("This message is not one of the payment provider's events.")
+    default_detail = _("This message is not a valid event of the payment provider.")
 
 
 class WebhookMismatch(WebhookRefused):
     """Genuine, but not about a payment of ours as we know it; the text is for the log."""
 
-    default_detail = _("This message does not fit a payment here.")
+    default_detail = _("This message does not match any payment.")
 
 
 class WebhookNotReady(APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "webhook_not_ready"
-    default_detail = _("The payment provider could not be asked about this message. Send it again.")
+    default_detail = _("This message could not be verified with the payment provider. Send it again later.")
 
 
 class WebhookTooLarge(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "payload_too_large"
-    default_detail = _("The message is too large: at most 64 KiB are accepted.")
+    default_detail = _("The message is too large. The limit is 64 KiB.")

@@ -91,7 +91,7 @@ def send_alarm(discrepancies: int, named: list[str]) -> None:
     if not addresses:
         logger.error("nobody hears that the ledger does not hold: there is no active operator with an e-mail address")
         return
-    send_mail(_("The Zenzefi ledger does not hold"), _text(discrepancies, named), None, addresses)
+    send_mail(_("The Zenzefi ledger has discrepancies"), _text(discrepancies, named), None, addresses)
 
 
 def _text(discrepancies: int, named: list[str]) -> str:
@@ -103,5 +103,5 @@ def _text(discrepancies: int, named: list[str]) -> str:
     parts = [head % {"count": discrepancies}, "\n".join(named)]
     if discrepancies > len(named):
         parts.append(_("and %(count)d more.") % {"count": discrepancies - len(named)})
-    parts.append(_("`manage.py verify_ledger` names all of them; docs/ledger.md says what each one means."))
+    parts.append(_("Run `manage.py verify_ledger` to list all of them. docs/ledger.md explains each one."))
     return "\n\n".join(parts)

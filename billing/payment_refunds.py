@@ -49,9 +49,9 @@ def check(payment: Payment, amount: Decimal, reason: str) -> None:
     """Raise `ValidationError` by field for a refund that cannot be."""
     left = payment.provider_amount - payment.provider_refunded
     if payment.status not in REFUNDABLE:
-        raise ValidationError({"amount": [_("Only a payment that was credited and is not disputed is refunded.")]})
+        raise ValidationError({"amount": [_("Only a credited payment that is not disputed can be refunded.")]})
     if not 0 < amount <= left or amount % smallest_unit(payment.provider_currency):
-        text = _("From %(smallest)s to %(left)s %(currency)s can be refunded.")
+        text = _("Enter an amount from %(smallest)s to %(left)s %(currency)s.")
         facts = {
             "smallest": smallest_unit(payment.provider_currency),
             "left": left,
@@ -59,7 +59,7 @@ def check(payment: Payment, amount: Decimal, reason: str) -> None:
         }
         raise ValidationError({"amount": [text % facts]})
     if not reason:
-        raise ValidationError({"reason": [_("Money is given back for a reason: say which.")]})
+        raise ValidationError({"reason": [_("Give a reason for the refund.")]})
     if len(reason) > 500:
         raise ValidationError({"reason": [_("At most 500 characters.")]})
 

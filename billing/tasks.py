@@ -42,7 +42,7 @@ def send_top_up(payment_id: str) -> None:
     with mail.in_language_of(payment.user):
         message = _(
             "Hello %(username)s,\n\n"
-            "your payment of %(price)s has arrived: %(amount)s ZNC are on your balance.\n"
+            "We have received your payment of %(price)s and added %(amount)s ZNC to your balance.\n"
             "Receipt number: %(receipt)s"
         )
         facts = {

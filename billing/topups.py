@@ -57,7 +57,13 @@ def _price(amount: Decimal) -> dict[str, Any]:
     currency = settings.PAYMENT_CURRENCY
     price = price_of(amount, settings.ZNC_PRICE, currency)
     if not price:
-        raise ValidationError({"amount": [_("This amount costs less than can be paid in the currency.")]})
+        raise ValidationError(
+            {
+                "amount": [
+                    _("The price of this amount is below the smallest unit of the currency. Enter a larger amount.")
+                ]
+            }
+        )
     return {"provider_amount": price, "provider_currency": currency}
 
 

@@ -52,7 +52,7 @@ class PeriodSerializer(serializers.Serializer[Any]):
     def get_fields(self) -> dict[str, Any]:
         """`from` cannot be the name of an attribute."""
         begins = _("The first day, or the first instant.")
-        ends = _("The last day, which is included, or the instant before which the period ends.")
+        ends = _("The last day (included), or the instant at which the period ends (not included).")
         period = {
             "from": Moment(source="start", help_text=begins),
             "to": Moment(source="end", ends_day=True, help_text=ends),
@@ -61,8 +61,10 @@ class PeriodSerializer(serializers.Serializer[Any]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["end"] <= attrs["start"]:
-            raise serializers.ValidationError({"to": [_("The period must end after it begins.")]})
+            raise serializers.ValidationError({"to": [_("The end of the period must be after its start.")]})
         if attrs["end"] - attrs["start"] > LONGEST:
-            message = _("A statement covers at most %(days)d days: ask for several.") % {"days": LONGEST.days}
+            message = _(
+                "A statement covers at most %(days)d days. Request several statements for a longer period."
+            ) % {"days": LONGEST.days}
             raise serializers.ValidationError({"to": [message]})
         return attrs

@@ -39,6 +39,9 @@ class StatementView(APIView):
             if wanted["format"] == "csv":
                 return csv_response(found)
             if found.movements > MOST_ITEMS:
-                message = _("The period has %(found)d movements, more than %(most)d: take a shorter one, or CSV.")
+                message = _(
+                    "The period has %(found)d movements, but JSON returns at most %(most)d. "
+                    "Choose a shorter period or CSV."
+                )
                 raise ValidationError({"format": [message % {"found": found.movements, "most": MOST_ITEMS}]})
             return Response(StatementSerializer(found).data)

@@ -48,7 +48,7 @@ TIMEOUTS = (3.0, 6.5)  # seconds to connect, and to wait for an answer
 
 Object = dict[str, Any]
 
-_STRANGER = _("This message does not come from an address of the payment provider.")
+_STRANGER = _("This message was not sent from an address of the payment provider.")
 _NETWORKS = [ipaddress.ip_network(network) for network in SecurityHelper.YOOKASSA_NETWORKS]
 # What each notification claims of its object: where the API has it, and in which status.
 _CLAIMS = {

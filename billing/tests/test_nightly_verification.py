@@ -65,9 +65,9 @@ def test_what_is_off_is_counted_and_mailed_to_the_operators(scrape, overwritten,
     assert scrape()[0] == 1
     (mail,) = mailoutbox
     assert mail.to == ["olga@example.com", "otto@example.com"]
-    assert mail.subject == "The Zenzefi ledger does not hold"
+    assert mail.subject == "The Zenzefi ledger has discrepancies"
     named = f"wallet {overwritten.pk}: shows 1000.00 ZNC, its entries sum to 10.00 ZNC"
-    assert mail.body.startswith(f"The nightly check of the ledger found 1 discrepancy:\n\n{named}\n\n`manage.py")
+    assert mail.body.startswith(f"The nightly check of the ledger found 1 discrepancy:\n\n{named}\n\nRun `manage.py")
 
 
 def test_the_operators_hear_of_it_once_a_night(overwritten, olga, mailoutbox):

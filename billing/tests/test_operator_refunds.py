@@ -216,12 +216,12 @@ def test_the_page_says_what_will_happen_and_then_does_it(admin, payment):
 
     preview = admin.post(url(payment), {"amount": "45", "reason": "asked", **form_of(first)})
     text = preview.content.decode()
-    assert "45 EUR go back to the user, and 50.00 ZNC are taken from the balance." in text
-    assert "30.00 ZNC of them are spent already." in text
+    assert "45 EUR will be returned to the user, and 50.00 ZNC will be taken from the balance." in text
+    assert "has already spent 30.00 ZNC of them" in text
     assert not PaymentRefund.objects.exists()
 
     answer = admin.post(url(payment), {**form_of(preview), "confirmed": "yes"}, follow=True)
-    assert "The money has gone back" in answer.content.decode()
+    assert "The money has been returned" in answer.content.decode()
     assert standing(payment.user) == (0, 30)
 
 
@@ -238,8 +238,8 @@ def test_the_form_of_an_earlier_refund_is_not_one_of_another_amount(admin, payme
     sent = {"amount": "45", "reason": "asked", "confirmed": "yes", **form_of(admin.get(url(payment)))}
     admin.post(url(payment), sent, follow=True)
     text = admin.post(url(payment), sent | {"amount": "30"}, follow=True).content.decode()
-    assert "Nothing was done now" in text
-    assert "The money has gone back, and" not in text
+    assert "Nothing was refunded this time" in text
+    assert "The money has been returned" not in text
     with pytest.raises(IdempotencyConflict):
         refund(payment, "30", olga, sent["key"])
     assert at_provider(payment) == 45
@@ -270,9 +270,9 @@ def test_the_provider_does_not_answer(admin, payment, monkeypatch):
     key = form_of(admin.get(url(payment)))
     outages.down(monkeypatch, "refund")
     sent = {"amount": "45", "reason": "asked", "confirmed": "yes", **key}
-    assert "asked for again every minute" in admin.post(url(payment), sent, follow=True).content.decode()
+    assert "will be retried automatically" in admin.post(url(payment), sent, follow=True).content.decode()
     again = admin.post(url(payment), sent | form_of(admin.get(url(payment))))
-    assert "Another refund of this payment is on its way." in again.content.decode()
+    assert "Another refund of this payment is in progress." in again.content.decode()
 
 
 def test_only_with_the_permission(payment):

@@ -57,7 +57,7 @@ def test_without_a_provider_there_are_no_payments(alice_api, settings):
     answer = begin(alice_api)
     assert answer.status_code == 404
     assert answer.json() == {
-        "detail": "Payments of this kind are not available here.",
+        "detail": "This payment method is not available.",
         "code": "payments_unavailable",
     }
     assert not Payment.objects.exists()

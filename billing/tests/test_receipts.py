@@ -128,11 +128,11 @@ def test_what_it_says(alice, page):
         payment.provider_id,
     ):
         assert fact in text
-    assert "Given back" not in text
+    assert "Refunded" not in text
     at_provider(payment, refunded=30)
     send(mock.event_body(payment.pk, "payment.refunded"))
     text = client.get(page).content.decode()
-    assert "Given back" in text
+    assert "Refunded" in text
     assert "30.00 EUR" in text
 
 

@@ -21,7 +21,7 @@ def test_it_credits_nothing_although_the_provider_has_the_money(payment, monkeyp
     answer = page(payment)
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
-    assert "on its way" in answer.content.decode()
+    assert "is being processed" in answer.content.decode()
     assert 'hx-get="?part"' in answer.content.decode()
     assert (called, state(payment)) == ([], ("pending", 0))
     assert not WebhookEvent.objects.exists()
@@ -33,7 +33,7 @@ def test_it_credits_nothing_although_the_provider_has_the_money(payment, monkeyp
         ("succeeded", "The credits are on your balance."),
         ("failed", "The payment was declined."),
         ("cancelled", "The payment was cancelled."),
-        ("expired", "The payment was not made in time."),
+        ("expired", "The payment was not completed in time."),
     ],
 )
 def test_it_shows_the_state(payment, status, sentence):

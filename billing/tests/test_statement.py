@@ -176,14 +176,16 @@ def test_a_period_that_is_none_is_refused(alice_api, query, field):
 def test_a_leap_year_is_the_longest(alice_api):
     assert get(alice_api, **{"from": "2028-01-01", "to": "2028-12-31"}).status_code == 200
     refused = get(alice_api, **{"from": "2028-01-01", "to": "2029-01-01"})
-    assert refused.json() == {"to": ["A statement covers at most 366 days: ask for several."]}
+    assert refused.json() == {
+        "to": ["A statement covers at most 366 days. Request several statements for a longer period."]
+    }
 
 
 def test_a_very_long_answer_is_for_csv_alone(alice_api, moved, monkeypatch):
     monkeypatch.setattr(view, "MOST_ITEMS", 2)
     refused = get(alice_api, **MARCH)
     assert (refused.status_code, list(refused.json())) == (400, ["format"])
-    assert "3 movements, more than 2" in refused.json()["format"][0]
+    assert "3 movements, but JSON returns at most 2." in refused.json()["format"][0]
     assert len(rows(get(alice_api, **MARCH, format="csv"))) == 8
 
 

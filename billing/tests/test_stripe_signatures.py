@@ -12,7 +12,7 @@ from billing.tests.standins.stripe import signature
 from billing.tests.stripe_client import SECRET, begin, send, signed
 from billing.tests.webhook_client import nothing_happened, state
 
-MALFORMED = {"detail": "This message is not one of the payment provider's events.", "code": "webhook_refused"}
+MALFORMED = {"detail": "This message is not a valid event of the payment provider.", "code": "webhook_refused"}
 FORGED = {"detail": "This message is not signed by the payment provider.", "code": "webhook_refused"}
 
 

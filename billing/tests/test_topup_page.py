@@ -50,7 +50,7 @@ def test_an_old_form_with_another_amount_can_be_sent_once_more(client):
     key = str(uuid.uuid4())
     order(client, key=key)
     refused = order(client, key=key, amount="26")
-    assert "You have sent this form before" in text(refused)
+    assert "You have already sent this form" in text(refused)
     fresh = re.search(r'name="key" value="([^"]+)"', text(refused))[1]
     assert order(client, key=fresh, amount="26").status_code == 302
     assert sorted(payment.amount for payment in Payment.objects.all()) == [Decimal("25.50"), Decimal(26)]
@@ -62,7 +62,7 @@ def test_a_second_click_is_answered_in_words_for_people(client, monkeypatch):
 
     monkeypatch.setattr(topups, "create_payment", running)
     page = text(order(client))
-    assert "Your first click is still being worked on." in page
+    assert "Your first click is still being processed." in page
     assert "Idempotency-Key" not in page
 
 
@@ -108,12 +108,12 @@ def test_the_provider_is_down(client, monkeypatch):
     outages.down(monkeypatch)
     answer = order(client)
     assert answer.status_code == 400
-    assert "does not answer. Nothing was taken" in text(answer)
+    assert "is not responding. You have not been charged." in text(answer)
 
 
 def test_nothing_is_offered(client, settings):
     settings.PAYMENT_PROVIDERS = []
-    assert "Top-ups are closed right now" in text(client.get(URL))
+    assert "Top-ups are not available right now" in text(client.get(URL))
 
 
 def test_the_choice_of_a_provider_where_there_are_two(client, settings):

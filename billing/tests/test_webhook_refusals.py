@@ -16,7 +16,7 @@ from billing.providers import mock
 from billing.tests.webhook_client import URL, happens, nothing_happened, send, state
 
 FORGED = {"detail": "This message is not signed by the payment provider.", "code": "webhook_refused"}
-MALFORMED = {"detail": "This message is not one of the payment provider's events.", "code": "webhook_refused"}
+MALFORMED = {"detail": "This message is not a valid event of the payment provider.", "code": "webhook_refused"}
 
 
 def _altered(headers, old, new):
@@ -106,7 +106,7 @@ def test_a_large_body_is_refused_fast(payment, body):
     answer = send(body)
     assert (answer.status_code, answer.json()) == (
         413,
-        {"detail": "The message is too large: at most 64 KiB are accepted.", "code": "payload_too_large"},
+        {"detail": "The message is too large. The limit is 64 KiB.", "code": "payload_too_large"},
     )
     assert time.perf_counter() - began < 1
     assert nothing_happened(payment)

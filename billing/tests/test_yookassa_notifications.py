@@ -20,10 +20,10 @@ from proxy.dataplane.rules.client_address import TrustedForwarding
 URL = "/api/v1/currency/webhooks/yookassa"
 THEIRS = "185.71.76.1"
 REFUSED = {
-    "detail": "This message does not come from an address of the payment provider.",
+    "detail": "This message was not sent from an address of the payment provider.",
     "code": "webhook_refused",
 }
-MALFORMED = {"detail": "This message is not one of the payment provider's events.", "code": "webhook_refused"}
+MALFORMED = {"detail": "This message is not a valid event of the payment provider.", "code": "webhook_refused"}
 
 
 def send(body, address=THEIRS, **headers):

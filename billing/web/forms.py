@@ -98,7 +98,7 @@ class HistoryForm(forms.Form):
         given = self.cleaned_data
         since, until = given.get("since"), given.get("until")
         if since and until and until < since:
-            self.add_error("until", gettext("The last day is before the first one."))
+            self.add_error("until", gettext("The last day is before the first day."))
         return given
 
     def instants(self) -> tuple[datetime, datetime]:
@@ -115,7 +115,9 @@ class StatementForm(HistoryForm):
         given["until"] = given.get("until") or timezone.localdate()
         given["since"] = given.get("since") or given["until"] - timedelta(days=LONGEST.days - 1)
         if given["until"] - given["since"] >= LONGEST:
-            message = gettext("A statement covers at most %(days)d days: ask for several.")
+            message = gettext(
+                "A statement covers at most %(days)d days. Request several statements for a longer period."
+            )
             self.add_error("since", message % {"days": LONGEST.days})
         return given
 

@@ -89,7 +89,10 @@ class RefundView(View):
 
     def _reject_reused_form(self, request: HttpRequest, payment: Payment) -> HttpResponse:
         """The form of an earlier refund, with another amount in it."""
-        text = _("This form was sent before with another amount. Nothing was done now; look at the payment first.")
+        text = _(
+            "This form was already sent with a different amount. Nothing was refunded this time. "
+            "Check the payment, then start again."
+        )
         self.model_admin.message_user(request, text, messages.ERROR)
         return HttpResponseRedirect(reverse("admin:billing_payment_refund", args=[payment.pk]))
 
@@ -102,14 +105,17 @@ class RefundView(View):
 _OUTCOMES = {
     PaymentRefund.Status.REQUESTED: (
         messages.WARNING,
-        _("The provider does not answer. The refund is kept, and asked for again every minute."),
+        _("The provider is not responding. The refund is saved and will be retried automatically."),
     ),
     PaymentRefund.Status.ACCEPTED: (
         messages.SUCCESS,
-        _("The provider has taken the refund over. The credits are taken back once the money has gone."),
+        _("The provider has accepted the refund. The credits will be taken back when the money has been returned."),
     ),
-    PaymentRefund.Status.DONE: (messages.SUCCESS, _("The money has gone back, and the credits are taken back.")),
-    PaymentRefund.Status.REFUSED: (messages.ERROR, _("The provider refused the refund: %(answer)s")),
+    PaymentRefund.Status.DONE: (
+        messages.SUCCESS,
+        _("The money has been returned, and the credits have been taken back."),
+    ),
+    PaymentRefund.Status.REFUSED: (messages.ERROR, _("The provider declined the refund: %(answer)s")),
 }
 
 
