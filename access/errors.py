@@ -20,10 +20,6 @@ class TariffExists(ValidationError):
         super().__init__({"duration_hours": [_("There is a tariff for this duration and scope already.")]})
 
 
-class UserNotFound(NotFound):
-    default_detail = _("There is no such user.")
-
-
 class TariffNotFound(NotFound):
     default_detail = _("There is no such tariff.")
 

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import status
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, NotFound
 
 
 class Unauthorized(APIException):
@@ -51,6 +51,10 @@ class ScopeMissing(APIException):
 class InvalidApiToken(Unauthorized):
     default_code = "token_not_valid"
     default_detail = _("The API token is unknown, expired or revoked.")
+
+
+class UserNotFound(NotFound):
+    default_detail = _("There is no such user.")
 
 
 class ApiTokenNotFound(APIException):

@@ -3,7 +3,6 @@ from django.urls import path
 from access.api import tariffs, tokens
 from access.api.admin import tariffs as admin_tariffs
 from access.api.admin import tokens as admin_tokens
-from access.api.admin import users as admin_users
 
 urlpatterns = [
     path("tariffs", tariffs.TariffsView.as_view()),
@@ -15,8 +14,6 @@ urlpatterns = [
     path("tokens/<uuid:token_id>/extend", tokens.TokenExtensionView.as_view()),
     path("tokens/<uuid:token_id>/refund-quote", tokens.RefundQuoteView.as_view()),
     path("tokens/<uuid:token_id>/reset-device", tokens.DeviceResetView.as_view()),
-    path("admin/users", admin_users.AdminUsersView.as_view()),
-    path("admin/users/<uuid:user_id>", admin_users.AdminUserView.as_view()),
     path("admin/tokens", admin_tokens.AdminTokensView.as_view()),
     path("admin/tokens/<uuid:token_id>", admin_tokens.AdminTokenView.as_view()),
     path("admin/tariffs", admin_tariffs.AdminTariffsView.as_view()),

@@ -7,11 +7,11 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import AccessToken, Tariff
-from access.tests.support.bad_input import UNKNOWN_ID
 from access.tests.support.concurrency import at_once
 from access.tests.support.tokens import Buy
 from accounts.models import AuditEvent, User
 from conftest import client_of, fund
+from zenzefi.common.tests.support.bad_input import UNKNOWN_ID
 
 URL = "/api/v1/admin/tariffs"
 NEW = {"duration_hours": 48, "scope": "full", "price": 30.5, "title": "Two days"}

@@ -7,10 +7,10 @@ from rest_framework.test import APIClient
 
 from access import services, token_secret
 from access.models import AccessToken
-from access.tests.support.bad_input import BAD_FLAGS, UNKNOWN_ID
 from access.tests.support.tokens import Buy, age, causes
 from accounts.models import AuditEvent, User
 from billing import ledger
+from zenzefi.common.tests.support.bad_input import BAD_FLAGS, UNKNOWN_ID
 
 URL = "/api/v1/admin/tokens"
 

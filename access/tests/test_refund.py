@@ -10,12 +10,12 @@ from rest_framework.test import APIClient
 
 from access import services
 from access.models import AccessToken, Tariff
-from access.tests.support.bad_input import UNKNOWN_ID
 from access.tests.support.tokens import Buy, age, causes
 from accounts.models import User
 from billing import ledger
 from billing.models import SystemAccount, Transaction, TransactionType
 from conftest import fund
+from zenzefi.common.tests.support.bad_input import UNKNOWN_ID
 
 HOUR = timedelta(hours=1)
 

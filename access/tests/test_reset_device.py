@@ -10,11 +10,11 @@ from rest_framework.test import APIClient
 
 from access import services
 from access.models import AccessToken, Revocation
-from access.tests.support.bad_input import UNKNOWN_ID
 from access.tests.support.concurrency import at_once
 from access.tests.support.tokens import Buy, age, causes
 from accounts.models import User
 from conftest import client_of
+from zenzefi.common.tests.support.bad_input import UNKNOWN_ID
 
 DAY = 24 * 3600
 

@@ -10,11 +10,11 @@ from access import selectors, services
 from access.errors import TokenNotActive, TokenNotFound
 from access.models import Revocation
 from access.signals import access_revoked
-from access.tests.support.bad_input import UNKNOWN_ID
 from access.tests.support.tokens import Buy, age, causes
 from accounts.models import AuditEvent, User
 from accounts.services import set_active
 from billing import ledger
+from zenzefi.common.tests.support.bad_input import UNKNOWN_ID
 
 
 def test_by_force_without_a_refund(alice: User, olga: User, buy: Buy) -> None:

@@ -9,7 +9,7 @@ from django.apps import apps
 from rest_framework.test import APIClient
 
 from access.models import Scope, Tariff
-from access.tests.support.bad_input import UNKNOWN_ID
+from zenzefi.common.tests.support.bad_input import UNKNOWN_ID
 
 pytestmark = pytest.mark.usefixtures("tariffs")
 

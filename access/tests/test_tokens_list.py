@@ -7,10 +7,10 @@ import pytest
 from rest_framework.test import APIClient
 
 from access import services
-from access.tests.support.bad_input import BAD_FLAGS
 from access.tests.support.tokens import Buy, age
 from accounts.models import User
 from conftest import fund
+from zenzefi.common.tests.support.bad_input import BAD_FLAGS
 
 URL = "/api/v1/tokens/my-tokens"
 

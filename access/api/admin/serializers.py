@@ -1,4 +1,4 @@
-"""Users, tokens and tariffs as an operator sees and changes them."""
+"""Bodies of the administration API: tokens and tariffs."""
 
 from typing import Any
 
@@ -7,26 +7,8 @@ from rest_framework import serializers
 from access import selectors
 from access.api.fields import Price
 from access.models import AccessToken, Scope
-from accounts.api.serializers import ProfileSerializer
-from billing.api.fields import BalanceField, MoneyField
-from zenzefi.common.api.fields import Flag, QueryFlag, Text, WholeNumber
-
-
-class AdminUserSerializer(ProfileSerializer):
-    class Meta(ProfileSerializer.Meta):
-        fields = [*ProfileSerializer.Meta.fields, "is_staff", "is_superuser", "last_login"]
-        read_only_fields = fields
-
-
-class UserFilterSerializer(serializers.Serializer[Any]):
-    search = Text(max_length=200, allow_blank=True, default="")
-    is_active = QueryFlag(required=False)
-
-
-class UserChangeSerializer(serializers.Serializer[Any]):
-    currency_balance = BalanceField(source="balance", required=False)
-    is_active = Flag(source="active", required=False)
-    reason = Text(max_length=500, allow_blank=True, required=False)
+from billing.api.fields import MoneyField
+from zenzefi.common.api.fields import QueryFlag, Text, WholeNumber
 
 
 class AdminTokenSerializer(serializers.ModelSerializer[AccessToken]):

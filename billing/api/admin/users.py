@@ -9,10 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access import customers
-from access.api.admin.serializers import AdminUserSerializer, UserChangeSerializer, UserFilterSerializer
 from accounts.api.permissions import IsSuperuser
 from accounts.models import User
+from billing import customers
+from billing.api.admin.serializers import AdminUserSerializer, UserChangeSerializer, UserFilterSerializer
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
 from zenzefi.common.api.query import query
 

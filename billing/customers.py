@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from access.errors import UserNotFound
+from accounts.errors import UserNotFound
 from accounts.models import User
 from accounts.services import set_active
 from billing.adjustments import adjust_balance

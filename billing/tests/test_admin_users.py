@@ -7,12 +7,12 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import Revocation
-from access.tests.support.bad_input import BAD_FLAGS, UNKNOWN_ID
 from accounts.models import AuditEvent, User
 from accounts.tests.factories import UserFactory
 from billing import ledger
 from billing.models import Entry, SystemAccount, Transaction, TransactionType
 from conftest import client_of, fund
+from zenzefi.common.tests.support.bad_input import BAD_FLAGS, UNKNOWN_ID
 
 URL = "/api/v1/admin/users"
 
