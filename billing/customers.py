@@ -1,4 +1,4 @@
-"""What an operator sees and changes of a customer: the account and its wallet."""
+"""Customers in the administration: an account together with its wallet."""
 
 from decimal import Decimal
 from typing import Any
@@ -13,8 +13,8 @@ from billing.adjustments import adjust_balance
 from billing.idempotency import Call, once
 
 
-def customers(search: str = "", is_active: bool | None = None) -> QuerySet[User]:
-    """Users with their wallets, newest first; `search` looks into e-mail, user name and full name."""
+def find_customers(search: str = "", is_active: bool | None = None) -> QuerySet[User]:
+    """Return users with their wallets, newest first; `search` matches the e-mail, user name and full name."""
     found = User.objects.select_related("wallet").order_by("-created_at", "id")
     if is_active is not None:
         found = found.filter(is_active=is_active)
@@ -28,9 +28,9 @@ def customers(search: str = "", is_active: bool | None = None) -> QuerySet[User]
 def change_customer(
     call: Call, user_id: UUID, *, balance: Decimal | None = None, active: bool | None = None, reason: str = ""
 ) -> User:
-    """Change in one transaction what is given, as the call's user; a new balance (ZNC) needs a reason.
+    """Change the balance (ZNC), the active state or both in one transaction, in the name of the call's user.
 
-    Raises `UserNotFound`, and what `set_active` and `adjust_balance` raise.
+    A new balance needs a reason. Raises `UserNotFound` and the errors of `set_active` and `adjust_balance`.
     """
 
     def act() -> tuple[User, dict[str, Any]]:
@@ -41,6 +41,6 @@ def change_customer(
             set_active(user, active, actor=call.user, reason=reason)
         if balance is not None:
             adjust_balance(user, balance, actor=call.user, reason=reason)
-        return customers().get(pk=user_id), {}
+        return find_customers().get(pk=user_id), {}
 
-    return once(call, act, lambda _ids: customers().get(pk=user_id))
+    return once(call, act, lambda _ids: find_customers().get(pk=user_id))

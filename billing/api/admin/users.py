@@ -1,4 +1,4 @@
-"""Customers, for operators."""
+"""The administration API of users: list, block, unblock, adjust the balance."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ class AdminUsersView(ListAPIView[User]):
     serializer_class = AdminUserSerializer
 
     def get_queryset(self) -> QuerySet[User]:
-        return customers.customers(**query(UserFilterSerializer, self.request))
+        return customers.find_customers(**query(UserFilterSerializer, self.request))
 
     @extend_schema(
         operation_id="admin_list_users",
@@ -46,8 +46,8 @@ class AdminUserView(APIView):
         parameters=[IDEMPOTENCY_KEY],
     )
     def patch(self, request: Request, user_id: UUID) -> Response:
-        wanted = UserChangeSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
+        body = UserChangeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
         call = call_of(request, "admin/users", user_id)
-        user = customers.change_customer(call, user_id, **wanted.validated_data)
+        user = customers.change_customer(call, user_id, **body.validated_data)
         return Response(AdminUserSerializer(user).data)
