@@ -302,7 +302,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "zenzefi.web.assets.Assets",
+    "zenzefi.web.static_files.Assets",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "zenzefi.web.middleware.SiteMiddleware",
@@ -400,7 +400,7 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "zenzefi.web.assets.Storage"},
+    "staticfiles": {"BACKEND": "zenzefi.web.static_files.Storage"},
 }
 # Served from where they lie: no collectstatic step, neither here nor in an image; looked up at the first request.
 WHITENOISE_USE_FINDERS = True
