@@ -13,7 +13,12 @@ from accounts.models import User
 from accounts.tests.factories import UserFactory
 from billing import ledger
 from billing.models import SystemAccount, TransactionType
+from zenzefi.runtime.static_files import collect_if_outdated
 from zenzefi.tests import emptying
+
+
+def pytest_sessionstart() -> None:
+    collect_if_outdated()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,6 +26,8 @@ _data_dir = tempfile.TemporaryDirectory(prefix="zenzefi-test-")
 os.environ |= {
     "ENV_FILE": os.devnull,
     "DATA_DIR": _data_dir.name,
+    # Collected by the first session and kept for the next.
+    "STATIC_ROOT": str(Path(__file__).parent.parent / "var" / "static"),
     "RATE_LIMIT_AUTH": "",
     "RATE_LIMIT_API": "",
     "RATE_LIMIT_PROXY": "",

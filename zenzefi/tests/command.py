@@ -15,6 +15,8 @@ from zenzefi.testing import DOCUMENTED
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60
+# Collected once, by the session.
+_STATIC = {"STATIC_ROOT": os.environ["STATIC_ROOT"]}
 
 
 def free_port() -> int:
@@ -43,7 +45,7 @@ def environment_of(data_dir: Path, **settings: str) -> dict[str, str]:
     """This process's environment with no settings but these, on free ports."""
     clean = {name: value for name, value in os.environ.items() if name not in DOCUMENTED}
     ports = {"PORT": str(free_port()), "DEMO_UPSTREAM_PORT": str(free_port())}
-    return {**clean, "ENV_FILE": os.devnull, "DATA_DIR": str(data_dir), **ports, **settings}
+    return {**clean, "ENV_FILE": os.devnull, "DATA_DIR": str(data_dir), **_STATIC, **ports, **settings}
 
 
 class Command:

@@ -13,6 +13,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from accounts.models import User
 from zenzefi import demo, env
 from zenzefi.runtime import jobs, server, sockets, supervisor
+from zenzefi.runtime.static_files import collect_if_outdated
 from zenzefi.runtime.worker import run as run_worker
 
 
@@ -41,6 +42,7 @@ class Command(BaseCommand):
         gateway = sockets.bind_for_workers(settings.HOST, settings.PORT, settings.WORKERS)
         demo_port = settings.DEMO_UPSTREAM_PORT if settings.DEMO_UPSTREAM else None
         upstream = sockets.listen("127.0.0.1", demo_port, "DEMO_UPSTREAM_PORT") if demo_port else None
+        collect_if_outdated()
         call_command("migrate", verbosity=0, interactive=False)
         _create_superuser()
         cast = None if settings.PRODUCTION else demo.prepare()
