@@ -11,11 +11,11 @@ from accounts import tasks
 from accounts.errors import EmailUnverified
 from accounts.models import User
 
-_PAUSE = 180  # seconds between two links to one address
+_RESEND_INTERVAL = 180  # seconds between two links to one address
 
 
 @transaction.atomic
-def keep_in_step(user: User) -> None:
+def sync_primary(user: User) -> None:
     """Make `user.email` the primary address; a new one is unconfirmed, and the one before is forgotten."""
     others = EmailAddress.objects.filter(user=user, primary=True).exclude(email=user.email)
     others.delete()
@@ -34,7 +34,7 @@ def is_confirmed(user: User) -> bool:
     return bool(EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists())
 
 
-def trust(user: User) -> None:
+def mark_confirmed(user: User) -> None:
     """Take the user's address for confirmed."""
     EmailAddress.objects.filter(user=user, email=user.email).update(verified=True)
 
@@ -47,12 +47,12 @@ def may_log_in(user: User) -> bool:
 def require_confirmed(user: User) -> None:
     """Send a link and raise `EmailUnverified` where the user must confirm the address first."""
     if not may_log_in(user):
-        ask_to_confirm(EmailAddress.objects.get(user=user, email=user.email))
+        send_confirmation(EmailAddress.objects.get(user=user, email=user.email))
         raise EmailUnverified
 
 
 @transaction.atomic
-def change(user: User, email: str) -> EmailAddress:
+def request_change(user: User, email: str) -> EmailAddress:
     """Note the address that the user wants, and send a link there; it counts once it is confirmed.
 
     A new row for each: an earlier link confirms nothing but its own address. (allauth's `add_new_email` would take
@@ -60,12 +60,12 @@ def change(user: User, email: str) -> EmailAddress:
     """
     EmailAddress.objects.filter(user=user, primary=False).delete()
     address = EmailAddress.objects.create(user=user, email=email)
-    ask_to_confirm(address)
+    send_confirmation(address)
     return address
 
 
-def ask_to_confirm(address: EmailAddress) -> None:
+def send_confirmation(address: EmailAddress) -> None:
     """Send a link to an unconfirmed address, after the commit; nothing within three minutes of the last one."""
     digest = hashlib.sha256(address.email.encode()).hexdigest()
-    if cache.add(f"confirmation-sent:{address.user_id}:{digest}", 1, timeout=_PAUSE):
+    if cache.add(f"confirmation-sent:{address.user_id}:{digest}", 1, timeout=_RESEND_INTERVAL):
         transaction.on_commit(lambda: tasks.send_confirmation.delay(address.pk), robust=True)

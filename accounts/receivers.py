@@ -31,12 +31,12 @@ def end_logins_and_tell(user: User, **_kwargs: Any) -> None:
 @receiver(post_save, sender=User)
 def keep_address_in_step(instance: User, *, update_fields: frozenset[str] | None, raw: bool, **_kwargs: Any) -> None:
     if not raw and instance.deleted_at is None and (update_fields is None or "email" in update_fields):
-        email_addresses.keep_in_step(instance)
+        email_addresses.sync_primary(instance)
 
 
 @receiver(superuser_created)
 def mark_address_confirmed(user: User, **_kwargs: Any) -> None:
-    email_addresses.trust(user)
+    email_addresses.mark_confirmed(user)
 
 
 @receiver(user_logged_in)

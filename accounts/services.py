@@ -50,7 +50,7 @@ def register(
         raise Throttled(sign_ups.retry_after(address))
     user.set_password(password)
     _insert(user)
-    email_addresses.ask_to_confirm(EmailAddress.objects.get(user=user, email=user.email))
+    email_addresses.send_confirmation(EmailAddress.objects.get(user=user, email=user.email))
     return user
 
 

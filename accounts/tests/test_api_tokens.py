@@ -154,7 +154,7 @@ def test_is_refused(alice: User, settings: Any, why: str) -> None:
 
     assert (answer.status_code, answer.json()["code"]) == (401, "token_not_valid")
     assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
-    email_addresses.trust(alice)
+    email_addresses.mark_confirmed(alice)
     assert bearing(make(alice, "read")).get("/api/v1/users/me").status_code == (401 if why == "blocked user" else 200)
 
 

@@ -46,7 +46,7 @@ def test_the_new_address_counts_once_it_is_confirmed(
     as_alice: Client, alice: User, confirmed: bool, mailoutbox: list[EmailMessage]
 ) -> None:
     if confirmed:
-        email_addresses.trust(alice)
+        email_addresses.mark_confirmed(alice)
     change(as_alice)
 
     alice.refresh_from_db()
@@ -65,7 +65,7 @@ def test_the_new_address_counts_once_it_is_confirmed(
 
 
 def test_confirming_the_first_address_is_no_change(alice: User, mailoutbox: list[EmailMessage]) -> None:
-    email_addresses.ask_to_confirm(EmailAddress.objects.get(user=alice))
+    email_addresses.send_confirmation(EmailAddress.objects.get(user=alice))
 
     Client().post(link_in(mailoutbox[0]))
 
@@ -122,7 +122,7 @@ def test_the_wish_can_be_taken_back(as_alice: Client, alice: User) -> None:
 
 @pytest.mark.parametrize("path", ["page", "link"])
 def test_an_operators_change_is_unconfirmed(alice: User, path: str) -> None:
-    email_addresses.trust(alice)
+    email_addresses.mark_confirmed(alice)
     alice.email = NEW
     alice.save(update_fields=["email"]) if path == "page" else alice.save()
 

@@ -117,7 +117,7 @@ def test_where_confirmation_is_mandatory_a_link_is_sent_instead(
     assert answer["Location"] == "/accounts/confirm-email/"
     assert not signed_in(client)
     assert [message.to for message in mailoutbox] == [[alice.email]]  # one within three minutes
-    email_addresses.trust(alice)
+    email_addresses.mark_confirmed(alice)
     log_in(client, alice)
     assert signed_in(client)
 

@@ -84,7 +84,7 @@ def test_an_unconfirmed_address_is_told_after_the_right_password_only(
     assert (right.status_code, right.json()["code"]) == (403, "email_unverified")
     assert [message.to for message in mailoutbox] == [[alice.email]]
     assert not RefreshFamily.objects.exists()
-    email_addresses.trust(alice)
+    email_addresses.mark_confirmed(alice)
     assert log_in(api, alice).status_code == 200
 
 
@@ -95,7 +95,7 @@ def test_a_refresh_is_refused_where_a_login_would_be(api: APIClient, alice: User
     refused = api.post(REFRESH, {"refresh_token": token})
 
     assert (refused.status_code, refused.json()["code"]) == (403, "email_unverified")
-    email_addresses.trust(alice)
+    email_addresses.mark_confirmed(alice)
     assert api.post(REFRESH, {"refresh_token": token}).status_code == 200
 
 

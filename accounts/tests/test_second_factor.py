@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def as_alice(client: Client, alice: User) -> Client:
-    email_addresses.trust(alice)
+    email_addresses.mark_confirmed(alice)
     client.force_login(alice)
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     return client
@@ -159,7 +159,7 @@ class TestOperators:
         settings.ADMIN_REQUIRE_MFA = True
 
     def test_are_led_to_set_it_up(self, client: Client, olga: User) -> None:
-        email_addresses.trust(olga)
+        email_addresses.mark_confirmed(olga)
         client.force_login(olga)
         client.post("/accounts/reauthenticate/", {"password": PASSWORD})
 

@@ -54,7 +54,7 @@ class AccountAdapter(DefaultAccountAdapter):
         self, request: HttpRequest, emailconfirmation: EmailConfirmationHMAC, signup: bool
     ) -> None:
         if not signup:  # `services.register` has asked already
-            email_addresses.ask_to_confirm(emailconfirmation.email_address)
+            email_addresses.send_confirmation(emailconfirmation.email_address)
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """False, with a message, where the address is another user's by now."""

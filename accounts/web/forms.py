@@ -121,7 +121,7 @@ class AddEmailForm(account_forms.UserForm):
         return email
 
     def save(self, _request: HttpRequest) -> Any:
-        return email_addresses.change(self.user, self.cleaned_data["email"])
+        return email_addresses.request_change(self.user, self.cleaned_data["email"])
 
 
 class _NewPasswordMixin:

@@ -28,7 +28,7 @@ URL = "/dashboard"
 @pytest.fixture(autouse=True)
 def _alice_is_signed_in(client: Client, alice: User) -> None:
     client.force_login(alice)
-    email_addresses.trust(alice)
+    email_addresses.mark_confirmed(alice)
 
 
 def text(client: Client) -> str:

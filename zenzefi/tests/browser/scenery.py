@@ -51,7 +51,7 @@ def build() -> Scenery:
 def _accounts(users: dict[str, User]) -> dict[str, str]:
     """Logins, keys and links; the newcomer's address waits for its confirmation."""
     customer, newcomer = users[CUSTOMER], users[NEWCOMER]
-    email_addresses.trust(customer)
+    email_addresses.mark_confirmed(customer)
     turn_on_totp(users[OPERATOR])
     jwt.issue_pair(customer, address="203.0.113.7", user_agent="ZenzefiDesktop/2.4 (Windows)")
     api_token, _text = api_tokens.create(customer, name="Nightly report", scopes=["read", "tokens"], days=90)
