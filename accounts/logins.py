@@ -29,35 +29,35 @@ class Login:
         return user_agents.name(self.user_agent)
 
 
-def of(user: User, *, session_key: str | None) -> list[Login]:
+def for_user(user: User, *, session_key: str | None) -> list[Login]:
     """The user's logins that are still good, the one last used first."""
-    sessions = [_web(session, session_key) for session in _sessions(user)]
-    families = [_api(family) for family in _families(user)]
+    sessions = [_web_login(session, session_key) for session in _sessions(user)]
+    families = [_api_login(family) for family in _families(user)]
     return sorted([*sessions, *families], key=lambda login: login.last_seen_at, reverse=True)
 
 
-def end(user: User, login_id: str) -> bool:
+def revoke(user: User, login_id: str) -> bool:
     """End one login of the user; False where there is none with this id."""
     for session in _sessions(user):
-        if constant_time_compare(_opaque(session.session_key), login_id):
+        if constant_time_compare(_opaque_id(session.session_key), login_id):
             session.delete()
             return True
     families = [family.pk for family in _families(user) if str(family.pk) == login_id]
     return bool(RefreshFamily.objects.filter(pk__in=families).update(revoked_at=timezone.now()))
 
 
-def end_all(user: User, *, except_session: str | None) -> None:
+def revoke_all(user: User, *, except_session: str | None) -> None:
     """End every login of the user but this web session."""
     WebSession.objects.filter(user=user).exclude(session_key=except_session).delete()
     jwt.revoke_families(user)
 
 
-def disown_sessions(user: User) -> None:
+def detach_sessions(user: User) -> None:
     """Forget whose the web sessions were: a new password has ended them. One that goes on is saved with its user."""
     WebSession.objects.filter(user=user).update(user=None, address=None, user_agent="")
 
 
-def forget_expired() -> int:
+def delete_expired() -> int:
     """Delete the logins that have expired; gives how many."""
     now = timezone.now()
     sessions = WebSession.objects.filter(expire_date__lt=now).delete()[0]
@@ -72,14 +72,14 @@ def _families(user: User) -> list[RefreshFamily]:
     return list(RefreshFamily.objects.filter(user=user, revoked_at=None, expires_at__gt=timezone.now()))
 
 
-def _opaque(session_key: str) -> str:
+def _opaque_id(session_key: str) -> str:
     """The key itself is what the cookie holds: no page may show it."""
     return salted_hmac("accounts.logins", session_key, algorithm="sha256").hexdigest()
 
 
-def _web(session: WebSession, current: str | None) -> Login:
+def _web_login(session: WebSession, current: str | None) -> Login:
     return Login(
-        id=_opaque(session.session_key),
+        id=_opaque_id(session.session_key),
         over_api=False,
         user_agent=session.user_agent,
         address=session.address,
@@ -89,7 +89,7 @@ def _web(session: WebSession, current: str | None) -> Login:
     )
 
 
-def _api(family: RefreshFamily) -> Login:
+def _api_login(family: RefreshFamily) -> Login:
     return Login(
         id=str(family.pk),
         over_api=True,

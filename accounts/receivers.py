@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import audit, email_addresses, jwt, logins, tasks, user_agents
 from accounts.models import User
-from accounts.sessions import CLIENT
+from accounts.sessions import CLIENT_KEY
 from accounts.signals import password_changed, superuser_created
 
 
@@ -23,7 +23,7 @@ from accounts.signals import password_changed, superuser_created
 def end_logins_and_tell(user: User, **_kwargs: Any) -> None:
     """A new password, however it was set."""
     jwt.revoke_families(user)
-    logins.disown_sessions(user)
+    logins.detach_sessions(user)
     # Robust: the password is changed, whatever becomes of the message.
     transaction.on_commit(lambda: tasks.send_password_changed.delay(str(user.pk)), robust=True)
 
@@ -41,7 +41,7 @@ def mark_address_confirmed(user: User, **_kwargs: Any) -> None:
 
 @receiver(user_logged_in)
 def note_the_browser(request: HttpRequest, **_kwargs: Any) -> None:
-    request.session[CLIENT] = {
+    request.session[CLIENT_KEY] = {
         "address": user_agents.ip_address(request.META.get("REMOTE_ADDR", "")),
         "user_agent": request.META.get("HTTP_USER_AGENT", "")[:200],
         "began_at": timezone.now().isoformat(),
@@ -60,7 +60,7 @@ def tell_the_old_address(user: User, from_email_address: EmailAddress | None, **
 def second_factor_is_on(request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any) -> None:
     """Logins from before it knew no second factor: they end, except the one that set it up."""
     if authenticator.type == Authenticator.Type.TOTP:
-        logins.end_all(user, except_session=request.session.session_key)
+        logins.revoke_all(user, except_session=request.session.session_key)
         audit.record("mfa_enabled", user, actor=user)
         _tell("mfa_enabled", user)
 

@@ -161,7 +161,7 @@ def switch_off_second_factor(user: User, *, actor: User) -> None:
     if user == actor:
         raise ValidationError({"non_field_errors": [_("You cannot switch off your own second factor here.")]})
     Authenticator.objects.filter(user=user).delete()
-    logins.end_all(user, except_session=None)
+    logins.revoke_all(user, except_session=None)
     audit.record("mfa_disabled", user, actor=actor)
     transaction.on_commit(lambda: tasks.send_notice.delay("mfa_disabled", str(user.pk)), robust=True)
 

@@ -14,8 +14,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-CLIENT = "client"  # the session's key for what is known of the browser
-_SEEN_EVERY = timedelta(minutes=1)
+CLIENT_KEY = "client"  # the session's key for what is known of the browser
+_LAST_SEEN_INTERVAL = timedelta(minutes=1)
 
 
 class WebSession(AbstractBaseSession):
@@ -45,7 +45,7 @@ class SessionStore(db.SessionStore):
 
     def create_model_instance(self, data: dict[str, Any]) -> WebSession:
         row = cast("WebSession", super().create_model_instance(data))
-        client = data.get(CLIENT, {})
+        client = data.get(CLIENT_KEY, {})
         row.user_id = data.get("_auth_user_id")
         row.address, row.user_agent = client.get("address"), client.get("user_agent", "")
         row.began_at = datetime.fromisoformat(client["began_at"]) if client else None
@@ -56,7 +56,7 @@ class SessionStore(db.SessionStore):
         row = self._get_session_from_db()  # type: ignore[attr-defined]  # missing in the stubs
         if row is None:
             return {}
-        if _seen(row):
+        if _is_last_seen_outdated(row):
             self._rows(row).update(last_seen_at=timezone.now())
         return self.decode(row.session_data)
 
@@ -64,7 +64,7 @@ class SessionStore(db.SessionStore):
         row = await self._aget_session_from_db()  # type: ignore[attr-defined]
         if row is None:
             return {}
-        if _seen(row):
+        if _is_last_seen_outdated(row):
             await self._rows(row).aupdate(last_seen_at=timezone.now())
         return self.decode(row.session_data)
 
@@ -72,6 +72,6 @@ class SessionStore(db.SessionStore):
         return WebSession.objects.filter(pk=row.pk)
 
 
-def _seen(row: WebSession) -> bool:
+def _is_last_seen_outdated(row: WebSession) -> bool:
     """Whether it is time to note that the session is used: at most once a minute."""
-    return row.last_seen_at < timezone.now() - _SEEN_EVERY
+    return row.last_seen_at < timezone.now() - _LAST_SEEN_INTERVAL

@@ -45,4 +45,4 @@ def send_password_reset(email: str) -> None:
 
 @shared_task
 def forget_logins() -> None:
-    logins.forget_expired()
+    logins.delete_expired()

@@ -132,7 +132,7 @@ def test_expired_logins_are_not_shown_and_are_forgotten(alice: User) -> None:
     RefreshFamily.objects.update(expires_at=past)
 
     assert [login.current for login in shown(here)] == [True]
-    assert logins.forget_expired() == 2
+    assert logins.delete_expired() == 2
     assert WebSession.objects.count() == 1
 
 

@@ -17,11 +17,11 @@ def logins_page(request: HttpRequest) -> HttpResponse:
     """The user's logins. POST ends the one that `login` names, or all but this session."""
     user, key = current_user(request), request.session.session_key
     if request.method != "POST":
-        return render(request, "accounts/logins.html", {"logins": logins.of(user, session_key=key)})
+        return render(request, "accounts/logins.html", {"logins": logins.for_user(user, session_key=key)})
     if chosen := request.POST.get("login"):
-        if logins.end(user, chosen):
+        if logins.revoke(user, chosen):
             messages.success(request, _("That login has ended."))
     else:
-        logins.end_all(user, except_session=key)
+        logins.revoke_all(user, except_session=key)
         messages.success(request, _("You are logged out everywhere else."))
     return redirect("logins")
