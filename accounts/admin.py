@@ -64,7 +64,7 @@ class UserForm(ChangeForm):
     )
 
 
-class PasswordOfUserForm(PasswordForm):
+class SetPasswordForm(PasswordForm):
     usable_password = None  # who must not log in is blocked
 
 
@@ -72,7 +72,7 @@ class PasswordOfUserForm(PasswordForm):
 class UserAdmin(BaseUserAdmin):
     """Who is not a superuser makes no superusers and does not change them."""
 
-    form, add_form, change_password_form = UserForm, NewUserForm, PasswordOfUserForm
+    form, add_form, change_password_form = UserForm, NewUserForm, SetPasswordForm
     list_display = ["email", "username", "full_name", "is_active", "is_staff", "created_at"]
     list_filter = ["is_active", "is_staff", "is_superuser", ("deleted_at", admin.EmptyFieldListFilter)]
     search_fields = ["email", "username", "full_name", "id"]

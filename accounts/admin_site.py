@@ -15,7 +15,7 @@ from accounts import mfa
 
 class OperatorsSite(AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
-        return super().has_permission(request) and not mfa.operator_lacks_it(request.user)  # type: ignore[arg-type]
+        return super().has_permission(request) and not mfa.lacks_required_factor(request.user)  # type: ignore[arg-type]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Sends on: to the login, to set up the second factor, or to where the operator wanted to go."""

@@ -13,24 +13,25 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 
 from accounts import audit, email_addresses
-from accounts.errors import ApiTokenMade, ApiTokenNotFound, InvalidApiToken
+from accounts.errors import ApiTokenAlreadyCreated, ApiTokenNotFound, InvalidApiToken
 from accounts.models import ApiToken, User
 
-MARK = "zat_"  # by which a token is told from a JWT, and found by scanners of leaked secrets
-LONGEST_DAYS = 365
-MOST = 50  # usable tokens of one user
-_USED_EVERY = timedelta(minutes=1)
+PREFIX = "zat_"  # by which a token is told from a JWT, and found by scanners of leaked secrets
+MAX_DAYS = 365
+MAX_USABLE = 50  # usable tokens of one user
+_LAST_USED_INTERVAL = timedelta(minutes=1)
 
 
 @transaction.atomic
 def create(user: User, *, name: str, scopes: Iterable[str], days: int, key: str = "") -> tuple[ApiToken, str]:
-    """A new token, good for `days` (at most `LONGEST_DAYS`), and its text, which is not kept.
+    """A new token, good for `days` (at most `MAX_DAYS`), and its text, which is not kept.
 
-    Raises `ValidationError` for a user who has `MOST` tokens, `ApiTokenMade` for a key that has made one.
+    Raise `ValidationError` if the user has `MAX_USABLE` tokens, and `ApiTokenAlreadyCreated` if `key` has created
+    one before.
     """
-    if usable_of(user).count() >= MOST:
+    if usable_for_user(user).count() >= MAX_USABLE:
         raise ValidationError({"name": [_("You have too many API tokens: delete one first.")]})
-    text = MARK + secrets.token_urlsafe(32)
+    text = PREFIX + secrets.token_urlsafe(32)
     token, is_new = ApiToken.objects.get_or_create(
         pk=uuid5(user.pk, key) if key else uuid4(),
         defaults={
@@ -39,11 +40,11 @@ def create(user: User, *, name: str, scopes: Iterable[str], days: int, key: str 
             "prefix": text[:10],
             "digest": _digest(text),
             "scopes": sorted(set(scopes)),
-            "expires_at": timezone.now() + timedelta(days=min(days, LONGEST_DAYS)),
+            "expires_at": timezone.now() + timedelta(days=min(days, MAX_DAYS)),
         },
     )
     if not is_new:
-        raise ApiTokenMade
+        raise ApiTokenAlreadyCreated
     audit.record("api_token_created", user, actor=user, api_token=str(token.pk), scopes=token.scopes)
     return token, text
 
@@ -56,13 +57,13 @@ def revoke(user: User, token_id: UUID) -> None:
     audit.record("api_token_revoked", user, actor=user, api_token=str(token_id))
 
 
-def of(user: User) -> QuerySet[ApiToken]:
+def for_user(user: User) -> QuerySet[ApiToken]:
     """The user's tokens that are not revoked, newest first; expired ones are among them."""
     return ApiToken.objects.filter(user=user, revoked_at=None).order_by("-created_at", "id")
 
 
-def usable_of(user: User) -> QuerySet[ApiToken]:
-    return of(user).filter(expires_at__gt=timezone.now())
+def usable_for_user(user: User) -> QuerySet[ApiToken]:
+    return for_user(user).filter(expires_at__gt=timezone.now())
 
 
 def authenticate(text: str) -> ApiToken:
@@ -77,8 +78,8 @@ def authenticate(text: str) -> ApiToken:
 
 
 def _note_use(token: ApiToken, now: datetime) -> None:
-    if token.last_used_at is None or token.last_used_at < now - _USED_EVERY:
-        due = Q(last_used_at=None) | Q(last_used_at__lt=now - _USED_EVERY)
+    if token.last_used_at is None or token.last_used_at < now - _LAST_USED_INTERVAL:
+        due = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_INTERVAL)
         ApiToken.objects.filter(due, pk=token.pk).update(last_used_at=now)
 
 

@@ -63,7 +63,7 @@ class ApiTokenNotFound(APIException):
     default_detail = _("There is no such API token.")
 
 
-class ApiTokenMade(APIException):
+class ApiTokenAlreadyCreated(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "api_token_made"
     default_detail = _(

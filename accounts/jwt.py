@@ -33,7 +33,7 @@ class TokenPair:
 
 def issue_access(user: User) -> str:
     """An access token alone, without a family."""
-    return str(_for(AccessToken, user))
+    return str(_new_token(AccessToken, user))
 
 
 def issue_pair(user: User, *, address: str = "", user_agent: str = "") -> TokenPair:
@@ -48,7 +48,7 @@ def issue_pair(user: User, *, address: str = "", user_agent: str = "") -> TokenP
         rotated_at=timezone.now(),
         expires_at=_expiry(refresh),
     )
-    return _pair(user, refresh)
+    return _token_pair(user, refresh)
 
 
 def rotate(refresh_token: str, *, began: datetime) -> TokenPair:
@@ -59,18 +59,18 @@ def rotate(refresh_token: str, *, began: datetime) -> TokenPair:
     """
     presented = _decode(refresh_token)
     family = RefreshFamily.objects.select_related("user").filter(pk=presented.get("family")).first()
-    if family is None or not _usable(family):
+    if family is None or not _is_usable(family):
         raise InvalidRefreshToken
     if family.current_jti != presented["jti"]:
-        _end_reused(family, began)
+        _revoke_reused(family, began)
         raise InvalidRefreshToken
     successor = _refresh_token(family.user, family.pk)
     if not _replace(family, successor):
         raise InvalidRefreshToken
-    return _pair(family.user, successor)
+    return _token_pair(family.user, successor)
 
 
-def owner(refresh_token: str) -> User | None:
+def find_owner(refresh_token: str) -> User | None:
     """Whose token this is; None where nobody's. Raises `InvalidRefreshToken` for what is no refresh token."""
     family = RefreshFamily.objects.select_related("user").filter(pk=_decode(refresh_token).get("family")).first()
     return family.user if family else None
@@ -81,19 +81,19 @@ def revoke_families(user: User) -> None:
     RefreshFamily.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
 
 
-def _for(kind: type[AnyToken], user: User) -> AnyToken:
+def _new_token(kind: type[AnyToken], user: User) -> AnyToken:
     token = kind.for_user(user)
     token["username"] = user.username
     return token
 
 
 def _refresh_token(user: User, family: uuid.UUID) -> RefreshToken:
-    token = _for(RefreshToken, user)
+    token = _new_token(RefreshToken, user)
     token["family"] = str(family)
     return token
 
 
-def _pair(user: User, refresh: RefreshToken) -> TokenPair:
+def _token_pair(user: User, refresh: RefreshToken) -> TokenPair:
     return TokenPair(issue_access(user), str(refresh), int(AccessToken.lifetime.total_seconds()))
 
 
@@ -108,7 +108,7 @@ def _decode(text: Any) -> RefreshToken:  # simplejwt takes a str, and is annotat
         raise InvalidRefreshToken from error
 
 
-def _usable(family: RefreshFamily) -> bool:
+def _is_usable(family: RefreshFamily) -> bool:
     return family.revoked_at is None and family.expires_at > timezone.now() and family.user.is_active
 
 
@@ -123,7 +123,7 @@ def _replace(family: RefreshFamily, successor: RefreshToken) -> bool:
 
 
 @transaction.atomic
-def _end_reused(family: RefreshFamily, began: datetime) -> None:
+def _revoke_reused(family: RefreshFamily, began: datetime) -> None:
     """Revoke the family, unless its rotation came after this request: then the two ran in parallel."""
     reused = RefreshFamily.objects.filter(pk=family.pk, revoked_at=None, rotated_at__lte=began)
     if reused.update(revoked_at=timezone.now()):

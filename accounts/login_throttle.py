@@ -11,7 +11,7 @@ from accounts.errors import Unauthorized
 from zenzefi.common.rate_limits import RateLimit
 
 # Attempts under one key take turns: a parallel burst tries no more than the limit allows.
-_turns = tuple(threading.Lock() for _number in range(64))
+_locks = tuple(threading.Lock() for _number in range(64))
 
 
 @contextmanager
@@ -22,8 +22,8 @@ def limit_failures(*keys: str) -> Iterator[None]:
     """
     failures = RateLimit("login", settings.RATE_LIMIT_AUTH)
     with ExitStack() as stack:
-        for turn in sorted({hash(key) % len(_turns) for key in keys}):  # always in this order: no deadlock
-            stack.enter_context(_turns[turn])
+        for lock in sorted({hash(key) % len(_locks) for key in keys}):  # always in this order: no deadlock
+            stack.enter_context(_locks[lock])
         for key in keys:
             if not failures.allows(key):
                 raise Throttled(failures.retry_after(key))

@@ -26,7 +26,7 @@ class Login:
     @property
     def client(self) -> str:
         """The browser and its system in words, or how the client calls itself."""
-        return user_agents.name(self.user_agent)
+        return user_agents.describe(self.user_agent)
 
 
 def for_user(user: User, *, session_key: str | None) -> list[Login]:

@@ -14,7 +14,7 @@ def is_on(user: User) -> bool:
     return bool(Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists())
 
 
-def operator_lacks_it(user: User) -> bool:
+def lacks_required_factor(user: User) -> bool:
     """Whether `ADMIN_REQUIRE_MFA` keeps this operator out."""
     return bool(settings.ADMIN_REQUIRE_MFA) and not is_on(user)
 
@@ -27,17 +27,17 @@ def use_code(user: User, code: str, *, address: str) -> Authenticator:
     """
     with limit_failures(address, f"otp:{user.pk}"):
         for authenticator in Authenticator.objects.filter(user=user):
-            if authenticator.wrap().validate_code(code) and _spend_if_totp(authenticator, code):
+            if authenticator.wrap().validate_code(code) and _spend(authenticator, code):
                 return authenticator
         raise InvalidOtp
 
 
-def spend(user: User, code: str) -> bool:
+def spend_totp_code(user: User, code: str) -> bool:
     """Note that a TOTP code was used (RFC 6238 §5.2); False where it was already."""
     lifetime = app_settings.TOTP_PERIOD * (2 * app_settings.TOTP_TOLERANCE + 1)
     return bool(cache.add(f"otp-used:{user.pk}:{''.join(filter(str.isdigit, code))}", 1, timeout=lifetime))
 
 
-def _spend_if_totp(authenticator: Authenticator, code: str) -> bool:
+def _spend(authenticator: Authenticator, code: str) -> bool:
     # allauth remembers a TOTP code for one period, but with a tolerance it is valid for longer.
-    return authenticator.type != Authenticator.Type.TOTP or spend(authenticator.user, code)
+    return authenticator.type != Authenticator.Type.TOTP or spend_totp_code(authenticator.user, code)

@@ -20,7 +20,7 @@ from accounts.signals import password_changed, superuser_created
 
 
 @receiver(password_changed)
-def end_logins_and_tell(user: User, **_kwargs: Any) -> None:
+def end_logins_and_notify(user: User, **_kwargs: Any) -> None:
     """A new password, however it was set."""
     jwt.revoke_families(user)
     logins.detach_sessions(user)
@@ -29,7 +29,7 @@ def end_logins_and_tell(user: User, **_kwargs: Any) -> None:
 
 
 @receiver(post_save, sender=User)
-def keep_address_in_step(instance: User, *, update_fields: frozenset[str] | None, raw: bool, **_kwargs: Any) -> None:
+def sync_primary_address(instance: User, *, update_fields: frozenset[str] | None, raw: bool, **_kwargs: Any) -> None:
     if not raw and instance.deleted_at is None and (update_fields is None or "email" in update_fields):
         email_addresses.sync_primary(instance)
 
@@ -40,7 +40,7 @@ def mark_address_confirmed(user: User, **_kwargs: Any) -> None:
 
 
 @receiver(user_logged_in)
-def note_the_browser(request: HttpRequest, **_kwargs: Any) -> None:
+def remember_client(request: HttpRequest, **_kwargs: Any) -> None:
     request.session[CLIENT_KEY] = {
         "address": user_agents.ip_address(request.META.get("REMOTE_ADDR", "")),
         "user_agent": request.META.get("HTTP_USER_AGENT", "")[:200],
@@ -49,34 +49,36 @@ def note_the_browser(request: HttpRequest, **_kwargs: Any) -> None:
 
 
 @receiver(email_changed)
-def tell_the_old_address(user: User, from_email_address: EmailAddress | None, **_kwargs: Any) -> None:
+def notify_old_address(user: User, from_email_address: EmailAddress | None, **_kwargs: Any) -> None:
     """allauth sends this for the first confirmation, too: then nothing has changed."""
     if from_email_address is not None and from_email_address.primary:
         audit.record("email_changed", user, actor=user)
-        _tell("email_changed", user, to=from_email_address.email)
+        _send_notice("email_changed", user, to=from_email_address.email)
 
 
 @receiver(authenticator_added)
-def second_factor_is_on(request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any) -> None:
+def record_second_factor_enabled(
+    request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any
+) -> None:
     """Logins from before it knew no second factor: they end, except the one that set it up."""
     if authenticator.type == Authenticator.Type.TOTP:
         logins.revoke_all(user, except_session=request.session.session_key)
         audit.record("mfa_enabled", user, actor=user)
-        _tell("mfa_enabled", user)
+        _send_notice("mfa_enabled", user)
 
 
 @receiver(authenticator_removed)
-def second_factor_is_off(user: User, authenticator: Authenticator, **_kwargs: Any) -> None:
+def record_second_factor_disabled(user: User, authenticator: Authenticator, **_kwargs: Any) -> None:
     if authenticator.type == Authenticator.Type.TOTP:
         audit.record("mfa_disabled", user, actor=user)
-        _tell("mfa_disabled", user)
+        _send_notice("mfa_disabled", user)
 
 
 @receiver(authenticator_reset)
-def recovery_codes_are_new(user: User, **_kwargs: Any) -> None:
+def record_new_recovery_codes(user: User, **_kwargs: Any) -> None:
     audit.record("mfa_recovery_codes_renewed", user, actor=user)
-    _tell("mfa_recovery_codes", user)
+    _send_notice("mfa_recovery_codes", user)
 
 
-def _tell(name: str, user: User, *, to: str = "") -> None:
+def _send_notice(name: str, user: User, *, to: str = "") -> None:
     transaction.on_commit(lambda: tasks.send_notice.delay(name, str(user.pk), to), robust=True)

@@ -79,7 +79,7 @@ def refresh(refresh_token: str, *, began: datetime) -> jwt.TokenPair:
 
     Raises `InvalidRefreshToken`, `EmailUnverified`.
     """
-    owner = jwt.owner(refresh_token)
+    owner = jwt.find_owner(refresh_token)
     if owner is not None and not email_addresses.may_log_in(owner):
         raise EmailUnverified
     return jwt.rotate(refresh_token, began=began)

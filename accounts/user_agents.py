@@ -23,7 +23,7 @@ _SYSTEMS = {
 }
 
 
-def name(user_agent: str) -> str:
+def describe(user_agent: str) -> str:
     """`Firefox, Windows` for a browser's `User-Agent`; the beginning of any other."""
     browser = next((name for mark, name in _BROWSERS.items() if mark in user_agent), "")
     system = next((name for mark, name in _SYSTEMS.items() if mark in user_agent), "")

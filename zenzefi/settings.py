@@ -370,7 +370,7 @@ ACCOUNT_FORMS = {
     "reset_password_from_key": "accounts.web.forms.ResetPasswordKeyForm",
     "reauthenticate": "accounts.web.forms.ReauthenticateForm",
 }
-MFA_ADAPTER = "accounts.web.adapter.SecondFactorAdapter"
+MFA_ADAPTER = "accounts.web.adapter.MFAAdapter"
 MFA_TOTP_ISSUER = "Zenzefi"
 MFA_TOTP_TOLERANCE = 1  # a code before and one after: clocks differ, and people type slowly
 MFA_FORMS = {

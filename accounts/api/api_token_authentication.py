@@ -22,7 +22,7 @@ class ApiTokenAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
         text = bearer_token(request)
-        if not text.startswith(api_tokens.MARK):
+        if not text.startswith(api_tokens.PREFIX):
             return None
         token = api_tokens.authenticate(text)
         if scope_of((request.parser_context or {}).get("view"), request.method or "") not in token.scopes:

@@ -23,7 +23,7 @@ class ApiTokensView(ListAPIView[ApiToken]):
     queryset = ApiToken.objects.none()
 
     def get_queryset(self) -> QuerySet[ApiToken]:
-        return api_tokens.of(current_user(self.request))
+        return api_tokens.for_user(current_user(self.request))
 
     @extend_schema(operation_id="list_api_tokens", tags=_TAGS, summary="The user's API tokens, newest first")
     def get(self, request: Request) -> Response:

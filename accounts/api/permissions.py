@@ -15,6 +15,6 @@ class IsSuperuser(BasePermission):
         """Return whether the user is a superuser. Raise `SecondFactorMissing` if a required factor is not set up."""
         if not (request.user and request.user.is_superuser):
             return False
-        if mfa.operator_lacks_it(request.user):
+        if mfa.lacks_required_factor(request.user):
             raise SecondFactorMissing
         return True

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.api.fields import Email
-from accounts.api_tokens import LONGEST_DAYS
+from accounts.api_tokens import MAX_DAYS
 from accounts.models import ApiToken, User, username_form
 from zenzefi.common.api.fields import Text
 
@@ -81,4 +81,4 @@ class NewApiTokenSerializer(ApiTokenSerializer):
 class ApiTokenCreateSerializer(serializers.Serializer[Any]):
     name = Text(max_length=100)
     scopes = serializers.MultipleChoiceField(choices=ApiToken.Scope.choices, allow_empty=False)
-    expires_in_days = serializers.IntegerField(min_value=1, max_value=LONGEST_DAYS, default=90)
+    expires_in_days = serializers.IntegerField(min_value=1, max_value=MAX_DAYS, default=90)

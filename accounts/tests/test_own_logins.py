@@ -148,7 +148,7 @@ def test_expired_logins_are_not_shown_and_are_forgotten(alice: User) -> None:
     ],
 )
 def test_clients_have_names(user_agent: str, expected: str) -> None:
-    assert user_agents.name(user_agent) == expected
+    assert user_agents.describe(user_agent) == expected
 
 
 @pytest.mark.parametrize(

@@ -112,14 +112,14 @@ def test_a_request_older_than_the_rotation_is_only_refused(token: str) -> None:
 def test_of_parallel_refreshes_one_wins(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     token = jwt.issue_pair(alice).refresh_token
     all_looked = threading.Barrier(4, timeout=10)
-    usable = jwt._usable
+    usable = jwt._is_usable
 
     def looked_together(family: RefreshFamily) -> bool:
         result = usable(family)
         all_looked.wait()
         return result
 
-    monkeypatch.setattr(jwt, "_usable", looked_together)
+    monkeypatch.setattr(jwt, "_is_usable", looked_together)
     answers: list[Any] = []
 
     def one() -> None:

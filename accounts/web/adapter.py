@@ -19,7 +19,7 @@ from accounts.models import User
 from zenzefi.common.encryption import cipher
 from zenzefi.common.throttled_forms import too_many
 
-WANTED = "signup_wanted"  # the session's key for the path that a sign-up was on its way to
+SIGNUP_NEXT_KEY = "signup_wanted"  # the session's key for the path that a sign-up was on its way to
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -67,7 +67,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
         """Leads on to where a sign-up in this browser was on its way to, however long the confirmation took."""
-        wanted = request.session.pop(WANTED, None)
+        wanted = request.session.pop(SIGNUP_NEXT_KEY, None)
         answer: HttpResponse = super().post_login(
             request, user, **{**kwargs, "redirect_url": kwargs["redirect_url"] or wanted}
         )
@@ -77,7 +77,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return reverse("profile")
 
 
-class SecondFactorAdapter(DefaultMFAAdapter):
+class MFAAdapter(DefaultMFAAdapter):
     error_messages = {
         **DefaultMFAAdapter.error_messages,
         "incorrect_code": InvalidOtp.default_detail,

@@ -13,16 +13,16 @@ from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import ValidationError
 
 from accounts import api_tokens
-from accounts.errors import ApiTokenMade, ApiTokenNotFound
+from accounts.errors import ApiTokenAlreadyCreated, ApiTokenNotFound
 from accounts.requests import current_user
 from accounts.web.forms import ApiTokenForm
-from accounts.web.reauthentication import password_again
+from accounts.web.reauthentication import reauthentication_required
 from zenzefi.common.error_messages import sentence
 
 
 @never_cache
 @login_required
-@password_again
+@reauthentication_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def api_tokens_page(request: HttpRequest) -> HttpResponse:
     """The list and the form. The new token's text stands on the answer to the form, once, and is kept nowhere."""
@@ -35,11 +35,13 @@ def api_tokens_page(request: HttpRequest) -> HttpResponse:
         except ValidationError as refused:
             for problem in refused.detail["name"]:  # type: ignore[call-overload]
                 form.add_error("name", str(problem))
-        except ApiTokenMade as refused:  # a reload, or a second click
+        except ApiTokenAlreadyCreated as refused:  # a reload, or a second click
             messages.warning(request, sentence(refused))
             return redirect("api-tokens-page")
     text = made and made[1]
-    return render(request, "accounts/api_tokens.html", {"form": form, "text": text, "tokens": api_tokens.of(user)})
+    return render(
+        request, "accounts/api_tokens.html", {"form": form, "text": text, "tokens": api_tokens.for_user(user)}
+    )
 
 
 @login_required
@@ -47,7 +49,7 @@ def api_tokens_page(request: HttpRequest) -> HttpResponse:
 def delete_api_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Says what will happen, and then does it."""
     user = current_user(request)
-    token = api_tokens.of(user).filter(pk=token_id).first()
+    token = api_tokens.for_user(user).filter(pk=token_id).first()
     if token is None:
         raise Http404
     if request.method != "POST":

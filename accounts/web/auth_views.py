@@ -11,8 +11,8 @@ from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from rest_framework.exceptions import Throttled, ValidationError
 
-from accounts.web.adapter import WANTED
-from accounts.web.reauthentication import page_after_password, password_again
+from accounts.web.adapter import SIGNUP_NEXT_KEY
+from accounts.web.reauthentication import reauthentication_required, reauthentication_required_at
 from zenzefi.common.throttled_forms import SaysTooMany, too_many
 
 
@@ -28,7 +28,7 @@ class SignupView(SaysTooMany, account.SignupView):
     def form_valid(self, form: Any) -> HttpResponse:
         wanted = self.get_next_url() or ""
         if wanted.startswith("/"):
-            self.request.session[WANTED] = wanted
+            self.request.session[SIGNUP_NEXT_KEY] = wanted
         try:
             answer: HttpResponse = super().form_valid(form)
         except ValidationError as refused:
@@ -43,7 +43,7 @@ class SignupView(SaysTooMany, account.SignupView):
         return refusal
 
 
-@method_decorator([login_required, password_again], name="dispatch")
+@method_decorator([login_required, reauthentication_required], name="dispatch")
 class EmailView(account.EmailView):
     pass
 
@@ -92,7 +92,7 @@ class MFAReauthenticateView(SaysTooMany, mfa.ReauthenticateView):
     pass
 
 
-@method_decorator([login_required, page_after_password("mfa_view_recovery_codes")], name="dispatch")
+@method_decorator([login_required, reauthentication_required_at("mfa_view_recovery_codes")], name="dispatch")
 class DownloadRecoveryCodesView(codes.DownloadRecoveryCodesView):
     """A POST of the page that shows them gives the file; a link leads to that page."""
 

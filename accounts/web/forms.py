@@ -48,12 +48,12 @@ def email_field(**attributes: Any) -> forms.EmailField:
     return forms.EmailField(label=_("E-mail"), max_length=254, widget=widget)
 
 
-def current_password(label: Any = None, **attributes: Any) -> forms.CharField:
+def current_password_field(label: Any = None, **attributes: Any) -> forms.CharField:
     widget = forms.PasswordInput({"autocomplete": "current-password", **attributes})
     return forms.CharField(label=label or _("Password"), strip=False, widget=widget)
 
 
-def new_password(label: Any) -> forms.CharField:
+def new_password_field(label: Any) -> forms.CharField:
     """Typed once: who mistypes it asks for a reset, and everybody else has one field less."""
     widget = forms.PasswordInput({"autocomplete": "new-password"})
     return forms.CharField(
@@ -70,12 +70,12 @@ def code_field() -> forms.CharField:
     return forms.CharField(label=_("Code"), max_length=20, widget=forms.TextInput(attributes))
 
 
-def _address() -> str:
+def _client_address() -> str:
     return AccountAdapter().get_client_ip(context.request)
 
 
 class LoginForm(account_forms.LoginForm):
-    password = current_password()
+    password = current_password_field()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -94,7 +94,7 @@ class SignupForm(forms.Form):
         widget=forms.TextInput({"autocomplete": "username"}),
         help_text=_("3 to 64 letters, digits, dots, dashes, plus signs or underscores."),
     )
-    password = new_password(_("Password"))
+    password = new_password_field(_("Password"))
     full_name = forms.CharField(
         label=_("Full name"), max_length=200, required=False, widget=forms.TextInput({"autocomplete": "name"})
     )
@@ -104,7 +104,7 @@ class SignupForm(forms.Form):
     by_passkey = False  # asked by allauth's view
 
     def try_save(self, _request: HttpRequest) -> tuple[User, None]:
-        return services.register(**self.cleaned_data, address=_address()), None
+        return services.register(**self.cleaned_data, address=_client_address()), None
 
 
 class AddEmailForm(account_forms.UserForm):
@@ -137,8 +137,8 @@ class _NewPasswordMixin:
 
 
 class ChangePasswordForm(_NewPasswordMixin, account_forms.ChangePasswordForm):
-    oldpassword = current_password(_("Current password"))
-    password1 = new_password(_("New password"))
+    oldpassword = current_password_field(_("Current password"))
+    password1 = new_password_field(_("New password"))
     password2 = None
 
     def clean_oldpassword(self) -> str:
@@ -158,17 +158,17 @@ class ResetPasswordForm(account_forms.ResetPasswordForm):
 
     def save(self, request: HttpRequest, **_kwargs: Any) -> str:
         email: str = self.cleaned_data["email"]
-        services.request_password_reset(email, address=_address())
+        services.request_password_reset(email, address=_client_address())
         return email
 
 
 class ResetPasswordKeyForm(_NewPasswordMixin, account_forms.ResetPasswordKeyForm):
-    password1 = new_password(_("New password"))
+    password1 = new_password_field(_("New password"))
     password2 = None
 
 
 class ReauthenticateForm(account_forms.ReauthenticateForm):
-    password = current_password(autofocus=True)
+    password = current_password_field(autofocus=True)
 
 
 class _CodeMixin:
@@ -178,7 +178,7 @@ class _CodeMixin:
     def clean_code(self) -> str:
         code: str = self.cleaned_data["code"]
         try:
-            self.authenticator = mfa.use_code(self.user, code, address=_address())
+            self.authenticator = mfa.use_code(self.user, code, address=_client_address())
         except InvalidOtp as refused:
             raise forms.ValidationError(str(refused.detail)) from None
         except Throttled as refused:
@@ -199,7 +199,7 @@ class ActivateTOTPForm(totp_forms.ActivateTOTPForm):
 
     def clean_code(self) -> str:
         code: str = super().clean_code()
-        mfa.spend(self.user, code)  # so that nobody who looked on logs in with it
+        mfa.spend_totp_code(self.user, code)  # so that nobody who looked on logs in with it
         return code
 
 

@@ -1,10 +1,10 @@
-"""Sensitive pages ask for the password, or a code, once more."""
+"""Reauthentication: sensitive pages ask for the password, or a code, again."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from allauth.account.decorators import reauthentication_required
+from allauth.account import decorators
 from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from django import forms
 from django.contrib.auth.views import redirect_to_login
@@ -16,24 +16,24 @@ from rest_framework.exceptions import Throttled
 from accounts import services
 from accounts.errors import InvalidCredentials
 from accounts.requests import current_user
-from accounts.web.forms import current_password
+from accounts.web.forms import current_password_field
 from zenzefi.common.throttled_forms import too_many
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def password_again(view: View) -> View:
-    """A view for who has given the password, or a code of the second factor, within the last five minutes.
+def reauthentication_required(view: View) -> View:
+    """Require that the user gave the password, or a code of the second factor, within the last five minutes.
 
-    Asked for before the page is shown: nothing that was typed waits in the session meanwhile.
+    The user is asked before the page is shown, so no form data has to wait in the session.
     """
-    return cast("View", reauthentication_required(app="accounts")(view))
+    return cast("View", decorators.reauthentication_required(app="accounts")(view))
 
 
-def page_after_password(page: str) -> Callable[[View], View]:
-    """As `password_again`, for a view that gives a file: the password leads to the page of this name that offers it.
+def reauthentication_required_at(page: str) -> Callable[[View], View]:
+    """Require the same for a view that returns a file, and lead the user to the page named `page` afterwards.
 
-    A file as the answer to the password would leave the page that asks for it on the screen.
+    If the password were answered with the file itself, the browser would keep showing the password page.
     """
 
     def decorate(view: View) -> View:
@@ -49,12 +49,15 @@ def page_after_password(page: str) -> Callable[[View], View]:
 
 
 class PasswordForm(forms.Form):
-    """Asks for the password, whenever it was given last."""
+    """A form that asks for the password, no matter when it was last given."""
 
-    password = current_password()
+    password = current_password_field()
 
     def verify(self, request: HttpRequest) -> bool:
-        """Whether the password is right; else the form says why not. Wrong ones count as failed logins."""
+        """Check the password and return True if it is right; a wrong one counts as a failed login.
+
+        Otherwise the form holds the error.
+        """
         if not self.is_valid():
             return False
         user, address = current_user(request), request.META.get("REMOTE_ADDR", "")
@@ -62,6 +65,6 @@ class PasswordForm(forms.Form):
             services.check_credentials(user.email, self.cleaned_data["password"], address=address)
         except InvalidCredentials:
             self.add_error("password", gettext("The password is wrong."))
-        except Throttled as refused:
-            self.add_error("password", too_many(refused))
+        except Throttled as error:
+            self.add_error("password", too_many(error))
         return not self.errors

@@ -9,13 +9,13 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from accounts.requests import current_user
-from accounts.web.reauthentication import page_after_password
+from accounts.web.reauthentication import reauthentication_required_at
 from zenzefi.common.download import Download
 from zenzefi.personal_data import write_archive
 
 
 @login_required
-@page_after_password("personal-data")
+@reauthentication_required_at("personal-data")
 @require_http_methods(["GET", "HEAD", "POST"])
 def personal_data(request: HttpRequest) -> HttpResponseBase:
     """Says what is in the archive; POST gives it, as a file leaves the page that asked for it where it is."""
