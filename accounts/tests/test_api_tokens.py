@@ -79,7 +79,7 @@ class TestOverTheApi:
         assert AuditEvent.objects.first().kind == "api_token_revoked"
 
     def test_are_not_without_number(self, alice_api: APIClient, alice: User, monkeypatch: Any) -> None:
-        monkeypatch.setattr(api_tokens, "MOST", 1)
+        monkeypatch.setattr(api_tokens, "MAX_USABLE", 1)
         make(alice, "read")
 
         assert alice_api.post(URL, {"name": "two", "scopes": ["read"]}).status_code == 400
