@@ -14,7 +14,7 @@ from access import services
 from access.models import AccessToken, Scope
 from accounts import api_tokens, email_addresses, jwt
 from accounts.models import User
-from accounts.sessions import CLIENT
+from accounts.sessions import CLIENT_KEY
 from accounts.tests.factories import UserFactory, turn_on_totp
 from billing import settlement
 from billing.idempotency import Call
@@ -67,7 +67,7 @@ def _session(user: User, bought_token: str) -> str:
     client.force_login(user)
     session = client.session
     given = {"method": "password", "at": time.time() + 3600, "reauthenticated": True}
-    session[CLIENT] |= {
+    session[CLIENT_KEY] |= {
         "address": "203.0.113.7",
         "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     }
