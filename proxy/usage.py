@@ -1,4 +1,4 @@
-"""What a user has carried: by hour, day and token, from the hourly roll-ups. Reads only."""
+"""Queries for the usage of a user by hour, day and token, from the hourly roll-ups."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ _SUMS = {"total_bytes": Sum("bytes"), "total_requests": Sum("requests"), "total_
 
 @dataclass(frozen=True)
 class Figures:
-    """Bytes in both directions, requests (a WebSocket is one), and the time in use."""
+    """Bytes in both directions, requests (a WebSocket counts as one) and the time in use."""
 
     bytes: int = 0
     requests: int = 0
@@ -31,6 +31,7 @@ class Figures:
 
     @property
     def hours(self) -> float:
+        """Return the time in use in hours."""
         return self.active / HOUR
 
     def __bool__(self) -> bool:
@@ -39,19 +40,21 @@ class Figures:
 
 @dataclass(frozen=True)
 class Stretch(Figures):
-    """The figures of one hour or day, which begins at `start`."""
+    """The figures of the hour or day that begins at `start`."""
 
     start: datetime = field(kw_only=True)
 
 
 @dataclass(frozen=True)
 class TokenFigures(Figures):
+    """The figures of one token."""
+
     token: AccessToken = field(kw_only=True)
 
 
 @dataclass(frozen=True)
 class Usage:
-    """The figures of a period: of all of it, of each hour or day (the silent ones, too), and of each token used."""
+    """The figures of a period: in total, of each hour or day (also those without traffic), and of each token used."""
 
     period: str
     start: datetime
@@ -61,10 +64,11 @@ class Usage:
     tokens: list[TokenFigures]
 
 
-def usage(user: User, period: str, zone: tzinfo | None = None, token_id: UUID | None = None) -> Usage:
-    """The user's last 24 hours (`day`), 7 days (`week`) or 30 days (`month`), the current one included.
+def usage_of(user: User, period: str, zone: tzinfo | None = None, token_id: UUID | None = None) -> Usage:
+    """Return the usage of the last 24 hours (`day`), 7 days (`week`) or 30 days (`month`), including the current one.
 
-    Days begin at midnight in `zone`, by default the one in force; an hour of UTC belongs to the day it begins in.
+    Days begin at midnight in `zone`, by default the active time zone. An hour of UTC belongs to the day in which it
+    begins.
     """
     zone = zone or timezone.get_current_timezone()
     rows = _rows(user, token_id)
@@ -75,8 +79,8 @@ def usage(user: User, period: str, zone: tzinfo | None = None, token_id: UUID | 
     return Usage(period, start, now, _sum(series), series, tokens)
 
 
-def by_day(user: User, days: int) -> list[Stretch]:
-    """The user's last days in the time zone in force, today included, oldest first."""
+def daily_usage(user: User, days: int) -> list[Stretch]:
+    """Return the user's last days in the active time zone, including today, oldest first."""
     return _by_day(_rows(user), timezone.now(), timezone.get_current_timezone(), days)
 
 
@@ -105,10 +109,10 @@ def _midnight(day: date, zone: tzinfo) -> datetime:
 
 
 def _by_token(rows: QuerySet[UsageHour]) -> list[TokenFigures]:
-    """Who carried most, first."""
     found = {row["token"]: row for row in rows.values("token").annotate(**_SUMS)}
     tokens = AccessToken.objects.defer("ciphertext").in_bulk(found.keys())
     figures = [TokenFigures(**_figures(found[pk]), token=token) for pk, token in tokens.items()]
+    # The tokens with the most traffic come first.
     return sorted(figures, key=lambda each: (-each.bytes, each.token.created_at))
 
 

@@ -1,4 +1,4 @@
-"""What the API says of usage."""
+"""Serializers for usage."""
 
 from decimal import Decimal
 from typing import Any

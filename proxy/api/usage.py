@@ -1,4 +1,4 @@
-"""`GET /usage`."""
+"""The call `GET /usage`."""
 
 from zoneinfo import ZoneInfo
 
@@ -9,26 +9,28 @@ from rest_framework.views import APIView
 
 from accounts.requests import current_user
 from proxy.api.serializers import UsageQuerySerializer, UsageSerializer
-from proxy.usage import usage
+from proxy.usage import usage_of
 from zenzefi.common.api.query import query
 
 
 class UsageView(APIView):
+    """The usage of the caller's tokens."""
+
     api_token_scopes = {"GET": "read"}
 
     @extend_schema(
         operation_id="usage",
         tags=["usage"],
-        summary="What was carried",
+        summary="Usage",
         parameters=[UsageQuerySerializer],
         responses=UsageSerializer,
     )
     def get(self, request: Request) -> Response:
-        """By hour (`day`) or day, the silent ones too, and by token. The figures are less than half a minute old.
+        """Return the usage by hour (`day`) or by day, also those without traffic, and by token.
 
-        Of a token that is not the caller's there are none.
+        The figures are less than half a minute old. For a token of another user they are zero.
         """
         user, wanted = current_user(request), query(UsageQuerySerializer, request)
         zone = ZoneInfo(user.time_zone or "UTC")
-        found = usage(user, wanted["period"], zone, wanted["token_id"])
+        found = usage_of(user, wanted["period"], zone, wanted["token_id"])
         return Response(UsageSerializer({**vars(found), "time_zone": zone.key}).data)

@@ -1,4 +1,4 @@
-"""What one has carried: by hour or day, and by token."""
+"""The page about the usage by hour or day and by token, and its CSV download."""
 
 import csv
 
@@ -9,14 +9,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.requests import current_user
-from proxy.usage import PERIODS, Usage, usage
+from proxy.usage import PERIODS, Usage, usage_of
 
 
 @never_cache
 @login_required
 @require_safe
 def usage_page(request: HttpRequest) -> HttpResponse:
-    """`?period=`: `day`, `week` (the default) or `month`, in the user's time zone."""
+    """Show the usage of `?period=`: `day`, `week` (the default) or `month`, in the user's time zone."""
     return render(request, "proxy/usage.html", {"usage": _usage(request), "periods": PERIODS})
 
 
@@ -24,7 +24,7 @@ def usage_page(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def usage_csv(request: HttpRequest) -> HttpResponse:
-    """The table of the page (RFC 4180), with times as ISO 8601."""
+    """Return the table of the page as CSV (RFC 4180), with times in ISO 8601."""
     found = _usage(request)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="zenzefi-usage-{found.period}.csv"'
@@ -37,4 +37,4 @@ def usage_csv(request: HttpRequest) -> HttpResponse:
 
 def _usage(request: HttpRequest) -> Usage:
     period = request.GET.get("period", "")
-    return usage(current_user(request), period if period in PERIODS else "week")
+    return usage_of(current_user(request), period if period in PERIODS else "week")

@@ -22,7 +22,7 @@ from accounts.requests import current_user
 from billing import ledger
 from billing.selectors import history
 from proxy.selectors import holders
-from proxy.usage import by_day
+from proxy.usage import daily_usage
 from zenzefi.common.templatetags.ui import hours, money
 
 DAYS = 7
@@ -46,7 +46,7 @@ class Notice:
 def dashboard(request: HttpRequest) -> HttpResponse:
     user, now = current_user(request), timezone.now()
     tokens = list(selectors.live_tokens_of(user, now))
-    held, days = holders(tokens), by_day(user, DAYS)
+    held, days = holders(tokens), daily_usage(user, DAYS)
     balance, debt = ledger.standing(user)
     context = {
         "balance": balance,

@@ -46,7 +46,7 @@ class TestPeriods:
     def test_a_day_is_24_hours(self, alice, alice_token):
         for ago in (0, 23, 24):
             used(alice_token, ago)
-        found = usage.usage(alice, "day", UTC)
+        found = usage.usage_of(alice, "day", UTC)
         assert (len(found.series), found.series[0].start, found.start) == (
             24,
             datetime(2026, 3, 9, 13, tzinfo=UTC),
@@ -59,14 +59,14 @@ class TestPeriods:
     def test_days_with_the_silent_ones(self, alice, alice_token, period, days):
         for ago in (0, 1, 24 * (days - 1), 24 * days):
             used(alice_token, ago)
-        found = usage.usage(alice, period, UTC)
+        found = usage.usage_of(alice, period, UTC)
         assert [row.bytes for row in found.series] == [1000] + [0] * (days - 2) + [2000]
         assert found.series[-1].start == datetime(2026, 3, 10, tzinfo=UTC)
 
     def test_days_begin_in_the_zone(self, alice, alice_token):
         used(alice_token, 15)  # 21:00 UTC of the 9th is 00:00 of the 10th in Moscow
         used(alice_token, 16)
-        here, there = usage.usage(alice, "week", UTC), usage.usage(alice, "week", MOSCOW)
+        here, there = usage.usage_of(alice, "week", UTC), usage.usage_of(alice, "week", MOSCOW)
         assert [row.bytes for row in here.series[-2:]] == [2000, 0]
         assert [row.bytes for row in there.series[-2:]] == [1000, 1000]
         assert there.series[-1].start == datetime(2026, 3, 10, tzinfo=MOSCOW)
@@ -81,13 +81,13 @@ class TestPeriods:
                     token=alice_token.token, user=alice, hour=datetime(2026, 10, day, hour, tzinfo=UTC),
                     bytes=1, requests=1, active=timedelta(),
                 )  # fmt: skip
-            assert [row.bytes for row in usage.usage(alice, "week", zone).series[-2:]] == [3, 1]
+            assert [row.bytes for row in usage.usage_of(alice, "week", zone).series[-2:]] == [3, 1]
 
-    def test_by_day_for_the_dashboard(self, alice, alice_token, bob_token):
+    def test_daily_usage_for_the_dashboard(self, alice, alice_token, bob_token):
         used(alice_token, 15)
         used(bob_token, 15)
         with timezone.override(MOSCOW):
-            days = usage.by_day(alice, 7)
+            days = usage.daily_usage(alice, 7)
         assert [row.bytes for row in days] == [0] * 6 + [1000]
 
 
@@ -98,15 +98,15 @@ class TestTokens:
         used(second, 1, size=5)
         used(second, 2, size=7)
         used(bob_token, 1, size=99)
-        found = usage.usage(alice, "week", UTC)
+        found = usage.usage_of(alice, "week", UTC)
         assert [(row.token.pk, row.bytes) for row in found.tokens] == [
             (second.token.pk, 12),
             (alice_token.token.pk, 10),
         ]
         assert found.total.bytes == 22
-        only = usage.usage(alice, "week", UTC, second.token.pk)
+        only = usage.usage_of(alice, "week", UTC, second.token.pk)
         assert ([row.token.pk for row in only.tokens], only.total.bytes) == ([second.token.pk], 12)
-        assert not usage.usage(alice, "week", UTC, bob_token.token.pk).total
+        assert not usage.usage_of(alice, "week", UTC, bob_token.token.pk).total
 
 
 class TestApi:
@@ -153,7 +153,7 @@ class TestApi:
         for ago in range(200):
             used(alice_token, ago)
         with django_assert_num_queries(3):
-            usage.usage(alice, "month", UTC)
+            usage.usage_of(alice, "month", UTC)
 
 
 class TestPage:
@@ -209,4 +209,4 @@ def test_from_a_request_to_the_page(browser, alice, alice_token):
     text = browser.get("/usage?period=day").content.decode()
     assert "2.0\xa0KB" in text
     assert "6\xa0min" in text
-    assert usage.usage(alice, "day", UTC).total.hours == float(Decimal("0.1"))
+    assert usage.usage_of(alice, "day", UTC).total.hours == float(Decimal("0.1"))
