@@ -1,4 +1,4 @@
-"""Is the gateway healthy? Checked by a background job; `/health` answers from what it found."""
+"""Health checks of the database, the cache and the upstream, run by a background job and read by `/health`."""
 
 import logging
 import time
@@ -20,35 +20,38 @@ from zenzefi.common.postgresql import answers_within
 logger = logging.getLogger(__name__)
 
 _CACHE_KEY = "health"
-# Three missed checks: what is older says nothing.
+# A report is outdated after three missed checks.
 KEPT_SECONDS = 3 * settings.HEALTH_CHECK_INTERVAL_SECONDS
 _DATABASE_SECONDS = 2.0
 
 
 def check() -> dict[str, Any]:
-    """Check database, cache and upstream now, and keep the answer: `{status, checks, checked_at}`.
+    """Check the database, the cache and the upstream now. Keep the report and return it.
 
-    `unhealthy` without the database or the cache; `degraded` where only the upstream is missing.
+    The report is `{status, checks, checked_at}`. The status is `unhealthy` if the database or the cache failed, and
+    `degraded` if only the upstream failed.
     """
-    probes = {"database": _database, "cache": _cache, "upstream": _upstream}
-    checks = {name: _ok(probe, name) for name, probe in probes.items()}
+    probes = {"database": _check_database, "cache": _check_cache, "upstream": _check_upstream}
+    checks = {name: _run(probe, name) for name, probe in probes.items()}
     if not (checks["database"] and checks["cache"]):
         status = "unhealthy"
     else:
         status = "healthy" if checks["upstream"] else "degraded"
     report = {
         "status": status,
-        "checks": {name: "ok" if fine else "failed" for name, fine in checks.items()},
+        "checks": {name: "ok" if passed else "failed" for name, passed in checks.items()},
         "checked_at": timezone.now().isoformat().replace("+00:00", "Z"),
     }
     if checks["cache"]:
-        _ok(partial(cache.set, _CACHE_KEY, report, timeout=KEPT_SECONDS), "keeping the report")
+        _run(partial(cache.set, _CACHE_KEY, report, timeout=KEPT_SECONDS), "storing the report")
     return report
 
 
-def last_report() -> dict[str, Any] | None:
-    """What the last check found where all was well; what was missing then may be back. None where there is none, or
-    the cache cannot be reached."""
+def last_healthy_report() -> dict[str, Any] | None:
+    """Return the report of the last check if it was healthy, else None, because a failed service may be back.
+
+    Return None if there is no report or the cache is unreachable.
+    """
     try:
         report: dict[str, Any] | None = cache.get(_CACHE_KEY)
     except (RedisError, OSError):
@@ -56,34 +59,34 @@ def last_report() -> dict[str, Any] | None:
     return report if report and report["status"] == "healthy" else None
 
 
-def _ok(probe: Callable[[], object], name: str) -> bool:
+def _run(probe: Callable[[], object], name: str) -> bool:
     try:
         probe()
     except (DatabaseError, RedisError, httpx.HTTPError, OSError) as error:
-        logger.warning("health: %s failed: %s", name, error)
+        logger.warning("health check: %s failed: %s", name, error)
         return False
     return True
 
 
-def _database() -> None:
+def _check_database() -> None:
     with answers_within(_DATABASE_SECONDS), connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
 
-def _cache() -> None:
+def _check_cache() -> None:
     stamp = time.time()
     cache.set("health-probe", stamp, timeout=10)
     if cache.get("health-probe") != stamp:
-        raise OSError("the cache forgot what it was told")
+        raise OSError("the cache did not return the value that was just set")
 
 
-def _upstream() -> None:
-    """Any answer below 500 shows that the server is there."""
-    answer = httpx.get(
+def _check_upstream() -> None:
+    # Any status below 500 shows that the server is up.
+    response = httpx.get(
         settings.ZENZEFI_TARGET_URL,
         timeout=settings.UPSTREAM_CONNECT_TIMEOUT,
         trust_env=False,
         verify=upstream_tls() or True,
     )
-    if answer.status_code >= 500:
-        raise OSError(f"the upstream answers {answer.status_code}")
+    if response.status_code >= 500:
+        raise OSError(f"the upstream returned status {response.status_code}")

@@ -70,6 +70,6 @@ async def _report(gateway: DataPlane) -> dict[str, Any]:
 
 def _ask(report_counts: bool) -> dict[str, Any]:
     try:
-        return (health_checks.last_report() if report_counts else None) or health_checks.check()
+        return (health_checks.last_healthy_report() if report_counts else None) or health_checks.check()
     finally:
         connection.close()

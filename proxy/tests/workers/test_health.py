@@ -80,7 +80,7 @@ def test_the_page_of_an_outage(gateway, recording_upstream, again, site, monkeyp
     page = site.get("/health", headers=NAVIGATION)
     assert (page.status_code, heading(page)) == (200, "The server cannot be reached")
     assert (page.text.count("tag-good"), page.text.count("tag-bad")) == (1, 1)
-    monkeypatch.setattr(health_checks, "_database", gone)
+    monkeypatch.setattr(health_checks, "_check_database", gone)
     again()
     page = site.get("/health", headers=NAVIGATION)
     assert (page.status_code, heading(page)) == (503, "The service is interrupted")
@@ -104,7 +104,7 @@ def test_a_frozen_upstream(gateway, recorded, again):
 
 
 def test_unhealthy_without_the_database(again, monkeypatch):
-    monkeypatch.setattr(health_checks, "_database", gone)
+    monkeypatch.setattr(health_checks, "_check_database", gone)
     answer = again()
     assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
     assert answer.json()["checks"] == ALL_FINE | {"database": "failed"}
