@@ -1,8 +1,8 @@
-"""Wake-ups between processes: whoever commits a revocation has every gateway worker read the outbox at once.
+"""Redis messages that make every gateway worker poll the outbox of revocations at once.
 
-The rows of the outbox are the truth. A message says nothing but "look now", and one that is lost costs the wait for
-the next poll (`proxy.dataplane.admission.revocation_feed`). Without `REDIS_URL` nothing is sent: what is embedded is
-one process.
+The messages are empty: the rows of the outbox are the source of truth. If a message is lost, the worker reads the
+revocation at its next poll (`proxy.dataplane.admission.revocation_feed`). Without `REDIS_URL` nothing is published,
+because the gateway then runs in one process.
 """
 
 import asyncio
@@ -23,80 +23,86 @@ logger = logging.getLogger(__name__)
 CHANNEL = "zenzefi:revocations"
 _TIMEOUT = 0.5
 _RECONNECT_SECONDS = 1.0
-# A subscription that has been quiet for this long is asked for a sign of life, and given up after as long again.
+# Ping after this long without a message, and reconnect after as long again without a response.
 _QUIET_SECONDS = 2.0
 
 
 class _Outage:
-    """Logs the first failure of a row of them, and its end."""
+    """A log of the first of several failures in a row, and of the recovery."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._lasts = False
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+        self._ongoing = False
 
-    def goes_on(self, error: Exception) -> None:
-        if not self._lasts:
-            logger.warning("%s fails, revocations wait for the next poll: %s", self._what, error)
-        self._lasts = True
+    def record_failure(self, error: Exception) -> None:
+        """Log the failure if it is the first in a row."""
+        if not self._ongoing:
+            logger.warning("%s failed, revocations wait for the next poll: %s", self._operation, error)
+        self._ongoing = True
 
-    def is_over(self) -> None:
-        if self._lasts:
-            logger.info("%s works again", self._what)
-        self._lasts = False
+    def record_success(self) -> None:
+        """Log the recovery if the operation failed before."""
+        if self._ongoing:
+            logger.info("%s works again", self._operation)
+        self._ongoing = False
 
 
 class Publisher:
-    """Publishes in a thread of its own: whoever revokes does not wait for Redis, however slow it is."""
+    """A publisher with its own thread, so that a revocation never waits for Redis."""
 
     def __init__(self, url: str) -> None:
         self._client = redis.Redis.from_url(
             url, socket_connect_timeout=_TIMEOUT, socket_timeout=_TIMEOUT, retry=Retry(NoBackoff(), 0)
         )
-        # Its thread is waited for at the end of the interpreter, so a management command's last message goes out.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="revocation-push")
-        self._waiting = False
+        # The interpreter joins the executor's thread at exit, so the last message of a command is sent.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="revocation-publisher")
+        self._scheduled = False
         self._outage = _Outage("publishing to Redis")
 
     def wake_all(self, **_kwargs: Any) -> None:
-        """Have every worker poll soon; returns at once. A message that has yet to be sent serves for many calls."""
-        if not self._waiting:
-            self._waiting = True
+        """Schedule a message that makes every worker poll, and return at once. Calls before it is sent share it."""
+        if not self._scheduled:
+            self._scheduled = True
             self._thread.submit(self._publish)
 
     def _publish(self) -> None:
-        self._waiting = False
+        self._scheduled = False
         try:
             self._client.publish(CHANNEL, b"")
         except (redis.RedisError, OSError) as error:
-            self._outage.goes_on(error)
+            self._outage.record_failure(error)
         else:
-            self._outage.is_over()
+            self._outage.record_success()
 
 
 def publish_revocations() -> None:
-    """From now on, tell every worker of what this process commits; for its start."""
+    """Publish a message for every revocation that this process commits from now on."""
     if settings.REDIS_URL:
         access_revoked.connect(Publisher(settings.REDIS_URL).wake_all, weak=False)
 
 
 async def listen(wake: Callable[[], object]) -> None:
-    """Call `wake` for what other processes publish, until cancelled; subscribes again while Redis comes and goes."""
+    """Call `wake` for each message until cancelled. Reconnect after failures."""
     if not settings.REDIS_URL:
         return
     outage = _Outage("listening to Redis")
     while True:
         try:
             await _receive(wake, outage)
-        except Exception as error:  # whatever it is: a listener that ended would never hear again
-            outage.goes_on(error)
+        except Exception as error:  # any error: the listener must not end
+            outage.record_failure(error)
         if _is_cancelled():
             return
         await asyncio.sleep(_RECONNECT_SECONDS)
 
 
 def _is_cancelled() -> bool:
-    """redis-py sends by `asyncio.wait_for`, which loses a cancellation that comes when it is done (until 3.12); and
-    what fails when it closes its connection takes the cancellation's place."""
+    """Return whether the current task was cancelled.
+
+    The exception may be lost: redis-py sends with `asyncio.wait_for`, which before Python 3.12 swallows a
+    cancellation that arrives when it is done, and an error while redis-py closes its connection replaces the
+    cancellation.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -107,16 +113,16 @@ async def _receive(wake: Callable[[], object], outage: _Outage) -> None:
     )
     async with client, client.pubsub() as subscription:
         await subscription.subscribe(CHANNEL)
-        asked = False
+        pinged = False
         while not _is_cancelled():
-            # Its own timeout, which is no error; the socket's would end a quiet subscription.
+            # This timeout returns None. The timeout of the socket would end a quiet subscription.
             message = await subscription.get_message(timeout=_QUIET_SECONDS)
-            if message is None and asked:
-                raise TimeoutError("Redis does not answer")
-            asked = message is None
+            if message is None and pinged:
+                raise TimeoutError("Redis did not respond to a ping")
+            pinged = message is None
             if message is None:
                 await subscription.ping()
             elif message["type"] != "pong":
-                # The confirmation of the subscription counts too: what was sent before it, nobody heard.
-                outage.is_over()
+                # Also for the confirmation of the subscription: earlier messages did not arrive here.
+                outage.record_success()
                 wake()
