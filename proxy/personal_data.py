@@ -1,4 +1,4 @@
-"""What proxy knows of a user, for her to take along, and to be forgotten."""
+"""The personal data that proxy keeps about users: its export and its removal."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,11 +18,11 @@ _SESSION = [
 ]
 _DENIAL = ["request_id", "at", "code", "status", "token", "device", "path", "ip"]
 _USAGE = ["token", "hour", "bytes", "requests", "active"]
-_NOBODY: dict[str, Any] = {"ip": None, "user_agent": "", "device_id": ""}
+_ANONYMOUS: dict[str, Any] = {"ip": None, "user_agent": "", "device_id": ""}
 
 
 def sections(user: User) -> dict[str, Iterable[Mapping[str, Any]]]:
-    """Rows by the name of the file that they become."""
+    """Return the rows about the user, by the name of the file that they are exported to."""
     sessions = ProxySession.objects.filter(user=user).order_by("started_at", "id")
     hours = UsageHour.objects.filter(user=user).order_by("hour", "token")
     denials = DenialRecord.objects.filter(user=user).order_by("at", "id")
@@ -34,11 +34,10 @@ def sections(user: User) -> dict[str, Iterable[Mapping[str, Any]]]:
 
 
 def forget_deleted_users() -> int:
-    """Leave of the sessions of deleted users what was carried, not from where, and nothing of what they were refused;
-    gives how many sessions were changed.
+    """Delete the denials of deleted users, and anonymize their sessions. Return how many sessions changed.
 
-    Again and again: a session that was open is written by its worker after its user was deleted.
+    This must run repeatedly: a worker writes a session that was open after its user was deleted.
     """
     DenialRecord.objects.filter(user__deleted_at__isnull=False).delete()
-    sessions = ProxySession.objects.filter(user__deleted_at__isnull=False).exclude(**_NOBODY)
-    return sessions.update(**_NOBODY)
+    sessions = ProxySession.objects.filter(user__deleted_at__isnull=False).exclude(**_ANONYMOUS)
+    return sessions.update(**_ANONYMOUS)

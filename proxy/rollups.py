@@ -1,8 +1,8 @@
-"""Hourly roll-ups: what sessions grew by since the last run is added to the hours of their tokens.
+"""Hourly roll-ups: the traffic of sessions since the last run is added to the hours of their tokens.
 
-A session's row says how much of it is in the hours already, and is changed in the transaction that changes them: a
-run that is repeated, runs beside another or is killed counts nothing twice and loses nothing. What a session grew by
-is found whenever it is written, however late.
+The row of a session records how much of it is already in the hours, and changes in the same transaction as the hours.
+So a run that is repeated, concurrent or killed counts nothing twice and loses nothing, and traffic that is written
+late is still counted.
 """
 
 from collections import defaultdict
@@ -20,9 +20,9 @@ from zenzefi.common import bulk_json
 
 HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
-# Of one transaction: the data plane's next write of these sessions waits for it.
+# Sessions in one transaction, which locks them against the next write of the data plane.
 SESSIONS = 500
-ROWS = 1000  # of one statement
+ROWS = 1000  # in one statement
 _READ = (
     "id", "token_id", "user_id", "started_at", "last_activity", "rolled_until",
     "bytes_transferred", "rolled_bytes", "request_count", "rolled_requests",
@@ -38,12 +38,12 @@ class _Growth:
     active: timedelta = timedelta()
 
 
-# By token, hour and user, the ids as the database writes them.
+# By token, hour and user. The ids are text, in the form of the database.
 _Hours = dict[tuple[str, datetime, str], _Growth]
 
 
 def roll_up() -> int:
-    """Add what has changed since the last run to the hours; gives how many sessions had changed."""
+    """Add the changes since the last run to the hours. Return how many sessions had changed."""
     total = found = _roll_up_some()
     while found == SESSIONS:
         found = _roll_up_some()
@@ -53,7 +53,7 @@ def roll_up() -> int:
 
 @transaction.atomic
 def _roll_up_some() -> int:
-    # Who waits for nobody cannot be part of a deadlock; a row that is just being written is found next time.
+    # Skipping locked rows prevents deadlocks. The next run finds the rows that are being written now.
     changed = ProxySession.objects.select_for_update(skip_locked=True).filter(NOT_ROLLED_UP).order_by()
     sessions = bulk_json.read(changed[:SESSIONS], _READ)
     if sessions:
@@ -67,16 +67,31 @@ def _roll_up_some() -> int:
 
 
 def _growth(sessions: list[Any]) -> _Hours:
-    """Time in use, to the microsecond, in each hour it touches; bytes and requests in that of the last activity."""
+    """Return what to add to each hour.
+
+    The time in use is split at full hours, to the microsecond. Bytes and requests belong to the hour of the last
+    activity.
+    """
     hours: _Hours = defaultdict(_Growth)
-    for _pk, token, user, started, last_activity, rolled_until, size, rolled_size, requests, rolled in sessions:
+    for (
+        _pk,
+        token,
+        user,
+        started,
+        last_activity,
+        rolled_until,
+        size,
+        rolled_size,
+        requests,
+        rolled_requests,
+    ) in sessions:
         since = datetime.fromisoformat(rolled_until or started)
         until = max(since, datetime.fromisoformat(last_activity))
         for hour, active in _by_hour(since, until):
             hours[token, hour, user].active += active
         last = hours[token, _hour(until), user]
         last.bytes += size - rolled_size
-        last.requests += requests - rolled
+        last.requests += requests - rolled_requests
     return hours
 
 
@@ -92,7 +107,7 @@ def _hour(moment: datetime) -> datetime:
 
 
 def _add(hours: _Hours) -> None:
-    """In one order, so that two runs cannot wait for each other."""
+    # A fixed order prevents a deadlock between two runs.
     rows = sorted(hours.items(), key=lambda item: item[0])
     for start in range(0, len(rows), ROWS):
         _add_some(rows[start : start + ROWS])

@@ -1,4 +1,4 @@
-"""TLS to the upstream, for the data plane and for the health check alike."""
+"""TLS settings of the connections to the upstream, for the data plane and the health check."""
 
 import ssl
 
@@ -6,7 +6,7 @@ from django.conf import settings
 
 
 def upstream_tls() -> ssl.SSLContext | None:
-    """How the upstream's certificate is checked, and which one it is shown; None where it is reached without TLS."""
+    """Return the TLS context with the trusted and the client's certificate, or None if the upstream uses no TLS."""
     if not settings.ZENZEFI_TARGET_URL.startswith("https:"):
         return None
     context = ssl.create_default_context(cafile=settings.ZENZEFI_CA_FILE or None)
