@@ -1,4 +1,4 @@
-"""Sessions, usage and refusals in the admin."""
+"""Admin pages for sessions, usage and denials."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -11,6 +11,8 @@ from proxy.models import DenialRecord, ProxySession, UsageHour
 
 @admin.register(ProxySession)
 class ProxySessionAdmin(ReadOnlyAdmin):
+    """The admin page for sessions."""
+
     list_display = ["user", "device_id", "ip", "started_at", "last_activity", "ended_at", "bytes_transferred"]
     list_select_related = ["user"]
     list_filter = ["started_at"]
@@ -19,6 +21,8 @@ class ProxySessionAdmin(ReadOnlyAdmin):
 
 @admin.register(UsageHour)
 class UsageHourAdmin(ReadOnlyAdmin):
+    """The admin page for hourly usage."""
+
     list_display = ["hour", "user", "token_id", "bytes", "requests", "active"]
     list_select_related = ["user"]
     list_filter = ["hour"]
@@ -27,7 +31,7 @@ class UsageHourAdmin(ReadOnlyAdmin):
 
 @admin.register(DenialRecord)
 class DenialRecordAdmin(ReadOnlyAdmin):
-    """The user's and the token's names lead to all that they were refused."""
+    """The admin page for denials. The user and the token link to all of their denials."""
 
     list_display = ["at", "code", "status", "of_user", "of_token", "device", "ip", "path", "request_id"]
     list_select_related = ["user"]
@@ -37,12 +41,15 @@ class DenialRecordAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("user"), ordering="user__email")
     def of_user(self, record: DenialRecord) -> str:
+        """Return the user as a link to the user's denials."""
         return format_html('<a href="?user__id__exact={}">{}</a>', record.user_id, record.user) if record.user else ""
 
     @admin.display(description=_("token"), ordering="token_id")
     def of_token(self, record: DenialRecord) -> str:
+        """Return the start of the token's id as a link to the token's denials."""
         link = '<a href="?token__id__exact={0}">{1}</a>'
         return format_html(link, record.token_id, str(record.token_id)[:8]) if record.token_id else ""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Allow the filters that the links use."""
         return lookup in ("user__id__exact", "token__id__exact") or super().lookup_allowed(lookup, value, request)

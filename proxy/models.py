@@ -1,4 +1,4 @@
-"""What passed through the proxy."""
+"""Records of the traffic through the proxy."""
 
 import uuid
 
@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.models import AccessToken
 
-LONGEST_PATH = 200  # that is kept of a refused request
+LONGEST_PATH = 200  # characters of the path in a denial record
 NOT_ROLLED_UP = (
     models.Q(rolled_until__isnull=True)
     | models.Q(bytes_transferred__gt=models.F("rolled_bytes"))
@@ -18,7 +18,7 @@ NOT_ROLLED_UP = (
 
 
 class ProxySession(models.Model):
-    """One stretch of use of a token by one device. Written in bulk every few seconds, never per request."""
+    """Continuous use of a token by one device. Written in bulk every few seconds, never per request."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     token = models.ForeignKey(AccessToken, models.CASCADE, related_name="sessions", verbose_name=_("token"))
@@ -33,7 +33,7 @@ class ProxySession(models.Model):
     ended_at = models.DateTimeField(_("ended"), null=True)
     bytes_transferred = models.BigIntegerField(_("bytes"), default=0)
     request_count = models.BigIntegerField(_("requests"), default=0)
-    # What of it is in `UsageHour` already. The database's defaults: the data plane writes rows without them.
+    # The part that is already in `UsageHour`. The data plane inserts rows without it, so the database has defaults.
     rolled_bytes = models.BigIntegerField(db_default=0, editable=False)
     rolled_requests = models.BigIntegerField(db_default=0, editable=False)
     rolled_until = models.DateTimeField(null=True, editable=False)
@@ -47,7 +47,7 @@ class ProxySession(models.Model):
             models.Index(
                 fields=["last_activity"], name="proxy_session_open", condition=models.Q(ended_at__isnull=True)
             ),
-            # Holds no more than what changed since the last run, so the job finds all of it and scans nothing.
+            # Contains only the rows that changed since the last run, so the job finds them without a scan.
             models.Index(fields=["id"], name="proxy_session_not_rolled_up", condition=NOT_ROLLED_UP),
         ]
 
@@ -56,7 +56,7 @@ class ProxySession(models.Model):
 
 
 class UsageHour(models.Model):
-    """What was carried with a token in one hour of UTC; the sum over all hours is the sum over the sessions."""
+    """The usage of a token in one hour of UTC. The sum over all hours equals the sum over all sessions."""
 
     token = models.ForeignKey(AccessToken, models.CASCADE, related_name="usage_hours", verbose_name=_("token"))
     user = models.ForeignKey(
@@ -79,12 +79,12 @@ class UsageHour(models.Model):
 
 
 class DenialRecord(models.Model):
-    """A refused request or WebSocket, kept for a week. Of a device, only how its id ends; of the path, no query."""
+    """A denied request or WebSocket, kept for a week. It has the end of the device id and no query."""
 
     request_id = models.CharField(_("request"), max_length=128, db_index=True)
     at = models.DateTimeField(_("when"), db_index=True)
     code = models.CharField(_("code"), max_length=32)
-    # Over a WebSocket, the code of its close.
+    # For a WebSocket, the close code.
     status = models.PositiveSmallIntegerField(_("status"))
     token = models.ForeignKey(AccessToken, models.CASCADE, null=True, related_name="+", verbose_name=_("token"))
     user = models.ForeignKey(
@@ -93,7 +93,7 @@ class DenialRecord(models.Model):
     device = models.CharField(_("device ends in"), max_length=2, blank=True)
     path = models.CharField(_("path"), max_length=LONGEST_PATH, blank=True)
     ip = models.GenericIPAddressField(_("IP address"), null=True)
-    # What the sentence needs; see `proxy.dataplane.denials.messages`.
+    # Values for the message, see `proxy.dataplane.denials.messages`.
     detail = models.JSONField(_("details"), default=dict)
 
     class Meta:

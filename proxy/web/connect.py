@@ -1,4 +1,4 @@
-"""How to connect: the desktop client step by step, the browser, scripts; with the user's own values."""
+"""The page about connecting by desktop client, browser and scripts, with the user's own values."""
 
 from uuid import UUID
 
@@ -24,12 +24,15 @@ from zenzefi.common.throttled_forms import with_status
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def connect(request: HttpRequest) -> HttpResponse:
-    """`?token=` chooses one of the live tokens. After the password its text stands in the examples of this answer."""
+    """Show how to connect with the token that `?token=` selects.
+
+    After the user has entered the password, the examples contain the token's secret.
+    """
     user, form = current_user(request), PasswordForm(request.POST or None)
     tokens = list(selectors.live_tokens_of(user, timezone.now()))
-    token = _chosen(tokens, request.GET.get("token", ""))
+    token = _selected(tokens, request.GET.get("token", ""))
     text = token_secret.decrypt(token.ciphertext) if token and form.verify(request) else None
-    device = devices.suggestion(user)
+    device = devices.suggested_device_id(user)
     context = {
         "tokens": tokens,
         "token": token,
@@ -42,8 +45,8 @@ def connect(request: HttpRequest) -> HttpResponse:
     return with_status(render(request, "proxy/connect.html", context), form)
 
 
-def _chosen(tokens: list[AccessToken], wanted: str) -> AccessToken | None:
-    """The one that is wanted, else the one that lasts longest."""
+def _selected(tokens: list[AccessToken], wanted: str) -> AccessToken | None:
+    """Return the wanted token, else the one that lasts longest."""
     try:
         pk = UUID(wanted)
     except ValueError:

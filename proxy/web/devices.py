@@ -1,4 +1,4 @@
-"""Names of devices: the browser's own, kept in a cookie, and one to suggest for the desktop client."""
+"""Device ids: of the browser, in a cookie, and a suggestion for the desktop client."""
 
 import secrets
 
@@ -8,20 +8,21 @@ from django.http import HttpRequest, HttpResponse
 from accounts.models import User
 from proxy.dataplane.rules.headers import is_device_id
 
-COOKIE = "zenzefi_device"  # of the gateway's own, which the upstream never sees
-_YEAR = 31_536_000
+COOKIE = "zenzefi_device"  # never sent to the upstream
+_YEAR = 31_536_000  # seconds
 
 
-def of_browser(request: HttpRequest) -> str:
-    """The device id of this browser; a new one where it has none."""
+def browser_device_id(request: HttpRequest) -> str:
+    """Return the device id of this browser, or a new one."""
     known = request.COOKIES.get(COOKIE, "")
     return known if known.isascii() and is_device_id(known.encode()) else f"browser-{secrets.token_hex(8)}"
 
 
-def keep(response: HttpResponse, device: str) -> None:
+def set_device_cookie(response: HttpResponse, device: str) -> None:
+    """Set the cookie with the device id, valid for a year."""
     response.set_cookie(COOKIE, device, max_age=_YEAR, secure=settings.COOKIE_SECURE, httponly=True, samesite="Lax")
 
 
-def suggestion(user: User) -> str:
-    """The same at every visit, and another for every user."""
+def suggested_device_id(user: User) -> str:
+    """Return a device id for the user's desktop client, always the same one."""
     return f"desktop-{user.pk.hex[:8]}"

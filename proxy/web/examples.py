@@ -1,4 +1,4 @@
-"""The examples of the page about connecting: made here for the page, and run by a test as the page shows them."""
+"""The example scripts of the page about connecting. A test runs them exactly as the page shows them."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from django.conf import settings
 
 from proxy.dataplane.rules.paths import PREFIX
 
-# Where the reader puts the token in, who did not have it filled in.
+# Stands for the token until the page has filled it in.
 PLACEHOLDER = "YOUR-TOKEN"
 
 _CURL_STATUS = """\
@@ -35,11 +35,11 @@ HEADERS = {{
 def get(path):
     request = urllib.request.Request(GATEWAY + path, headers=HEADERS)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as refused:
-        # X-Zenzefi-Error is there where the gateway refused, and not the server behind it.
-        return refused.code, refused.headers.get("X-Zenzefi-Error", "")
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        # The gateway sets X-Zenzefi-Error when it denies a request. The server behind it does not.
+        return error.code, error.headers.get("X-Zenzefi-Error", "")
 
 
 status, body = get("certificates")
@@ -48,17 +48,19 @@ print(status, len(body))"""
 
 @dataclass(frozen=True)
 class Example:
+    """An example script."""
+
     name: str
     text: str
 
 
 def gateway() -> str:
-    """The absolute URL below which the server's paths are."""
+    """Return the absolute URL of the upstream's root at the gateway."""
     return f"{settings.BACKEND_URL}{PREFIX.decode()}/"
 
 
 def examples(token: str, device: str) -> list[Example]:
-    """For this token's text and device id: a test of the connection, and the same request by curl and in Python."""
+    """Return the examples for a token and a device id: a connection test, and one request with curl and in Python."""
     values = {"gateway": gateway(), "token": token, "device": device}
     sources = {"test": _CURL_STATUS, "curl": _CURL, "python": _PYTHON}
     return [Example(name, source.format(**values)) for name, source in sources.items()]

@@ -1,4 +1,4 @@
-"""A token's page: what it is, who holds it, what goes through it; and the page after its purchase."""
+"""The page about a token, the page after its purchase, and the button that opens the upstream in the browser."""
 
 import base64
 from typing import Any, cast
@@ -38,6 +38,7 @@ PER_PAGE = 20
 @login_required
 @require_safe
 def token_page(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    """Show the token, the device that holds it and its sessions."""
     token = get_own_token_or_404(request, token_id)
     sessions = Paginator(sessions_of(token), PER_PAGE).get_page(request.GET.get("page"))
     context = {**_live(token), "sessions": sessions, "quote": selectors.refund_quote(token, timezone.now())}
@@ -46,10 +47,10 @@ def token_page(request: HttpRequest, token_id: UUID) -> HttpResponse:
 
 @fragment
 def token_live(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """The part of the page that renews itself: the device and what it carries."""
+    """Return the part of the page that refreshes itself: the device and its traffic."""
     live = _live(get_own_token_or_404(request, token_id))
     response = render(request, "proxy/token_live.html", live)
-    if not live["active"]:  # the whole page is about something else then
+    if not live["active"]:  # the rest of the page changes as well
         response["HX-Refresh"] = "true"
     return response
 
@@ -71,7 +72,10 @@ def _live(token: AccessToken) -> dict[str, Any]:
 @login_required
 @require_safe
 def token_bought(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """The token in full, for ten minutes after its purchase in this session; later its page asks for the password."""
+    """Show the token's secret for ten minutes after its purchase in this session.
+
+    Later, redirect to the page about the token, which asks for the password.
+    """
     token = get_own_token_or_404(request, token_id)
     text = token_secret.decrypt(token.ciphertext) if recent_purchases.includes(request, token) else None
     if text is None:
@@ -81,13 +85,13 @@ def token_bought(request: HttpRequest, token_id: UUID) -> HttpResponse:
         "text": text,
         "qr": _qr(text),
         "gateway": gateway(),
-        "device": devices.suggestion(current_user(request)),
+        "device": devices.suggested_device_id(current_user(request)),
     }
     return render(request, "proxy/token_bought.html", context)
 
 
 def _qr(text: str) -> str:
-    """A QR code as a `data:` URL, which the content policy admits for images."""
+    """Return a QR code as a `data:` URL, which the content policy allows for images."""
     code = qrcode.make(text, image_factory=SvgPathImage, border=2)
     return f"data:image/svg+xml;base64,{base64.b64encode(code.to_string()).decode()}"
 
@@ -96,16 +100,18 @@ def _qr(text: str) -> str:
 @login_required
 @require_POST
 def open_in_browser(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """Admits this browser with the token, as `POST /api/v1/proxy/session` does, and leads to what its scope opens; on
-    the upstream's own host, where it has one."""
-    token, device = get_own_token_or_404(request, token_id), devices.of_browser(request)
+    """Sign this browser in with the token, as `POST /api/v1/proxy/session` does, and open the start of its scope.
+
+    If `PROXY_HOST` is set, do so on that host.
+    """
+    token, device = get_own_token_or_404(request, token_id), devices.browser_device_id(request)
     if selectors.state(token) != TokenState.ACTIVE:
         return redirect("token", token.pk)
     start = "certificates" if token.scope == Scope.CERTIFICATES_ONLY else ""
     if settings.PROXY_HOST:
         return _open_on_proxy_host(request, token, device, f"/{start}")
     response = redirect(f"{PREFIX.decode()}/{start}")
-    devices.keep(response, device)
+    devices.set_device_cookie(response, device)
     response.set_cookie(
         ACCESS_COOKIE,
         sign_access(token.digest, device),
@@ -117,7 +123,7 @@ def open_in_browser(request: HttpRequest, token_id: UUID) -> HttpResponse:
 
 
 def _open_on_proxy_host(request: HttpRequest, token: AccessToken, device: str, path: str) -> HttpResponse:
-    """A page whose form has the cookie set there (`proxy.dataplane.admission.handoff_codes`)."""
+    """Return a page whose form makes `PROXY_HOST` set the cookie (`proxy.dataplane.admission.handoff_codes`)."""
     origin = origin_of(settings.PROXY_HOST, settings.BACKEND_URL)
     code = handoff_codes.issue(token.digest, device, path)
     context = {
@@ -125,9 +131,9 @@ def _open_on_proxy_host(request: HttpRequest, token: AccessToken, device: str, p
         "host": settings.PROXY_HOST,
         "action": f"{origin}{handoff_codes.PATH.decode()}?code={code}",
     }
-    page = csp_update({"form-action": [origin]})(lambda asked: render(asked, "proxy/handoff.html", context))
+    page = csp_update({"form-action": [origin]})(lambda request: render(request, "proxy/handoff.html", context))
     response = cast("HttpResponse", page(request))
-    # The other host is to see the origin of this page: `same-origin` would hide it from there.
+    # `same-origin` would hide the origin of this page from the other host, which checks it.
     response["Referrer-Policy"] = "strict-origin"
-    devices.keep(response, device)
+    devices.set_device_cookie(response, device)
     return response

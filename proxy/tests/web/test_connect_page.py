@@ -31,13 +31,13 @@ def test_without_a_token(client):
 def test_the_users_own_values(client, alice, alice_token, settings):
     page = text(client.get(URL))
     assert f"{settings.BACKEND_URL}/api/v1/proxy/status" in page
-    assert devices.suggestion(alice) in page
+    assert devices.suggested_device_id(alice) in page
     assert alice_token.text not in page
 
 
 def test_the_suggested_device_is_a_good_one(alice, bob):
-    assert is_device_id(devices.suggestion(alice).encode())
-    assert devices.suggestion(alice) != devices.suggestion(bob)
+    assert is_device_id(devices.suggested_device_id(alice).encode())
+    assert devices.suggested_device_id(alice) != devices.suggested_device_id(bob)
 
 
 def test_the_password_fills_the_token_in(client, alice_token):

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from proxy.models import DenialRecord
-from proxy.web.denials import ASKS, ON_PAGE
+from proxy.web.denials import LOOKUPS, PER_PAGE
 
 pytestmark = pytest.mark.django_db(transaction=True)  # as whatever sells a token
 URL = "/denied/number-0001"
@@ -88,27 +88,27 @@ def test_not_to_a_path_that_is_not_whole(signed_in, alice, alice_token, path):
 def test_one_that_is_not_written_yet(client):
     answer = client.get(URL)
     assert (answer.status_code, heading(answer)) == (200, "A moment: we are looking it up")
-    assert 'hx-get="?asked=1"' in answer.content.decode()
+    assert 'hx-get="?lookups=1"' in answer.content.decode()
     record()
-    assert heading(client.get(URL + "?asked=1")) == "This token has expired."
+    assert heading(client.get(URL + "?lookups=1")) == "This token has expired."
 
 
 def test_one_that_is_not_known(client):
-    answer = client.get(f"{URL}?asked={ASKS}")
+    answer = client.get(f"{URL}?lookups={LOOKUPS}")
     assert (answer.status_code, heading(answer)) == (404, "We know of no such refusal.")
     assert "hx-get" not in answer.content.decode()
-    assert client.get(f"{URL}?asked={ASKS}", headers={"HX-Request": "true"}).status_code == 200
-    assert client.get(f"{URL}?asked=²").status_code == 200
+    assert client.get(f"{URL}?lookups={LOOKUPS}", headers={"HX-Request": "true"}).status_code == 200
+    assert client.get(f"{URL}?lookups=²").status_code == 200
     for other in ("short", "x" * 129, "with space1", "semi;colon"):
         assert client.get(f"/denied/{other}").status_code == 404
 
 
 def test_the_list_is_ones_own(client, signed_in, alice, alice_token, bob_token):
-    for number in range(ON_PAGE + 1):
+    for number in range(PER_PAGE + 1):
         record(alice_token, request_id=f"number-{number:04}", at=timezone.now() - timedelta(hours=number))
     record(bob_token, request_id="number-of-bob")
     first = signed_in(alice).get("/denied").content.decode()
-    assert first.count("/denied/number-") == ON_PAGE
+    assert first.count("/denied/number-") == PER_PAGE
     assert "number-of-bob" not in first
     assert "/denied/number-0020" in signed_in(alice).get("/denied?page=2").content.decode()
     assert client.get("/denied")["Location"] == "/accounts/login/?next=/denied"

@@ -79,7 +79,7 @@ PAGES = [
     SitePage("denials-empty", "/denied", NEWCOMER),
     SitePage("denied", "/denied/{denial}", CUSTOMER),
     SitePage("denied-of-another", "/denied/{denial}"),
-    SitePage("denied-unknown", "/denied/nothing-known?asked=5", status=404),
+    SitePage("denied-unknown", "/denied/nothing-known?lookups=5", status=404),
 ]
 
 # Answered by the data plane, without Django: there are no queries to count.
