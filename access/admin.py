@@ -1,4 +1,4 @@
-"""Tariffs, sold tokens and the outbox in the admin."""
+"""Tariffs, access tokens and the outbox of revocations in the admin."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,9 @@ class TariffAdmin(ModelAdmin):
     search_fields = ["title"]
 
 
-class ActionWithReason(ActionForm):
+class ReasonActionForm(ActionForm):
+    """The form of the admin actions, with a reason for the audit trail."""
+
     reason = forms.CharField(label=_("Reason:"), max_length=500, required=False)
 
 
@@ -46,7 +48,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
         "revoked_at",
         "frozen_at",
     ]
-    action_form = ActionWithReason
+    action_form = ReasonActionForm
     actions = ["revoke_by_force", "freeze", "unfreeze"]
 
     @admin.display(boolean=True, description=_("active"))
@@ -54,46 +56,46 @@ class AccessTokenAdmin(ReadOnlyAdmin):
         return selectors.is_usable(token)
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
-        """The rows are read-only; the actions are for those who may change tokens."""
+        """Return whether the user may run the actions. The rows themselves are read-only."""
         return request.user.has_perm("access.change_accesstoken")
 
     @admin.action(description=_("Revoke by force, without a refund"), permissions=["decide"])
     def revoke_by_force(self, request: HttpRequest, tokens: QuerySet[AccessToken]) -> None:
-        self._decide(services.revoke_by_force, request, tokens)
+        self._apply(services.revoke_by_force, request, tokens)
 
     @admin.action(description=_("Freeze"), permissions=["decide"])
     def freeze(self, request: HttpRequest, tokens: QuerySet[AccessToken]) -> None:
-        self._decide(services.freeze, request, tokens)
+        self._apply(services.freeze, request, tokens)
 
     @admin.action(description=_("Unfreeze"), permissions=["decide"])
     def unfreeze(self, request: HttpRequest, tokens: QuerySet[AccessToken]) -> None:
-        self._decide(services.unfreeze, request, tokens)
+        self._apply(services.unfreeze, request, tokens)
 
-    def _decide(self, decision: Callable[..., None], request: HttpRequest, tokens: QuerySet[AccessToken]) -> None:
+    def _apply(self, change: Callable[..., None], request: HttpRequest, tokens: QuerySet[AccessToken]) -> None:
         reason = request.POST.get("reason", "").strip()
         if not reason:
             self.message_user(request, _("Give a reason. It is kept in the audit trail."), messages.ERROR)
             return
-        done, refused = 0, 0
+        changed, unchanged = 0, 0
         for token in tokens:
             try:
-                decision(token.pk, actor=current_user(request), reason=reason)
-                done += 1
+                change(token.pk, actor=current_user(request), reason=reason)
+                changed += 1
             except TokenNotActive:
-                refused += 1
-        self._tell(request, done, refused)
+                unchanged += 1
+        self._show_result(request, changed, unchanged)
 
-    def _tell(self, request: HttpRequest, done: int, refused: int) -> None:
-        if done:
-            text = ngettext("%(count)d token changed.", "%(count)d tokens changed.", done)
-            self.message_user(request, text % {"count": done}, messages.SUCCESS)
-        if refused:
+    def _show_result(self, request: HttpRequest, changed: int, unchanged: int) -> None:
+        if changed:
+            text = ngettext("%(count)d token changed.", "%(count)d tokens changed.", changed)
+            self.message_user(request, text % {"count": changed}, messages.SUCCESS)
+        if unchanged:
             text = ngettext(
                 "%(count)d token cannot be changed in its current state.",
                 "%(count)d tokens cannot be changed in their current state.",
-                refused,
+                unchanged,
             )
-            self.message_user(request, text % {"count": refused}, messages.WARNING)
+            self.message_user(request, text % {"count": unchanged}, messages.WARNING)
 
 
 @admin.register(Revocation)

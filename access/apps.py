@@ -7,5 +7,5 @@ class AccessConfig(AppConfig):
     verbose_name = _("Access tokens")
 
     def ready(self) -> None:
-        # Connects the signals, and adds to what `verify_ledger` checks.
+        # Importing the modules connects the signals and adds a check to `verify_ledger`.
         from access import receivers, verification  # noqa: F401

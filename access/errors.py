@@ -1,4 +1,4 @@
-"""Refusals of access, with their HTTP status and `code`."""
+"""Errors of access, with their HTTP status and `code`."""
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import status
@@ -35,7 +35,7 @@ class TokenNotActive(APIException):
 
 
 class TooManyDeviceResets(Throttled):
-    """Raised with `wait`, the seconds until one more reset is allowed."""
+    """Too many resets in 24 hours; `wait` is the number of seconds until the next one is allowed."""
 
     default_code = "rate_limited"
     default_detail = _("The device of this access token was reset too often.")

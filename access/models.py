@@ -1,4 +1,4 @@
-"""What is sold (tariffs), what was sold (access tokens), and the outbox of revocations."""
+"""Tariffs, access tokens, and the outbox of revocations."""
 
 import uuid
 from decimal import ROUND_HALF_UP, Decimal
@@ -17,7 +17,7 @@ class Scope(models.TextChoices):
 
 
 class Tariff(models.Model):
-    """A duration and a scope on sale at a price. Changes concern future purchases only."""
+    """A duration and a scope that are sold at a price. Changes affect future purchases only."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     title = models.CharField(_("title"), max_length=100)
@@ -47,12 +47,12 @@ class Tariff(models.Model):
 
     @property
     def price_per_hour(self) -> Decimal:
-        """In ZNC, rounded to 0.01: to compare tariffs, not to compute with."""
+        """Return the price per hour in ZNC, rounded to 0.01. It is for display, not for computing prices."""
         return (self.price / self.duration_hours).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 class AccessToken(models.Model):
-    """The right of its holder to pass the proxy until `expires_at`."""
+    """A token that admits its holder to the proxy until `expires_at`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
@@ -91,7 +91,7 @@ class AccessToken(models.Model):
 
 
 class Revocation(models.Model):
-    """The outbox: what the data plane must forget or end, written in the transaction that causes it."""
+    """A row of the outbox: a change for the data plane to apply, written in the transaction that makes the change."""
 
     class Cause(models.TextChoices):
         REVOKED = "revoked", _("token revoked")

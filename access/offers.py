@@ -1,4 +1,4 @@
-"""What can be bought with a balance: the tariffs as a choice."""
+"""Tariffs as offers to a user, compared with the user's balance."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,45 +12,45 @@ _NOTHING = Decimal("0.00")
 
 @dataclass(frozen=True)
 class Offer:
-    """A tariff for somebody with this balance and debt in ZNC.
+    """A tariff offered to a user with the given balance and debt in ZNC.
 
-    `ends` is when a token that is extended by it would end.
+    `ends` is the new expiry of the token that the offer would extend.
     """
 
     tariff: Tariff
     balance: Decimal
     debt: Decimal
-    saving: int  # per cent of the dearest price per hour
+    saving: int  # per cent, compared with the highest price per hour
     ends: datetime | None
 
     @property
     def missing(self) -> Decimal:
-        """What the balance lacks, in ZNC."""
+        """Return the amount by which the balance is too low, in ZNC."""
         return max(self.tariff.price - self.balance, _NOTHING)
 
     @property
     def top_up(self) -> Decimal:
-        """What to top up in order to buy it, in ZNC: credits pay a debt first."""
+        """Return the amount to top up before the purchase, in ZNC. It includes the debt, which credits pay first."""
         return self.missing + self.debt
 
     @property
     def left(self) -> Decimal:
-        """What would be left of the balance, in ZNC; nothing where it does not suffice."""
+        """Return the balance after the purchase, in ZNC; zero if the balance is too low."""
         return max(self.balance - self.tariff.price, _NOTHING)
 
 
 def offers(
     tariffs: Iterable[Tariff], balance: Decimal, debt: Decimal, expires_at: datetime | None = None
 ) -> list[Offer]:
-    """The tariffs of one scope, the shortest first; `expires_at` is the end of the token to be extended."""
+    """Return offers for the tariffs of one scope, the shortest first; `expires_at` is that of a token to extend."""
     ordered = sorted(tariffs, key=lambda tariff: tariff.duration_hours)
-    dearest = max((_per_hour(tariff) for tariff in ordered), default=_NOTHING)
+    highest = max((_per_hour(tariff) for tariff in ordered), default=_NOTHING)
     return [
         Offer(
             tariff,
             balance,
             debt,
-            saving=int(100 - 100 * _per_hour(tariff) / dearest),
+            saving=int(100 - 100 * _per_hour(tariff) / highest),
             ends=expires_at and expires_at + timedelta(hours=tariff.duration_hours),
         )
         for tariff in ordered

@@ -1,4 +1,4 @@
-"""What access knows of a user, for her to take along: what she bought, not what opens the proxy."""
+"""Access's part of a user's data export: the tokens bought, without their secrets."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from access.models import AccessToken
 from accounts.models import User
 
-_TOKEN = [
+_TOKEN_FIELDS = [
     "id",
     "scope",
     "duration_hours",
@@ -20,6 +20,6 @@ _TOKEN = [
 
 
 def sections(user: User) -> dict[str, Iterable[Mapping[str, Any]]]:
-    """Rows by the name of the file that they become."""
+    """Return rows by the name of the file to which they are exported."""
     tokens = AccessToken.objects.filter(user=user).order_by("created_at", "id")
-    return {"access_tokens": tokens.values(*_TOKEN).iterator()}
+    return {"access_tokens": tokens.values(*_TOKEN_FIELDS).iterator()}

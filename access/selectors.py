@@ -1,4 +1,4 @@
-"""What is known about tariffs and access tokens. Reads only."""
+"""Queries of tariffs, access tokens and the outbox. They only read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,32 +19,32 @@ RESETS_COUNT_FOR = timedelta(hours=24)
 
 
 def active(now: datetime | None = None) -> Q:
-    """The condition of a token that is neither revoked nor frozen nor expired."""
+    """Return the query condition of active tokens: not revoked, not frozen, not expired."""
     return Q(revoked_at__isnull=True, frozen_at__isnull=True, expires_at__gt=now or timezone.now())
 
 
 def is_active(token: AccessToken, now: datetime | None = None) -> bool:
-    """`active()` for a token that has been read."""
+    """Return whether a token that was read before meets the condition of `active()`."""
     return token.revoked_at is None and token.frozen_at is None and token.expires_at > (now or timezone.now())
 
 
 def is_usable(token: AccessToken, now: datetime | None = None) -> bool:
-    """Whether its holder passes: an active token whose user is not in debt. Reads the user's wallet."""
+    """Return whether the token admits its holder: it is active and its user has no debt. Read the user's wallet."""
     return is_active(token, now) and not token.user.wallet.debt
 
 
 class TokenState(StrEnum):
-    """What its owner is told about a token."""
+    """The state of a token that its owner sees."""
 
     ACTIVE = "active"
     REVOKED = "revoked"
     EXPIRED = "expired"
     FROZEN = "frozen"  # by an operator
-    IN_DEBT = "in_debt"  # for as long as its user owes
+    IN_DEBT = "in_debt"  # while its user has a debt
 
 
 def state(token: AccessToken, now: datetime | None = None) -> TokenState:
-    """The state of a token at `now`; what cannot be undone is told first. Reads the user's wallet."""
+    """Return the state of a token at `now`; a final state takes precedence. Read the user's wallet."""
     if token.revoked_at is not None:
         return TokenState.REVOKED
     if token.expires_at <= (now or timezone.now()):
@@ -55,47 +55,49 @@ def state(token: AccessToken, now: datetime | None = None) -> TokenState:
 
 
 def tariffs() -> QuerySet[Tariff]:
+    """Return the tariffs on sale, by scope and duration."""
     return Tariff.objects.order_by("scope", "duration_hours")
 
 
 def tokens(*, active_only: bool = False) -> QuerySet[AccessToken]:
-    """All tokens with their users and wallets, newest first; of usable ones alone, where wanted."""
+    """Return all tokens or only usable ones, with their users and wallets, newest first."""
     found = AccessToken.objects.select_related("user__wallet").order_by("-created_at", "id")
     return found.filter(active(), user__wallet__debt=0) if active_only else found
 
 
 def tokens_of(user: User, *, active_only: bool = False) -> QuerySet[AccessToken]:
+    """Return the user's tokens; see `tokens`."""
     return tokens(active_only=active_only).filter(user=user)
 
 
 def live_tokens_of(user: User, now: datetime) -> QuerySet[AccessToken]:
-    """The user's tokens that have not ended, the next to expire first; frozen ones among them."""
+    """Return the user's tokens that have not ended, frozen ones included, the next to expire first."""
     return tokens_of(user).filter(revoked_at__isnull=True, expires_at__gt=now).order_by("expires_at", "id")
 
 
 def ended_tokens_of(user: User, now: datetime) -> QuerySet[AccessToken]:
-    """The user's tokens that were revoked or have expired, newest first."""
+    """Return the user's tokens that have ended (revoked or expired), newest first."""
     return tokens_of(user).filter(Q(revoked_at__isnull=False) | Q(expires_at__lte=now))
 
 
 def device_resets(token: AccessToken, now: datetime) -> list[datetime]:
-    """When the device of the token was reset within the last 24 hours, oldest first."""
+    """Return the times of the token's device resets within the last 24 hours, oldest first."""
     resets = token.revocations.filter(cause=Revocation.Cause.DEVICE_RESET, created_at__gt=now - RESETS_COUNT_FOR)
     return list(resets.order_by("created_at").values_list("created_at", flat=True))
 
 
 def device_resets_left(token: AccessToken, now: datetime) -> int:
-    """How often the device may still be reset, of `DEVICE_RESETS_PER_DAY`."""
+    """Return how many of the `DEVICE_RESETS_PER_DAY` resets are left."""
     return max(0, settings.DEVICE_RESETS_PER_DAY - len(device_resets(token, now)))
 
 
 def find_by_secret(secret: str) -> AccessToken | None:
-    """The token with this text, with its user and wallet."""
+    """Return the token with this secret, with its user and wallet."""
     return AccessToken.objects.select_related("user__wallet").filter(digest=token_secret.digest(secret)).first()
 
 
 def denial_reason(token: AccessToken | None, now: datetime) -> str | None:
-    """Why a token admits nobody at `now`, in the fixed words of the API; None where it admits."""
+    """Return why a token is invalid at `now`, in the fixed words of the API; None if it is valid."""
     if token is None:
         return "Token not found"
     reasons = {
@@ -108,19 +110,19 @@ def denial_reason(token: AccessToken | None, now: datetime) -> str | None:
 
 
 def refund(token: AccessToken, now: datetime) -> Refund:
-    """What the time that was unused at `now` is worth, whatever the token's state."""
+    """Return the refund for the time that is unused at `now`, for a token in any state."""
     duration = timedelta(hours=token.duration_hours)
     return token_refunds.refund(token.cost, duration, token.expires_at, token.activated_at, now)
 
 
 def refund_quote(token: AccessToken, now: datetime) -> Refund:
-    """What its owner would get for revoking the token at `now`: nothing where it is not active."""
+    """Return the refund that the owner would get for revoking the token at `now`; zero if it is not active."""
     return refund(token, now) if is_active(token, now) else token_refunds.NOTHING
 
 
 @dataclass(frozen=True)
 class GrantFacts:
-    """All that the admission of a request depends on."""
+    """The facts about a token and its user that decide the admission of a request."""
 
     token_id: UUID
     user_id: UUID
@@ -133,7 +135,7 @@ class GrantFacts:
 
 
 def grant_facts(digest: str) -> GrantFacts | None:
-    """The facts of the token with this SHA-256, by one query; None where there is no such token."""
+    """Return the facts of the token with this SHA-256, with one query; None if there is no such token."""
     known = AccessToken.objects.select_related("user__wallet").defer("ciphertext")
     token = known.filter(digest=digest).first()
     if token is None:
@@ -152,7 +154,7 @@ def grant_facts(digest: str) -> GrantFacts | None:
 
 @dataclass(frozen=True)
 class RevocationNotice:
-    """A row of the outbox; it concerns a token or a user. `created_at` is shortly before its commit."""
+    """A row of the outbox, about a token or a user. `created_at` is shortly before its commit."""
 
     id: int
     cause: str
@@ -162,16 +164,19 @@ class RevocationNotice:
 
 
 def settled_revocations(since: datetime, before: datetime) -> list[int]:
-    """The ids of the outbox's rows written in this time, after that of the last one before it, 0 without such."""
+    """Return the ids of the outbox rows created from `since` to before `before`.
+
+    The first item is the id of the last row created earlier, or 0 if there is none.
+    """
     rows = Revocation.objects.order_by("id").values_list("id", flat=True)
     earlier = rows.filter(created_at__lt=since).last() or 0
     return [earlier, *rows.filter(created_at__gte=since, created_at__lt=before, id__gt=earlier)]
 
 
-def revocations_since(newest: int, left_out: Iterable[range]) -> list[RevocationNotice]:
-    """The outbox's rows with ids above `newest`, and those in `left_out` that are there now; by id."""
+def revocations_since(newest: int, gaps: Iterable[range]) -> list[RevocationNotice]:
+    """Return the outbox rows with an id above `newest` or within one of the `gaps`, ordered by id."""
     wanted = Q(id__gt=newest)
-    for gap in left_out:
+    for gap in gaps:
         wanted |= Q(id__range=(gap.start, gap.stop - 1))
     rows = Revocation.objects.filter(wanted).order_by("id")
     return [RevocationNotice(*row) for row in rows.values_list("id", "cause", "token_id", "user_id", "created_at")]

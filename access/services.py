@@ -1,4 +1,4 @@
-"""What changes access tokens: purchase, extension, first use, revocation, freeze, device reset."""
+"""Changes of access tokens: purchase, extension, first use, revocation, freeze, device reset."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from billing.fields import MoneyField
 from billing.idempotency import Call, once
 from billing.models import SystemAccount, TransactionType
 
-# A hundred years: far from the last date and the largest amount that the database holds.
+# 100 years, far below the latest date and the largest amount that the database can store.
 LONGEST_HOURS = 876_000
 
 
@@ -29,12 +29,12 @@ def purchase(call: Call, duration_hours: int, scope: str) -> AccessToken:
     """Sell the caller a token at the tariff's price. Raises `NotOnSale`, `InsufficientBalance`."""
 
     def act() -> tuple[AccessToken, dict[str, Any]]:
-        tariff = _tariff(duration_hours, scope)
+        tariff = _get_tariff(duration_hours, scope)
         _pay(call, tariff, "Access token")
         token = _issue(call.user, tariff)
-        return token, _sold(token)
+        return token, _sale_record(token)
 
-    return once(call, act, _as_sold)
+    return once(call, act, _token_of_sale)
 
 
 def extend(call: Call, token_id: UUID, duration_hours: int) -> AccessToken:
@@ -45,25 +45,25 @@ def extend(call: Call, token_id: UUID, duration_hours: int) -> AccessToken:
 
     def act() -> tuple[AccessToken, dict[str, Any]]:
         token = _extend(call, token_id, duration_hours)
-        return token, _sold(token)
+        return token, _sale_record(token)
 
-    return once(call, act, _as_sold)
+    return once(call, act, _token_of_sale)
 
 
 def _extend(call: Call, token_id: UUID, duration_hours: int) -> AccessToken:
-    own = _token(token_id, user=call.user)
+    own = _query(token_id, user=call.user)
     scope = own.values_list("scope", flat=True).first()
     if scope is None:
         raise TokenNotFound
-    tariff = _tariff(duration_hours, scope)
+    tariff = _get_tariff(duration_hours, scope)
     token = _change(
         own,
         selectors.active(timezone.now()),
-        # A bare Decimal beside F() would be bound as a decimal number, not as hundredths.
+        # Without the output field, the price would be bound as a decimal number, not as hundredths.
         cost=F("cost") + Value(tariff.price, output_field=MoneyField()),
         duration_hours=F("duration_hours") + tariff.duration_hours,
         expires_at=F("expires_at") + timedelta(hours=tariff.duration_hours),
-        # The job that notes expiries may be ahead by a moment.
+        # The clock of the job that marks expired tokens may be slightly ahead.
         expiry_seen=False,
     )
     if token.duration_hours > LONGEST_HOURS:
@@ -73,8 +73,8 @@ def _extend(call: Call, token_id: UUID, duration_hours: int) -> AccessToken:
     return token
 
 
-def _sold(token: AccessToken) -> dict[str, Any]:
-    """What is kept of a sale beside the token itself, which may be extended later."""
+def _sale_record(token: AccessToken) -> dict[str, Any]:
+    """Return the facts of a sale that a repeated call needs. A later extension changes the token itself."""
     return {
         "token_id": str(token.pk),
         "cost": str(token.cost),
@@ -83,15 +83,15 @@ def _sold(token: AccessToken) -> dict[str, Any]:
     }
 
 
-def _as_sold(kept: dict[str, Any]) -> AccessToken:
-    """The token, unsaved, as that sale left it."""
-    token = AccessToken.objects.get(pk=kept["token_id"])
-    token.cost, token.duration_hours = Decimal(kept["cost"]), kept["duration_hours"]
-    token.expires_at = datetime.fromisoformat(kept["expires_at"])
+def _token_of_sale(record: dict[str, Any]) -> AccessToken:
+    """Return the token, unsaved, as it was after the sale."""
+    token = AccessToken.objects.get(pk=record["token_id"])
+    token.cost, token.duration_hours = Decimal(record["cost"]), record["duration_hours"]
+    token.expires_at = datetime.fromisoformat(record["expires_at"])
     return token
 
 
-def _tariff(duration_hours: int, scope: str) -> Tariff:
+def _get_tariff(duration_hours: int, scope: str) -> Tariff:
     tariff = Tariff.objects.filter(duration_hours=duration_hours, scope=scope).first()
     if tariff is None:
         raise NotOnSale
@@ -111,11 +111,11 @@ def _pay(call: Call, tariff: Tariff, what: str) -> None:
 
 
 def _issue(user: User, tariff: Tariff) -> AccessToken:
-    text, now = token_secret.generate(), timezone.now()
+    secret, now = token_secret.generate(), timezone.now()
     return AccessToken.objects.create(
         user=user,
-        digest=token_secret.digest(text),
-        ciphertext=token_secret.encrypt(text),
+        digest=token_secret.digest(secret),
+        ciphertext=token_secret.encrypt(secret),
         scope=tariff.scope,
         duration_hours=tariff.duration_hours,
         cost=tariff.price,
@@ -125,7 +125,7 @@ def _issue(user: User, tariff: Tariff) -> AccessToken:
 
 
 def activate(token_id: UUID, now: datetime) -> bool:
-    """Note the first use of a token; whether it is active at `now`, and noted by this or an earlier call."""
+    """Record the first use of a token. Return whether the token is active at `now` and its first use recorded."""
     active = AccessToken.objects.filter(selectors.active(now), pk=token_id)
     return bool(active.filter(activated_at__isnull=True).update(activated_at=now)) or active.exists()
 
@@ -137,31 +137,31 @@ def mark_expired_tokens() -> int:
 
 
 @dataclass(frozen=True)
-class Revoked:
-    """What a revocation gave: the refund and the wallet's balance after it, in ZNC."""
+class RefundedRevocation:
+    """The result of a revocation: the refund and the wallet's balance after it, in ZNC."""
 
     refund: Decimal
     balance: Decimal
 
 
-def revoke_with_refund(call: Call, token_id: UUID) -> Revoked:
-    """End the caller's active token and refund the unused time. Raises `TokenNotFound`, `TokenNotActive`."""
+def revoke_with_refund(call: Call, token_id: UUID) -> RefundedRevocation:
+    """Revoke the caller's active token and refund the unused time. Raises `TokenNotFound`, `TokenNotActive`."""
 
-    def act() -> tuple[Revoked, dict[str, Any]]:
+    def act() -> tuple[RefundedRevocation, dict[str, Any]]:
         revoked = _revoke_and_refund(call, token_id)
         return revoked, {"refund": str(revoked.refund), "balance": str(revoked.balance)}
 
-    return once(call, act, lambda kept: Revoked(Decimal(kept["refund"]), Decimal(kept["balance"])))
+    return once(call, act, lambda kept: RefundedRevocation(Decimal(kept["refund"]), Decimal(kept["balance"])))
 
 
-def _revoke_and_refund(call: Call, token_id: UUID) -> Revoked:
+def _revoke_and_refund(call: Call, token_id: UUID) -> RefundedRevocation:
     now = timezone.now()
-    # Read after the UPDATE: a first use before it is seen, one after it finds the token revoked.
-    token = _change(_token(token_id, user=call.user), selectors.active(now), revoked_at=now)
+    # The token is read after the UPDATE: a first use is either seen here or finds the token revoked.
+    token = _change(_query(token_id, user=call.user), selectors.active(now), revoked_at=now)
     outbox.write(Revocation.Cause.REVOKED, token=token)
     refund = selectors.refund(token, now).amount
     if not refund:
-        return Revoked(refund, ledger.balance(call.user))
+        return RefundedRevocation(refund, ledger.balance(call.user))
     moved = ledger.move(
         call.user,
         refund,
@@ -171,31 +171,31 @@ def _revoke_and_refund(call: Call, token_id: UUID) -> Revoked:
         actor=call.user,
         idempotency_key=call.key,
     )
-    return Revoked(refund, moved.balance)
+    return RefundedRevocation(refund, moved.balance)
 
 
 @transaction.atomic
 def revoke_by_force(token_id: UUID, *, actor: User, reason: str) -> None:
-    """End a token without a refund. Raises `TokenNotFound`, `TokenNotActive` where it was revoked already."""
-    token = _change(_token(token_id), Q(revoked_at__isnull=True), revoked_at=timezone.now())
+    """Revoke a token without a refund. Raises `TokenNotFound`; `TokenNotActive` if it was revoked before."""
+    token = _change(_query(token_id), Q(revoked_at__isnull=True), revoked_at=timezone.now())
     outbox.write(Revocation.Cause.REVOKED, token=token)
     _record("access_token_revoked", token, actor, reason)
 
 
 @transaction.atomic
 def freeze(token_id: UUID, *, actor: User, reason: str) -> None:
-    """Suspend an active token: until it is unfrozen nobody passes with it and nothing is refunded."""
+    """Freeze an active token: until it is unfrozen, it admits no requests and cannot be refunded."""
     now = timezone.now()
-    token = _change(_token(token_id), selectors.active(now), frozen_at=now)
+    token = _change(_query(token_id), selectors.active(now), frozen_at=now)
     outbox.write(Revocation.Cause.FROZEN, token=token)
     _record("access_token_frozen", token, actor, reason)
 
 
 @transaction.atomic
 def unfreeze(token_id: UUID, *, actor: User, reason: str) -> None:
-    """Let a frozen token pass again; its expiry stays. Raises `TokenNotActive` where it is not frozen."""
+    """Unfreeze a token; its expiry does not change. Raises `TokenNotActive` if it is not frozen."""
     frozen = Q(frozen_at__isnull=False, revoked_at__isnull=True)
-    token = _change(_token(token_id), frozen, frozen_at=None)
+    token = _change(_query(token_id), frozen, frozen_at=None)
     outbox.write(Revocation.Cause.CHANGED, token=token)
     _record("access_token_unfrozen", token, actor, reason)
 
@@ -206,13 +206,13 @@ def _record(kind: str, token: AccessToken, actor: User, reason: str) -> None:
 
 @transaction.atomic
 def reset_device(user: User, token_id: UUID) -> None:
-    """Unbind the device of the user's active token and end its connections.
+    """Reset the device of the user's active token and cut off its connections.
 
     Raises `TokenNotFound`, `TokenNotActive`; `TooManyDeviceResets` after `DEVICE_RESETS_PER_DAY` in 24 hours.
     """
     now = timezone.now()
-    # An UPDATE that changes nothing: parallel resets of the token wait here for each other, then count.
-    token = _change(_token(token_id, user=user), selectors.active(now), expiry_seen=F("expiry_seen"))
+    # An UPDATE that changes nothing locks the row: parallel resets of one token run and count one after another.
+    token = _change(_query(token_id, user=user), selectors.active(now), expiry_seen=F("expiry_seen"))
     earlier = selectors.device_resets(token, now)
     allowed = settings.DEVICE_RESETS_PER_DAY
     if len(earlier) >= allowed:
@@ -221,12 +221,15 @@ def reset_device(user: User, token_id: UUID) -> None:
     outbox.write(Revocation.Cause.DEVICE_RESET, token=token)
 
 
-def _token(token_id: UUID, **owner: User) -> QuerySet[AccessToken]:
+def _query(token_id: UUID, **owner: User) -> QuerySet[AccessToken]:
     return AccessToken.objects.filter(pk=token_id, **owner)
 
 
 def _change(token: QuerySet[AccessToken], condition: Q, **changes: Any) -> AccessToken:
-    """Change the token by one conditional UPDATE, which decides between parallel calls, and then read it."""
+    """Change the token with one conditional UPDATE, of which only one parallel call can succeed, and return it.
+
+    Raises `TokenNotFound`; `TokenNotActive` if the condition does not hold.
+    """
     if not token.filter(condition).update(**changes):
         raise TokenNotActive if token.exists() else TokenNotFound
     return token.select_related("user").get()

@@ -1,5 +1,5 @@
-"""News from access for the data plane above it, sent after the commit."""
+"""Signals that access sends to the data plane after a commit."""
 
 from django.dispatch import Signal
 
-access_revoked = Signal()  # no kwargs: whoever listens reads the rows of `access.models.Revocation`
+access_revoked = Signal()  # no kwargs: receivers read the rows of `access.models.Revocation`

@@ -1,4 +1,4 @@
-"""Changes of what is on sale. What was sold keeps its price, duration and scope."""
+"""Changes of tariffs. Tokens that were already sold keep their price, duration and scope."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ from accounts.models import User
 
 @transaction.atomic
 def create(values: dict[str, Any], *, actor: User) -> Tariff:
-    """Put a tariff on sale, by default for full access. Raises `TariffExists`."""
+    """Put a tariff on sale. The default scope is full access. Raises `TariffExists`."""
     tariff = Tariff(**values)
     hours = _("%(hours)d h") % {"hours": tariff.duration_hours}
     tariff.title = tariff.title or f"{hours}, {Scope(tariff.scope).label}"
-    with _only_one_per_duration_and_scope():
+    with _raising_tariff_exists():
         tariff.save(force_insert=True)
     _record("tariff_created", tariff, actor)
     return tariff
@@ -28,8 +28,8 @@ def create(values: dict[str, Any], *, actor: User) -> Tariff:
 
 @transaction.atomic
 def change(tariff_id: UUID, values: dict[str, Any], *, actor: User) -> Tariff:
-    """Change what is sold from now on. Raises `TariffNotFound`, `TariffExists`."""
-    with _only_one_per_duration_and_scope():
+    """Change a tariff for future purchases. Raises `TariffNotFound`, `TariffExists`."""
+    with _raising_tariff_exists():
         if values:
             Tariff.objects.filter(pk=tariff_id).update(**values)
     tariff = Tariff.objects.filter(pk=tariff_id).first()
@@ -62,7 +62,8 @@ def _record(kind: str, tariff: Tariff, actor: User) -> None:
 
 
 @contextmanager
-def _only_one_per_duration_and_scope() -> Iterator[None]:
+def _raising_tariff_exists() -> Iterator[None]:
+    """Raise `TariffExists` if the block violates the unique constraint on duration and scope."""
     try:
         with transaction.atomic():
             yield

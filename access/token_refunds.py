@@ -1,4 +1,4 @@
-"""What a revocation gives back: the price paid × unused time ÷ duration."""
+"""The refund of a revoked token: price paid × unused time ÷ duration."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Refund:
-    """ZNC to give back, for this much unused time."""
+    """An amount to refund in ZNC, and the unused time that it pays for."""
 
     amount: Decimal
     unused: timedelta
@@ -22,9 +22,9 @@ NOTHING = Refund(Decimal("0.00"), _NO_TIME)
 def refund(
     cost: Decimal, duration: timedelta, expires_at: datetime, activated_at: datetime | None, now: datetime
 ) -> Refund:
-    """The refund at `now` of a token sold for `cost` ZNC, rounded half-up to 0.01; never above `cost`.
+    """Return the refund at `now` of a token sold for `cost` ZNC, rounded half-up to 0.01; at most `cost`.
 
-    Time is used from the first admitted request on (`activated_at`); an expired token refunds nothing.
+    Used time runs from the first admitted request (`activated_at`). The refund of an expired token is zero.
     """
     if now >= expires_at:
         return NOTHING
@@ -34,6 +34,6 @@ def refund(
 
 
 def _share(cost: Decimal, part: int, whole: int) -> Decimal:
-    """`cost` × `part` ÷ `whole`, half-up to 0.01, in integers: exact whatever the amount."""
+    """Return `cost` × `part` ÷ `whole`, rounded half-up to 0.01. Integers keep it exact for any amount."""
     hundredths = (2 * int(cost.scaleb(2)) * part + whole) // (2 * whole)
     return Decimal(hundredths).scaleb(-2)

@@ -1,4 +1,4 @@
-"""The text of an access token: made once, found by its digest, kept encrypted for its owner to see again."""
+"""The secret of an access token: generated once, looked up by its digest, stored encrypted for its owner."""
 
 import hashlib
 import logging
@@ -12,23 +12,24 @@ logger = logging.getLogger(__name__)
 
 
 def generate() -> str:
-    """A new token: 64 URL-safe characters."""
+    """Return a new secret of 64 URL-safe characters."""
     return secrets.token_urlsafe(48)
 
 
-def digest(text: str) -> str:
-    """The SHA-256 by which a token is found, as 64 hex digits."""
-    return hashlib.sha256(text.encode()).hexdigest()
+def digest(secret: str) -> str:
+    """Return the SHA-256 by which a token is looked up, as 64 hex digits."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def encrypt(text: str) -> bytes:
-    return cipher().encrypt(text.encode())
+def encrypt(secret: str) -> bytes:
+    """Return the secret encrypted with the newest key of `TOKEN_ENCRYPTION_KEYS`."""
+    return cipher().encrypt(secret.encode())
 
 
 def decrypt(ciphertext: bytes | memoryview) -> str | None:
-    """The token's text; None where its key is no longer among `TOKEN_ENCRYPTION_KEYS`."""
+    """Return the secret; None if its key is no longer in `TOKEN_ENCRYPTION_KEYS`."""
     try:
         return cipher().decrypt(bytes(ciphertext)).decode()
     except InvalidToken:
-        logger.exception("an access token cannot be decrypted: its key is not among TOKEN_ENCRYPTION_KEYS")
+        logger.exception("token_decryption_failed", extra={"hint": "Add the old key to TOKEN_ENCRYPTION_KEYS."})
         return None

@@ -1,4 +1,4 @@
-"""Fields of this app's API bodies."""
+"""Serializer fields of access."""
 
 from decimal import Decimal
 
@@ -9,6 +9,9 @@ from billing.fields import CENT, MAX_BALANCE
 
 
 @extend_schema_field({"type": "number", "minimum": 0.01, "maximum": int(MAX_BALANCE), "multipleOf": 0.01})
-class Price(BalanceField):
+class PriceField(BalanceField):
+    """A price in ZNC, at least 0.01."""
+
     def bounds(self) -> tuple[Decimal, Decimal]:
+        """Return the smallest and the largest price."""
         return CENT, MAX_BALANCE

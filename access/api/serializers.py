@@ -1,4 +1,4 @@
-"""Tariffs and access tokens in the API: what comes in, what goes out."""
+"""Request and response bodies for tariffs and access tokens."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from access import selectors, token_secret
 from access.models import AccessToken, Scope, Tariff
-from access.services import Revoked
+from access.services import RefundedRevocation
 from access.token_refunds import Refund
 from billing.api.fields import MoneyField
 from zenzefi.common.api.fields import QueryFlag, Text, WholeNumber
@@ -25,7 +25,7 @@ class TokenSerializer(serializers.ModelSerializer[AccessToken]):
     """A token as its owner sees it."""
 
     token_id = serializers.UUIDField(source="id", read_only=True)
-    token = serializers.SerializerMethodField(help_text="Null where its encryption key was taken away.")
+    token = serializers.SerializerMethodField(help_text="Null if its encryption key was removed.")
     is_active = serializers.SerializerMethodField()
 
     class Meta:
@@ -83,7 +83,7 @@ class SecretSerializer(serializers.Serializer[Any]):
 
 
 class ValidTokenSerializer(serializers.ModelSerializer[AccessToken]):
-    """`now` is taken from the context."""
+    """A valid token; the context holds `now`."""
 
     valid = serializers.SerializerMethodField()
     token_id = serializers.UUIDField(source="id", read_only=True)
@@ -114,10 +114,10 @@ class RefundQuoteSerializer(serializers.Serializer[Refund]):
         return int(refund.unused.total_seconds())
 
 
-class RevokedTokenSerializer(serializers.Serializer[Revoked]):
+class RevokedTokenSerializer(serializers.Serializer[RefundedRevocation]):
     revoked = serializers.SerializerMethodField()
     refund_amount = MoneyField(source="refund")
     new_balance = MoneyField(source="balance")
 
-    def get_revoked(self, _revoked: Revoked) -> bool:
+    def get_revoked(self, _revoked: RefundedRevocation) -> bool:
         return True

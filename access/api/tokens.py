@@ -1,4 +1,4 @@
-"""The tokens of the caller, and what anybody who holds a token may ask about it."""
+"""The API of the caller's access tokens, and the validation of any token."""
 
 from uuid import UUID
 
@@ -47,24 +47,24 @@ class TokenPurchaseView(APIView):
         parameters=[IDEMPOTENCY_KEY],
     )
     def post(self, request: Request) -> Response:
-        wanted = TokenPurchaseSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        token = services.purchase(call_of(request, "tokens/purchase"), **wanted.validated_data)
+        body = TokenPurchaseSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        token = services.purchase(call_of(request, "tokens/purchase"), **body.validated_data)
         return Response(BoughtTokenSerializer(token).data)
 
 
 class MyTokensView(ListAPIView[AccessToken]):
-    api_token_scopes = {"GET": "tokens"}  # the list holds what opens the proxy
+    api_token_scopes = {"GET": "tokens"}  # the list contains the tokens' secrets
     serializer_class = TokenSerializer
 
     def get_queryset(self) -> QuerySet[AccessToken]:
-        wanted = query(TokenFilterSerializer, self.request)
-        return selectors.tokens_of(current_user(self.request), **wanted)
+        filters = query(TokenFilterSerializer, self.request)
+        return selectors.tokens_of(current_user(self.request), **filters)
 
     @extend_schema(
         operation_id="list_my_tokens",
         tags=TAGS,
-        summary="My access tokens, newest first",
+        summary="List the caller's access tokens, newest first",
         parameters=[TokenFilterSerializer],
     )
     def get(self, request: Request) -> Response:
@@ -78,16 +78,16 @@ class TokenValidationView(APIView):
     @extend_schema(
         operation_id="validate_token",
         tags=TAGS,
-        summary="Whether a token is good; asking is no use of it",
+        summary="Validate a token without using it",
         request=SecretSerializer,
         responses=PolymorphicProxySerializer(
             "TokenValidation", [ValidTokenSerializer, InvalidTokenSerializer], resource_type_field_name=None
         ),
     )
     def post(self, request: Request) -> Response:
-        asked = SecretSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        token, now = selectors.find_by_secret(asked.validated_data["token"]), timezone.now()
+        body = SecretSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        token, now = selectors.find_by_secret(body.validated_data["token"]), timezone.now()
         reason = selectors.denial_reason(token, now)
         if token is None or reason:
             return Response(InvalidTokenSerializer({"valid": False, "reason": reason}).data)
@@ -100,7 +100,7 @@ class RefundQuoteView(APIView):
     @extend_schema(
         operation_id="quote_refund",
         tags=TAGS,
-        summary="What a revocation now would give",
+        summary="Quote the refund for revoking a token now",
         responses=RefundQuoteSerializer,
     )
     def get(self, request: Request, token_id: UUID) -> Response:
@@ -117,7 +117,7 @@ class TokenView(APIView):
     @extend_schema(
         operation_id="revoke_token",
         tags=TAGS,
-        summary="End a token and refund the unused time",
+        summary="Revoke a token and refund the unused time",
         responses={200: RevokedTokenSerializer},
         parameters=[IDEMPOTENCY_KEY],
     )
@@ -132,16 +132,16 @@ class TokenExtensionView(APIView):
     @extend_schema(
         operation_id="extend_token",
         tags=TAGS,
-        summary="Buy more time for an active token; its live connections go on",
+        summary="Buy more time for an active token; open connections are not interrupted",
         request=TokenExtensionSerializer,
         responses=BoughtTokenSerializer,
         parameters=[IDEMPOTENCY_KEY],
     )
     def post(self, request: Request, token_id: UUID) -> Response:
-        wanted = TokenExtensionSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
+        body = TokenExtensionSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
         call = call_of(request, "tokens/extend", token_id)
-        token = services.extend(call, token_id, **wanted.validated_data)
+        token = services.extend(call, token_id, **body.validated_data)
         return Response(BoughtTokenSerializer(token).data)
 
 
@@ -151,7 +151,7 @@ class DeviceResetView(APIView):
     @extend_schema(
         operation_id="reset_device",
         tags=TAGS,
-        summary="Unbind the device of a token and end its connections",
+        summary="Reset the device of a token and cut off its connections",
         request=None,
         responses=DetailSerializer,
     )

@@ -136,10 +136,10 @@ def test_the_text_is_shown_for_ten_minutes_and_in_this_session(rf, client, alice
     token, request = AccessToken.objects.get(), rf.get("/")
     request.session = client.session
     assert recent_purchases.includes(request, token)
-    request.session = {recent_purchases._BOUGHT: {str(token.pk): timezone.now().timestamp() - 601}}
+    request.session = {recent_purchases._SESSION_KEY: {str(token.pk): timezone.now().timestamp() - 601}}
     assert not recent_purchases.includes(request, token)
     recent_purchases.remember(request, AccessToken())
-    assert str(token.pk) not in request.session[recent_purchases._BOUGHT]
+    assert str(token.pk) not in request.session[recent_purchases._SESSION_KEY]
     request.session = {}
     assert not recent_purchases.includes(request, token)
 

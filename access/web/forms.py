@@ -21,11 +21,12 @@ class RevocationForm(KeyedForm):
 
 
 class ChoiceQuery(forms.Form):
-    """What is to be chosen at first, of a link: wrong values are as none."""
+    """The initial choice on a page that sells time, from the query string. Invalid values are ignored."""
 
     scope = forms.ChoiceField(choices=Scope.choices, required=False)
     duration_hours = forms.IntegerField(min_value=1, max_value=87_600, required=False)
 
-    def wanted(self) -> dict[str, Any]:
+    def choice(self) -> dict[str, Any]:
+        """Return the valid values."""
         self.is_valid()
         return {name: value for name, value in self.cleaned_data.items() if value}

@@ -1,4 +1,4 @@
-"""The tokens of who is signed in."""
+"""The lookup of the token in a page's URL."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from accounts.requests import current_user
 
 
 def get_own_token_or_404(request: HttpRequest, token_id: UUID) -> AccessToken:
-    """The user's token; to others it is not there."""
+    """Return the user's token. Raise `Http404` if the token does not exist or belongs to another user."""
     token = selectors.tokens_of(current_user(request)).filter(pk=token_id).first()
     if token is None:
         raise Http404

@@ -1,4 +1,4 @@
-"""Buy a token: what it opens, for how long, what it costs, and what is missing."""
+"""The page that sells tokens: scope, duration, price, and the top-up if the balance is too low."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,14 +26,14 @@ from billing import ledger
 from billing.errors import IdempotencyConflict, InsufficientBalance
 from zenzefi.common.error_messages import sentence
 
-_USUAL_HOURS = 24
+_DEFAULT_HOURS = 24
 
 
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def buy(request: HttpRequest) -> HttpResponse:
-    """`?scope=&duration_hours=` choose at first: a top-up leads back to the same choice."""
+    """Show the offers or sell a token. `?scope=&duration_hours=` preselects, so a top-up can return to the choice."""
     user, form, status = current_user(request), PurchaseForm(request.POST or None), 200
     if form.is_valid():
         try:
@@ -45,15 +45,15 @@ def buy(request: HttpRequest) -> HttpResponse:
             return redirect("tokens")
         except APIException as error:
             form.add_error(None, sentence(error))
-    choice = _choice(user, ChoiceQuery(request.POST or request.GET).wanted())
+    choice = _choice(user, ChoiceQuery(request.POST or request.GET).choice())
     back = f"{reverse('token-buy')}?scope={choice.scope}&duration_hours="
     context = {"form": form, "back": back, "short": status == InsufficientBalance.status_code, **vars(choice)}
     return render(request, "access/buy.html", context, status=400 if form.errors else status)
 
 
 def _purchase(form: PurchaseForm, user: User) -> AccessToken:
-    given = form.cleaned_data
-    return services.purchase(form.call(user, "tokens/purchase"), given["duration_hours"], given["scope"])
+    data = form.cleaned_data
+    return services.purchase(form.call(user, "tokens/purchase"), data["duration_hours"], data["scope"])
 
 
 def _remember_and_redirect(request: HttpRequest, token: AccessToken) -> HttpResponse:
@@ -63,7 +63,7 @@ def _remember_and_redirect(request: HttpRequest, token: AccessToken) -> HttpResp
 
 @dataclass(frozen=True)
 class Choice:
-    """What is on sale, in one scope, and what is chosen of it."""
+    """The scopes on sale, the offers of the chosen scope, and the chosen offer."""
 
     scopes: list[Scope]
     scope: Scope
@@ -73,13 +73,12 @@ class Choice:
     debt: Decimal
 
 
-def _choice(user: User, wanted: dict[str, Any]) -> Choice:
-    """Full access, which most want, stands first; of the durations the one that is wanted, or a day, is chosen."""
+def _choice(user: User, preselected: dict[str, Any]) -> Choice:
+    """Return the choice, with full access as the first scope, as most users want it, and a day as the default."""
     on_sale = {scope: list(rows) for scope, rows in groupby(selectors.tariffs(), lambda tariff: tariff.scope)}
     scopes = sorted(map(Scope, on_sale), key=lambda scope: scope != Scope.FULL)
-    scope = Scope(wanted.get("scope", next(iter(scopes), Scope.FULL)))
+    scope = Scope(preselected.get("scope", next(iter(scopes), Scope.FULL)))
     balance, debt = ledger.standing(user)
     found = offers(on_sale.get(scope, []), balance, debt)
-    return Choice(
-        scopes, scope, found, choose_offer(found, wanted.get("duration_hours", _USUAL_HOURS)), balance, debt
-    )
+    chosen = choose_offer(found, preselected.get("duration_hours", _DEFAULT_HOURS))
+    return Choice(scopes, scope, found, chosen, balance, debt)

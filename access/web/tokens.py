@@ -1,4 +1,4 @@
-"""The list of one's tokens, and what one does with them: extend, revoke, reset the device, see the text again."""
+"""Pages of the user's own tokens: list, reveal, extend, revoke, reset the device."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ PER_PAGE = 20
 @login_required
 @require_safe
 def token_list(request: HttpRequest) -> HttpResponse:
-    """Those that live, all of them, and those that have ended, by pages."""
+    """Show all tokens that have not ended, and those that have ended page by page."""
     user, now = current_user(request), timezone.now()
     ended = Paginator(selectors.ended_tokens_of(user, now), PER_PAGE).get_page(request.GET.get("page"))
     context = {"live": list(selectors.live_tokens_of(user, now)), "ended": ended}
@@ -51,10 +51,11 @@ def token_list(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def reveal(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """Asks for the password; the text stands on the answer to the form alone."""
+    """Ask for the password, and show the secret only in the response to the form."""
     token, form = get_own_token_or_404(request, token_id), PasswordForm(request.POST or None)
-    text = token_secret.decrypt(token.ciphertext) if form.verify(request) else None
-    context = {"token": token, "form": form, "text": text, "lost": form.is_bound and not form.errors and not text}
+    secret = token_secret.decrypt(token.ciphertext) if form.verify(request) else None
+    lost = form.is_bound and not form.errors and not secret
+    context = {"token": token, "form": form, "secret": secret, "lost": lost}
     return with_status(render(request, "access/reveal.html", context), form)
 
 
@@ -62,7 +63,7 @@ def reveal(request: HttpRequest, token_id: UUID) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def extend(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """`?duration_hours=` chooses at first: a top-up leads back to the same choice."""
+    """Show the offers, or extend the token. `?duration_hours=` preselects, so a top-up can return to the choice."""
     token, form, status = get_own_token_or_404(request, token_id), ExtensionForm(request.POST or None), 200
     if selectors.state(token) != selectors.TokenState.ACTIVE:
         return _redirect_with_error(request, token, _("Only an active token can be extended."))
@@ -89,7 +90,7 @@ def _extension_context(request: HttpRequest, token: AccessToken, form: Extension
     balance, debt = ledger.standing(token.user)
     on_sale = selectors.tariffs().filter(scope=token.scope)
     found = offers(on_sale, balance, debt, token.expires_at)
-    hours = ChoiceQuery(request.POST or request.GET).wanted().get("duration_hours", 0)
+    hours = ChoiceQuery(request.POST or request.GET).choice().get("duration_hours", 0)
     return {
         "token": token,
         "form": form,
@@ -105,7 +106,7 @@ def _extension_context(request: HttpRequest, token: AccessToken, form: Extension
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """Says what it gives back, which changes by the second, and then does it."""
+    """Show the refund, which decreases with time, and revoke the token once the user confirms."""
     token, form, now = get_own_token_or_404(request, token_id), RevocationForm(request.POST or None), timezone.now()
     if form.is_valid():
         call = form.call(current_user(request), "tokens/revoke", token.pk)
@@ -131,7 +132,7 @@ def _revoke(call: Call, token: AccessToken) -> str:
 
 @fragment
 def refund_quote(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """What a revocation would give now: the part of its page that ticks."""
+    """Render the refund quote, the part of the page that is refreshed."""
     token = get_own_token_or_404(request, token_id)
     quote = selectors.refund_quote(token, timezone.now())
     return render(request, "access/refund_quote.html", {"token": token, "quote": quote})
@@ -141,7 +142,7 @@ def refund_quote(request: HttpRequest, token_id: UUID) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def reset_device(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """Says what will happen and how often it may today, and then does it."""
+    """Show the consequences and the resets left, and reset the device once the user confirms."""
     token = get_own_token_or_404(request, token_id)
     if request.method == "POST":
         return _act_and_redirect(request, token, lambda: _reset_device(token))
@@ -162,7 +163,7 @@ def _reset_device(token: AccessToken) -> str:
 
 
 def _act_and_redirect(request: HttpRequest, token: AccessToken, act: Callable[[], str]) -> HttpResponse:
-    """Act, and say on the token's page what came of it."""
+    """Run `act` and redirect to the token's page, with its message or the error."""
     try:
         messages.success(request, act())
     except APIException as error:

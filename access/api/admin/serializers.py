@@ -5,14 +5,14 @@ from typing import Any
 from rest_framework import serializers
 
 from access import selectors
-from access.api.fields import Price
+from access.api.fields import PriceField
 from access.models import AccessToken, Scope
 from billing.api.fields import MoneyField
 from zenzefi.common.api.fields import QueryFlag, Text, WholeNumber
 
 
 class AdminTokenSerializer(serializers.ModelSerializer[AccessToken]):
-    """A token without its text."""
+    """A token without its secret."""
 
     token_id = serializers.UUIDField(source="id", read_only=True)
     cost = MoneyField()
@@ -55,12 +55,12 @@ class ForcedRevocationSerializer(serializers.Serializer[Any]):
 class NewTariffSerializer(serializers.Serializer[Any]):
     duration_hours = WholeNumber(min_value=1, max_value=87_600)
     scope = serializers.ChoiceField(Scope.choices, default=Scope.FULL)
-    price = Price()
+    price = PriceField()
     title = Text(max_length=100, required=False)
 
 
 class TariffChangeSerializer(serializers.Serializer[Any]):
     duration_hours = WholeNumber(min_value=1, max_value=87_600, required=False)
     scope = serializers.ChoiceField(Scope.choices, required=False)
-    price = Price(required=False)
+    price = PriceField(required=False)
     title = Text(max_length=100, required=False)

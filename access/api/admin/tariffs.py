@@ -1,4 +1,4 @@
-"""What is on sale, for operators."""
+"""The administration API of tariffs."""
 
 from uuid import UUID
 
@@ -26,9 +26,9 @@ class AdminTariffsView(APIView):
         responses={201: TariffSerializer},
     )
     def post(self, request: Request) -> Response:
-        wanted = NewTariffSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        tariff = tariffs.create(wanted.validated_data, actor=current_user(request))
+        body = NewTariffSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        tariff = tariffs.create(body.validated_data, actor=current_user(request))
         return Response(TariffSerializer(tariff).data, status.HTTP_201_CREATED)
 
 
@@ -38,20 +38,20 @@ class AdminTariffView(APIView):
     @extend_schema(
         operation_id="admin_change_tariff",
         tags=["administration"],
-        summary="Change what is sold from now on",
+        summary="Change a tariff for future purchases",
         request=TariffChangeSerializer,
         responses=TariffSerializer,
     )
     def patch(self, request: Request, tariff_id: UUID) -> Response:
-        wanted = TariffChangeSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        tariff = tariffs.change(tariff_id, wanted.validated_data, actor=current_user(request))
+        body = TariffChangeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        tariff = tariffs.change(tariff_id, body.validated_data, actor=current_user(request))
         return Response(TariffSerializer(tariff).data)
 
     @extend_schema(
         operation_id="admin_delete_tariff",
         tags=["administration"],
-        summary="Take a tariff off sale; tokens sold by it stay as they are",
+        summary="Take a tariff off sale; tokens already sold do not change",
         responses={204: None},
     )
     def delete(self, request: Request, tariff_id: UUID) -> Response:

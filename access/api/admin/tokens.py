@@ -1,4 +1,4 @@
-"""Sold tokens, for operators; their text is never shown."""
+"""The administration API of access tokens. It never shows their secrets."""
 
 from uuid import UUID
 
@@ -27,14 +27,14 @@ class AdminTokensView(ListAPIView[AccessToken]):
     serializer_class = AdminTokenSerializer
 
     def get_queryset(self) -> QuerySet[AccessToken]:
-        wanted = query(AdminTokenFilterSerializer, self.request)
-        found = selectors.tokens(active_only=wanted["active_only"])
-        return found.filter(user=wanted["user_id"]) if "user_id" in wanted else found
+        filters = query(AdminTokenFilterSerializer, self.request)
+        found = selectors.tokens(active_only=filters["active_only"])
+        return found.filter(user=filters["user_id"]) if "user_id" in filters else found
 
     @extend_schema(
         operation_id="admin_list_tokens",
         tags=["administration"],
-        summary="Sold tokens, newest first",
+        summary="List access tokens, newest first",
         parameters=[AdminTokenFilterSerializer],
     )
     def get(self, request: Request) -> Response:
@@ -47,7 +47,7 @@ class AdminTokenView(APIView):
     @extend_schema(
         operation_id="admin_revoke_token",
         tags=["administration"],
-        summary="End a token by force, without a refund",
+        summary="Revoke a token by force, without a refund",
         parameters=[ReasonSerializer],
         responses={200: ForcedRevocationSerializer},
     )
