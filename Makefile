@@ -2,7 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+PIP_OPTIONS := --quiet --disable-pip-version-check
+# Install a lock file, $(2), into a virtual environment, $(1). Before 23.3, pip cannot check the hashes of packages with extras.
+install = $(1)/bin/pip install $(PIP_OPTIONS) "pip>=23.3" && $(1)/bin/pip install $(PIP_OPTIONS) --require-hashes -r $(2)
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --system-certs --quiet --custom-compile-command "make lock" $(LOCK_OPTIONS)
 CHROMIUM := /usr/bin/chromium
 MESSAGES := locale/ru/LC_MESSAGES/django.mo
 SOURCES := accounts billing access proxy zenzefi bench conftest.py manage.py
@@ -16,20 +20,20 @@ PRODUCTION = ENV_FILE=/dev/null ENVIRONMENT=production ALLOWED_HOSTS=zenzefi.exa
              TOKEN_ENCRYPTION_KEYS=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= \
              DATABASE_URL=postgres://zenzefi@127.0.0.1/zenzefi ZENZEFI_TARGET_URL=https://upstream.example
 
-.PHONY: help run test test-services test-long test-browser screenshots check format coverage bench
+.PHONY: help run test test-services test-long test-browser screenshots check format lock coverage bench
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-$(VENV)/runtime: requirements.txt
+$(VENV)/runtime: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Zenzefi needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what Zenzefi needs into $(VENV), which takes a minute"
-	@$(PIP) -r requirements.txt
+	@$(call install,$(VENV),requirements.lock)
 	@touch $@
 
-$(VENV)/dev: requirements-dev.txt $(VENV)/runtime
-	@$(PIP) -r requirements-dev.txt
+$(VENV)/dev: requirements-dev.lock $(VENV)/runtime
+	@$(call install,$(VENV),requirements-dev.lock)
 	@touch $@
 
 # Compiled by a Python package, so that nobody needs GNU gettext.
@@ -59,13 +63,14 @@ $(CHROMIUM):
 	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "The browser tests need Chromium as $@: install the package chromium."; exit 1; }
 	@apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium fonts-dejavu-core
 
-check: $(VENV)/dev ## format, lint, types, import rules, cases, migrations, deployment
+check: $(VENV)/dev ## format, lint, types, import rules, cases, locks, migrations, deployment
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy accounts billing access proxy zenzefi manage.py
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/djlint --check --lint templates
 	@$(BIN)/python -m zenzefi.tests.cases
+	@sha256sum --check --quiet requirements.sha256 || { echo "The lock files do not fit the requirements. Run 'make lock'."; exit 1; }
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	@$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
@@ -76,6 +81,13 @@ format: $(VENV)/dev ## put the code into the project's form
 	@$(BIN)/djlint --reformat --quiet templates
 	@$(BIN)/python -m zenzefi.tests.cases --write
 
+# Keeps the versions that are locked already. To change one: make lock LOCK_OPTIONS="--upgrade-package urllib3".
+lock: $(VENV)/dev ## lock the versions and hashes of all packages, after a change of requirements*.txt
+	@$(LOCK) requirements.txt --output-file requirements.lock
+	@$(LOCK) requirements-dev.txt --constraints requirements.lock --output-file requirements-dev.lock
+	@$(LOCK) requirements-bench.txt --output-file requirements-bench.lock
+	@sha256sum requirements*.txt requirements*.lock > requirements.sha256
+
 coverage: $(VENV)/dev $(MESSAGES) ## the suite with coverage; fails below 85 %
 	@$(BIN)/python -m pytest -n 2 -m "not services and not slow and not browser" --cov --cov-report=term --cov-fail-under=85
 
@@ -83,7 +95,7 @@ bench: $(VENV)/runtime .venv-bench/ready ## speed beside nginx, a peer and pgben
 	@.venv-bench/bin/python -B -m bench.run --gateway-python $(BIN)/python $(BENCH_OPTIONS)
 	@$(SERVICES) $(BIN)/python -B -m bench.purchases
 
-.venv-bench/ready: requirements-bench.txt
+.venv-bench/ready: requirements-bench.lock
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
-	@.venv-bench/bin/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@$(call install,.venv-bench,requirements-bench.lock)
 	@touch $@
