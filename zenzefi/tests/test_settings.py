@@ -1,8 +1,8 @@
 """What the environment may say, and how a wrong word stops the start."""
 
+import importlib
 import os
 import re
-import runpy
 import stat
 import subprocess
 import sys
@@ -41,7 +41,9 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
             monkeypatch.delenv(name)
         for name, value in {"DATA_DIR": str(tmp_path), "ENV_FILE": os.devnull, **environment}.items():
             monkeypatch.setenv(name, value)
-        return runpy.run_path(str(ROOT / "zenzefi" / "settings.py"))
+        for name in [name for name in sys.modules if name.startswith("zenzefi.settings")]:
+            monkeypatch.delitem(sys.modules, name)
+        return vars(importlib.import_module("zenzefi.settings"))
 
     return load
 
@@ -285,7 +287,7 @@ def test_values_are_built_from_their_parts(load: Load, given: dict[str, str], sh
 
 
 def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
-    sources = [ROOT / "zenzefi" / "settings.py", ROOT / "zenzefi" / "management" / "commands" / "serve.py"]
+    sources = [*(ROOT / "zenzefi/settings").glob("*.py"), ROOT / "zenzefi/management/commands/serve.py"]
     code = "".join(path.read_text() for path in sources)
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z][A-Z0-9_]+)"', code))
     for prefix, host in (("POSTGRES", "SERVER"), ("REDIS", "HOST")):
