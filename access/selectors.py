@@ -10,10 +10,11 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from access import token_refunds, token_secret
+from access import token_refunds
 from access.models import AccessToken, Revocation, Tariff
 from access.token_refunds import Refund
 from accounts.models import User
+from zenzefi.common.digests import secret_digest
 
 RESETS_COUNT_FOR = timedelta(hours=24)
 
@@ -93,7 +94,7 @@ def device_resets_left(token: AccessToken, now: datetime) -> int:
 
 def find_by_secret(secret: str) -> AccessToken | None:
     """Return the token with this secret, with its user and wallet."""
-    return AccessToken.objects.select_related("user__wallet").filter(digest=token_secret.digest(secret)).first()
+    return AccessToken.objects.select_related("user__wallet").filter(digest=secret_digest(secret)).first()
 
 
 def denial_reason(token: AccessToken | None, now: datetime) -> str | None:

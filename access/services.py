@@ -20,6 +20,7 @@ from billing import ledger
 from billing.fields import MoneyField
 from billing.idempotency import Call, once
 from billing.models import SystemAccount, TransactionType
+from zenzefi.common.digests import secret_digest
 
 # 100 years, far below the latest date and the largest amount that the database can store.
 LONGEST_HOURS = 876_000
@@ -114,7 +115,7 @@ def _issue(user: User, tariff: Tariff) -> AccessToken:
     secret, now = token_secret.generate(), timezone.now()
     return AccessToken.objects.create(
         user=user,
-        digest=token_secret.digest(secret),
+        digest=secret_digest(secret),
         ciphertext=token_secret.encrypt(secret),
         scope=tariff.scope,
         duration_hours=tariff.duration_hours,

@@ -1,6 +1,5 @@
 """The secret of an access token: generated once, looked up by its digest, stored encrypted for its owner."""
 
-import hashlib
 import logging
 import secrets
 
@@ -14,11 +13,6 @@ logger = logging.getLogger(__name__)
 def generate() -> str:
     """Return a new secret of 64 URL-safe characters."""
     return secrets.token_urlsafe(48)
-
-
-def digest(secret: str) -> str:
-    """Return the SHA-256 by which a token is looked up, as 64 hex digits."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def encrypt(secret: str) -> bytes:

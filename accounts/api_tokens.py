@@ -1,6 +1,5 @@
 """Personal API tokens, for scripts: made once, found by their SHA-256, limited in scope and time."""
 
-import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from rest_framework.exceptions import ValidationError
 from accounts import audit, email_addresses
 from accounts.errors import ApiTokenAlreadyCreated, ApiTokenNotFound, InvalidApiToken
 from accounts.models import ApiToken, User
+from zenzefi.common.digests import secret_digest
 
 PREFIX = "zat_"  # by which a token is told from a JWT, and found by scanners of leaked secrets
 MAX_DAYS = 365
@@ -38,7 +38,7 @@ def create(user: User, *, name: str, scopes: Iterable[str], days: int, key: str 
             "user": user,
             "name": name,
             "prefix": text[:10],
-            "digest": _digest(text),
+            "digest": secret_digest(text),
             "scopes": sorted(set(scopes)),
             "expires_at": timezone.now() + timedelta(days=min(days, MAX_DAYS)),
         },
@@ -70,7 +70,7 @@ def authenticate(text: str) -> ApiToken:
     """The usable token with this text, and its user; notes the use once a minute. Raises `InvalidApiToken`."""
     now = timezone.now()
     usable = ApiToken.objects.filter(revoked_at=None, expires_at__gt=now, user__is_active=True)
-    token = usable.select_related("user").filter(digest=_digest(text)).first()
+    token = usable.select_related("user").filter(digest=secret_digest(text)).first()
     if token is None or not email_addresses.may_log_in(token.user):
         raise InvalidApiToken
     _note_use(token, now)
@@ -81,7 +81,3 @@ def _note_use(token: ApiToken, now: datetime) -> None:
     if token.last_used_at is None or token.last_used_at < now - _LAST_USED_INTERVAL:
         due = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_INTERVAL)
         ApiToken.objects.filter(due, pk=token.pk).update(last_used_at=now)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

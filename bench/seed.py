@@ -23,6 +23,7 @@ from access.models import AccessToken, Scope  # noqa: E402
 from accounts.models import User  # noqa: E402
 from billing import ledger  # noqa: E402
 from proxy.models import ProxySession  # noqa: E402
+from zenzefi.common.digests import secret_digest  # noqa: E402
 
 _TOKENS_EACH = 10
 _HOURS = 24
@@ -50,7 +51,7 @@ def _token(user: User, text: str) -> AccessToken:
     now = timezone.now()
     return AccessToken(
         user=user,
-        digest=token_secret.digest(text),
+        digest=secret_digest(text),
         ciphertext=token_secret.encrypt(text),
         scope=Scope.FULL,
         duration_hours=_HOURS,

@@ -9,7 +9,7 @@ import time_machine
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from access import services, token_secret
+from access import services
 from access.models import AccessToken, Tariff
 from access.tasks import expire_tokens
 from access.tests.support.tokens import Buy, age, causes
@@ -17,6 +17,7 @@ from accounts.models import User
 from billing import ledger
 from billing.models import SystemAccount, Transaction, TransactionType
 from conftest import client_of, fund
+from zenzefi.common.digests import secret_digest
 from zenzefi.common.tests.support.bad_input import UNKNOWN_ID
 
 HOUR = timedelta(hours=1)
@@ -46,7 +47,7 @@ def test_price_and_time_add_up(alice: User, buy: Buy) -> None:
 
     assert answer.status_code == 200
     body = answer.json()
-    assert token_secret.digest(body.pop("token")) == token.digest
+    assert secret_digest(body.pop("token")) == token.digest
     assert body == {
         "token_id": str(token.pk),
         "duration_hours": 192,

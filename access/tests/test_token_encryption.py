@@ -7,9 +7,9 @@ from cryptography.fernet import Fernet
 from django.db import connection
 from rest_framework.test import APIClient
 
-from access import token_secret
 from accounts.models import User
 from conftest import fund
+from zenzefi.common.digests import secret_digest
 
 pytestmark = pytest.mark.usefixtures("tariffs")
 
@@ -33,7 +33,7 @@ def test_no_table_holds_a_clear_token(alice: User, alice_api: APIClient) -> None
 
     kept = everything_in_the_database()
 
-    assert token_secret.digest(bought["token"]) in kept
+    assert secret_digest(bought["token"]) in kept
     assert "kept" in kept
     assert bought["token"] not in kept
 

@@ -9,7 +9,7 @@ from django.db import Error as DatabaseError
 from django.http.request import split_domain_port, validate_host
 
 from access.models import Scope
-from proxy.dataplane.admission.grant_cache import Grant, Grants, digest_of
+from proxy.dataplane.admission.grant_cache import Grant, Grants
 from proxy.dataplane.admission.rate_limit import Permits
 from proxy.dataplane.admission.revocation_feed import Feed
 from proxy.dataplane.config import Config
@@ -28,6 +28,7 @@ from proxy.dataplane.rules.headers import RequestHead, is_device_id
 from proxy.dataplane.rules.paths import check_certificates_only
 from proxy.dataplane.sessions.accounting import Accounting, Session
 from proxy.dataplane.state.base import Lease, State, StateUnavailable
+from zenzefi.common.digests import secret_digest
 
 # No new grant once the feed missed a few polls; known grants go on for a while longer.
 _FEED_SILENT_SECONDS = 5.0
@@ -46,7 +47,7 @@ def credentials(head: RequestHead) -> Credentials:
     """The credentials of a request: the header where there is one, else the browser's cookie."""
     if head.token:
         device = head.device.decode("ascii") if is_device_id(head.device) else ""
-        return Credentials(digest_of(head.token), device, from_cookie=False)
+        return Credentials(secret_digest(head.token), device, from_cookie=False)
     for value in head.access_cookies:
         known = read_access(value.decode("latin-1"))
         if known:

@@ -1,7 +1,6 @@
 """Grants: what a token admits, cached per worker for as long as the revocation feed is alive."""
 
 import asyncio
-import hashlib
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,11 +29,6 @@ _CACHED_GRANTS = 100_000
 _CACHED_MISSES = 10_000
 # Long enough to spare the database a burst of the same wrong token.
 _MISS_SECONDS = 5.0
-
-
-def digest_of(token: bytes) -> str:
-    """The SHA-256 under which a token is known, in hexadecimal."""
-    return hashlib.sha256(token).hexdigest()
 
 
 @dataclass(slots=True, eq=False)

@@ -14,7 +14,7 @@ from proxy.dataplane import config as config_module
 from proxy.dataplane.admission import gate as gate_module
 from proxy.dataplane.admission import grant_cache as grants_module
 from proxy.dataplane.admission.gate import Gate
-from proxy.dataplane.admission.grant_cache import Grants, digest_of
+from proxy.dataplane.admission.grant_cache import Grants
 from proxy.dataplane.admission.rate_limit import Permits
 from proxy.dataplane.database import Database
 from proxy.dataplane.errors import (
@@ -28,6 +28,7 @@ from proxy.dataplane.errors import (
 from proxy.dataplane.rules.headers import RequestHead
 from proxy.dataplane.sessions.accounting import Accounting
 from proxy.dataplane.state.memory import MemoryState
+from zenzefi.common.digests import secret_digest
 
 
 class Facts:
@@ -52,11 +53,11 @@ class Facts:
             "user_active": True,
         }
         facts = GrantFacts(**values | given)
-        self.by_digest[digest_of(text)] = facts
+        self.by_digest[secret_digest(text)] = facts
         return facts
 
     def change(self, text, **given):
-        digest = digest_of(text)
+        digest = secret_digest(text)
         self.by_digest[digest] = GrantFacts(
             **{name: getattr(self.by_digest[digest], name) for name in GrantFacts.__dataclass_fields__} | given
         )
@@ -102,18 +103,18 @@ async def _until(condition):
 
 async def test_a_grant_is_read_once_and_then_cached(grants, facts):
     known = facts.add()
-    grant = await grants.load(digest_of(b"token"))
+    grant = await grants.load(secret_digest(b"token"))
     assert (grant.token_id, grant.user_id, grant.scope) == (known.token_id, known.user_id, "full")
     assert grant.deadline == known.expires_at.timestamp()
     assert (grant.user_header, grant.token_header) == (str(known.user_id).encode(), str(known.token_id).encode())
-    assert grants.cached(digest_of(b"token")) is grant
-    assert facts.reads == [digest_of(b"token")]
+    assert grants.cached(secret_digest(b"token")) is grant
+    assert facts.reads == [secret_digest(b"token")]
 
 
 async def test_100_loads_at_once_are_one_query(grants, facts):
     facts.add()
     facts.hold.clear()
-    loads = [asyncio.create_task(grants.load(digest_of(b"token"))) for _ in range(100)]
+    loads = [asyncio.create_task(grants.load(secret_digest(b"token"))) for _ in range(100)]
     await _until(lambda: facts.reads)
     facts.hold.set()
     found = await asyncio.gather(*loads)
@@ -125,7 +126,7 @@ async def test_100_loads_at_once_are_one_query(grants, facts):
 async def test_one_who_gives_up_does_not_take_the_others_along(grants, facts):
     facts.add()
     facts.hold.clear()
-    impatient, patient = (asyncio.create_task(grants.load(digest_of(b"token"))) for _ in range(2))
+    impatient, patient = (asyncio.create_task(grants.load(secret_digest(b"token"))) for _ in range(2))
     await _until(lambda: facts.reads)
     impatient.cancel()
     await asyncio.sleep(0)
@@ -137,17 +138,17 @@ async def test_one_who_gives_up_does_not_take_the_others_along(grants, facts):
 async def test_a_failure_reaches_all_who_wait_and_is_not_kept(grants, facts):
     facts.add()
     facts.error = OSError("gone")
-    results = await asyncio.gather(*(grants.load(digest_of(b"token")) for _ in range(3)), return_exceptions=True)
+    results = await asyncio.gather(*(grants.load(secret_digest(b"token")) for _ in range(3)), return_exceptions=True)
     assert results == [facts.error] * 3
     facts.error = None
-    assert (await grants.load(digest_of(b"token"))).valid
+    assert (await grants.load(secret_digest(b"token"))).valid
 
 
 async def test_a_miss_is_remembered_briefly(grants, facts, monkeypatch):
-    digest = digest_of(b"no such token")
+    digest = secret_digest(b"no such token")
     assert await grants.load(digest) is None
     assert grants.known_missing(digest)
-    assert not grants.known_missing(digest_of(b"another"))
+    assert not grants.known_missing(secret_digest(b"another"))
     later = time.monotonic() + 6
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert not grants.known_missing(digest)
@@ -156,9 +157,9 @@ async def test_a_miss_is_remembered_briefly(grants, facts, monkeypatch):
 async def test_misses_are_bounded(grants, monkeypatch):
     monkeypatch.setattr(grants_module, "_CACHED_MISSES", 3)
     for number in range(10):
-        await grants.load(digest_of(b"%d" % number))
+        await grants.load(secret_digest(b"%d" % number))
     assert len(grants._misses) == 3
-    assert grants.known_missing(digest_of(b"9"))
+    assert grants.known_missing(secret_digest(b"9"))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ async def test_misses_are_bounded(grants, monkeypatch):
 )
 async def test_a_grant_denies_for_what_stands_against_it(grants, facts, given, denial):
     facts.add(**given)
-    grant = await grants.load(digest_of(b"token"))
+    grant = await grants.load(secret_digest(b"token"))
     if denial is None:
         grant.check_active()
         return
@@ -189,7 +190,7 @@ async def test_a_grant_denies_for_what_stands_against_it(grants, facts, given, d
 async def test_a_revocation_during_a_load_is_not_lost(grants, facts):
     known = facts.add()
     facts.hold.clear()
-    load = asyncio.create_task(grants.load(digest_of(b"token")))
+    load = asyncio.create_task(grants.load(secret_digest(b"token")))
     await _until(lambda: facts.reads)
     # The read has its facts already, as a database read whose snapshot is older than the revocation.
     facts.change(b"token", revoked=True)
@@ -221,9 +222,9 @@ async def test_what_turned_invalid_as_its_load_ended_is_read_again(facts):
     async def asks_as_the_load_ends():
         await database.ready
         grants.drop_token(held.token_id)
-        return await grants.load(digest_of(b"token"))
+        return await grants.load(secret_digest(b"token"))
 
-    first = asyncio.create_task(grants.load(digest_of(b"token")))
+    first = asyncio.create_task(grants.load(secret_digest(b"token")))
     await asyncio.sleep(0)
     await asyncio.sleep(0)  # now it waits for the database
     second = asyncio.create_task(asks_as_the_load_ends())
@@ -236,7 +237,7 @@ async def test_what_turned_invalid_as_its_load_ended_is_read_again(facts):
 async def test_a_block_of_the_user_during_a_load_is_not_lost(grants, facts):
     known = facts.add()
     facts.hold.clear()
-    load = asyncio.create_task(grants.load(digest_of(b"token")))
+    load = asyncio.create_task(grants.load(secret_digest(b"token")))
     await _until(lambda: facts.reads)
     facts.change(b"token", user_active=False)
     grants.drop_user(known.user_id)
@@ -246,11 +247,11 @@ async def test_a_block_of_the_user_during_a_load_is_not_lost(grants, facts):
 
 async def test_a_held_grant_turns_invalid(grants, facts):
     known = facts.add()
-    grant = await grants.load(digest_of(b"token"))
+    grant = await grants.load(secret_digest(b"token"))
     grants.drop_token(known.token_id)
     assert not grant.valid
-    assert grants.cached(digest_of(b"token")) is None
-    again = await grants.load(digest_of(b"token"))
+    assert grants.cached(secret_digest(b"token")) is None
+    again = await grants.load(secret_digest(b"token"))
     assert again is not grant
     assert again.valid
 
@@ -260,8 +261,8 @@ async def test_every_grant_of_a_user_turns_invalid(grants, facts):
     for number in range(3):
         facts.add(b"%d" % number, user_id=user)
     facts.add(b"of another")
-    held = [await grants.load(digest_of(b"%d" % number)) for number in range(3)]
-    other = await grants.load(digest_of(b"of another"))
+    held = [await grants.load(secret_digest(b"%d" % number)) for number in range(3)]
+    other = await grants.load(secret_digest(b"of another"))
     grants.drop_user(user)
     assert [grant.valid for grant in held] == [False] * 3
     assert other.valid
@@ -278,18 +279,20 @@ async def test_the_cache_is_bounded_and_forgets_the_oldest(grants, facts, monkey
     monkeypatch.setattr(grants_module, "_CACHED_GRANTS", 3)
     for number in range(5):
         facts.add(b"%d" % number)
-        await grants.load(digest_of(b"%d" % number))
+        await grants.load(secret_digest(b"%d" % number))
     assert len(grants) == len(grants._by_token) == len(grants._by_user) == 3
-    assert [grants.cached(digest_of(b"%d" % number)) is not None for number in range(5)] == [False] * 2 + [True] * 3
+    assert [grants.cached(secret_digest(b"%d" % number)) is not None for number in range(5)] == [False] * 2 + [
+        True
+    ] * 3
 
 
 # case D60
 async def test_a_revocation_reaches_a_held_grant_that_the_cache_forgot(grants, facts, monkeypatch):
     monkeypatch.setattr(grants_module, "_CACHED_GRANTS", 1)
     first = facts.add(b"first")
-    held = await grants.load(digest_of(b"first"))
+    held = await grants.load(secret_digest(b"first"))
     facts.add(b"second")
-    await grants.load(digest_of(b"second"))
+    await grants.load(secret_digest(b"second"))
     grants.drop_token(first.token_id)
     assert not held.valid
 

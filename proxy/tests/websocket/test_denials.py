@@ -10,10 +10,10 @@ from django.utils import timezone
 from access import services
 from access.models import AccessToken, Scope
 from accounts.models import User
-from proxy.dataplane.admission.grant_cache import digest_of
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import closing, handshake, open_socket, websocket_tasks
+from zenzefi.common.digests import secret_digest
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +130,7 @@ def test_inside_the_scope(gateway, socket_upstream, sold_token, alice):
     ],
 )  # fmt: skip
 def test_a_cookie_from_a_foreign_origin(gateway, denied, alice_token, origin):
-    cookie = "zenzefi_access=" + sign_access(digest_of(alice_token.text.encode()), "device-of-browser")
+    cookie = "zenzefi_access=" + sign_access(secret_digest(alice_token.text.encode()), "device-of-browser")
     headers = {"Cookie": cookie}
     if origin is not None:
         headers["Origin"] = origin.format(host=f"127.0.0.1:{gateway.port}", name="127.0.0.1", port=gateway.port)
@@ -141,7 +141,7 @@ def test_a_cookie_from_a_foreign_origin(gateway, denied, alice_token, origin):
 # case D55
 @pytest.mark.parametrize("site", ["cross-site", "same-site", ""])
 def test_a_cookie_without_an_origin_that_the_browser_calls_foreign(denied, alice_token, site):
-    cookie = "zenzefi_access=" + sign_access(digest_of(alice_token.text.encode()), "device-of-browser")
+    cookie = "zenzefi_access=" + sign_access(secret_digest(alice_token.text.encode()), "device-of-browser")
     assert denied(headers={"Cookie": cookie, "Sec-Fetch-Site": site}) == (4403, "origin_denied")
 
 

@@ -8,7 +8,6 @@ import zlib
 
 import pytest
 
-from proxy.dataplane.admission.grant_cache import digest_of
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.models import ProxySession
 from proxy.tests.support.raw_client import connected
@@ -22,6 +21,7 @@ from proxy.tests.support.websockets import (
     vanish,
     websocket_tasks,
 )
+from zenzefi.common.digests import secret_digest
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_bytes_are_counted_and_written(gateway, socket_upstream, alice_token):
 
 # case D55
 def test_the_browsers_cookie_from_the_own_origin(gateway, socket_upstream, alice_token):
-    cookie = "zenzefi_access=" + sign_access(digest_of(alice_token.text.encode()), "device-of-browser")
+    cookie = "zenzefi_access=" + sign_access(secret_digest(alice_token.text.encode()), "device-of-browser")
     with open_socket(gateway, "/ws", headers={"Cookie": cookie, "Origin": gateway.url}) as client:
         client.send("hello")
         assert client.recv(timeout=5) == "hello"
