@@ -14,9 +14,10 @@ from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from accounts import audit, user_agents
+from accounts import audit
 from accounts.errors import InvalidRefreshToken
 from accounts.models import RefreshFamily, User
+from zenzefi.common.ip_addresses import normalise_ip_address
 
 AnyToken = TypeVar("AnyToken", bound=Token)
 
@@ -43,7 +44,7 @@ def issue_pair(user: User, *, address: str = "", user_agent: str = "") -> TokenP
         id=refresh["family"],
         user=user,
         current_jti=refresh["jti"],
-        address=user_agents.ip_address(address),
+        address=normalise_ip_address(address),
         user_agent=user_agent[:200],
         rotated_at=timezone.now(),
         expires_at=_expiry(refresh),

@@ -13,10 +13,11 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import audit, email_addresses, jwt, logins, tasks, user_agents
+from accounts import audit, email_addresses, jwt, logins, tasks
 from accounts.models import User
 from accounts.sessions import CLIENT_KEY
 from accounts.signals import password_changed, superuser_created
+from zenzefi.common.ip_addresses import normalise_ip_address
 
 
 @receiver(password_changed)
@@ -42,7 +43,7 @@ def mark_address_confirmed(user: User, **_kwargs: Any) -> None:
 @receiver(user_logged_in)
 def remember_client(request: HttpRequest, **_kwargs: Any) -> None:
     request.session[CLIENT_KEY] = {
-        "address": user_agents.ip_address(request.META.get("REMOTE_ADDR", "")),
+        "address": normalise_ip_address(request.META.get("REMOTE_ADDR", "")),
         "user_agent": request.META.get("HTTP_USER_AGENT", "")[:200],
         "began_at": timezone.now().isoformat(),
     }

@@ -1,7 +1,5 @@
 """What is known of a client: its address and its name."""
 
-import ipaddress
-
 from django.utils.translation import gettext as _
 
 # In this order: each names those after it, too.
@@ -28,11 +26,3 @@ def describe(user_agent: str) -> str:
     browser = next((name for mark, name in _BROWSERS.items() if mark in user_agent), "")
     system = next((name for mark, name in _SYSTEMS.items() if mark in user_agent), "")
     return f"{browser}, {system}" if browser and system else user_agent[:60] or _("unknown")
-
-
-def ip_address(text: str) -> str | None:
-    """An address as databases take it: None for a Unix socket, and without the zone of a link-local one."""
-    try:
-        return str(ipaddress.ip_address(text.partition("%")[0]))
-    except ValueError:
-        return None

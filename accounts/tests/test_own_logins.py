@@ -149,17 +149,3 @@ def test_expired_logins_are_not_shown_and_are_forgotten(alice: User) -> None:
 )
 def test_clients_have_names(user_agent: str, expected: str) -> None:
     assert user_agents.describe(user_agent) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("2001:DB8::1", "2001:db8::1"),
-        ("fe80::1%eth0", "fe80::1"),
-        ("", None),
-        ("somewhere", None),
-    ],
-)
-def test_addresses_as_databases_take_them(text: str, expected: str | None) -> None:
-    assert user_agents.ip_address(text) == expected

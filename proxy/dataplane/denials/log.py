@@ -16,8 +16,8 @@ from django.db import DataError, IntegrityError
 
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.errors import CODE_SPENT, INVALID_TOKEN, TOKEN_EXPIRED, Denial, Denied
-from proxy.dataplane.rules.client_address import address
 from proxy.models import LONGEST_PATH, DenialRecord
+from zenzefi.common.ip_addresses import normalise_ip_address
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ def _write_or_drop(record: DenialRecord) -> None:
 
 def _record(refusal: Refusal) -> DenialRecord:
     asked = refusal.asked
-    client, grant = address(asked.ip or ""), asked.grant
+    grant = asked.grant
     return DenialRecord(
         request_id=asked.request_id.decode("ascii"),
         at=datetime.fromtimestamp(refusal.at, UTC),
@@ -153,7 +153,7 @@ def _record(refusal: Refusal) -> DenialRecord:
         user_id=grant.user_id if grant else None,
         device=hint(asked.device.decode("ascii", "replace")) if asked.device else "",
         path=_text(asked.path),
-        ip=str(client) if client else None,
+        ip=normalise_ip_address(asked.ip or ""),
         detail=refusal.detail,
     )
 

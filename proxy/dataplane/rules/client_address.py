@@ -5,26 +5,15 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zenzefi.common.ip_addresses import parse_ip_address
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 FORWARDED_FOR = "zenzefi.forwarded_for"
-
-
-def address(text: str) -> Address | None:
-    """The IP address, an IPv4 one also where it is written as IPv6 (`::ffff:192.0.2.1`); None where it is none.
-
-    Without its zone (`fe80::1%eth0`), which means nothing elsewhere and is no address to the database.
-    """
-    try:
-        parsed = ipaddress.ip_address(text.strip().strip("[]").partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +32,7 @@ def resolve(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> Client
     hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
     current, passed = peer, [peer]
     while hops and is_trusted(current, trusted):
-        candidate = address(hops.pop())
+        candidate = parse_ip_address(hops.pop())
         if candidate is None:
             break
         current = str(candidate)
@@ -52,7 +41,7 @@ def resolve(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> Client
 
 
 def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
-    parsed = address(peer)
+    parsed = parse_ip_address(peer)
     return parsed is not None and any(parsed in network for network in trusted)
 
 

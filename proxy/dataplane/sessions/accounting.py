@@ -17,10 +17,10 @@ from typing import Any
 from django.db import DataError, IntegrityError, connection
 
 from proxy.dataplane.admission.grant_cache import Grant
-from proxy.dataplane.rules.client_address import address
 from proxy.dataplane.state.base import Counts, Lease, Report
 from proxy.models import ProxySession
 from zenzefi.common import bulk_json
+from zenzefi.common.ip_addresses import normalise_ip_address
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +115,8 @@ class Accounting:
         session = self.of(lease, grant.token_id)
         if session is None:
             self.end(grant.token_id)
-            client = address(ip or "")
             program = user_agent.decode("utf-8", "replace")[:500]
-            session = Session(self, grant, lease, str(client) if client else None, program)
+            session = Session(self, grant, lease, normalise_ip_address(ip or ""), program)
             self._live[grant.token_id] = session
         session.grant, session.lease = grant, lease
         grant.session = session
