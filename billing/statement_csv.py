@@ -3,13 +3,14 @@
 import csv
 import io
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import IO
 
 from billing.statements import Statement
 from zenzefi.common.download import Download
+from zenzefi.common.iso_times import iso_time
 
 _COLUMNS = ["created_at", "id", "transaction_type", "description", "amount", "balance_after"]
 # A cell that begins so, also after spaces, is a formula for spreadsheets (OWASP, CSV injection).
@@ -35,18 +36,14 @@ def _write(statement: Statement, file: IO[bytes]) -> None:
 def _rows(statement: Statement) -> Iterator[list[str]]:
     """The balances stand at both ends, the totals before the last: a file without its last row is not complete."""
     yield _COLUMNS
-    start, end = _instant(statement.start), _instant(statement.end)
+    start, end = iso_time(statement.start), iso_time(statement.end)
     yield [start, "", "opening_balance", "", "", _number(statement.opening_balance)]
     for line in statement.lines():
         moved = [_number(line.amount), _number(line.balance_after)]
-        yield [_instant(line.created_at), str(line.id), line.transaction_type, _harmless(line.description), *moved]
+        yield [iso_time(line.created_at), str(line.id), line.transaction_type, _harmless(line.description), *moved]
     yield [end, "", "total_in", "", _number(statement.total_in), ""]
     yield [end, "", "total_out", "", _number(-statement.total_out), ""]
     yield [end, "", "closing_balance", "", "", _number(statement.closing_balance)]
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _number(amount: Decimal) -> str:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from proxy.tls import upstream_tls
+from zenzefi.common.iso_times import iso_time
 from zenzefi.common.postgresql import answers_within
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def check() -> dict[str, Any]:
     report = {
         "status": status,
         "checks": {name: "ok" if passed else "failed" for name, passed in checks.items()},
-        "checked_at": timezone.now().isoformat().replace("+00:00", "Z"),
+        "checked_at": iso_time(timezone.now()),
     }
     if checks["cache"]:
         _run(partial(cache.set, _CACHE_KEY, report, timeout=KEPT_SECONDS), "storing the report")

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from proxy.demo.query import query_number
 from proxy.demo.responses import IndentedJSONResponse, Stream
+from zenzefi.common.iso_times import iso_time
 
 LARGEST_ECHO = 16 * 1024 * 1024
 LONGEST_WAIT = 300.0
@@ -35,7 +36,7 @@ async def info(request: Request) -> Response:
     return IndentedJSONResponse(
         {
             "server": "Zenzefi demo server",
-            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "time": iso_time(datetime.now(UTC), "seconds"),
             "host": request.headers.get("host", ""),
             "scheme": request["scheme"],
             "client": request.client,

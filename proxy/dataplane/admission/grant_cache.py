@@ -21,6 +21,7 @@ from proxy.dataplane.errors import (
     Denied,
 )
 from proxy.dataplane.state.base import Lease
+from zenzefi.common.iso_times import iso_time
 
 if TYPE_CHECKING:
     from proxy.dataplane.sessions.accounting import Session
@@ -75,7 +76,7 @@ def _grant(digest: str, facts: GrantFacts) -> Grant:
         user_id=facts.user_id,
         scope=facts.scope,
         deadline=facts.expires_at.timestamp(),
-        expires_header=facts.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ").encode(),
+        expires_header=iso_time(facts.expires_at, "seconds").encode(),
         user_header=str(facts.user_id).encode(),
         token_header=str(facts.token_id).encode(),
         denial=_standing_denial(facts),

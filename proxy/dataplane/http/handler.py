@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from proxy.dataplane import plane
@@ -31,6 +30,7 @@ from proxy.dataplane.rules.paths import PREFIX, upstream_path
 from proxy.dataplane.rules.proxy_host import is_claimed, prefix_of
 from proxy.dataplane.server.http_protocol import CONNECTION, TARGET
 from proxy.dataplane.state.base import StateUnavailable
+from zenzefi.common.iso_times import iso_time
 
 logger = logging.getLogger(__name__)
 
@@ -155,8 +155,8 @@ async def _status(gateway: DataPlane, head: RequestHead, scope: Scope, send: Sen
             "token_id": str(grant.token_id),
             "session_id": str(session.session_id) if session else None,
             "scope": grant.scope,
-            "started_at": _iso(session.started) if session else None,
-            "expires_at": _iso(grant.deadline),
+            "started_at": iso_time(session.started, "microseconds") if session else None,
+            "expires_at": iso_time(grant.deadline, "microseconds"),
             "time_remaining_seconds": max(0, int(grant.seconds_left)),
             "bytes_transferred": counts.bytes if counts else 0,
             "request_count": counts.requests if counts else 0,
@@ -169,7 +169,7 @@ async def _open_session(gateway: DataPlane, head: RequestHead, scope: Scope, sen
     """`POST /api/v1/proxy/session`: the browser's cookie for the token and device of the request's headers."""
     grant, device = await gateway.gate.identify(head, unsafe=True)
     cookie = access_cookie(gateway.config, grant.digest, device)
-    body = json_body({"expires_at": _iso(grant.deadline), "url": (PREFIX + b"/").decode()})
+    body = json_body({"expires_at": iso_time(grant.deadline, "microseconds"), "url": (PREFIX + b"/").decode()})
     headers = [
         *json_headers(body),
         (b"set-cookie", cookie.encode()),
@@ -218,10 +218,6 @@ def access_cookie(config: Config, digest: str, device: str) -> str:
     return (
         f"{ACCESS_COOKIE}={sign_access(digest, device)}; Path=/; HttpOnly; SameSite={config.cookie_samesite}{secure}"
     )
-
-
-def _iso(timestamp: float) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 _Own = Callable[[DataPlane, RequestHead, Scope, Send], Awaitable[Any]]

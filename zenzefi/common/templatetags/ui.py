@@ -15,6 +15,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from zenzefi.common.iso_times import iso_time
+
 register = template.Library()
 
 _TAGS = {
@@ -55,11 +57,7 @@ def moment(value: datetime) -> SafeString:
     local = timezone.localtime(value)
     date = date_format(local, "DATE_FORMAT").replace(" г.", "\u00a0г.")  # no line begins with the Russian "year"
     text = f"{date}, {date_format(local, 'H:i')}\u00a0{zone_name(local)}"
-    return format_html('<time datetime="{}">{}</time>', _iso(value), text)
-
-
-def _iso(value: datetime) -> str:
-    return value.astimezone(timezone.get_fixed_timezone(0)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return format_html('<time datetime="{}">{}</time>', iso_time(value, "seconds"), text)
 
 
 def _units() -> tuple[str, str, str, str]:
@@ -102,7 +100,7 @@ def time_left(start: datetime, end: datetime, label: str = "") -> dict[str, Any]
         "label": label or _("Time left"),
         "total": max(1, int((end - start).total_seconds())),
         "left": int(left),
-        "ends": _iso(end),
+        "ends": iso_time(end, "seconds"),
         "units": ",".join(_units()),
     }
 
