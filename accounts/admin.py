@@ -60,7 +60,7 @@ class UserForm(ChangeForm):
         label=_("Reason"),
         max_length=500,
         required=False,
-        help_text=_("Why the user is blocked or unblocked; kept in the audit trail."),
+        help_text=_("Why you block or unblock the user. The audit trail keeps the reason."),
     )
 
 
@@ -117,18 +117,18 @@ class UserAdmin(BaseUserAdmin):
     def has_rescue_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)
 
-    @admin.action(description=_("Switch off a lost second factor"), permissions=["rescue"])
+    @admin.action(description=_("Turn off a lost second factor"), permissions=["rescue"])
     def switch_off_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponse | None:
         """Of one user: the page that says what will happen, and the deed once it is confirmed there."""
         actor, user = current_user(request), users.get() if users.count() == 1 else None
         if user is None or user == actor or not mfa.is_on(user):
-            text = _("Choose one user, not yourself, whose second factor is on.")
+            text = _("Choose exactly one user who has a second factor. You cannot choose yourself.")
             self.message_user(request, text, messages.ERROR)
             return None
         if "confirmed" not in request.POST:
             context = {
                 **self.admin_site.each_context(request),
-                "title": _("Switch off a lost second factor"),
+                "title": _("Turn off a lost second factor"),
                 "opts": self.opts,
                 "customer": user,
                 "checkbox": ACTION_CHECKBOX_NAME,

@@ -29,6 +29,6 @@ class OperatorsSite(AdminSite):
 
     def _enter(self, request: HttpRequest) -> HttpResponse:
         if not self.has_permission(request):
-            messages.warning(request, _("Operators need a second factor. Set it up to enter the administration."))
+            messages.warning(request, _("Operators need a second factor. Set it up to open the admin site."))
             return redirect("mfa_activate_totp")
         return redirect(get_next_redirect_url(request) or "admin:index")

@@ -30,7 +30,7 @@ def create(user: User, *, name: str, scopes: Iterable[str], days: int, key: str 
     one before.
     """
     if usable_for_user(user).count() >= MAX_USABLE:
-        raise ValidationError({"name": [_("You have too many API tokens: delete one first.")]})
+        raise ValidationError({"name": [_("You have too many API tokens. Delete one first.")]})
     text = PREFIX + secrets.token_urlsafe(32)
     token, is_new = ApiToken.objects.get_or_create(
         pk=uuid5(user.pk, key) if key else uuid4(),

@@ -22,30 +22,30 @@ class InvalidRefreshToken(Unauthorized):
 
 class OtpRequired(Unauthorized):
     default_code = "otp_required"
-    default_detail = _("A code of your authenticator app, or a recovery code, is needed as `otp`.")
+    default_detail = _("Send a code from your authenticator app or a recovery code as `otp`.")
 
 
 class InvalidOtp(Unauthorized):
     default_code = "invalid_otp"
-    default_detail = _("The code is wrong, or was used already.")
+    default_detail = _("The code is wrong or has already been used. Enter another one.")
 
 
 class EmailUnverified(APIException):
     status_code = status.HTTP_403_FORBIDDEN
     default_code = "email_unverified"
-    default_detail = _("Confirm your e-mail address first: we have sent you a link.")
+    default_detail = _("Confirm your e-mail address first. We have sent you a link.")
 
 
 class SecondFactorMissing(APIException):
     status_code = status.HTTP_403_FORBIDDEN
     default_code = "mfa_required"
-    default_detail = _("Operators need a second factor: set it up on the site first.")
+    default_detail = _("Operators need a second factor. Set it up on the site first.")
 
 
 class ScopeMissing(APIException):
     status_code = status.HTTP_403_FORBIDDEN
     default_code = "scope_missing"
-    default_detail = _("This API token may not do this.")
+    default_detail = _("This API token does not have permission for this call.")
 
 
 class InvalidApiToken(Unauthorized):
@@ -67,5 +67,6 @@ class ApiTokenAlreadyCreated(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "api_token_made"
     default_detail = _(
-        "This API token is made already; its text was shown once. Lost it? Delete it and make another."
+        "This API token has already been created and is shown only once. "
+        "If you have lost it, delete it and create another."
     )

@@ -43,7 +43,7 @@ def register(
     )
     problems = _taken(user) | _weaknesses(password, user)
     if referral_code and referrer is None:
-        problems["referral_code"] = [_("This referral code is not known.")]
+        problems["referral_code"] = [_("This referral code does not exist.")]
     if problems:
         raise ValidationError(problems)
     if not sign_ups.hit(address):
@@ -159,7 +159,8 @@ def switch_off_second_factor(user: User, *, actor: User) -> None:
     Raises `ValidationError` for an operator's own.
     """
     if user == actor:
-        raise ValidationError({"non_field_errors": [_("You cannot switch off your own second factor here.")]})
+        text = _("You cannot turn off your own second factor here. Use your account page instead.")
+        raise ValidationError({"non_field_errors": [text]})
     Authenticator.objects.filter(user=user).delete()
     logins.revoke_all(user, except_session=None)
     audit.record("mfa_disabled", user, actor=actor)
@@ -189,13 +190,14 @@ def _require_another_superuser(user: User) -> None:
     """Two who leave at once wait for each other here (on SQLite, one writer waits for the other anyway)."""
     operators = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
     if list(operators) == [user]:
-        raise ValidationError({"non_field_errors": [_("You are the last operator: name another one first.")]})
+        text = _("You are the last operator. Make another user an operator first.")
+        raise ValidationError({"non_field_errors": [text]})
 
 
 def _taken(user: User) -> Problems:
     taken: Problems = {}
     if selectors.email_taken(user.email):
-        taken["email"] = [_("This e-mail is registered already.")]
+        taken["email"] = [_("This e-mail address is already registered.")]
     if selectors.username_taken(user.username):
         taken["username"] = [_("This user name is taken.")]
     return taken

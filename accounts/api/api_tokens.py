@@ -1,4 +1,4 @@
-"""`/api-tokens`: personal API tokens. Never by such a token itself."""
+"""`/api-tokens`: personal API tokens. An API token itself cannot call it."""
 
 from uuid import UUID
 
@@ -32,8 +32,8 @@ class ApiTokensView(ListAPIView[ApiToken]):
     @extend_schema(
         operation_id="create_api_token",
         tags=_TAGS,
-        summary="Make an API token",
-        description="Its text is in this answer and nowhere else.",
+        summary="Create an API token",
+        description="The token is in this response only and cannot be retrieved later.",
         request=ApiTokenCreateSerializer,
         responses={201: NewApiTokenSerializer},
     )
@@ -46,7 +46,7 @@ class ApiTokensView(ListAPIView[ApiToken]):
 
 
 class ApiTokenView(APIView):
-    @extend_schema(operation_id="delete_api_token", tags=_TAGS, summary="End an API token", responses={204: None})
+    @extend_schema(operation_id="delete_api_token", tags=_TAGS, summary="Delete an API token", responses={204: None})
     def delete(self, request: Request, token_id: UUID) -> Response:
         api_tokens.revoke(current_user(request), token_id)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -23,7 +23,7 @@ from accounts.requests import address_of, bearer_token, current_user, user_agent
 
 
 class AnonymousView(APIView):
-    """A call that a wrong or an old JWT must not stand in the way of."""
+    """A call without authentication, so that a wrong or expired JWT in the request does no harm."""
 
     authentication_classes = []
     permission_classes = [AllowAny]
@@ -55,7 +55,9 @@ class LoginView(AnonymousView):
             401: OpenApiResponse(
                 ErrorSerializer, description="Wrong e-mail or password, `otp_required`, or `invalid_otp`"
             ),
-            403: OpenApiResponse(ErrorSerializer, description="The e-mail is not confirmed: `email_unverified`"),
+            403: OpenApiResponse(
+                ErrorSerializer, description="The e-mail address is not confirmed: `email_unverified`"
+            ),
         },
     )
     def post(self, request: Request) -> Response:
@@ -70,12 +72,14 @@ class RefreshView(AnonymousView):
         operation_id="refresh",
         tags=["auth"],
         summary="Exchange a refresh token for a new pair",
-        description="The refresh token, usable once, stands in the body or in `Authorization: Bearer`.",
+        description="Send the refresh token in the body or in `Authorization: Bearer`. It can be used once.",
         request=RefreshSerializer,
         responses={
             200: TokenPairSerializer,
             401: OpenApiResponse(ErrorSerializer, description="No valid refresh token"),
-            403: OpenApiResponse(ErrorSerializer, description="The e-mail is not confirmed: `email_unverified`"),
+            403: OpenApiResponse(
+                ErrorSerializer, description="The e-mail address is not confirmed: `email_unverified`"
+            ),
         },
     )
     def post(self, request: Request) -> Response:
@@ -90,7 +94,7 @@ class LogoutView(APIView):
     @extend_schema(
         operation_id="logout",
         tags=["auth"],
-        summary="End every login of the user",
+        summary="Revoke every refresh token of the user",
         request=None,
         responses={200: DetailSerializer},
     )

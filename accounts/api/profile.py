@@ -26,7 +26,7 @@ class ProfileView(APIView):
         operation_id="change_me",
         tags=["users"],
         summary="Change the name or the password",
-        description="Other fields are ignored. A new password ends every login and is told by e-mail.",
+        description="Other fields are ignored. A new password revokes every login and is announced by e-mail.",
         request=ProfileChangeSerializer,
         responses={200: ProfileSerializer},
     )

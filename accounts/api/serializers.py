@@ -1,4 +1,4 @@
-"""Bodies of the account API."""
+"""Request and response bodies of the account API."""
 
 from typing import Any
 
@@ -21,7 +21,11 @@ class RegistrationSerializer(serializers.Serializer[Any]):
 class CredentialsSerializer(serializers.Serializer[Any]):
     email = Email(max_length=254)
     password = Text(trim_whitespace=False)
-    otp = Text(max_length=20, required=False, help_text="Where MFA is on: a code of the app, or a recovery code.")
+    otp = Text(
+        max_length=20,
+        required=False,
+        help_text="Required if MFA is on: a code from the authenticator app, or a recovery code.",
+    )
 
 
 class RefreshSerializer(serializers.Serializer[Any]):
@@ -32,7 +36,7 @@ class TokenPairSerializer(serializers.Serializer[Any]):
     access_token = serializers.CharField()
     refresh_token = serializers.CharField()
     token_type = serializers.ChoiceField(choices=["bearer"])
-    expires_in = serializers.IntegerField(help_text="Life of the access token in seconds.")
+    expires_in = serializers.IntegerField(help_text="Lifetime of the access token in seconds.")
 
 
 class DetailSerializer(serializers.Serializer[Any]):
@@ -71,7 +75,7 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
 
 
 class NewApiTokenSerializer(ApiTokenSerializer):
-    token = serializers.CharField(read_only=True, help_text="Shown this once.")
+    token = serializers.CharField(read_only=True, help_text="Shown only once.")
 
     class Meta(ApiTokenSerializer.Meta):
         fields = [*ApiTokenSerializer.Meta.fields, "token"]

@@ -213,7 +213,7 @@ class TestThePage:
         answer = as_alice.post(PAGE, form, follow=True)
 
         assert answer.redirect_chain == [(PAGE, 302)]
-        assert "This API token is made already" in answer.content.decode()
+        assert "This API token has already been created" in answer.content.decode()
         assert text not in answer.content.decode()
         token = ApiToken.objects.get()
         api_tokens.revoke(alice, token.pk)

@@ -106,7 +106,7 @@ def test_an_address_that_was_taken_meanwhile_stays_the_others(
 
     answer = as_alice.post(link_in(mailoutbox[0]), follow=True)
 
-    assert "This e-mail is registered already." in answer.content.decode()
+    assert "This e-mail address is already registered." in answer.content.decode()
     alice.refresh_from_db()
     assert alice.email == "alice@example.com"
     assert not EmailAddress.objects.filter(user=alice, verified=True).exists()

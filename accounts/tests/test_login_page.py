@@ -138,7 +138,8 @@ class TestTheSecondFactor:
         other = Client()
         log_in(other, alice)
         refused = other.post(self.CODE, {"code": code})
-        assert refused.context["form"].errors == {"code": ["The code is wrong, or was used already."]}
+        error = "The code is wrong or has already been used. Enter another one."
+        assert refused.context["form"].errors == {"code": [error]}
         assert not signed_in(other)
 
     @pytest.mark.parametrize("door", ["page", "api"])

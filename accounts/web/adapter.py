@@ -28,7 +28,7 @@ class AccountAdapter(DefaultAccountAdapter):
         "email_password_mismatch": InvalidCredentials.default_detail,
         "incorrect_password": _("The password is wrong."),
         "enter_current_password": _("The password is wrong."),
-        "email_taken": _("This e-mail is registered already."),
+        "email_taken": _("This e-mail address is already registered."),
     }
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:

@@ -55,7 +55,7 @@ def delete_api_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     if request.method != "POST":
         context = {
             "title": _("Delete the API token “%(name)s”?") % {"name": token.name},
-            "consequences": [_("Scripts that use it are refused from now on. This cannot be undone.")],
+            "consequences": [_("Scripts that use this token will stop working immediately. This cannot be undone.")],
             "action": _("Delete"),
             "cancel_url": reverse("api-tokens-page"),
         }
@@ -64,5 +64,5 @@ def delete_api_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
         api_tokens.revoke(user, token_id)
     except ApiTokenNotFound:
         raise Http404 from None
-    messages.success(request, _("The API token has ended."))
+    messages.success(request, _("The API token is deleted."))
     return redirect("api-tokens-page")

@@ -61,7 +61,7 @@ def new_password_field(label: Any) -> forms.CharField:
         strip=False,
         max_length=MAX_PASSWORD,
         widget=widget,
-        help_text=_("At least 8 characters, not only digits, and nothing that is easy to guess."),
+        help_text=_("At least 8 characters, not only digits, and not easy to guess."),
     )
 
 
@@ -230,9 +230,11 @@ def time_zones() -> list[str]:
 class ApiTokenForm(KeyedForm):
     DAYS = [(7, _("7 days")), (30, _("30 days")), (90, _("90 days")), (365, _("1 year"))]
 
-    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("What it is for, such as “backup script”."))
+    name = forms.CharField(
+        label=_("Name"), max_length=100, help_text=_("The purpose of the token, for example “backup script”.")
+    )
     scopes = forms.MultipleChoiceField(
-        label=_("What it may do"),
+        label=_("Permissions"),
         choices=ApiToken.Scope.choices,
         widget=forms.CheckboxSelectMultiple({"class": "form-check-input"}),
     )

@@ -20,7 +20,7 @@ def logins_page(request: HttpRequest) -> HttpResponse:
         return render(request, "accounts/logins.html", {"logins": logins.for_user(user, session_key=key)})
     if chosen := request.POST.get("login"):
         if logins.revoke(user, chosen):
-            messages.success(request, _("That login has ended."))
+            messages.success(request, _("That client is logged out."))
     else:
         logins.revoke_all(user, except_session=key)
         messages.success(request, _("You are logged out everywhere else."))

@@ -166,7 +166,9 @@ def test_the_last_operator_stays(client: Client, olga: User) -> None:
 
     answer = client.post(URL, {"password": PASSWORD})
 
-    assert answer.context["form"].non_field_errors() == ["You are the last operator: name another one first."]
+    assert answer.context["form"].non_field_errors() == [
+        "You are the last operator. Make another user an operator first."
+    ]
     UserFactory(username="oscar", is_staff=True, is_superuser=True)
     assert client.post(URL, {"password": PASSWORD}).status_code == 302
     olga.refresh_from_db()
