@@ -3,7 +3,6 @@
 import secrets
 import uuid
 from typing import Any
-from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -17,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.sessions import WebSession  # noqa: F401  (registers the model)
 from accounts.signals import password_changed, superuser_created
+from zenzefi.common.time_zones import time_zone_names
 
 username_form = RegexValidator(
     r"\A[\w.+-]{3,64}\Z", _("Use 3 to 64 letters, digits, dots, dashes, plus signs or underscores.")
@@ -25,7 +25,7 @@ username_form = RegexValidator(
 
 def validate_time_zone(name: str) -> None:
     """Raises `ValidationError` unless the IANA time zone database knows the name."""
-    if name not in available_timezones():
+    if name not in time_zone_names():
         raise ValidationError(_("This time zone is not known."), "unknown_time_zone")
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, timedelta
 
 from billing import settlement
 from billing.errors import ProviderError
 from billing.models import CREDITED, Payment, PaymentStatus
 from billing.providers.base import ProviderState
+from zenzefi.common.time_zones import midnight
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ def reconcile(first: date, last: date) -> Iterator[Difference]:
 
     Asks the provider about each of them, one after the other; nothing is changed.
     """
-    begin = datetime.combine(first, time.min, UTC)
-    end = datetime.combine(last, time.min, UTC) + timedelta(days=1)
+    begin = midnight(first, UTC)
+    end = midnight(last + timedelta(days=1), UTC)
     begun = Payment.objects.filter(created_at__gte=begin, created_at__lt=end).select_related("user")
     for payment in begun.exclude(provider_id="").order_by("created_at", "id").iterator():
         for found in _compare(payment):

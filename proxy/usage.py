@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from access.models import AccessToken
 from accounts.models import User
 from proxy.models import UsageHour
 from proxy.rollups import HOUR
+from zenzefi.common.time_zones import midnight
 
 PERIODS = ("day", "week", "month")
 DAYS = {"week": 7, "month": 30}
@@ -99,13 +100,9 @@ def _by_hour(rows: QuerySet[UsageHour], now: datetime, zone: tzinfo) -> list[Str
 def _by_day(rows: QuerySet[UsageHour], now: datetime, zone: tzinfo, count: int) -> list[Stretch]:
     today = now.astimezone(zone).date()
     days = [today - timedelta(days=ago) for ago in reversed(range(count))]
-    grouped = rows.filter(hour__gte=_midnight(days[0], zone)).annotate(day=TruncDate("hour", tzinfo=zone))
+    grouped = rows.filter(hour__gte=midnight(days[0], zone)).annotate(day=TruncDate("hour", tzinfo=zone))
     found = {row["day"]: row for row in grouped.values("day").annotate(**_SUMS)}
-    return [Stretch(**_figures(found.get(day)), start=_midnight(day, zone)) for day in days]
-
-
-def _midnight(day: date, zone: tzinfo) -> datetime:
-    return datetime.combine(day, time.min, zone)
+    return [Stretch(**_figures(found.get(day)), start=midnight(day, zone)) for day in days]
 
 
 def _by_token(rows: QuerySet[UsageHour]) -> list[TokenFigures]:

@@ -3,7 +3,6 @@
 import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
 from allauth.account import forms as account_forms
 from allauth.core import context
@@ -22,6 +21,7 @@ from accounts.errors import InvalidOtp
 from accounts.models import ApiToken, User, normalise_email, username_form
 from accounts.web.adapter import AccountAdapter
 from zenzefi.common.throttled_forms import too_many
+from zenzefi.common.time_zones import time_zone_names
 
 if TYPE_CHECKING:  # generic in the stubs only
     ProfileBase = forms.ModelForm[User]
@@ -224,7 +224,7 @@ class ProfileForm(ProfileBase):
 def time_zones() -> list[str]:
     """`UTC`, and the names that tell where, such as `Europe/Berlin`; not the old ones such as `US/Eastern`."""
     old = ("Etc", "SystemV", "US", "Canada", "Brazil", "Chile", "Mexico")
-    return ["UTC", *sorted(name for name in available_timezones() if "/" in name and not name.startswith(old))]
+    return ["UTC", *sorted(name for name in time_zone_names() if "/" in name and not name.startswith(old))]
 
 
 class ApiTokenForm(KeyedForm):

@@ -1,6 +1,6 @@
 """The period of a statement, in a query string."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.utils.dateparse import parse_date, parse_datetime
@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from billing.statements import LONGEST
+from zenzefi.common.time_zones import midnight
 
 _Base = serializers.Field[datetime, Any, Any, datetime]
 
@@ -43,7 +44,7 @@ class Moment(_Base):
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def _of_day(self, day: date) -> datetime:
-        return datetime.combine(day + timedelta(days=1) if self._ends_day else day, time.min, UTC)
+        return midnight(day + timedelta(days=1) if self._ends_day else day, UTC)
 
 
 class PeriodSerializer(serializers.Serializer[Any]):

@@ -1,7 +1,7 @@
 """Forms that move money, and the choice of a period."""
 
 import uuid
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from billing.fields import CENT
 from billing.idempotency import Call
 from billing.models import TransactionType
 from billing.statements import LONGEST
+from zenzefi.common.time_zones import midnight
 
 _FIRST, _LAST = date(2000, 1, 1), date(2999, 12, 30)
 
@@ -104,7 +105,8 @@ class HistoryForm(forms.Form):
     def instants(self) -> tuple[datetime, datetime]:
         """From when to before when; what is left open is beyond all that there is."""
         since, until = self.cleaned_data["since"] or _FIRST, self.cleaned_data["until"] or _LAST
-        return midnight(since), midnight(until + timedelta(days=1))
+        zone = timezone.get_current_timezone()
+        return midnight(since, zone), midnight(until + timedelta(days=1), zone)
 
 
 class StatementForm(HistoryForm):
@@ -120,8 +122,3 @@ class StatementForm(HistoryForm):
             )
             self.add_error("since", message % {"days": LONGEST.days})
         return given
-
-
-def midnight(day: date) -> datetime:
-    """The beginning of a day in the user's time zone."""
-    return timezone.make_aware(datetime.combine(day, time.min))

@@ -1,7 +1,5 @@
 """The call `GET /usage`."""
 
-from zoneinfo import ZoneInfo
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,6 +9,7 @@ from accounts.requests import current_user
 from proxy.api.serializers import UsageQuerySerializer, UsageSerializer
 from proxy.usage import usage_of
 from zenzefi.common.api.query import query
+from zenzefi.common.time_zones import time_zone
 
 
 class UsageView(APIView):
@@ -31,6 +30,6 @@ class UsageView(APIView):
         The figures are less than half a minute old. For a token of another user they are zero.
         """
         user, wanted = current_user(request), query(UsageQuerySerializer, request)
-        zone = ZoneInfo(user.time_zone or "UTC")
+        zone = time_zone(user.time_zone)
         found = usage_of(user, wanted["period"], zone, wanted["token_id"])
         return Response(UsageSerializer({**vars(found), "time_zone": zone.key}).data)

@@ -3,9 +3,7 @@
 Django's own, one class for each, would cross between threads twice per class under ASGI.
 """
 
-import zoneinfo
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -14,6 +12,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
+
+from zenzefi.common.time_zones import time_zone
 
 
 class SiteMiddleware:
@@ -46,7 +46,7 @@ class SiteMiddleware:
         """From the request alone: so that an error page has its language even without a database."""
         self._csp.process_request(request)
         _speak(request, translation.get_language_from_request(request))
-        _use_zone(request.COOKIES.get(settings.TIME_ZONE_COOKIE_NAME, ""))
+        timezone.activate(time_zone(request.COOKIES.get(settings.TIME_ZONE_COOKIE_NAME, "")))
 
     def _finish(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         patch_vary_headers(response, ("Accept-Language",))
@@ -65,21 +65,9 @@ def _prefer_the_users(request: HttpRequest) -> None:
     if language := getattr(request.user, "language", ""):
         _speak(request, language)
     if zone := getattr(request.user, "time_zone", ""):
-        _use_zone(zone)
+        timezone.activate(time_zone(zone))
 
 
 def _speak(request: HttpRequest, language: str) -> None:
     translation.activate(language)
     request.LANGUAGE_CODE = translation.get_language()
-
-
-@cache
-def _zones() -> set[str]:
-    return zoneinfo.available_timezones()
-
-
-def _use_zone(name: str) -> None:
-    if name in _zones():
-        timezone.activate(zoneinfo.ZoneInfo(name))
-    else:
-        timezone.deactivate()

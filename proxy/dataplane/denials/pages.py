@@ -7,10 +7,9 @@ put in afterwards.
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
 from django.template.loader import render_to_string
@@ -24,6 +23,7 @@ from proxy.dataplane.denials.messages import AGAIN, Explanation
 from proxy.dataplane.denials.responses import denial_headers, language_of
 from proxy.dataplane.errors import Denied
 from proxy.dataplane.rules.headers import Headers
+from zenzefi.common.time_zones import time_zone
 
 _HTML = frozenset({b"text/html", b"application/xhtml+xml"})
 _POLICY = (
@@ -96,7 +96,7 @@ def denial_page(
 def status_page(report: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> tuple[Headers, bytes]:
     """Headers and body: what `health.check()` reported, in the words of a customer."""
     cookies = _cookies(headers.get(b"cookie", b""))
-    zone = _zone(cookies.get(settings.TIME_ZONE_COOKIE_NAME, ""))
+    zone = time_zone(cookies.get(settings.TIME_ZONE_COOKIE_NAME, ""))
     context = {
         "status": report["status"],
         "upstream": report["checks"]["upstream"],
@@ -122,7 +122,7 @@ def _headers(body: bytes, site: str = "") -> Headers:
 def _explanation(code: str, detail: Mapping[str, Any], grant: Grant | None, language: str, zone: str) -> Explanation:
     if not detail and grant is None:  # what a flood of unknown tokens gets
         return _general_explanation(code, language)
-    with translation.override(language), timezone.override(_zone(zone)):
+    with translation.override(language), timezone.override(time_zone(zone)):
         return messages.explain(code, detail, grant.token_id if grant else None)
 
 
@@ -164,12 +164,3 @@ def _cookies(header: bytes) -> dict[str, str]:
 def _language(cookies: Mapping[str, str], headers: Mapping[bytes, bytes]) -> str:
     chosen = cookies.get(settings.LANGUAGE_COOKIE_NAME, "")
     return chosen if chosen in dict(settings.LANGUAGES) else language_of(headers.get(b"accept-language", b""))
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name if name in _zones() else "UTC")
