@@ -7,8 +7,7 @@ from django.http import HttpRequest
 
 from accounts.requests import current_user
 from billing import ledger
-
-THEMES = ("light", "dark")
+from zenzefi.common.themes import known_theme
 
 
 class Frame:
@@ -23,8 +22,7 @@ class Frame:
     @property
     def theme(self) -> str:
         """The chosen colours; empty: as the device has them."""
-        chosen = self._request.COOKIES.get(settings.THEME_COOKIE_NAME, "")
-        return chosen if chosen in THEMES else ""
+        return known_theme(self._request.COOKIES.get(settings.THEME_COOKIE_NAME, ""))
 
     @property
     def balance(self) -> Decimal:

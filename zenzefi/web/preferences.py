@@ -9,7 +9,7 @@ from django.views import i18n
 from django.views.decorators.http import require_POST
 
 from accounts.services import update_profile
-from zenzefi.web.context import THEMES
+from zenzefi.common.themes import known_theme
 
 
 @require_POST
@@ -28,8 +28,8 @@ def set_theme(request: HttpRequest) -> HttpResponse:
     if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
         target = "/"
     response = redirect(target)
-    theme = request.POST.get("theme", "")
-    if theme in THEMES:
+    theme = known_theme(request.POST.get("theme", ""))
+    if theme:
         response.set_cookie(
             settings.THEME_COOKIE_NAME,
             theme,

@@ -23,6 +23,7 @@ from proxy.dataplane.denials.messages import AGAIN, Explanation
 from proxy.dataplane.denials.responses import denial_headers, language_of
 from proxy.dataplane.errors import Denied
 from proxy.dataplane.rules.headers import Headers
+from zenzefi.common.themes import known_theme
 from zenzefi.common.time_zones import time_zone
 
 _HTML = frozenset({b"text/html", b"application/xhtml+xml"})
@@ -36,7 +37,6 @@ _ICON = re.compile(r'<svg class="icon".*?</svg>', re.DOTALL)
 _LONGEST_ACCEPT = 500  # bytes that are read: anybody may invent some
 # No text of ours has a control character, and no value that replaces one.
 _SENTENCE, _ADDRESS, _REQUEST = "\x01", "\x02", "\x03"
-_THEMES = frozenset({"light", "dark"})
 # Of the request's headers, those that decide whether and how a page is shown.
 HEADERS = frozenset({b"accept", b"accept-language", b"cookie", b"sec-fetch-mode"})
 
@@ -151,8 +151,7 @@ def _site_frame(theme: str) -> SimpleNamespace:
 
 
 def _theme(cookies: Mapping[str, str]) -> str:
-    theme = cookies.get(settings.THEME_COOKIE_NAME, "")
-    return theme if theme in _THEMES else ""
+    return known_theme(cookies.get(settings.THEME_COOKIE_NAME, ""))
 
 
 def _cookies(header: bytes) -> dict[str, str]:
