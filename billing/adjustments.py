@@ -12,6 +12,7 @@ from billing import ledger
 from billing.errors import BalanceInMotion
 from billing.fields import CENT, MAX_BALANCE
 from billing.ledger import Move
+from zenzefi.common.reasons import check_reason
 
 _ATTEMPTS = 20
 
@@ -37,10 +38,7 @@ def adjust_balance(user: User, new_balance: Decimal, *, actor: User, reason: str
 
 
 def _check_adjustment(new_balance: Decimal, reason: str) -> None:
-    if not reason:
-        raise ValidationError({"reason": [_("Give a reason for changing the balance.")]})
-    if len(reason) > 500:
-        raise ValidationError({"reason": [_("At most 500 characters.")]})
+    check_reason(reason, missing=_("Give a reason for changing the balance."))
     if not 0 <= new_balance <= MAX_BALANCE or new_balance != new_balance.quantize(CENT):
         raise ValidationError(
             {"currency_balance": [_("The balance must be zero or more, with at most two decimals.")]}

@@ -19,6 +19,7 @@ from billing.errors import IdempotencyConflict, ProviderError, ProviderRefused, 
 from billing.models import Payment, PaymentRefund, PaymentStatus
 from billing.providers.base import RefundState
 from zenzefi.common.currencies import shown, smallest_unit
+from zenzefi.common.reasons import check_reason
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +59,7 @@ def check(payment: Payment, amount: Decimal, reason: str) -> None:
             "currency": payment.provider_currency,
         }
         raise ValidationError({"amount": [text % facts]})
-    if not reason:
-        raise ValidationError({"reason": [_("Give a reason for the refund.")]})
-    if len(reason) > 500:
-        raise ValidationError({"reason": [_("At most 500 characters.")]})
+    check_reason(reason, missing=_("Give a reason for the refund."))
 
 
 def find(payment: Payment, key: str) -> PaymentRefund | None:
