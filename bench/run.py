@@ -5,7 +5,6 @@ Exit status 1: a goal was missed, or the figures could not be trusted. Nothing i
 
 import argparse
 import contextlib
-import os
 import shutil
 import signal
 import sys
@@ -91,8 +90,8 @@ def _measured(options: argparse.Namespace) -> Findings:
 
 def _memory() -> str | None:
     """A file system in memory, so that nobody else's use of the disk is measured; None where there is none to use."""
-    memory = "/dev/shm"
-    return memory if os.path.isdir(memory) and shutil.disk_usage(memory).free >= _NEEDED_BYTES else None
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free >= _NEEDED_BYTES else None
 
 
 def _conclude(options: argparse.Namespace, findings: Findings) -> int:

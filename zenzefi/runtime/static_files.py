@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -84,7 +83,7 @@ def _publish(draft: Path, root: Path) -> None:
     names = {path.relative_to(draft) for path in draft.rglob("*") if path.is_file()}
     for name in sorted(names, key=lambda name: name.name == _DIGEST_FILE):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(draft / name, root / name)
+        (draft / name).replace(root / name)
     for path in list(root.rglob("*")):
         name = path.relative_to(root)
         if _HASHED.search(path.name) and name not in names and str(name).removesuffix(".gz") not in kept:

@@ -11,7 +11,7 @@ from django.core.mail import EmailMessage
 from django.test import Client
 from django.utils.translation import ngettext, override
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.tokens import AccessToken as JWT
+from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts import services
 from accounts.jwt import issue_access
@@ -165,9 +165,9 @@ class TestTheApi:
                 "token_not_valid",
                 "Токен недействителен, или срок его действия истёк",
             ),
-            (lambda _user: f"Bearer {JWT()}", "token_not_valid", "В токене нет сведений о пользователе"),
+            (lambda _user: f"Bearer {AccessToken()}", "token_not_valid", "В токене нет сведений о пользователе"),
             (
-                lambda _user: f"Bearer {JWT.for_user(User(id=UNKNOWN))}",
+                lambda _user: f"Bearer {AccessToken.for_user(User(id=UNKNOWN))}",
                 "user_not_found",
                 "Пользователь не найден",
             ),

@@ -121,7 +121,7 @@ class StandIn:
                 else:
                     self._send(*answer)
 
-            do_POST = do_GET
+            do_POST = do_GET  # noqa: N815
 
             def _call(self) -> Call:
                 parts = urlsplit(self.path)

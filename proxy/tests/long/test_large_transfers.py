@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import statistics
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -21,9 +22,8 @@ class Memory:
     """What a process has grown by since this was made, at its peak; in bytes."""
 
     def __init__(self, pid):
-        self._status = f"/proc/{pid}/status"
-        with open(f"/proc/{pid}/clear_refs", "w") as peak:
-            peak.write("5")  # the peak is what it has now (proc(5))
+        self._status = Path(f"/proc/{pid}/status")
+        Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak is what it has now (proc(5))
         self._before = self._kib("VmRSS")
 
     @property
@@ -31,7 +31,7 @@ class Memory:
         return (self._kib("VmHWM") - self._before) * 1024
 
     def _kib(self, name):
-        with open(self._status) as status:
+        with self._status.open() as status:
             return next(int(line.split()[1]) for line in status if line.startswith(name))
 
 

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import httpx
 import pytest
@@ -152,6 +153,5 @@ def test_nothing_is_left(gateway, alice, sold_token, seconds):
 
 def established(port):
     """How many connections of this machine have a server of this port at one end."""
-    with open("/proc/net/tcp") as table:
-        rows = [line.split() for line in table.readlines()[1:]]
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[3] == "01" and f"{port:04X}" in (row[1][-4:], row[2][-4:]) for row in rows)

@@ -119,25 +119,30 @@ class SocketUpstream:
             connection.transport.pause_reading()
         elif message == "talk":  # and read nothing
             connection.transport.pause_reading()
-            while True:
-                await connection.send("talk")
-                await asyncio.sleep(0.05)
-        elif message in ("flood", "flood of small ones"):
-            data = b"x" * 65536 if message == "flood" else b"x"
-            while True:
-                await connection.send(data)
-                await asyncio.sleep(0)
+            await self._send_forever(connection, "talk", pause=0.05)
+        elif message == "flood":
+            await self._send_forever(connection, b"x" * 65536)
+        elif message == "flood of small ones":
+            await self._send_forever(connection, b"x")
         elif isinstance(message, str) and message.startswith("close:"):
             _, code, reason = message.split(":", 2)
-            if code:
-                await connection.close(int(code), reason)
-            else:
-                connection.protocol.send_close()
-                connection.send_data()
+            await self._close(connection, code, reason)
         elif isinstance(message, str) and message.startswith("raw:"):
             connection.transport.write(bytes.fromhex(message[4:]))
         elif self.echoes:
             await connection.send(message)
+
+    async def _close(self, connection: ServerConnection, code: str, reason: str) -> None:
+        if code:
+            await connection.close(int(code), reason)
+        else:
+            connection.protocol.send_close()
+            connection.send_data()
+
+    async def _send_forever(self, connection: ServerConnection, data: str | bytes, pause: float = 0) -> None:
+        while True:
+            await connection.send(data)
+            await asyncio.sleep(pause)
 
     def say(self, message: str) -> None:
         """Do on the last WebSocket what the client could tell."""

@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import ssl
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -40,7 +41,7 @@ class Authority:
 
     @staticmethod
     def _write(path, *things):
-        with open(path, "wb") as file:
+        with Path(path).open("wb") as file:
             for thing in things:
                 if isinstance(thing, x509.Certificate):
                     file.write(thing.public_bytes(serialization.Encoding.PEM))
