@@ -41,7 +41,7 @@ class _Words:
     page: str = ""
 
 
-_SUPPORT = gettext_lazy("Please contact the support.")
+_SUPPORT = gettext_lazy("Please contact support.")
 _TRY_AGAIN = gettext_lazy("Try again")
 _BUY = (gettext_lazy("Buy a token"), "token-buy")
 _TOKENS = (gettext_lazy("Go to your tokens"), "tokens")
@@ -49,64 +49,64 @@ _CONNECT = (gettext_lazy("How to connect"), "connect")
 
 
 def _passing(sentence: StrOrPromise) -> _Words:
-    return _Words(sentence, gettext_lazy("It is not your fault. Try again in a moment."), _TRY_AGAIN, AGAIN)
+    return _Words(sentence, gettext_lazy("This is not your fault. Try again in a moment."), _TRY_AGAIN, AGAIN)
 
 
-_UNKNOWN = _Words(gettext_lazy("The request was refused."), _SUPPORT)
+_UNKNOWN = _Words(gettext_lazy("The request was denied."), _SUPPORT)
 _WORDS = {
     "bad_request": _Words(
-        gettext_lazy("The request was malformed, so it was not passed on."),
-        gettext_lazy("Check the address. If your client sent it by itself, see how to set it up."),
+        gettext_lazy("The request was malformed and was not forwarded."),
+        gettext_lazy("Check the address. If your client sent the request, check its settings."),
         *_CONNECT,
     ),
     "invalid_token": _Words(
-        gettext_lazy("The request came without a token, or with one that we do not know."),
-        gettext_lazy("Open the server from the page of your token, or copy the token into your client again."),
+        gettext_lazy("The request had no token or an unknown one."),
+        gettext_lazy("Open the server from the token page, or copy the token into your client again."),
         *_TOKENS,
     ),
     "token_expired": _Words(
         gettext_lazy("This token has expired."),
-        gettext_lazy("An expired token cannot be extended. Buy a new one and put it into your client."),
+        gettext_lazy("An expired token cannot be extended. Buy a new one and enter it in your client."),
         *_BUY,
     ),
     "user_inactive": _Words(gettext_lazy("This account is blocked."), _SUPPORT),
     "token_frozen": _Words(
         gettext_lazy("This token is frozen."),
-        gettext_lazy("That happens when a payment was taken back. Top up what is missing, or contact the support."),
+        gettext_lazy("This happens if a payment was reversed. Top up the missing amount, or contact support."),
         gettext_lazy("Top up"),
         "topup",
     ),
     "device_id_required": _Words(
-        gettext_lazy("The request did not say which device it came from."),
-        gettext_lazy("Give your client a device name of 8 to 128 characters, without spaces."),
+        gettext_lazy("The request did not identify the device."),
+        gettext_lazy("Set a device name of 8 to 128 characters, without spaces, in your client."),
         *_CONNECT,
     ),
     "scope_denied": _Words(
-        gettext_lazy("This token opens /certificates and nothing else."),
+        gettext_lazy("This token is valid only for /certificates."),
         gettext_lazy("For the rest of the server you need a token with full access."),
         *_BUY,
     ),
     "origin_denied": _Words(
-        gettext_lazy("Another site tried to use your browser session, which it may not."),
-        gettext_lazy("Open the server from the page of your token instead."),
+        gettext_lazy("Another site tried to use your browser session. This is not allowed."),
+        gettext_lazy("Open the server from the token page instead."),
         *_TOKENS,
     ),
     "rate_limited": _Words(
-        gettext_lazy("There were too many requests in a short time."),
-        gettext_lazy("Wait a minute."),
+        gettext_lazy("Too many requests were sent in a short time."),
+        gettext_lazy("Wait a minute, then try again."),
         _TRY_AGAIN,
         AGAIN,
     ),
     "too_many_connections": _Words(
-        gettext_lazy("Too many requests of this token were open at once."),
-        gettext_lazy("Close what you do not need, other windows for example."),
-        gettext_lazy("See what is open"),
+        gettext_lazy("Too many requests with this token were open at once."),
+        gettext_lazy("Close connections that you do not need, for example in other windows."),
+        gettext_lazy("View the sessions"),
         "token",
     ),
     "device_conflict": _Words(
         gettext_lazy("Another device is using this token."),
         gettext_lazy(
-            "A token serves one device at a time. Wait until the other one is silent, or take it away from it."
+            "Only one device at a time can use a token. Wait until the other device is idle, or reset the device."
         ),
         gettext_lazy("Reset the device"),
         "token-reset-device",
@@ -115,19 +115,19 @@ _WORDS = {
         gettext_lazy("The request was sent too slowly."), gettext_lazy("Check your connection."), _TRY_AGAIN, AGAIN
     ),
     "upstream_unreachable": _passing(gettext_lazy("The server behind the gateway could not be reached.")),
-    "upstream_timeout": _passing(gettext_lazy("The server behind the gateway did not answer in time.")),
-    "state_unavailable": _passing(gettext_lazy("The gateway could not check your access at that moment.")),
+    "upstream_timeout": _passing(gettext_lazy("The server behind the gateway did not respond in time.")),
+    "state_unavailable": _passing(gettext_lazy("The gateway could not check your access.")),
     "draining": _passing(gettext_lazy("The gateway was being restarted.")),
     "maintenance": _passing(gettext_lazy("The gateway is under maintenance.")),
 }
 _REVOKED = _Words(
     gettext_lazy("Your token was revoked."),
-    gettext_lazy("A revoked token never opens anything again. Buy a new one and put it into your client."),
+    gettext_lazy("A revoked token cannot be used again. Buy a new one and enter it in your client."),
     *_BUY,
 )
 _CODE_SPENT = _Words(
-    gettext_lazy("This way to the server was used before, or is older than a minute."),
-    gettext_lazy("Go to the page of your token and press “Open in this browser” again."),
+    gettext_lazy("This link to the server was already used, or is older than a minute."),
+    gettext_lazy("Go to the token page and press “Open in this browser” again."),
     *_TOKENS,
 )
 

@@ -15,7 +15,7 @@ from proxy.tests.denials.test_pages import NAVIGATION, buttons, heading
 from proxy.tests.http.test_proxy_host import HOST, ORIGIN, SITE
 from proxy.tests.support.assertions import assert_denied
 
-SPENT = "This way to the server was used before, or is older than a minute."
+SPENT = "This link to the server was already used, or is older than a minute."
 
 
 @pytest.fixture

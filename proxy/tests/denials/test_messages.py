@@ -85,7 +85,7 @@ def test_a_token_that_another_device_holds(language, expected, afterwards):
 
 def test_how_long_to_wait():
     assert explain("rate_limited", {"retry_after": 12}).advice == "Wait 12 seconds."
-    assert explain("rate_limited", {}).advice == "Wait a minute."
+    assert explain("rate_limited", {}).advice == "Wait a minute, then try again."
 
 
 def test_time_that_runs_backwards():

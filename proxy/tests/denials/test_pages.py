@@ -73,7 +73,7 @@ class TestThePage:
 
     def test_says_what_happened_and_leads_on(self, gateway, recorded):
         page = refused(gateway, **{"X-Request-ID": "number-0001"})
-        assert heading(page) == "The request came without a token, or with one that we do not know."
+        assert heading(page) == "The request had no token or an unknown one."
         assert "/denied/number-0001" in buttons(page)
         assert "<code>number-0001</code>" in page.text
         assert "<style" not in page.text

@@ -215,7 +215,7 @@ class TestTheCookie:
 class TestAPageOfARefusal:
     def test_leads_to_the_site(self, proxied, recorded):
         page = proxied().get("/x", headers={**NAVIGATION, "X-Request-ID": "number-0001"})
-        assert heading(page) == "The request came without a token, or with one that we do not know."
+        assert heading(page) == "The request had no token or an unknown one."
         assert set(buttons(page)) == {f"{SITE}/tokens", f"{SITE}/denied/number-0001"}
         assert ' href="/' not in page.text
         assert ' src="/' not in page.text

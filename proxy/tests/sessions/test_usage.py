@@ -164,7 +164,7 @@ class TestPage:
         assert "45\xa0min" in text
         assert f'data-value="{3 * 2**20}"' in text
         assert "<canvas" in text
-        assert "of your time zone, UTC." in text
+        assert "in your time zone, UTC." in text
 
     def test_days_in_russian(self, browser, alice_token):
         used(alice_token, 1)
@@ -174,7 +174,7 @@ class TestPage:
 
     def test_empty(self, browser):
         text = browser.get("/usage?period=nonsense").content.decode()
-        assert "Nothing was carried in this time" in text
+        assert "No traffic in this period" in text
         assert "<canvas" not in text
 
     def test_requests_without_data_have_no_chart(self, browser, alice_token):

@@ -24,7 +24,7 @@ def text(answer):
 
 def test_without_a_token(client):
     page = text(client.get(URL))
-    assert "First you need a token" in page
+    assert "You need a token first" in page
     assert "YOUR-TOKEN" in page
 
 

@@ -87,7 +87,7 @@ def test_not_to_a_path_that_is_not_whole(signed_in, alice, alice_token, path):
 
 def test_one_that_is_not_written_yet(client):
     answer = client.get(URL)
-    assert (answer.status_code, heading(answer)) == (200, "A moment: we are looking it up")
+    assert (answer.status_code, heading(answer)) == (200, "Looking up the denial…")
     assert 'hx-get="?lookups=1"' in answer.content.decode()
     record()
     assert heading(client.get(URL + "?lookups=1")) == "This token has expired."
@@ -95,7 +95,7 @@ def test_one_that_is_not_written_yet(client):
 
 def test_one_that_is_not_known(client):
     answer = client.get(f"{URL}?lookups={LOOKUPS}")
-    assert (answer.status_code, heading(answer)) == (404, "We know of no such refusal.")
+    assert (answer.status_code, heading(answer)) == (404, "We have no record of this denial.")
     assert "hx-get" not in answer.content.decode()
     assert client.get(f"{URL}?lookups={LOOKUPS}", headers={"HX-Request": "true"}).status_code == 200
     assert client.get(f"{URL}?lookups=²").status_code == 200
@@ -115,7 +115,7 @@ def test_the_list_is_ones_own(client, signed_in, alice, alice_token, bob_token):
 
 
 def test_an_empty_list(signed_in, alice):
-    assert "Nothing was refused" in signed_in(alice).get("/denied").content.decode()
+    assert "No denials" in signed_in(alice).get("/denied").content.decode()
 
 
 def test_in_russian(signed_in, alice, alice_token):

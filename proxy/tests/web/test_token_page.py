@@ -81,7 +81,7 @@ class TestThePage:
         for words in ("Token for 1 hour", "In use by device", "alice-laptop-41", "203.0.113.7", "7.0 MB", "131"):
             assert words in page
         assert "3 resets are left today." in page
-        assert "Revoke, get back 1.00 ZNC" in page
+        assert "Revoke and get back 1.00 ZNC" in page
         assert alice_token.text not in page
 
     def test_the_part_that_renews_itself(self, client, token):
@@ -116,11 +116,11 @@ class TestThePage:
         assert "Top up 5.00 ZNC, and the token works again at once" in text(client, f"/tokens/{token.pk}")
         fund(alice, 5)
         services.freeze(token.pk, actor=alice, reason="test")
-        assert "Frozen by an operator" in text(client, f"/tokens/{token.pk}")
+        assert "An operator has frozen this token" in text(client, f"/tokens/{token.pk}")
         AccessToken.objects.update(created_at=timezone.now() - timedelta(hours=3), expires_at=timezone.now())
-        assert "Expired: it opens nothing any more" in text(client, f"/tokens/{token.pk}")
+        assert "This token has expired and no longer works" in text(client, f"/tokens/{token.pk}")
         services.revoke_by_force(token.pk, actor=alice, reason="test")
-        assert "Revoked: it opens nothing any more" in text(client, f"/tokens/{token.pk}")
+        assert "This token was revoked and no longer works" in text(client, f"/tokens/{token.pk}")
 
 
 class TestAfterThePurchase:

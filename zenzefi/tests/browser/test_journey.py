@@ -22,9 +22,9 @@ ENGLISH = {
     "Pay": "Pay",
     "Back to your choice": "Back to your choice",
     "Buy this token": "Buy this token",
-    "Page of the token": "Page of the token",
+    "Token page": "Token page",
     "Requests": "Requests",
-    "Revoke": "Revoke, get back",
+    "Revoke": "Revoke and get back",
     "Revoke the token": "Revoke the token",
     "is back": "ZNC. Your balance is",
     "Statement as CSV": "Statement as CSV",
@@ -37,7 +37,7 @@ RUSSIAN = {
     "Pay": "Оплатить",
     "Back to your choice": "Вернуться к выбору",
     "Buy this token": "Купить этот токен",
-    "Page of the token": "Страница токена",
+    "Token page": "Страница токена",
     "Requests": "Запросы",
     "Revoke": "Отозвать и вернуть",
     "Revoke the token": "Отозвать токен",
@@ -98,7 +98,7 @@ def test_from_sign_up_to_the_refund(visit: Visit, site: Site, locale: str, width
     assert proxied(site, token) == 200
 
     # The usage appears by itself.
-    main.get_by_role("link", name=words["Page of the token"]).click()
+    main.get_by_role("link", name=words["Token page"]).click()
     expect(page.locator("#token-live")).to_contain_text("carols-laptop", timeout=20_000)
 
     main.get_by_role("link", name=words["Revoke"]).click()

@@ -15,8 +15,8 @@ from zenzefi.tests.browser.test_every_page import findings
 from zenzefi.tests.browser.test_refusals import LOOKS
 from zenzefi.tests.command import ROOT, free_port
 
-UNKNOWN = "The request came without a token, or with one that we do not know."
-USED = "This way to the server was used before, or is older than a minute."
+UNKNOWN = "The request had no token or an unknown one."
+USED = "This link to the server was already used, or is older than a minute."
 
 # One process runs them all, so that one gateway is started for them.
 pytestmark = pytest.mark.xdist_group("own host")
@@ -116,7 +116,7 @@ def test_who_is_refused_there_finds_the_site(page: Page, own_host: tuple[Site, s
             scripts is False
             or page.evaluate("getComputedStyle(document.querySelector('.btn')).borderRadius") != "0px"
         )
-        page.get_by_role("link", name="Why was I refused?").click()
+        page.get_by_role("link", name="Why was access denied?").click()
         expect(page).to_have_url(f"{site.url}/denied/{answer.headers['x-request-id']}")
 
 

@@ -18,8 +18,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     "phone, dark, Russian": {"width": 390, "color_scheme": "dark", "locale": "ru-RU"},
 }
 SENTENCES = {
-    "en-GB": "The request came without a token, or with one that we do not know.",
-    "ru-RU": "Запрос пришёл без токена или с токеном, которого мы не знаем.",
+    "en-GB": "The request had no token or an unknown one.",
+    "ru-RU": "В запросе нет токена, или этот токен нам неизвестен.",
 }
 
 
@@ -48,13 +48,13 @@ def test_from_the_refusal_to_why(visit: Visit, scripts: bool) -> None:
     """The record is written a moment later: the page asks by itself, or has a button."""
     page = visit(java_script_enabled=scripts)
     number = refused(page)
-    page.get_by_role("link", name="Why was I refused?").click()
+    page.get_by_role("link", name="Why was access denied?").click()
     expect(page).to_have_url(re.compile(f"/denied/{number}$"))
     heading = page.get_by_role("heading", level=1)
     if not scripts:
         while heading.text_content() != SENTENCES["en-GB"]:
             page.wait_for_timeout(700)
-            page.get_by_role("link", name="Look again").click()
+            page.get_by_role("link", name="Check again").click()
     expect(heading).to_have_text(SENTENCES["en-GB"])
     expect(page.get_by_text(number)).to_be_visible()
 
@@ -62,7 +62,7 @@ def test_from_the_refusal_to_why(visit: Visit, scripts: bool) -> None:
 def test_what_is_never_written_ends(visit: Visit) -> None:
     page = visit()
     page.goto("/denied/nothing-of-that-name")
-    expect(page.get_by_role("heading", level=1)).to_have_text("We know of no such refusal.", timeout=20_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("We have no record of this denial.", timeout=20_000)
 
 
 def test_the_owner_goes_through_her_list(visit: Visit) -> None:
