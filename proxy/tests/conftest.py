@@ -173,8 +173,8 @@ def _sites() -> Iterator[list[Site]]:
     for site in started:
         site.gateway.end(signal.SIGTERM)
         site.link.close()
-        assert "Traceback" not in site.gateway.said
-        assert "never retrieved" not in site.gateway.said
+        assert "Traceback" not in site.gateway.output
+        assert "never retrieved" not in site.gateway.output
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Processes of the main command: the gateway server, its workers and their supervisor, and background jobs."""
+"""The processes of the main command: gateway server, workers, supervisor, background jobs, static files."""

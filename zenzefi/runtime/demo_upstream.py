@@ -11,7 +11,7 @@ from zenzefi.runtime.uvicorn_config import uvicorn_config
 
 
 class _DemoUpstream(uvicorn.Server):
-    """Leaves the signals to the gateway."""
+    """A server that leaves signals to the gateway."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -20,7 +20,7 @@ class _DemoUpstream(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def demo_upstream(listener: socket.socket | None) -> AsyncIterator[None]:
-    """Serve the demo upstream, where there is a socket for it, until the block ends."""
+    """Serve the demo upstream on the socket, if there is one, until the block ends."""
     if listener is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""Background jobs beside the gateway: threads of the same process, or with Redis one Celery worker and one beat."""
+"""Background jobs of the main command: threads of its process or, with Redis, a Celery worker and a beat process."""
 
 import ctypes
 import signal
@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 @contextmanager
 def running() -> Iterator[None]:
-    """Run the jobs of `CELERY_BEAT_SCHEDULE` and those that the application sends, until the block ends."""
+    """Run the jobs of `CELERY_BEAT_SCHEDULE`, and those that the application sends, until the block ends."""
     with _processes() if settings.REDIS_URL else _threads():
         yield
 
@@ -34,9 +34,9 @@ def _threads() -> Iterator[None]:
     worker = app.WorkController(
         pool_cls="threads", concurrency=2, without_gossip=True, without_mingle=True, without_heartbeat=True
     )
-    # Daemons: nothing of theirs must survive the gateway, and what must not be lost is in the database.
+    # Daemon threads end with the gateway. Work that must not be lost is in the database.
     threading.Thread(target=worker.start, name="jobs", daemon=True).start()
-    # With thread=True it gives a daemon thread.
+    # With thread=True this is a daemon thread.
     beat: Any = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)
     beat.start()
     try:
@@ -47,6 +47,7 @@ def _threads() -> Iterator[None]:
 
 
 def _renew_connections(**_kwargs: Any) -> None:
+    """Close database connections that are too old or broken; Django opens new ones."""
     close_old_connections()
 
 
@@ -73,6 +74,9 @@ def _processes() -> Iterator[None]:
 
 
 def _die_with_parent() -> None:
-    """A gateway that is killed takes its jobs along (Linux; elsewhere they end with the process group)."""
+    """Have the kernel end this process if the gateway is killed.
+
+    Linux only; elsewhere it ends with the process group.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

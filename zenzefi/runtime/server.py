@@ -11,7 +11,7 @@ from zenzefi.runtime.gateway import Gateway
 
 
 def run(gateway: list[socket.socket], upstream: socket.socket | None, on_ready: Callable[[], None]) -> bool:
-    """Serve in this process until SIGINT, SIGTERM or the end of the terminal; whether it had started at all."""
+    """Serve in this process until an exit signal. Return whether the gateway had started."""
     server = Gateway(on_ready)
 
     def leave(_signal: int) -> None:
@@ -22,17 +22,17 @@ def run(gateway: list[socket.socket], upstream: socket.socket | None, on_ready: 
 
 
 def serve(server: Gateway, gateway: list[socket.socket], upstream: socket.socket | None = None) -> bool:
-    """Serve until `server.should_exit`; whether it had started at all.
+    """Serve until `server.should_exit`. Return whether the gateway had started.
 
-    uvicorn heeds SIGINT and SIGTERM meanwhile, and raises the one that ended it once more when it is done: the caller
-    has set handlers that then do no harm.
+    uvicorn handles SIGINT and SIGTERM meanwhile, and raises the signal that ended it once more when it is done: the
+    caller must have set handlers that ignore it then.
     """
 
     async def serving() -> None:
         async with demo_upstream(upstream):
             await server.serve(sockets=gateway)
 
-    # Two descriptors for each WebSocket are soon more than the customary 1024.
+    # Each WebSocket needs two descriptors, so the usual limit of 1024 is soon reached.
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:

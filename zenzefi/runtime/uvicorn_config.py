@@ -1,4 +1,4 @@
-"""How uvicorn is configured for the gateway and for the demo upstream."""
+"""uvicorn's configuration for the gateway and the demo upstream."""
 
 from typing import Literal
 
@@ -12,6 +12,7 @@ from proxy.dataplane.websocket.client_end import GatewayWebSocket
 def uvicorn_config(
     application: str, *, http: "type[GatewayProtocol] | str", lifespan: Literal["on", "off"]
 ) -> uvicorn.Config:
+    """Return the configuration of a server for an application."""
     return uvicorn.Config(
         application,
         http=http,
@@ -19,7 +20,7 @@ def uvicorn_config(
         loop="uvloop",
         ws="websockets-sansio" if http == "httptools" else GatewayWebSocket,
         ws_max_size=settings.WEBSOCKET_MAX_MESSAGE_BYTES,
-        # Its windows would double the memory of a WebSocket, which is 34 KiB.
+        # The compression windows would double the memory of a WebSocket, which is 34 KiB.
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=settings.DRAIN_SECONDS,
         proxy_headers=False,

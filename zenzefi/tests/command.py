@@ -1,5 +1,6 @@
-"""`manage.py serve` as a process of its own, for tests."""
+"""`manage.py serve` in its own process."""
 
+import json
 import os
 import re
 import signal
@@ -10,23 +11,25 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from zenzefi.testing import DOCUMENTED
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60
-# Collected once, by the session.
+# The test session has collected them.
 _STATIC = {"STATIC_ROOT": os.environ["STATIC_ROOT"]}
 
 
 def free_port() -> int:
+    """Return a port that no program uses."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def is_refused(port: int) -> bool:
-    """Whether nobody listens there."""
+    """Return whether no program listens on the port."""
     try:
         socket.create_connection(("127.0.0.1", port)).close()
     except ConnectionRefusedError:
@@ -34,30 +37,31 @@ def is_refused(port: int) -> bool:
     return False
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
+    """Wait for the condition to hold. Raise `AssertionError` after `seconds`."""
     deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.05)
 
 
 def environment_of(data_dir: Path, **settings: str) -> dict[str, str]:
-    """This process's environment with no settings but these, on free ports."""
+    """Return this process's environment with free ports, these settings and no others."""
     clean = {name: value for name, value in os.environ.items() if name not in DOCUMENTED}
     ports = {"PORT": str(free_port()), "DEMO_UPSTREAM_PORT": str(free_port())}
     return {**clean, "ENV_FILE": os.devnull, "DATA_DIR": str(data_dir), **_STATIC, **ports, **settings}
 
 
 class Command:
-    """`manage.py serve` with its own data folder."""
+    """A process of `manage.py serve` with its own data folder."""
 
     arguments: tuple[str, ...] = ("serve",)
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         environment = environment_of(data_dir, **settings)
         self.port = int(environment["PORT"])
-        self.output = data_dir / f"output-{time.monotonic_ns()}"
-        with self.output.open("w") as output:
+        self._output_file = data_dir / f"output-{time.monotonic_ns()}"
+        with self._output_file.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", *self.arguments],
                 cwd=ROOT,
@@ -69,24 +73,31 @@ class Command:
             )
 
     @property
-    def said(self) -> str:
-        return self.output.read_text()
+    def output(self) -> str:
+        """Return all that the process has printed."""
+        return self._output_file.read_text()
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the log records of the event."""
+        records = [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        return [record for record in records if record["event"] == event]
 
     def wait_ready(self) -> str:
+        """Wait until the gateway is ready. Return what it has printed."""
         deadline = time.monotonic() + READY_SECONDS
-        while "Ctrl-C ends it." not in self.said:
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
+        while "Press Ctrl-C to stop." not in self.output:
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
             time.sleep(0.05)
-        return self.said
+        return self.output
 
     @property
     def credentials(self) -> dict[str, str]:
-        """The headers of the printed curl line."""
-        return dict(re.findall(r"-H '(.+?): (.+?)'", self.said))
+        """Return the headers of the printed curl line."""
+        return dict(re.findall(r"-H '(.+?): (.+?)'", self.output))
 
     def processes(self) -> list[int]:
-        """Every process of the command's session that lives."""
+        """Return the ids of the living processes of the command's session."""
         listing = subprocess.run(
             ["ps", "-o", "pid=,stat=", "--sid", str(self.process.pid)], capture_output=True, text=True, check=False
         )
@@ -94,6 +105,7 @@ class Command:
         return [int(pid) for pid, state in rows if not state.startswith("Z")]
 
     def end(self, number: signal.Signals) -> int:
+        """Send the signal. Return the exit status."""
         self.process.send_signal(number)
         return self.process.wait(20)
 

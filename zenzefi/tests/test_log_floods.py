@@ -64,13 +64,13 @@ def test_errors_always_pass(say):
 def test_a_flood_of_malformed_requests(serve):
     command = serve()
     command.wait_ready()
-    before = len(command.said)
+    before = len(command.output)
     for request in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"):
         for _ in range(200):
             with connected(command.port) as client:
                 client.send(request)
                 assert client.answer().status == 400
-    lines = [json.loads(line) for line in command.said[before:].splitlines()]
+    lines = [json.loads(line) for line in command.output[before:].splitlines()]
     assert [(line["event"], line["suppressed"]) for line in lines if line["logger"] == "uvicorn.error"] == [
         (MALFORMED, 0)
     ]

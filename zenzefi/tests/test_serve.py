@@ -41,7 +41,7 @@ def test_a_newcomers_first_minute(serve: Serve, tmp_path: Path) -> None:
 
         # A background job of the same command sends the mail.
         assert client.patch("/users/me", json={"password": "another-good-1"}, headers=jwt).status_code == 200
-        wait_until(lambda: f"To: {email}" in command.said)
+        wait_until(lambda: f"To: {email}" in command.output)
 
     assert httpx.get(f"http://127.0.0.1:{command.port}/health").json()["status"] == "healthy"
     assert command.end(signal.SIGINT) == 0
@@ -77,7 +77,7 @@ if leader == 0:
     signal.signal(signal.SIGHUP, lambda *_: None)
     os._exit(subprocess.call([sys.executable, "manage.py", "serve"]))
 said = b""
-while b"Ctrl-C ends it." not in said:
+while b"Press Ctrl-C to stop." not in said:
     said += os.read(terminal, 4096)
 os.close(terminal)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(leader, 0)[1]))
@@ -107,8 +107,8 @@ def test_a_taken_port_is_said_in_one_sentence(serve: Serve) -> None:
         command = serve(PORT=str(port))
 
         assert command.process.wait(READY_SECONDS) == 1
-        assert command.said == (
-            f"Port {port} on 127.0.0.1 is not to be had (address already in use): free it, or set PORT.\n"
+        assert command.output == (
+            f"Port {port} on 127.0.0.1 is already in use. Stop the other program or set PORT.\n"
         )
 
 

@@ -151,7 +151,7 @@ def test_jobs_are_done_again(link, demo_upstream, transactional_db, alice, tmp_p
         given = {"password": f"another-good-one-{mails}"}
         assert httpx.patch(gateway.url + "/api/v1/users/me", json=given, headers=api, timeout=20).status_code == 200
         mails += 1
-        eventually(lambda: gateway.said.count(f"To: {alice.email}") == mails)
+        eventually(lambda: gateway.output.count(f"To: {alice.email}") == mails)
 
     try:
         gateway.wait_ready()

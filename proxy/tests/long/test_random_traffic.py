@@ -113,4 +113,4 @@ def test_random_traffic(gateway, upstream, sold_token, alice, bob, say, seconds)
     assert tally.most - tally.least <= 0.001 * tally.most
     assert grown < 12 * MIB
     for wrong in ("Traceback", '"level": "error"', "never retrieved", "was destroyed"):
-        assert wrong not in gateway.said, gateway.said[-5000:]
+        assert wrong not in gateway.output, gateway.output[-5000:]

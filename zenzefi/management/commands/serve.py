@@ -1,4 +1,4 @@
-"""The main command: prepare the database, then serve the gateway, its jobs and, in the demo, an upstream."""
+"""The main command: prepare database and static files, then serve the gateway, its jobs and the demo upstream."""
 
 import contextlib
 import sys
@@ -25,15 +25,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--without-jobs",
             action="store_true",
-            help="leave the background jobs to a Celery worker and beat elsewhere",
+            help="do not run background jobs: a Celery worker and beat elsewhere do",
         )
-        # What `zenzefi.runtime.supervisor` starts: the descriptors of the pulse and of the sockets.
+        # Used by `zenzefi.runtime.supervisor`: descriptors of the heartbeat pipe and the sockets.
         parser.add_argument("--worker", nargs="+", type=int, help=SUPPRESS)
 
     def handle(self, *_args: Any, without_jobs: bool, worker: list[int] | None, **_options: Any) -> None:
         try:
             started = run_worker(*worker) if worker else self._serve(without_jobs=without_jobs)
-        except sockets.PortTaken as error:
+        except sockets.PortUnavailable as error:
             sys.exit(str(error))
         if not started:
             sys.exit(1)
@@ -62,15 +62,15 @@ _INTRODUCTION = """
   operator  {demo.OPERATOR}  password {cast.operator_password}  (admin: {url}/admin/)
   customer  {demo.CUSTOMER}  password {cast.customer_password}  (API: {url}/docs)
 
-The customer has credits and a token. Fetch a page of the demo server through the proxy:
+The customer has credits and a token. To fetch a page through the proxy:
 
   curl -H 'X-Access-Token: {cast.token}' -H 'X-Device-ID: {demo.DEVICE}' {url}/api/v1/proxy/
 
-Ctrl-C ends it."""
+Press Ctrl-C to stop."""
 
 
 def _disconnect() -> None:
-    """Close what the preparations opened: no process is started beside connections and the threads of their pool."""
+    """Close the database connections: child processes must not inherit them, nor the threads of their pool."""
     connection = connections["default"]
     connection.close()
     if isinstance(connection, PostgreSQL):
@@ -78,7 +78,7 @@ def _disconnect() -> None:
 
 
 def _create_superuser() -> None:
-    """The operator that `DJANGO_SUPERUSER_*` names, unless there is one with this e-mail."""
+    """Create the operator named by `DJANGO_SUPERUSER_*`, unless a user with this e-mail address exists."""
     email, password = env.text("DJANGO_SUPERUSER_EMAIL"), env.text("DJANGO_SUPERUSER_PASSWORD")
     if not (email and password) or User.objects.filter(email__iexact=email).exists():
         return

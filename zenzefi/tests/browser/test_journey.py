@@ -63,8 +63,8 @@ def sign_up(page: Page, site: Site, words: dict[str, str]) -> None:
 def confirmation(site: Site, address: str) -> str:
     """The path of the link in the message that the gateway has written to its console."""
     link = re.compile(rf"To: {re.escape(address)}\n.*?(/accounts/confirm-email/\S+/)\n", re.DOTALL)
-    wait_until(lambda: link.search(site.command.said) is not None, 20)
-    found = link.search(site.command.said)
+    wait_until(lambda: link.search(site.command.output) is not None, 20)
+    found = link.search(site.command.output)
     assert found
     return found[1]
 
