@@ -10,8 +10,9 @@ from accounts import audit
 from accounts.models import User
 from billing import ledger
 from billing.errors import BalanceInMotion
-from billing.fields import CENT, MAX_BALANCE
+from billing.fields import MAX_BALANCE
 from billing.ledger import Move
+from zenzefi.common.hundredths import CENT
 from zenzefi.common.reasons import check_reason
 
 _ATTEMPTS = 20

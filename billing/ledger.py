@@ -16,8 +16,7 @@ from billing.fields import MoneyField
 from billing.models import Account, Entry, SystemAccount, Transaction, TransactionType
 from billing.signals import debt_paid
 from billing.verification import verify as verify
-
-ZERO = Decimal("0.00")
+from zenzefi.common.hundredths import ZERO
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from billing.errors import IdempotencyConflict, ProviderError, ProviderRefused, 
 from billing.models import Payment, PaymentRefund, PaymentStatus
 from billing.providers.base import RefundState
 from zenzefi.common.currencies import shown, smallest_unit
+from zenzefi.common.hundredths import ZERO
 from zenzefi.common.reasons import check_reason
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Effect:
 def preview(payment: Payment, amount: Decimal) -> Effect:
     """Return the effect that a refund of `amount`, in the payment's currency, would have now."""
     taken = settlement.credits_for(payment, payment.provider_refunded + amount) - payment.refunded_amount
-    return Effect(taken, max(taken - ledger.balance(payment.user), ledger.ZERO))
+    return Effect(taken, max(taken - ledger.balance(payment.user), ZERO))
 
 
 @transaction.atomic

@@ -12,10 +12,10 @@ from django.utils import timezone
 from accounts.models import User
 from billing import debts, ledger, payments, providers, receipts
 from billing.errors import WebhookMismatch
-from billing.fields import CENT
 from billing.models import CREDITED, Payment, PaymentStatus, SystemAccount, TransactionType
 from billing.providers.base import ProviderState
 from billing.signals import payment_credited
+from zenzefi.common.hundredths import CENT
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from django.db.models import Count, Q, QuerySet, Sum
 from accounts.models import User
 from billing.models import CURRENCY, Entry
 from billing.snapshot import snapshot
+from zenzefi.common.hundredths import ZERO
 
 # A leap year: books are closed by the month, the quarter or the year.
 LONGEST = timedelta(days=366)
-_ZERO = Decimal("0.00")
 _CHUNK = 2000  # rows read at once
 
 
@@ -74,9 +74,9 @@ def statement(user: User, start: datetime, end: datetime) -> Iterator[Statement]
         yield Statement(
             start=start,
             end=end,
-            opening_balance=opening or _ZERO,
-            total_in=totals["total_in"] or _ZERO,
-            total_out=-(totals["total_out"] or _ZERO),
+            opening_balance=opening or ZERO,
+            total_in=totals["total_in"] or ZERO,
+            total_out=-(totals["total_out"] or ZERO),
             movements=totals["movements"],
             _entries=within,
         )

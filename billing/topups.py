@@ -19,8 +19,9 @@ from billing.errors import (
 )
 from billing.idempotency import Call, once
 from billing.ledger import Move
-from billing.models import ZERO, Payment, PaymentStatus, SystemAccount, TransactionType
+from billing.models import Payment, PaymentStatus, SystemAccount, TransactionType
 from zenzefi.common.currencies import price_of
+from zenzefi.common.hundredths import ZERO
 
 logger = logging.getLogger(__name__)
 

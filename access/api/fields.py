@@ -5,7 +5,8 @@ from decimal import Decimal
 from drf_spectacular.utils import extend_schema_field
 
 from billing.api.fields import BalanceField
-from billing.fields import CENT, MAX_BALANCE
+from billing.fields import MAX_BALANCE
+from zenzefi.common.hundredths import CENT
 
 
 @extend_schema_field({"type": "number", "minimum": 0.01, "maximum": int(MAX_BALANCE), "multipleOf": 0.01})

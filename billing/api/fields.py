@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing.fields import CENT, MAX_BALANCE
+from billing.fields import MAX_BALANCE
+from zenzefi.common.hundredths import CENT
 
 _Base = serializers.Field[Decimal, Any, Any, Decimal]
 

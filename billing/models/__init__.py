@@ -1,7 +1,7 @@
 """The tables of billing: the ledger, payments and idempotency keys."""
 
 from billing.models.idempotency import IdempotencyKey
-from billing.models.ledger import CURRENCY, ZERO, Account, Entry, SystemAccount, Transaction, TransactionType
+from billing.models.ledger import CURRENCY, Account, Entry, SystemAccount, Transaction, TransactionType
 from billing.models.mock_checkouts import MockCheckout
 from billing.models.payment_refunds import PaymentRefund
 from billing.models.payments import (
@@ -17,7 +17,6 @@ from billing.models.webhooks import WebhookEvent
 __all__ = [
     "CREDITED",
     "CURRENCY",
-    "ZERO",
     "Account",
     "Entry",
     "IdempotencyKey",

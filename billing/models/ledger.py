@@ -1,7 +1,6 @@
 """Accounts, transactions and entries of the ledger. `billing.ledger` is their only writer."""
 
 import uuid
-from decimal import Decimal
 
 from django.conf import settings
 from django.db import models
@@ -9,9 +8,9 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from billing.fields import MoneyField
+from zenzefi.common.hundredths import ZERO
 
 CURRENCY = "ZNC"
-ZERO = Decimal("0.00")
 
 
 class SystemAccount(models.TextChoices):

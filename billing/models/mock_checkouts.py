@@ -6,8 +6,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from billing.fields import MoneyField
-from billing.models.ledger import ZERO
 from billing.models.payments import PaymentStatus
+from zenzefi.common.hundredths import ZERO
 
 
 class MockCheckout(models.Model):

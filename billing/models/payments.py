@@ -8,8 +8,9 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from billing.fields import MoneyField
-from billing.models.ledger import ZERO, Transaction
+from billing.models.ledger import Transaction
 from zenzefi.common.currencies import shown
+from zenzefi.common.hundredths import ZERO
 
 
 class PaymentStatus(models.TextChoices):

@@ -7,8 +7,9 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from access.models import Tariff
-from billing.fields import LARGEST, MoneyField
+from billing.fields import MoneyField
 from billing.models import Account
+from zenzefi.common.hundredths import LARGEST
 
 
 @pytest.mark.parametrize(

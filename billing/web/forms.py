@@ -16,10 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from accounts.web import forms as account_forms
 from billing import providers
-from billing.fields import CENT
 from billing.idempotency import Call
 from billing.models import TransactionType
 from billing.statements import LONGEST
+from zenzefi.common.hundredths import CENT
 from zenzefi.common.time_zones import midnight
 
 _FIRST, _LAST = date(2000, 1, 1), date(2999, 12, 30)

@@ -15,12 +15,12 @@ from accounts.models import User
 from accounts.requests import current_user
 from billing import ledger, topups
 from billing.errors import IdempotencyConflict
-from billing.fields import CENT
 from billing.models import Payment
 from billing.web import way_back
 from billing.web.forms import TopUpForm
 from zenzefi.common.currencies import price_of, shown
 from zenzefi.common.error_messages import sentence
+from zenzefi.common.hundredths import CENT
 
 PRESETS = [Decimal(amount) for amount in (10, 20, 50, 100, 300)]
 
