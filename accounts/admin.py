@@ -32,10 +32,10 @@ else:
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """Rows to look at: nobody adds, changes or deletes them here."""
+    """An admin page that shows rows and lets no operator add, change or delete them."""
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Ids and times, too, which no form would have."""
+        """Return all fields, including ids and times, which forms leave out."""
         hidden = self.exclude or ()
         return self.fields or [field.name for field in self.opts.fields if field.name not in hidden]
 
@@ -65,12 +65,12 @@ class UserForm(ChangeForm):
 
 
 class SetPasswordForm(PasswordForm):
-    usable_password = None  # who must not log in is blocked
+    usable_password = None  # a user who must not log in is blocked instead
 
 
 @admin.register(User)
 class UserAdmin(BaseUserAdmin):
-    """Who is not a superuser makes no superusers and does not change them."""
+    """Users. Only superusers may create, promote or change superusers."""
 
     form, add_form, change_password_form = UserForm, NewUserForm, SetPasswordForm
     list_display = ["email", "username", "full_name", "is_active", "is_staff", "created_at"]
@@ -91,7 +91,7 @@ class UserAdmin(BaseUserAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         powers = ["is_staff", "is_superuser", "groups", "user_permissions"]
-        # Nobody blocks herself, or brings a deleted account back.
+        # Operators cannot block themselves or restore a deleted account.
         own = ["is_active"] if obj and (obj == request.user or obj.deleted_at) else []
         return [*self.readonly_fields, *own, *([] if request.user.is_superuser else powers)]
 
@@ -103,7 +103,7 @@ class UserAdmin(BaseUserAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """What was changed, and no more; `is_active` through the service."""
+        """Save the changed fields only, and `is_active` through the service."""
         if not change:
             super().save_model(request, obj, form, change)
             return
@@ -119,7 +119,7 @@ class UserAdmin(BaseUserAdmin):
 
     @admin.action(description=_("Turn off a lost second factor"), permissions=["rescue"])
     def switch_off_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponse | None:
-        """Of one user: the page that says what will happen, and the deed once it is confirmed there."""
+        """Turn off the second factor of one user, after the operator has confirmed it on a page."""
         actor, user = current_user(request), users.get() if users.count() == 1 else None
         if user is None or user == actor or not mfa.is_on(user):
             text = _("Choose exactly one user who has a second factor. You cannot choose yourself.")
@@ -141,7 +141,7 @@ class UserAdmin(BaseUserAdmin):
         return None
 
 
-# allauth's own pages would show secrets, and change without a trace.
+# allauth's own pages would show secrets and write no audit events.
 for model in (EmailAddress, Authenticator):
     admin.site.unregister(model)
 

@@ -1,4 +1,4 @@
-"""The admin, entered through the site's login."""
+"""The app of the admin, with the site that uses the login of the customers' pages."""
 
 from django.contrib.admin.apps import AdminConfig
 

@@ -1,4 +1,4 @@
-"""The admin site: no login of its own, so that e-mail, second factor and limits hold as for everybody."""
+"""The admin site. It uses the normal login, so that the rules for e-mail, second factor and limits apply."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ class OperatorsSite(AdminSite):
         return super().has_permission(request) and not mfa.lacks_required_factor(request.user)  # type: ignore[arg-type]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Sends on: to the login, to set up the second factor, or to where the operator wanted to go."""
-        answer: HttpResponse = secure_admin_login(self._enter)(request)
-        return answer
+        """Redirect to the login, to the set-up of the second factor, or to the requested page."""
+        response: HttpResponse = secure_admin_login(self._enter)(request)
+        return response
 
-    def password_change(  # type: ignore[override]  # Django's would show a page
+    def password_change(  # type: ignore[override]  # Django's method returns a page
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         return redirect("account_change_password")

@@ -1,4 +1,4 @@
-"""The door to the audit trail."""
+"""The audit trail; the only module that writes audit events."""
 
 from typing import Any
 

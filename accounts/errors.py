@@ -1,4 +1,4 @@
-"""Refusals of accounts, with their HTTP status and `code`."""
+"""Errors of accounts, with their HTTP status and `code`."""
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import status
@@ -7,7 +7,7 @@ from rest_framework.exceptions import APIException, NotFound
 
 class Unauthorized(APIException):
     status_code = status.HTTP_401_UNAUTHORIZED
-    auth_header = 'Bearer realm="api"'  # RFC 9110 §15.5.2: a 401 names a way to authenticate
+    auth_header = 'Bearer realm="api"'  # RFC 9110 §15.5.2: a 401 response names an authentication scheme
 
 
 class InvalidCredentials(Unauthorized):

@@ -1,7 +1,7 @@
-"""JWTs: access tokens, and refresh tokens that rotate at each use (RFC 9700 §4.14.2).
+"""JWTs: access tokens, and refresh tokens that are rotated at each use (RFC 9700 §4.14.2).
 
-A login opens a family; only the newest refresh token of a family may be used. An older one used again was
-stolen, or its thief was first: either way the family ends.
+A login creates a family, of which only the newest refresh token may be used. If an older one is used again,
+either it or its successor was stolen, so the family is revoked.
 """
 
 import uuid
@@ -24,21 +24,21 @@ AnyToken = TypeVar("AnyToken", bound=Token)
 
 @dataclass(frozen=True)
 class TokenPair:
-    """What a login or a refresh gives; `expires_in` is the life of the access token in seconds."""
+    """The result of a login or a refresh; `expires_in` is the lifetime of the access token in seconds."""
 
     access_token: str
     refresh_token: str
     expires_in: int
-    token_type: str = "bearer"  # noqa: S105  (a scheme, no secret)
+    token_type: str = "bearer"  # noqa: S105  (a scheme, not a secret)
 
 
 def issue_access(user: User) -> str:
-    """An access token alone, without a family."""
+    """Return an access token alone, without a refresh token."""
     return str(_new_token(AccessToken, user))
 
 
 def issue_pair(user: User, *, address: str = "", user_agent: str = "") -> TokenPair:
-    """The first pair of a new family; the client's address and name are kept for its user to see."""
+    """Create a family and return its first pair. The client's address and name are stored for the list of logins."""
     refresh = _refresh_token(user, uuid.uuid4())
     RefreshFamily.objects.create(
         id=refresh["family"],
@@ -53,10 +53,10 @@ def issue_pair(user: User, *, address: str = "", user_agent: str = "") -> TokenP
 
 
 def rotate(refresh_token: str, *, began: datetime) -> TokenPair:
-    """The next pair of the token's family. `began` is when the request came in.
+    """Replace the refresh token and return the next pair of its family. `began` is the time of the request.
 
-    Raises `InvalidRefreshToken`. Of parallel requests with one token the first wins and the others are
-    refused; a request that came in after the token was replaced also ends its family.
+    Raise `InvalidRefreshToken`. Of parallel requests with one token, the first succeeds and the others fail.
+    A request that came in after the token was replaced also revokes the family.
     """
     presented = _decode(refresh_token)
     family = RefreshFamily.objects.select_related("user").filter(pk=presented.get("family")).first()
@@ -72,13 +72,13 @@ def rotate(refresh_token: str, *, began: datetime) -> TokenPair:
 
 
 def find_owner(refresh_token: str) -> User | None:
-    """Whose token this is; None where nobody's. Raises `InvalidRefreshToken` for what is no refresh token."""
+    """Return the token's user, or None if its family is unknown. Raise `InvalidRefreshToken` for any other text."""
     family = RefreshFamily.objects.select_related("user").filter(pk=_decode(refresh_token).get("family")).first()
     return family.user if family else None
 
 
 def revoke_families(user: User) -> None:
-    """End every login of the user; the access tokens out there live on until they expire."""
+    """Revoke every refresh token of the user. Access tokens already issued remain valid until they expire."""
     RefreshFamily.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
 
 
@@ -102,7 +102,7 @@ def _expiry(token: RefreshToken) -> datetime:
     return datetime.fromtimestamp(token["exp"], UTC)
 
 
-def _decode(text: Any) -> RefreshToken:  # simplejwt takes a str, and is annotated otherwise
+def _decode(text: Any) -> RefreshToken:  # simplejwt accepts a str, but is annotated otherwise
     try:
         return RefreshToken(text)
     except TokenError as error:
@@ -114,8 +114,8 @@ def _is_usable(family: RefreshFamily) -> bool:
 
 
 def _replace(family: RefreshFamily, successor: RefreshToken) -> bool:
-    """Compare-and-swap of the newest token; False where another request was faster."""
-    with transaction.atomic():  # on SQLite the lock comes first, so that the time below is the rotation's
+    """Compare and swap the newest token. Return False if another request was faster."""
+    with transaction.atomic():  # on SQLite this takes the lock first, so that the time below is that of the rotation
         newest = RefreshFamily.objects.filter(pk=family.pk, current_jti=family.current_jti, revoked_at=None)
         replaced = newest.update(
             current_jti=successor["jti"], rotated_at=timezone.now(), expires_at=_expiry(successor)
@@ -125,7 +125,7 @@ def _replace(family: RefreshFamily, successor: RefreshToken) -> bool:
 
 @transaction.atomic
 def _revoke_reused(family: RefreshFamily, began: datetime) -> None:
-    """Revoke the family, unless its rotation came after this request: then the two ran in parallel."""
+    """Revoke the family, unless it was rotated after this request began: then the two ran in parallel."""
     reused = RefreshFamily.objects.filter(pk=family.pk, revoked_at=None, rotated_at__lte=began)
     if reused.update(revoked_at=timezone.now()):
         audit.record("refresh_token_reused", family.user, family=str(family.pk))

@@ -1,4 +1,4 @@
-"""A user's own logins: web sessions, and the families of refresh tokens of the API."""
+"""The logins of a user: web sessions, and families of refresh tokens of the API."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from accounts.sessions import WebSession
 
 @dataclass(frozen=True)
 class Login:
-    """`id` is opaque; `over_api` tells a JWT login from a browser's; `current` is the session that asks."""
+    """One login. `id` is opaque; `over_api` is True for JWTs; `current` is True for the session of the request."""
 
     id: str
     over_api: bool
@@ -25,19 +25,19 @@ class Login:
 
     @property
     def client(self) -> str:
-        """The browser and its system in words, or how the client calls itself."""
+        """Return the browser and its system in words, or the beginning of the client's `User-Agent`."""
         return user_agents.describe(self.user_agent)
 
 
 def for_user(user: User, *, session_key: str | None) -> list[Login]:
-    """The user's logins that are still good, the one last used first."""
+    """Return the user's active logins, the most recently used first."""
     sessions = [_web_login(session, session_key) for session in _sessions(user)]
     families = [_api_login(family) for family in _families(user)]
     return sorted([*sessions, *families], key=lambda login: login.last_seen_at, reverse=True)
 
 
 def revoke(user: User, login_id: str) -> bool:
-    """End one login of the user; False where there is none with this id."""
+    """Revoke one login of the user. Return False if there is none with this id."""
     for session in _sessions(user):
         if constant_time_compare(_opaque_id(session.session_key), login_id):
             session.delete()
@@ -47,18 +47,21 @@ def revoke(user: User, login_id: str) -> bool:
 
 
 def revoke_all(user: User, *, except_session: str | None) -> None:
-    """End every login of the user but this web session."""
+    """Revoke every login of the user except this web session."""
     WebSession.objects.filter(user=user).exclude(session_key=except_session).delete()
     jwt.revoke_families(user)
 
 
 def detach_sessions(user: User) -> None:
-    """Forget whose the web sessions were: a new password has ended them. One that goes on is saved with its user."""
+    """Detach the user's web sessions from the user, because a new password has invalidated them.
+
+    The session that changed the password is saved again, with its user, at the end of the request.
+    """
     WebSession.objects.filter(user=user).update(user=None, address=None, user_agent="")
 
 
 def delete_expired() -> int:
-    """Delete the logins that have expired; gives how many."""
+    """Delete expired logins and return their number."""
     now = timezone.now()
     sessions = WebSession.objects.filter(expire_date__lt=now).delete()[0]
     return sessions + RefreshFamily.objects.filter(expires_at__lt=now).delete()[0]
@@ -73,7 +76,7 @@ def _families(user: User) -> list[RefreshFamily]:
 
 
 def _opaque_id(session_key: str) -> str:
-    """The key itself is what the cookie holds: no page may show it."""
+    """Return an id for the page, which must not show the session key: the cookie holds it as a credential."""
     return salted_hmac("accounts.logins", session_key, algorithm="sha256").hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""E-mails to users: short plain text from `templates/accounts/email/`, in the user's language."""
+"""E-mails to users: plain text from `templates/accounts/email/`, in the user's language."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from accounts.models import User
 
 
 def in_language_of(user: User) -> override:
-    """The context in which texts are in the user's language; where none is known, in the site's own."""
+    """Return a context that translates into the user's language, or into the site's default if none is known."""
     return override(user.language or settings.LANGUAGE_CODE)
 
 
 def send(name: str, user: User, *, to: str = "", **context: Any) -> None:
-    """Send the template `name`, whose first line is the subject, to the user, or to another address of hers."""
+    """Send the template `name` to `to`, by default the user's address. Its first line is the subject."""
     with in_language_of(user):
         text = render_to_string(f"accounts/email/{name}.txt", {"user": user, "site": settings.BACKEND_URL, **context})
     subject, _newline, body = text.strip().partition("\n")
@@ -25,5 +25,5 @@ def send(name: str, user: User, *, to: str = "", **context: Any) -> None:
 
 
 def link(view: str, **kwargs: str) -> str:
-    """The absolute URL of a page. From `BACKEND_URL`, never from a request: its Host header is the sender's."""
+    """Return the absolute URL of a page, based on `BACKEND_URL`. The Host header of a request is not trusted."""
     return settings.BACKEND_URL + reverse(view, kwargs=kwargs)

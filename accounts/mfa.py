@@ -1,4 +1,4 @@
-"""The second factor: TOTP and recovery codes of django-allauth, by the same rules for every door."""
+"""The second factor: TOTP and recovery codes of django-allauth, with the same rules for the site and the API."""
 
 from allauth.mfa import app_settings
 from allauth.mfa.models import Authenticator
@@ -11,19 +11,20 @@ from accounts.models import User
 
 
 def is_on(user: User) -> bool:
+    """Return whether the user has set up an authenticator app."""
     return bool(Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists())
 
 
 def lacks_required_factor(user: User) -> bool:
-    """Whether `ADMIN_REQUIRE_MFA` keeps this operator out."""
+    """Return whether `ADMIN_REQUIRE_MFA` demands a second factor that this operator has not set up."""
     return bool(settings.ADMIN_REQUIRE_MFA) and not is_on(user)
 
 
 def use_code(user: User, code: str, *, address: str) -> Authenticator:
-    """The authenticator whose code this is. A code passes once.
+    """Use up a code and return its authenticator. Each code is accepted once.
 
-    Raises `InvalidOtp`, or `Throttled` after too many failures from `address` or for this user: who has come so far
-    knows the password, and a new password is the way out.
+    Raise `InvalidOtp`, or `Throttled` after too many failures from `address` or for this user. The client has
+    already given the right password at this point, so a user under attack can stop it with a new password.
     """
     with limit_failures(address, f"otp:{user.pk}"):
         for authenticator in Authenticator.objects.filter(user=user):
@@ -33,11 +34,11 @@ def use_code(user: User, code: str, *, address: str) -> Authenticator:
 
 
 def spend_totp_code(user: User, code: str) -> bool:
-    """Note that a TOTP code was used (RFC 6238 §5.2); False where it was already."""
+    """Record the use of a TOTP code (RFC 6238 §5.2). Return False if it was used before."""
     lifetime = app_settings.TOTP_PERIOD * (2 * app_settings.TOTP_TOLERANCE + 1)
     return bool(cache.add(f"otp-used:{user.pk}:{''.join(filter(str.isdigit, code))}", 1, timeout=lifetime))
 
 
 def _spend(authenticator: Authenticator, code: str) -> bool:
-    # allauth remembers a TOTP code for one period, but with a tolerance it is valid for longer.
+    # allauth remembers a used TOTP code for one period, but the tolerance makes it valid for longer.
     return authenticator.type != Authenticator.Type.TOTP or spend_totp_code(authenticator.user, code)

@@ -1,4 +1,4 @@
-"""The user, the ways in (refresh families, web sessions, API tokens), and the audit trail."""
+"""Users, refresh token families, API tokens and the audit trail."""
 
 import secrets
 import uuid
@@ -24,7 +24,7 @@ username_form = RegexValidator(
 
 
 def validate_time_zone(name: str) -> None:
-    """Raises `ValidationError` unless the IANA time zone database knows the name."""
+    """Raise `ValidationError` unless the IANA time zone database contains the name."""
     if name not in time_zone_names():
         raise ValidationError(_("This time zone is not known."), "unknown_time_zone")
 
@@ -44,14 +44,14 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, username: str, password: str | None, **fields: Any) -> "User":
-        """An operator. Whoever may run this command vouches for the e-mail address: it needs no confirmation."""
+        """Create an operator. The e-mail address counts as confirmed: the caller has access to the server."""
         user = self.create_user(email, username, password, is_staff=True, is_superuser=True, **fields)
         superuser_created.send(sender=User, user=user)
         return user
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A customer or an operator; logs in with the e-mail, which is kept in lower case."""
+    """A customer or an operator, who logs in with the e-mail address. It is stored in lower case."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(_("e-mail"), unique=True)
@@ -101,7 +101,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.email = normalise_email(self.email)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        # Django keeps the raw password until it is saved; a mere upgrade of the hash leaves none.
+        # `_password` is set until a new password is saved; an upgrade of the hash does not set it.
         new_password = getattr(self, "_password", None) is not None and not self._state.adding
         with transaction.atomic():
             super().save(*args, **kwargs)
@@ -110,12 +110,12 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 def normalise_email(email: str) -> str:
-    """The form in which an e-mail is kept and compared: stripped, lower case."""
+    """Return the form in which an e-mail address is stored and compared: stripped and in lower case."""
     return email.strip().lower()
 
 
 class RefreshFamily(models.Model):
-    """One login: the chain of refresh tokens that came from it. Only the newest `jti` may be used."""
+    """One login over the API: the chain of its refresh tokens. Only the newest `jti` may be used."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="refresh_families", verbose_name=_("user"))
@@ -137,7 +137,7 @@ class RefreshFamily(models.Model):
 
 
 class ApiToken(models.Model):
-    """A user's key for scripts. Its text is shown once; kept is its SHA-256, and the beginning to tell it apart."""
+    """A user's key for scripts. Only its SHA-256 and its first characters are stored; the text is shown once."""
 
     class Scope(models.TextChoices):
         READ = "read", _("read: balance, tokens, payments, usage")
@@ -169,7 +169,7 @@ class ApiToken(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Something that must be traceable: who did what to whom, and why. Append-only by the database."""
+    """An event of the audit trail. The database refuses changes and deletions."""
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(_("kind"), max_length=64, db_index=True)

@@ -1,4 +1,4 @@
-"""What accounts knows of a user, for her to take along. No secret is among it."""
+"""The personal data that accounts stores about a user, for the user's download. It contains no secret."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ _PROFILE = [
 
 
 def sections(user: User) -> dict[str, Iterable[Mapping[str, Any]]]:
-    """Rows by the name of the file that they become."""
+    """Return the rows of each file of the archive, by the name of the file."""
     of_user = {"user": user}
     return {
         "profile": [{name: getattr(user, name) for name in _PROFILE} | {"second_factor": mfa.is_on(user)}],

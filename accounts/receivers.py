@@ -1,4 +1,4 @@
-"""What follows from news about users: ended logins, audit rows, messages, addresses in step."""
+"""Reactions to changes of users: revoked logins, audit events, notices, synchronised addresses."""
 
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts import audit, email_addresses, jwt, logins, tasks
 from accounts.models import User
+from accounts.requests import address_of, user_agent_of
 from accounts.sessions import CLIENT_KEY
 from accounts.signals import password_changed, superuser_created
 from zenzefi.common.ip_addresses import normalise_ip_address
@@ -22,36 +23,39 @@ from zenzefi.common.ip_addresses import normalise_ip_address
 
 @receiver(password_changed)
 def end_logins_and_notify(user: User, **_kwargs: Any) -> None:
-    """A new password, however it was set."""
+    """Revoke logins and send a notice after any change of the password."""
     jwt.revoke_families(user)
     logins.detach_sessions(user)
-    # Robust: the password is changed, whatever becomes of the message.
+    # Robust: a failure to queue the message must not fail the change of the password.
     transaction.on_commit(lambda: tasks.send_password_changed.delay(str(user.pk)), robust=True)
 
 
 @receiver(post_save, sender=User)
 def sync_primary_address(instance: User, *, update_fields: frozenset[str] | None, raw: bool, **_kwargs: Any) -> None:
+    """Keep allauth's primary address equal to `User.email`."""
     if not raw and instance.deleted_at is None and (update_fields is None or "email" in update_fields):
         email_addresses.sync_primary(instance)
 
 
 @receiver(superuser_created)
 def mark_address_confirmed(user: User, **_kwargs: Any) -> None:
+    """Mark the address of a new superuser as confirmed."""
     email_addresses.mark_confirmed(user)
 
 
 @receiver(user_logged_in)
 def remember_client(request: HttpRequest, **_kwargs: Any) -> None:
+    """Store the address and the `User-Agent` of the browser in its session, for the list of logins."""
     request.session[CLIENT_KEY] = {
-        "address": normalise_ip_address(request.META.get("REMOTE_ADDR", "")),
-        "user_agent": request.META.get("HTTP_USER_AGENT", "")[:200],
+        "address": normalise_ip_address(address_of(request)),
+        "user_agent": user_agent_of(request)[:200],
         "began_at": timezone.now().isoformat(),
     }
 
 
 @receiver(email_changed)
 def notify_old_address(user: User, from_email_address: EmailAddress | None, **_kwargs: Any) -> None:
-    """allauth sends this for the first confirmation, too: then nothing has changed."""
+    """Notify the previous address. allauth sends the signal for a first confirmation, too, which changes nothing."""
     if from_email_address is not None and from_email_address.primary:
         audit.record("email_changed", user, actor=user)
         _send_notice("email_changed", user, to=from_email_address.email)
@@ -61,7 +65,7 @@ def notify_old_address(user: User, from_email_address: EmailAddress | None, **_k
 def record_second_factor_enabled(
     request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any
 ) -> None:
-    """Logins from before it knew no second factor: they end, except the one that set it up."""
+    """Revoke the other logins, which were made without the second factor, and record the event."""
     if authenticator.type == Authenticator.Type.TOTP:
         logins.revoke_all(user, except_session=request.session.session_key)
         audit.record("mfa_enabled", user, actor=user)

@@ -1,4 +1,4 @@
-"""What is known about users."""
+"""Look-ups of users."""
 
 from django.db.models import Value
 from django.db.models.functions import Lower
@@ -7,20 +7,20 @@ from accounts.models import User
 
 
 def stored(user: User) -> User:
-    """Return the user read again from the database, without the changes made to `user` since."""
+    """Read the user again from the database, so that changes to the result do not affect `user`."""
     return User.objects.get(pk=user.pk)
 
 
 def email_taken(email: str) -> bool:
-    """`email` in its normalised form."""
+    """Return whether a user has this e-mail address, given in its normalised form."""
     return User.objects.filter(email=email).exists()
 
 
 def username_taken(username: str) -> bool:
-    """Compared as the database's unique constraint compares."""
+    """Return whether a user has this name, compared as the database's unique constraint does."""
     return User.objects.alias(folded=Lower("username")).filter(folded=Lower(Value(username))).exists()
 
 
 def referrer(code: str) -> User | None:
-    """The user whose referral code this is."""
+    """Return the user with this referral code."""
     return User.objects.filter(referral_code=code).first()

@@ -1,4 +1,4 @@
-"""What happens to a user: sign-up, login, logout, profile, block, deletion."""
+"""The life of a user: sign-up, login, logout, profile, block and deletion."""
 
 from datetime import datetime
 
@@ -28,11 +28,11 @@ Problems = dict[str, list[str]]
 def register(
     *, email: str, username: str, password: str, full_name: str = "", referral_code: str = "", address: str
 ) -> User:
-    """A new user. Raises `ValidationError` by field, `Throttled` after too many sign-ups from `address`."""
+    """Create a user. Raise `ValidationError` by field, and `Throttled` after too many sign-ups from `address`."""
     sign_ups = RateLimit("register", settings.RATE_LIMIT_AUTH)
     if not sign_ups.allows(address):
         raise Throttled(sign_ups.retry_after(address))
-    language = get_language() or settings.LANGUAGE_CODE  # of the messages to come, until the profile says otherwise
+    language = get_language() or settings.LANGUAGE_CODE  # of messages to the user, until the profile sets another
     referrer = selectors.referrer(referral_code) if referral_code else None
     user = User(
         email=normalise_email(email),
@@ -55,10 +55,10 @@ def register(
 
 
 def login(email: str, password: str, otp: str = "", *, address: str, user_agent: str = "") -> jwt.TokenPair:
-    """A new pair of tokens, by the rules of the site's login.
+    """Check the credentials by the same rules as the site's login, and return a new pair of tokens.
 
-    Raises `InvalidCredentials`; with the right password `EmailUnverified`, `OtpRequired`, `InvalidOtp`; `Throttled`
-    after too many failures from `address`.
+    Raise `InvalidCredentials`, or, if the password is right, `EmailUnverified`, `OtpRequired` or `InvalidOtp`.
+    Raise `Throttled` after too many failures from `address`.
     """
     user = check_credentials(email, password, address=address)
     email_addresses.require_confirmed(user)
@@ -67,7 +67,7 @@ def login(email: str, password: str, otp: str = "", *, address: str, user_agent:
             raise OtpRequired
         mfa.use_code(user, otp, address=address).record_usage()
     with transaction.atomic():
-        # Holds the user's row: a block or a new password comes before this login, or ends it.
+        # Lock the user's row: a concurrent block or new password either prevents this login or revokes it.
         unchanged = User.objects.filter(pk=user.pk, is_active=True, password=user.password)
         if not unchanged.update(last_login=timezone.now()):
             raise InvalidCredentials
@@ -75,9 +75,9 @@ def login(email: str, password: str, otp: str = "", *, address: str, user_agent:
 
 
 def refresh(refresh_token: str, *, began: datetime) -> jwt.TokenPair:
-    """The next pair; refused where a login would be. `began` is when the request came in.
+    """Return the next pair of tokens. `began` is the time of the request.
 
-    Raises `InvalidRefreshToken`, `EmailUnverified`.
+    Raise `InvalidRefreshToken`, or `EmailUnverified` if the user could not log in either.
     """
     owner = jwt.find_owner(refresh_token)
     if owner is not None and not email_addresses.may_log_in(owner):
@@ -91,12 +91,12 @@ def log_out(user: User) -> None:
 
 
 def check_credentials(email: str, password: str, *, address: str) -> User:
-    """The active user with this e-mail and password.
+    """Return the active user with this e-mail address and password.
 
-    Raises `InvalidCredentials`, or `Throttled` after too many failures from `address`.
+    Raise `InvalidCredentials`, or `Throttled` after too many failures from `address`.
     """
     with limit_failures(address):
-        # Hashes once for an unknown and for a blocked user, too.
+        # Computes one hash for an unknown or blocked user, too, so that the time reveals nothing.
         user = authenticate(username=normalise_email(email), password=password)
         if isinstance(user, User):
             return user
@@ -104,9 +104,10 @@ def check_credentials(email: str, password: str, *, address: str) -> User:
 
 
 def request_password_reset(email: str, *, address: str) -> None:
-    """Have a link sent, if the address is a user's; the work and the answer are the same if not.
+    """Queue the e-mail with the link; the job checks whether the e-mail address belongs to a user.
 
-    Raises `Throttled` after too many requests from `address`.
+    The work and the response are therefore the same for an unknown address. Raise `Throttled` after too many
+    requests from `address`.
     """
     requests = RateLimit("reset", settings.RATE_LIMIT_AUTH)
     if not requests.hit(address):
@@ -116,7 +117,7 @@ def request_password_reset(email: str, *, address: str) -> None:
 
 @transaction.atomic
 def update_profile(user: User, *, password: str | None = None, **fields: str) -> User:
-    """Change what is given: `full_name`, `language`, `time_zone`. Raises `ValidationError` for a weak password."""
+    """Change the given fields: `full_name`, `language`, `time_zone`. Raise `ValidationError` for a weak password."""
     changed = list(fields)
     for name, value in fields.items():
         setattr(user, name, value)
@@ -132,9 +133,10 @@ def update_profile(user: User, *, password: str | None = None, **fields: str) ->
 
 @transaction.atomic
 def set_active(user: User, active: bool, *, actor: User | None, reason: str = "") -> None:
-    """Block or unblock; `reason` (at most 500 characters) goes to the audit. Already so: nothing happens.
+    """Block or unblock the user; do nothing if the state is the same. The audit trail keeps `reason`.
 
-    Raises `ValidationError` for an operator who would block herself.
+    `reason` has at most 500 characters. Raise `ValidationError` if operators would block themselves or unblock a
+    deleted account.
     """
     if user == actor and not active:
         raise ValidationError({"is_active": [_("You cannot block yourself.")]})
@@ -154,9 +156,10 @@ def set_active(user: User, active: bool, *, actor: User | None, reason: str = ""
 
 @transaction.atomic
 def switch_off_second_factor(user: User, *, actor: User) -> None:
-    """An operator's help for a user who has lost it: its recovery codes and all logins go too, and the user is told.
+    """Turn off a lost second factor for a user, by an operator.
 
-    Raises `ValidationError` for an operator's own.
+    Delete the recovery codes and revoke all logins, too, and notify the user. Raise `ValidationError` if the
+    operator is the user.
     """
     if user == actor:
         text = _("You cannot turn off your own second factor here. Use your account page instead.")
@@ -169,9 +172,9 @@ def switch_off_second_factor(user: User, *, actor: User) -> None:
 
 @transaction.atomic
 def anonymise(user: User) -> None:
-    """Delete what tells who the user was, and every way in; what was bought and paid stays, under a meaningless name.
+    """Delete the user's personal data and all logins. The row stays, without a name, for purchases and payments.
 
-    Raises `ValidationError` for the last operator.
+    Raise `ValidationError` for the last operator.
     """
     if user.is_superuser:
         _require_another_superuser(user)
@@ -187,7 +190,10 @@ def anonymise(user: User) -> None:
 
 
 def _require_another_superuser(user: User) -> None:
-    """Two who leave at once wait for each other here (on SQLite, one writer waits for the other anyway)."""
+    """Raise `ValidationError` if this is the last superuser.
+
+    The lock makes concurrent deletions wait for each other; on SQLite writers wait anyway.
+    """
     operators = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
     if list(operators) == [user]:
         text = _("You are the last operator. Make another user an operator first.")
@@ -215,7 +221,7 @@ def _insert(user: User) -> None:
     try:
         with transaction.atomic():
             user.save(force_insert=True)
-    except IntegrityError:  # a parallel sign-up was faster
+    except IntegrityError:  # a concurrent sign-up was faster
         if problems := _taken(user):
             raise ValidationError(problems) from None
         raise

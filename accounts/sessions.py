@@ -1,7 +1,7 @@
-"""Web sessions in the database, each with its user: the session engine (`SESSION_ENGINE`).
+"""Web sessions in the database, each with its user: the session engine (`SESSION_ENGINE`) and its model.
 
-Django's own engine keeps the user inside the signed data, so that nobody could list or end the sessions of one user
-without reading all of them. This is the extension that Django's documentation describes.
+Django's engine stores the user inside the signed data, so listing or ending the sessions of one user would mean
+reading all of them. This module extends the engine as Django's documentation describes.
 """
 
 from datetime import datetime, timedelta
@@ -14,12 +14,12 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-CLIENT_KEY = "client"  # the session's key for what is known of the browser
+CLIENT_KEY = "client"  # the key in the session for the browser's address, `User-Agent` and login time
 _LAST_SEEN_INTERVAL = timedelta(minutes=1)
 
 
 class WebSession(AbstractBaseSession):
-    """A browser's session; with its user it can be shown to her and ended without reading every session."""
+    """A browser's session, with the columns that the list of logins shows."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="web_sessions", verbose_name=_("user")
@@ -53,7 +53,7 @@ class SessionStore(db.SessionStore):
         return row
 
     def load(self) -> dict[str, Any]:
-        row = self._get_session_from_db()  # type: ignore[attr-defined]  # missing in the stubs
+        row = self._get_session_from_db()  # type: ignore[attr-defined]  # not in the stubs
         if row is None:
             return {}
         if _is_last_seen_outdated(row):
@@ -73,5 +73,5 @@ class SessionStore(db.SessionStore):
 
 
 def _is_last_seen_outdated(row: WebSession) -> bool:
-    """Whether it is time to note that the session is used: at most once a minute."""
+    """Return whether `last_seen_at` must be updated, which happens at most once a minute."""
     return row.last_seen_at < timezone.now() - _LAST_SEEN_INTERVAL

@@ -1,4 +1,4 @@
-"""Background jobs of accounts: what is sent, and what is forgotten. No job is given a secret."""
+"""Background jobs of accounts. The arguments of a job never contain a secret."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ sending = partial(shared_task, autoretry_for=(OSError,), retry_backoff=30, max_r
 
 @sending()
 def send_password_changed(user_id: str) -> None:
-    """Tell a user that the password is new."""
+    """Notify a user of a changed password."""
     send_notice("password_changed", user_id)
 
 
@@ -27,7 +27,7 @@ def send_notice(name: str, user_id: str, to: str = "") -> None:
 
 @sending()
 def send_confirmation(address_id: int) -> None:
-    """Ask whoever reads an address to confirm that it is the user's."""
+    """Send the link that confirms an e-mail address."""
     address = EmailAddress.objects.select_related("user").filter(pk=address_id, verified=False).first()
     if address is not None:
         url = mail.link("account_confirm_email", key=EmailConfirmationHMAC.create(address).key)
@@ -36,7 +36,10 @@ def send_confirmation(address_id: int) -> None:
 
 @sending()
 def send_password_reset(email: str) -> None:
-    """Send a link for a new password, if the address is a user's. It is looked up here, after the answer."""
+    """Send a link for a new password if the address belongs to a user.
+
+    The user is looked up here, after the response, so that the response time does not reveal whether one exists.
+    """
     user = User.objects.filter(email=normalise_email(email), is_active=True).first()
     if user is not None:
         uid, key = user_pk_to_url_str(user), default_token_generator.make_token(user)
@@ -45,4 +48,5 @@ def send_password_reset(email: str) -> None:
 
 @shared_task
 def forget_logins() -> None:
+    """Delete expired logins."""
     logins.delete_expired()

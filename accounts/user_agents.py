@@ -1,8 +1,8 @@
-"""What is known of a client: its address and its name."""
+"""Readable names of clients, from their `User-Agent` header."""
 
 from django.utils.translation import gettext as _
 
-# In this order: each names those after it, too.
+# Checked in this order, because the header of each browser also names those after it.
 _BROWSERS = {
     "Edg": "Edge",
     "OPR/": "Opera",
@@ -22,7 +22,7 @@ _SYSTEMS = {
 
 
 def describe(user_agent: str) -> str:
-    """`Firefox, Windows` for a browser's `User-Agent`; the beginning of any other."""
+    """Return the browser and its system, such as `Firefox, Windows`, or the beginning of any other header."""
     browser = next((name for mark, name in _BROWSERS.items() if mark in user_agent), "")
     system = next((name for mark, name in _SYSTEMS.items() if mark in user_agent), "")
     return f"{browser}, {system}" if browser and system else user_agent[:60] or _("unknown")

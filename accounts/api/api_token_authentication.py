@@ -1,4 +1,4 @@
-"""`Authorization: Bearer zat_…`: personal API tokens, for what a view lets them do and nothing else."""
+"""Authentication by `Authorization: Bearer zat_…`: personal API tokens, limited to their scopes."""
 
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,14 @@ from accounts.errors import ScopeMissing
 from accounts.models import ApiToken, User
 from accounts.requests import bearer_token
 
-if TYPE_CHECKING:  # DRF's views import this module by its settings
+if TYPE_CHECKING:  # DRF's views import this module through its settings
     from rest_framework.views import APIView
 
 
 class ApiTokenAuthentication(BaseAuthentication):
-    """A view names the scope of each of its methods in `api_token_scopes`; what it does not name is refused.
+    """API tokens. A view names the scope that each method needs in `api_token_scopes`; other methods are denied.
 
-    Refused here and not by a permission: a view may replace those.
+    The scope is checked here and not in a permission class, because a view may replace its permission classes.
     """
 
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
@@ -34,6 +34,6 @@ class ApiTokenAuthentication(BaseAuthentication):
 
 
 def scope_of(view: "APIView | None", method: str) -> str | None:
-    """The scope an API token needs for a call of the view; None where no API token may make it."""
+    """Return the scope that an API token needs for the view's method, or None if no API token may call it."""
     scopes: dict[str, str] = getattr(view, "api_token_scopes", {})
     return scopes.get(method)

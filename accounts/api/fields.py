@@ -9,7 +9,7 @@ from zenzefi.common.api.fields import Text
 
 
 class Email(Text, serializers.EmailField):
-    """An e-mail in its normalised form, which is what the length limit holds for."""
+    """An e-mail address in its normalised form; the length limit applies to that form."""
 
     def to_internal_value(self, data: Any) -> str:
         return normalise_email(super().to_internal_value(data))

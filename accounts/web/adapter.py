@@ -1,4 +1,4 @@
-"""What django-allauth asks of the project: its pages log in, send and protect by the project's own services."""
+"""Adapters of django-allauth: its pages log in, send e-mails and encrypt through the project's own services."""
 
 from typing import Any
 
@@ -16,10 +16,11 @@ from rest_framework.exceptions import Throttled
 from accounts import email_addresses, services
 from accounts.errors import InvalidCredentials, InvalidOtp
 from accounts.models import User
+from accounts.requests import address_of
 from zenzefi.common.encryption import cipher
 from zenzefi.common.throttled_forms import too_many
 
-SIGNUP_NEXT_KEY = "signup_wanted"  # the session's key for the path that a sign-up was on its way to
+SIGNUP_NEXT_KEY = "signup_wanted"  # the key in the session for the page to open after a sign-up
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -32,32 +33,32 @@ class AccountAdapter(DefaultAccountAdapter):
     }
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
-        """By the API's rule, and its count of failures."""
+        """Check the password by the same rules, and with the same count of failures, as the API."""
         try:
             return services.check_credentials(
                 credentials["email"], credentials["password"], address=self.get_client_ip(request)
             )
         except InvalidCredentials:
             return None
-        except Throttled as refused:
-            raise too_many(refused) from None
+        except Throttled as error:
+            raise too_many(error) from None
 
     def reauthenticate(self, user: Any, password: str) -> bool:
         found = self.authenticate(context.request, email=user.email, password=password)
         return found is not None and found.pk == user.pk
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """Forwarding is resolved before Django (`TRUSTED_PROXIES`). Empty behind a Unix socket."""
-        return str(request.META.get("REMOTE_ADDR", ""))
+        """Return the client's address. The server has already applied `TRUSTED_PROXIES`."""
+        return address_of(request)
 
     def send_confirmation_mail(
         self, request: HttpRequest, emailconfirmation: EmailConfirmationHMAC, signup: bool
     ) -> None:
-        if not signup:  # `services.register` has asked already
+        if not signup:  # `services.register` has sent it already
             email_addresses.send_confirmation(emailconfirmation.email_address)
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """False, with a message, where the address is another user's by now."""
+        """Return False and show a message if the address belongs to another user by now."""
         try:
             with transaction.atomic():
                 return bool(super().confirm_email(request, email_address))
@@ -66,12 +67,12 @@ class AccountAdapter(DefaultAccountAdapter):
             return False
 
     def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
-        """Leads on to where a sign-up in this browser was on its way to, however long the confirmation took."""
-        wanted = request.session.pop(SIGNUP_NEXT_KEY, None)
-        answer: HttpResponse = super().post_login(
-            request, user, **{**kwargs, "redirect_url": kwargs["redirect_url"] or wanted}
+        """Redirect to the page that was requested before a sign-up in this browser, once the user is logged in."""
+        next_path = request.session.pop(SIGNUP_NEXT_KEY, None)
+        response: HttpResponse = super().post_login(
+            request, user, **{**kwargs, "redirect_url": kwargs["redirect_url"] or next_path}
         )
-        return answer
+        return response
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("profile")

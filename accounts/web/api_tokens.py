@@ -1,4 +1,4 @@
-"""Personal API tokens: list, make one, end one."""
+"""Pages of personal API tokens: list, create, delete."""
 
 from uuid import UUID
 
@@ -25,18 +25,18 @@ from zenzefi.common.error_messages import sentence
 @reauthentication_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def api_tokens_page(request: HttpRequest) -> HttpResponse:
-    """The list and the form. The new token's text stands on the answer to the form, once, and is kept nowhere."""
+    """Show the list and the form. The text of a new token is shown once, in the response to the form."""
     user = current_user(request)
     form, made = ApiTokenForm(request.POST or None), None
     if form.is_valid():
         try:
             made = api_tokens.create(user, **form.cleaned_data)
             form = ApiTokenForm()
-        except ValidationError as refused:
-            for problem in refused.detail["name"]:  # type: ignore[call-overload]
+        except ValidationError as error:
+            for problem in error.detail["name"]:  # type: ignore[call-overload]
                 form.add_error("name", str(problem))
-        except ApiTokenAlreadyCreated as refused:  # a reload, or a second click
-            messages.warning(request, sentence(refused))
+        except ApiTokenAlreadyCreated as error:  # the form was reloaded or sent twice
+            messages.warning(request, sentence(error))
             return redirect("api-tokens-page")
     text = made and made[1]
     return render(
@@ -47,7 +47,7 @@ def api_tokens_page(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete_api_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """Says what will happen, and then does it."""
+    """Ask for confirmation, then revoke the token."""
     user = current_user(request)
     token = api_tokens.for_user(user).filter(pk=token_id).first()
     if token is None:

@@ -1,4 +1,4 @@
-"""django-allauth's pages for coming in, with the project's answers to too many attempts."""
+"""django-allauth's pages for login and sign-up, with responses to too many attempts."""
 
 from typing import Any
 
@@ -22,25 +22,24 @@ class LoginView(SaysTooMany, account.LoginView):
 
 class SignupView(SaysTooMany, account.SignupView):
     def get_initial(self) -> dict[str, Any]:
-        """`?ref=` of a referral link, beside allauth's `?email=`."""
+        """Fill in the code of a referral link (`?ref=`), besides allauth's `?email=`."""
         return {**super().get_initial(), "referral_code": self.request.GET.get("ref", "")[:16]}
 
     def form_valid(self, form: Any) -> HttpResponse:
-        wanted = self.get_next_url() or ""
-        if wanted.startswith("/"):
-            self.request.session[SIGNUP_NEXT_KEY] = wanted
+        next_path = self.get_next_url() or ""
+        if next_path.startswith("/"):
+            self.request.session[SIGNUP_NEXT_KEY] = next_path
         try:
-            answer: HttpResponse = super().form_valid(form)
-        except ValidationError as refused:
-            for field, problems in refused.detail.items():  # type: ignore[union-attr]  # the service names the fields
+            response: HttpResponse = super().form_valid(form)
+        except ValidationError as error:
+            for field, problems in error.detail.items():  # type: ignore[union-attr]  # the service names the fields
                 for problem in problems:
                     form.add_error(field, str(problem))
-        except Throttled as refused:
-            form.add_error(None, too_many(refused))
-        else:
-            return answer
-        refusal: HttpResponse = self.form_invalid(form)
-        return refusal
+            response = self.form_invalid(form)
+        except Throttled as error:
+            form.add_error(None, too_many(error))
+            response = self.form_invalid(form)
+        return response
 
 
 @method_decorator([login_required, reauthentication_required], name="dispatch")
@@ -55,11 +54,11 @@ class PasswordChangeView(SaysTooMany, account.PasswordChangeView):
 class PasswordResetView(SaysTooMany, account.PasswordResetView):
     def form_valid(self, form: Any) -> HttpResponse:
         try:
-            answer: HttpResponse = super().form_valid(form)
-        except Throttled as refused:
-            form.add_error(None, too_many(refused))
-            answer = self.form_invalid(form)
-        return answer
+            response: HttpResponse = super().form_valid(form)
+        except Throttled as error:
+            form.add_error(None, too_many(error))
+            response = self.form_invalid(form)
+        return response
 
 
 class ReauthenticateView(SaysTooMany, account.ReauthenticateView):
@@ -71,13 +70,15 @@ class MFAAuthenticateView(SaysTooMany, mfa.AuthenticateView):
 
 
 class OriginReferrerMixin:
-    """A view whose URL is a key: no other address is told more than this server's. (`no-referrer` would also take the
-    `Origin` from the form, and Django then refuses it.)"""
+    """A view whose URL contains a key: it is never sent as a referrer, only the origin is.
+
+    `no-referrer` would also remove the `Origin` header from the form, and Django would reject it.
+    """
 
     def dispatch(self, *args: Any, **kwargs: Any) -> HttpResponse:
-        answer: HttpResponse = super().dispatch(*args, **kwargs)  # type: ignore[misc]
-        answer["Referrer-Policy"] = "strict-origin"
-        return answer
+        response: HttpResponse = super().dispatch(*args, **kwargs)  # type: ignore[misc]
+        response["Referrer-Policy"] = "strict-origin"
+        return response
 
 
 class ConfirmEmailView(OriginReferrerMixin, account.ConfirmEmailView):
@@ -94,11 +95,11 @@ class MFAReauthenticateView(SaysTooMany, mfa.ReauthenticateView):
 
 @method_decorator([login_required, reauthentication_required_at("mfa_view_recovery_codes")], name="dispatch")
 class DownloadRecoveryCodesView(codes.DownloadRecoveryCodesView):
-    """A POST of the page that shows them gives the file; a link leads to that page."""
+    """The file of recovery codes, in response to a POST. A GET redirects to the page that shows the codes."""
 
     def get(self, *_args: Any, **_kwargs: Any) -> HttpResponse:
         return redirect("mfa_view_recovery_codes")
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        answer: HttpResponse = super().get(request, *args, **kwargs)
-        return answer
+        response: HttpResponse = super().get(request, *args, **kwargs)
+        return response

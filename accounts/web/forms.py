@@ -1,4 +1,4 @@
-"""Forms of the account pages. django-allauth's views use them (`ACCOUNT_FORMS`, `MFA_FORMS`)."""
+"""Forms of the account pages, most of them used by django-allauth (`ACCOUNT_FORMS`, `MFA_FORMS`)."""
 
 import uuid
 from functools import cache
@@ -19,6 +19,7 @@ from rest_framework.exceptions import Throttled
 from accounts import email_addresses, mfa, selectors, services
 from accounts.errors import InvalidOtp
 from accounts.models import ApiToken, User, normalise_email, username_form
+from accounts.requests import address_of
 from accounts.web.adapter import AccountAdapter
 from zenzefi.common.throttled_forms import too_many
 from zenzefi.common.time_zones import time_zone_names
@@ -32,7 +33,7 @@ MAX_PASSWORD = 128  # as in the API
 
 
 class KeyedForm(forms.Form):
-    """A form whose key makes a second click, or a reload, the same call."""
+    """A form with an idempotency key, so that sending it twice has the effect of sending it once."""
 
     key = forms.CharField(widget=forms.HiddenInput, initial=lambda: str(uuid.uuid4()))
 
@@ -54,7 +55,7 @@ def current_password_field(label: Any = None, **attributes: Any) -> forms.CharFi
 
 
 def new_password_field(label: Any) -> forms.CharField:
-    """Typed once: who mistypes it asks for a reset, and everybody else has one field less."""
+    """Return a field for a new password, entered once. A user who mistypes it can reset it."""
     widget = forms.PasswordInput({"autocomplete": "new-password"})
     return forms.CharField(
         label=label,
@@ -71,7 +72,7 @@ def code_field() -> forms.CharField:
 
 
 def _client_address() -> str:
-    return AccountAdapter().get_client_ip(context.request)
+    return address_of(context.request)
 
 
 class LoginForm(account_forms.LoginForm):
@@ -84,7 +85,7 @@ class LoginForm(account_forms.LoginForm):
 
 
 class SignupForm(forms.Form):
-    """`services.register` decides; its refusals are shown at their fields."""
+    """The sign-up. `services.register` validates, and its errors are shown at their fields."""
 
     email = email_field(autofocus=True)
     username = forms.CharField(
@@ -101,14 +102,14 @@ class SignupForm(forms.Form):
     referral_code = forms.CharField(
         label=_("Referral code"), max_length=16, required=False, widget=forms.TextInput({"autocomplete": "off"})
     )
-    by_passkey = False  # asked by allauth's view
+    by_passkey = False  # read by allauth's view
 
     def try_save(self, _request: HttpRequest) -> tuple[User, None]:
         return services.register(**self.cleaned_data, address=_client_address()), None
 
 
 class AddEmailForm(account_forms.UserForm):
-    """The address that the user wants instead of the current one."""
+    """The change of the e-mail address."""
 
     email = email_field()
 
@@ -125,7 +126,7 @@ class AddEmailForm(account_forms.UserForm):
 
 
 class _NewPasswordMixin:
-    """One field for a new password, held to the rules for it."""
+    """A single field for a new password, checked by the password validators."""
 
     user: Any
     cleaned_data: dict[str, Any]
@@ -149,7 +150,7 @@ class ChangePasswordForm(_NewPasswordMixin, account_forms.ChangePasswordForm):
 
 
 class ResetPasswordForm(account_forms.ResetPasswordForm):
-    """Never looks whether there is such a user: a job does, after the answer."""
+    """The request for a new password. It never looks up the user; a job does, after the response."""
 
     email = email_field(autofocus=True)
 
@@ -179,10 +180,10 @@ class _CodeMixin:
         code: str = self.cleaned_data["code"]
         try:
             self.authenticator = mfa.use_code(self.user, code, address=_client_address())
-        except InvalidOtp as refused:
-            raise forms.ValidationError(str(refused.detail)) from None
-        except Throttled as refused:
-            raise too_many(refused) from None
+        except InvalidOtp as error:
+            raise forms.ValidationError(str(error.detail)) from None
+        except Throttled as error:
+            raise too_many(error) from None
         return code
 
 
@@ -199,7 +200,7 @@ class ActivateTOTPForm(totp_forms.ActivateTOTPForm):
 
     def clean_code(self) -> str:
         code: str = super().clean_code()
-        mfa.spend_totp_code(self.user, code)  # so that nobody who looked on logs in with it
+        mfa.spend_totp_code(self.user, code)  # so that the code cannot be used again to log in
         return code
 
 
@@ -222,7 +223,7 @@ class ProfileForm(ProfileBase):
 
 @cache
 def time_zones() -> list[str]:
-    """`UTC`, and the names that tell where, such as `Europe/Berlin`; not the old ones such as `US/Eastern`."""
+    """Return `UTC` and the names with a region, such as `Europe/Berlin`, without old ones such as `US/Eastern`."""
     old = ("Etc", "SystemV", "US", "Canada", "Brazil", "Chile", "Mexico")
     return ["UTC", *sorted(name for name in time_zone_names() if "/" in name and not name.startswith(old))]
 

@@ -1,4 +1,4 @@
-"""The user's own logins: list, end one, end all others."""
+"""The page of the user's logins: list, log out one, log out all others."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -14,7 +14,7 @@ from accounts.requests import current_user
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def logins_page(request: HttpRequest) -> HttpResponse:
-    """The user's logins. POST ends the one that `login` names, or all but this session."""
+    """Show the user's logins. A POST revokes the one named by `login`, or all except this session."""
     user, key = current_user(request), request.session.session_key
     if request.method != "POST":
         return render(request, "accounts/logins.html", {"logins": logins.for_user(user, session_key=key)})

@@ -1,4 +1,4 @@
-"""The profile."""
+"""The page of the profile."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required

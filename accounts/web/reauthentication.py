@@ -15,7 +15,7 @@ from rest_framework.exceptions import Throttled
 
 from accounts import services
 from accounts.errors import InvalidCredentials
-from accounts.requests import current_user
+from accounts.requests import address_of, current_user
 from accounts.web.forms import current_password_field
 from zenzefi.common.throttled_forms import too_many
 
@@ -60,7 +60,7 @@ class PasswordForm(forms.Form):
         """
         if not self.is_valid():
             return False
-        user, address = current_user(request), request.META.get("REMOTE_ADDR", "")
+        user, address = current_user(request), address_of(request)
         try:
             services.check_credentials(user.email, self.cleaned_data["password"], address=address)
         except InvalidCredentials:

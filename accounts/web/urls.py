@@ -1,4 +1,4 @@
-"""`/accounts/`: the pages of django-allauth, some of them refined, and those of the profile."""
+"""`/accounts/`: the pages of django-allauth, some of them replaced, and those of the profile."""
 
 from allauth.account import urls as account_urls
 from allauth.mfa import urls as mfa_urls
@@ -7,7 +7,7 @@ from django.urls import include, path, re_path
 from accounts.web import api_tokens, auth_views, logins, profile
 
 urlpatterns = [
-    # Before allauth's own at the same paths.
+    # These replace allauth's views at the same paths, so they come first.
     path("login/", auth_views.LoginView.as_view(), name="account_login"),
     path("signup/", auth_views.SignupView.as_view(), name="account_signup"),
     path("email/", auth_views.EmailView.as_view(), name="account_email"),
