@@ -37,7 +37,10 @@ class _Outage:
     def record_failure(self, error: Exception) -> None:
         """Log the failure if it is the first in a row."""
         if not self._ongoing:
-            logger.warning("%s failed, revocations wait for the next poll: %s", self._operation, error)
+            unexpected = not isinstance(error, (redis.RedisError, OSError))
+            logger.warning(
+                "%s failed, revocations wait for the next poll: %s", self._operation, error, exc_info=unexpected
+            )
         self._ongoing = True
 
     def record_success(self) -> None:
@@ -89,7 +92,7 @@ async def listen(wake: Callable[[], object]) -> None:
     while True:
         try:
             await _receive(wake, outage)
-        except Exception as error:  # any error: the listener must not end
+        except Exception as error:  # noqa: BLE001  # any error: the listener must not end
             outage.record_failure(error)
         if _is_cancelled():
             return

@@ -78,7 +78,7 @@ class MockProvider:
             raise ProviderRefused("more than what is left of the payment, or it was not paid")
         return RefundAnswer(idempotence_key)
 
-    def fetch_refund(self, refund_id: str) -> RefundState:
+    def fetch_refund(self, refund_id: str) -> RefundState:  # noqa: ARG002
         """It pays at once or refuses."""
         return RefundState.SUCCEEDED
 

@@ -26,7 +26,7 @@ class TransferCutError(Exception):
     """Raised in the middle of a body to make the server drop the connection."""
 
 
-async def health(request: Request) -> Response:
+async def health(_request: Request) -> Response:
     """Return 200."""
     return IndentedJSONResponse({"status": "ok"})
 
@@ -114,7 +114,7 @@ async def status(request: Request) -> Response:
     return IndentedJSONResponse({"status": code}, code)
 
 
-async def fail(request: Request) -> Response:
+async def fail(_request: Request) -> Response:
     """Return a body that breaks off."""
     return Stream(_cut_body(), headers={"content-length": "1000"})
 

@@ -51,6 +51,6 @@ async def _no_body() -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def error_response(request: Request, error: Any) -> JSONResponse:
+async def error_response(_request: Request, error: Any) -> JSONResponse:
     """Return the detail of an HTTPException as JSON."""
     return IndentedJSONResponse({"error": error.detail}, error.status_code, error.headers)

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections import defaultdict
 
+from django.db import DatabaseError, InterfaceError
+
 from proxy.dataplane.admission.grant_cache import Grants
 from proxy.dataplane.sessions.in_flight import Carry, Registry
 
@@ -32,8 +34,9 @@ async def _renew(grants: Grants, digest: str, carries: list[Carry]) -> None:
     try:
         async with asyncio.timeout(_READ_SECONDS):
             grant = grants.cached(digest) or await grants.load(digest)
-    except Exception as error:  # whatever it is: it must not hold up the end of what has expired
-        logger.warning("a grant could not be read again, its deadline stays: %r", error)
+    except Exception as error:  # any error: the other connections must still end in time
+        unexpected = not isinstance(error, (DatabaseError, InterfaceError, TimeoutError))
+        logger.warning("a grant could not be read again, its deadline stays: %r", error, exc_info=unexpected)
         return
     if grant is not None:
         for carry in carries:

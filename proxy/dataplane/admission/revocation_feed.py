@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db import DatabaseError, InterfaceError
+
 from access.selectors import RevocationNotice, revocations_since, settled_revocations
 from access.signals import access_revoked
 from proxy import revocation_pubsub
@@ -74,8 +76,11 @@ class Feed:
         started = time.monotonic()
         try:
             notices = await self._rows()
-        except Exception as error:  # whatever it is: a feed that ended would never recover
-            logger.warning("revocation feed is silent for %.0f s: %r", self.silent_seconds(), error)
+        except Exception as error:  # any error: nothing would start the feed again
+            unexpected = not isinstance(error, (DatabaseError, InterfaceError))
+            logger.warning(
+                "revocation feed is silent for %.0f s: %r", self.silent_seconds(), error, exc_info=unexpected
+            )
             return
         due = [*self._failed, *(notice for notice in notices if self._is_due(notice.id))]
         self._failed = [notice for notice in due if not await self._hand_over(notice)]

@@ -143,7 +143,7 @@ async def _answer(send: Send, status: int, headers: Headers, body: bytes) -> Non
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _status(gateway: DataPlane, head: RequestHead, scope: Scope, send: Send) -> None:
+async def _status(gateway: DataPlane, head: RequestHead, _scope: Scope, send: Send) -> None:
     """`GET /api/v1/proxy/status`: the gateway's own figures; neither activates the token nor counts as activity."""
     grant, device = await gateway.gate.identify(head, unsafe=False)
     session, counts = await gateway.session_of(grant.token_id, device)
@@ -165,7 +165,7 @@ async def _status(gateway: DataPlane, head: RequestHead, scope: Scope, send: Sen
     await _answer(send, 200, [*json_headers(body), *stated_headers(grant, head.request_id)], body)
 
 
-async def _open_session(gateway: DataPlane, head: RequestHead, scope: Scope, send: Send) -> None:
+async def _open_session(gateway: DataPlane, head: RequestHead, _scope: Scope, send: Send) -> None:
     """`POST /api/v1/proxy/session`: the browser's cookie for the token and device of the request's headers."""
     grant, device = await gateway.gate.identify(head, unsafe=True)
     cookie = access_cookie(gateway.config, grant.digest, device)

@@ -244,7 +244,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Deny what httptools cannot read, or what a method above denies, which httptools makes the context."""
         error = sys.exception()
         cause = error.__context__ if error else None

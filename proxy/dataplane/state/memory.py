@@ -76,7 +76,7 @@ class MemoryState:
             return None
         return held
 
-    async def release_lease(self, token_id: UUID, notice_id: int) -> Lease | None:
+    async def release_lease(self, token_id: UUID, notice_id: int) -> Lease | None:  # noqa: ARG002
         # The only worker is told once.
         self._leases.pop(token_id.int, None)
         return None

@@ -142,7 +142,7 @@ class RedisState:
         drawn, wait = await self._ask(self._draw, [f"zenzefi:rate:{user_id}"], arguments)
         return bool(drawn), int(wait)
 
-    async def spend(self, code: str, issued: float, seconds: float) -> bool:
+    async def spend(self, code: str, issued: float, seconds: float) -> bool:  # noqa: ARG002
         return bool(await self._ask(self._redis.set, f"zenzefi:spent:{code}", 1, nx=True, ex=math.ceil(seconds)))
 
     def forget_ended(self) -> None:

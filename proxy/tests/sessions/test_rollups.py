@@ -180,7 +180,7 @@ def test_two_runs_beside_a_writer(tokens):
         try:
             while not over.is_set():
                 work()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # asserted by the test
             problems.append(error)
         finally:
             connections.close_all()
