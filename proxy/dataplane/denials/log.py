@@ -4,7 +4,6 @@ Bounded, whoever attacks: in a minute, so many of requests without a token that 
 more of known tokens, and of each, so that an owner finds hers during an attack. What is above that is only counted.
 """
 
-import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,14 +11,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import DataError, IntegrityError
-
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.errors import CODE_SPENT, INVALID_TOKEN, TOKEN_EXPIRED, Denial, Denied
 from proxy.models import LONGEST_PATH, DenialRecord
+from zenzefi.common.bulk_writes import write_or_drop
 from zenzefi.common.ip_addresses import normalise_ip_address
-
-logger = logging.getLogger(__name__)
 
 MINUTE = 60.0
 UNKNOWN, UNKNOWN_PER_ADDRESS = 60, 10
@@ -126,19 +122,7 @@ def iso(timestamp: float) -> str:
 def write_refusals(refusals: list[Refusal]) -> None:
     """Insert them in one statement; a row that is refused holds no other back."""
     records = [_record(refusal) for refusal in refusals]
-    try:
-        DenialRecord.objects.bulk_create(records)
-    except (IntegrityError, DataError):
-        for record in records:
-            _write_or_drop(record)
-
-
-def _write_or_drop(record: DenialRecord) -> None:
-    try:
-        DenialRecord.objects.bulk_create([record])
-    except (IntegrityError, DataError) as error:
-        # Its token or user was deleted: no later try can succeed.
-        logger.warning("the denial of %s can never be written: %s", record.request_id, error)
+    write_or_drop(DenialRecord.objects.bulk_create, records, lambda record: f"denial {record.request_id}")
 
 
 def _record(refusal: Refusal) -> DenialRecord:

@@ -6,7 +6,6 @@ counts nothing twice and loses nothing.
 """
 
 import json
-import logging
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -14,15 +13,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db import DataError, IntegrityError, connection
+from django.db import connection
 
 from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.state.base import Counts, Lease, Report
 from proxy.models import ProxySession
 from zenzefi.common import bulk_json
+from zenzefi.common.bulk_writes import write_or_drop
 from zenzefi.common.ip_addresses import normalise_ip_address
-
-logger = logging.getLogger(__name__)
 
 # Between two writes; the longest where many thousands of sessions are written.
 FLUSH_SECONDS, LONGEST_FLUSH_SECONDS = 3.0, 10.0
@@ -152,20 +150,12 @@ class Accounting:
 
 def write_sessions(rows: list[Row]) -> None:
     """Insert or update at most `ROWS` sessions in a statement or two; a row that is refused holds no other back."""
-    try:
-        _write([row for row in rows if row[0].written is None])
-        _grow([row for row in rows if row[0].written is not None])
-    except (IntegrityError, DataError):
-        for row in rows:
-            _write_or_drop(row)
+    write_or_drop(_write_or_grow, rows, lambda row: f"session {row[0].lease.session_id}")
 
 
-def _write_or_drop(row: Row) -> None:
-    try:
-        _write([row])
-    except (IntegrityError, DataError) as error:
-        # Its token or user was deleted: no later try can succeed.
-        logger.warning("session %s can never be written: %s", row[0].lease.session_id, error)
+def _write_or_grow(rows: list[Row]) -> None:
+    _write([row for row in rows if row[0].written is None])
+    _grow([row for row in rows if row[0].written is not None])
 
 
 def _write(rows: list[Row]) -> None:
