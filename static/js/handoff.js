@@ -1,4 +1,5 @@
-// Without a script, the page's button does it. Back leads to the page of the token, never to a form that was sent.
-const form = document.getElementById("opening");
+// Submit the form at once. Without scripts, the user presses the button.
+// The Back button then leads to the token page instead of this form.
+const form = document.getElementById("handoff");
 history.replaceState(null, "", form.dataset.back);
 form.submit();

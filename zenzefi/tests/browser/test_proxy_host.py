@@ -94,7 +94,7 @@ def test_back_leads_to_the_page_of_the_token(browser: Browser, own_host: tuple[S
     page = context.new_page()
     for route in (None, late):
         if route:
-            page.route("**/opening.*.js", lambda found: found.fulfill(body=late, content_type="text/javascript"))
+            page.route("**/handoff.*.js", lambda found: found.fulfill(body=late, content_type="text/javascript"))
         page.goto("/tokens/{token}".format(**site.names))
         press(page, scripts=True)
         expect(page).to_have_url(f"{origin}/")
@@ -126,7 +126,7 @@ def test_the_page_in_between(browser: Browser, own_host: tuple[Site, str], look:
     site, _origin = own_host
     context = site.open(browser, CUSTOMER, **look)
     page = context.new_page()
-    page.route("**/opening.*.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    page.route("**/handoff.*.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
     page.goto("/tokens/{token}".format(**site.names))
     page.locator("form[action$='/open'] button").click()
     heading = {"en-GB": "Opening the server", "ru-RU": "Сервер открывается"}[look["locale"]]
