@@ -1,4 +1,4 @@
-"""The demo upstream behaves as its table of routes says, served by a real server."""
+"""The routes of the demo upstream, served by a real server."""
 
 import asyncio
 import base64
@@ -193,7 +193,7 @@ class TestUpload:
             result = await response.json()
         assert result == {"bytes": 10_000_000, "sha256": hashlib.sha256(chunk * 100).hexdigest()}
 
-    async def test_client_that_leaves_is_not_answered(self, client, upstream):
+    async def test_no_response_to_a_client_that_leaves(self, client, upstream):
         reader, writer = await asyncio.open_connection("127.0.0.1", upstream.config.port)
         writer.write(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
         await writer.drain()
@@ -341,7 +341,7 @@ class TestEvents:
             assert (response.status, await response.json()) == (400, {"error": sentence})
 
 
-class TestMisbehaviour:
+class TestFaults:
     async def test_late_headers(self, client):
         started = time.monotonic()
         async with client.get("/slow?seconds=0.2") as response:
@@ -474,7 +474,7 @@ class TestRouting:
             "/health",
         ],
     )
-    async def test_head_answers_as_get_without_a_body(self, client, path):
+    async def test_head_has_the_response_of_get_without_a_body(self, client, path):
         async with client.head(path, allow_redirects=False) as head:
             assert await head.read() == b""
         async with client.get(path, allow_redirects=False) as get:
@@ -482,7 +482,7 @@ class TestRouting:
             assert head.headers.get("Content-Type") == get.headers.get("Content-Type")
 
     async def test_head_is_tried_on_every_route(self):
-        marks = self.test_head_answers_as_get_without_a_body.pytestmark
+        marks = self.test_head_has_the_response_of_get_without_a_body.pytestmark
         paths = {path.partition("?")[0] for mark in marks for path in mark.args[1]}
         http = [route for route in application.routes if not isinstance(route, WebSocketRoute)]
         routes = [route for route in http if "HEAD" in (getattr(route, "methods", None) or ["HEAD"])]
@@ -492,8 +492,8 @@ class TestRouting:
     async def test_connection_is_kept_after_a_head(self, upstream):
         reader, writer = await asyncio.open_connection("127.0.0.1", upstream.config.port)
         writer.write(b"HEAD /download/1KB HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        answers = await reader.readuntil(b'"ok"')
-        assert answers.count(b"HTTP/1.1 200 OK") == 2
+        responses = await reader.readuntil(b'"ok"')
+        assert responses.count(b"HTTP/1.1 200 OK") == 2
         writer.close()
         await writer.wait_closed()
 
@@ -553,7 +553,7 @@ class TestWebSockets:
         await eventually(lambda: not upstream.server_state.tasks)
 
     @pytest.mark.parametrize(("path", "status"), [("/ws/other", 403), ("/", 403), ("/ws/ticker?interval=0", 400)])
-    async def test_refusal(self, client, path, status):
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+    async def test_denial(self, client, path, status):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as denial:
             await client.ws_connect(path)
-        assert refusal.value.status == status
+        assert denial.value.status == status

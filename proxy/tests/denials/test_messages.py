@@ -1,4 +1,4 @@
-"""What a refusal is called in a sentence, in both languages."""
+"""Denial messages in both languages."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -18,7 +18,7 @@ CODES = sorted({each.code for each in vars(errors).values() if isinstance(each, 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("code", CODES)
-def test_every_code_has_words_of_its_own(code, language):
+def test_every_code_has_its_own_message(code, language):
     with translation.override(language):
         unknown = explain("what-nobody-knows", {})
         found = explain(code, {})
@@ -28,7 +28,7 @@ def test_every_code_has_words_of_its_own(code, language):
 
 
 @pytest.mark.parametrize("code", ["user_inactive", "what-nobody-knows"])
-def test_where_nothing_helps_there_is_no_button(code):
+def test_no_button_if_no_page_helps(code):
     assert (explain(code, {}).action, explain(code, {}).url) == ("", "")
 
 
@@ -43,7 +43,7 @@ def test_a_button_leads_to_a_page(client, alice, alice_token, code):
 
 
 @pytest.mark.parametrize("code", ["upstream_timeout", "maintenance", "rate_limited", "request_timeout"])
-def test_where_waiting_helps_one_may_try_again(code):
+def test_try_again_if_waiting_helps(code):
     assert explain(code, {}).url == AGAIN
 
 

@@ -1,4 +1,4 @@
-"""Hourly roll-ups: their sum is the sum of the sessions, whatever runs twice, beside another, late or not at all."""
+"""Hourly roll-ups: their sum equals the sum of the sessions, even if runs repeat, overlap, are late or fail."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from proxy.tasks import roll_up_usage
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
-pytestmark = pytest.mark.django_db(transaction=True)  # as whatever sells a token
+pytestmark = pytest.mark.django_db(transaction=True)  # tokens are sold in transactions
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def begin(token, started=NOON, **figures):
 
 
 def grow(session, *, by=timedelta(), size=0, requests=0):
-    """What a flush does: the greatest that it is told."""
+    """Update a session as a flush does: set the maximum of the stored and the new values."""
     session.last_activity += by
     session.bytes_transferred += size
     session.request_count += requests
@@ -56,7 +56,7 @@ def in_sessions():
     return sum(row.bytes_transferred for row in rows), sum(row.request_count for row in rows), active
 
 
-def test_what_a_session_grew_by(tokens):
+def test_the_new_traffic_of_a_session(tokens):
     session = begin(tokens[0], bytes_transferred=10)
     roll_up()
     grow(session, by=5 * MINUTE, size=7, requests=2)
@@ -69,7 +69,7 @@ def test_a_run_without_changes_changes_nothing(tokens, django_assert_max_num_que
     begin(tokens[0], bytes_transferred=10)
     assert (roll_up_usage(), roll_up_usage()) == (1, 0)
     assert hours(tokens[0]) == [(NOON, 10, 1, timedelta())]
-    with django_assert_max_num_queries(3):  # within its transaction, one
+    with django_assert_max_num_queries(3):  # one query, and the two of its transaction
         roll_up()
 
 
@@ -88,7 +88,7 @@ def test_a_flush_that_comes_late_counts(tokens):
     roll_up()
     session.ended_at = NOON
     session.save(update_fields=["ended_at"])
-    grow(session, size=5)  # another worker's part, after the session's end and no later than the last activity
+    grow(session, size=5)  # from another worker, after the session's end, no later than the last activity
     roll_up()
     assert hours(tokens[0]) == [(NOON, 5, 1, timedelta())]
 
@@ -102,8 +102,8 @@ def test_tokens_and_sessions_are_kept_apart_and_added_up(tokens):
 
 
 # case G78
-def test_a_clock_that_was_behind(tokens):
-    """Workers' clocks differ: an activity before the session's start is no time in use, and is counted once."""
+def test_a_clock_that_is_slow(tokens):
+    """Count an activity before the session's start once, without time in use. The clocks of workers differ."""
     session = begin(tokens[0], last_activity=NOON - MINUTE)
     roll_up()
     assert roll_up() == 0
@@ -155,7 +155,7 @@ steps = st.lists(
 @given(steps)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_sums_are_equal_after_each_run(tokens, steps):
-    """Whatever grew between two runs, by how much and over how many hours."""
+    """Compare the sums after random growth between the runs."""
     UsageHour.objects.all().delete()
     ProxySession.objects.all().delete()
     sessions = [begin(tokens[which % 2], NOON + which * 37 * MINUTE) for which in range(4)]
@@ -170,8 +170,8 @@ def test_the_sums_are_equal_after_each_run(tokens, steps):
 
 # case G83
 @pytest.mark.services
-def test_two_runs_beside_a_writer(tokens):
-    """On PostgreSQL, with connections of their own: nothing twice, nothing lost, no deadlock."""
+def test_two_runs_and_a_writer_at_once(tokens):
+    """Count everything exactly once and without a deadlock, on separate PostgreSQL connections."""
     assert connection.vendor == "postgresql"
     sessions = [begin(tokens[number % 2]) for number in range(40)]
     over, problems = threading.Event(), []
@@ -204,10 +204,10 @@ def test_two_runs_beside_a_writer(tokens):
 
 
 def test_the_job_finds_changes_by_an_index(tokens):
-    """Not by a look at every session there ever was."""
+    """Use the partial index instead of a scan of all sessions."""
     wanted = ProxySession.objects.filter(rollups.NOT_ROLLED_UP).order_by()[:500]
     with transaction.atomic():
-        if connection.vendor == "postgresql":  # the table is empty: reading all of it would be cheapest
+        if connection.vendor == "postgresql":  # else the planner scans the table, which is empty
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL enable_seqscan = off")
         assert "proxy_session_not_rolled_up" in wanted.explain()

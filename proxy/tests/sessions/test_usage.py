@@ -15,7 +15,7 @@ from proxy import usage
 from proxy.models import ProxySession, UsageHour
 from proxy.rollups import roll_up
 
-pytestmark = pytest.mark.django_db(transaction=True)  # as whatever sells a token
+pytestmark = pytest.mark.django_db(transaction=True)  # tokens are sold in transactions
 NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
 MOSCOW = ZoneInfo("Europe/Moscow")
 
@@ -27,7 +27,7 @@ def _at_noon():
 
 
 def used(sold, ago, size=1000, requests=2, minutes=30):
-    """In the hour that began so many hours ago."""
+    """Create usage in the hour that started `ago` hours ago."""
     hour = NOW.replace(minute=0) - timedelta(hours=ago)
     return UsageHour.objects.create(
         token=sold.token, user=sold.token.user, hour=hour, bytes=size, requests=requests,
@@ -56,7 +56,7 @@ class TestPeriods:
         assert (found.total.bytes, found.total.requests, found.total.active) == (2000, 4, timedelta(hours=1))
 
     @pytest.mark.parametrize(("period", "days"), [("week", 7), ("month", 30)])
-    def test_days_with_the_silent_ones(self, alice, alice_token, period, days):
+    def test_days_without_traffic_are_included(self, alice, alice_token, period, days):
         for ago in (0, 1, 24 * (days - 1), 24 * days):
             used(alice_token, ago)
         found = usage.usage_of(alice, period, UTC)
@@ -92,7 +92,7 @@ class TestPeriods:
 
 
 class TestTokens:
-    def test_each_by_itself_and_only_ones_own(self, alice, alice_token, sold_token, bob_token):
+    def test_each_token_and_only_the_users_own(self, alice, alice_token, sold_token, bob_token):
         second = sold_token(alice, 24)
         used(alice_token, 1, size=10)
         used(second, 1, size=5)
@@ -114,9 +114,9 @@ class TestApi:
 
     def test_a_week(self, alice_api, alice_token):
         used(alice_token, 1, minutes=20)
-        answer = alice_api.get(self.URL)
-        assert answer.status_code == 200
-        body = answer.json()
+        response = alice_api.get(self.URL)
+        assert response.status_code == 200
+        body = response.json()
         figures = {"bytes": 1000, "requests": 2, "hours": 0.33}
         assert (body["period"], body["time_zone"], body["total"]) == ("week", "UTC", figures)
         assert (body["start"], body["end"]) == ("2026-03-04T00:00:00Z", "2026-03-10T12:30:00Z")
@@ -131,9 +131,9 @@ class TestApi:
         assert alice_api.get(self.URL, {"token_id": bob_token.token.pk}).json()["tokens"] == []
 
     @pytest.mark.parametrize("asked", [{"period": "year"}, {"period": ""}, {"token_id": "x"}])
-    def test_bad_questions(self, alice_api, asked):
-        answer = alice_api.get(self.URL, asked)
-        assert (answer.status_code, list(answer.json())) == (400, list(asked))
+    def test_bad_queries(self, alice_api, asked):
+        response = alice_api.get(self.URL, asked)
+        assert (response.status_code, list(response.json())) == (400, list(asked))
 
     def test_in_the_users_zone(self, alice, alice_api, alice_token):
         alice.time_zone = "Europe/Moscow"
@@ -143,7 +143,7 @@ class TestApi:
         assert (body["time_zone"], body["series"][-1]["start"]) == ("Europe/Moscow", "2026-03-09T21:00:00Z")
         assert body["series"][-1]["bytes"] == 1000
 
-    def test_who_may_ask(self, api, alice, alice_token):
+    def test_permissions(self, api, alice, alice_token):
         assert api.get(self.URL).status_code == 401
         for scopes, status in ((["read"], 200), (["tokens"], 403)):
             _token, text = api_tokens.create(alice, name="script", scopes=scopes, days=7)
@@ -192,15 +192,15 @@ class TestPage:
         alice.time_zone = "Europe/Moscow"
         alice.save(update_fields=["time_zone"])
         used(alice_token, 1)
-        answer = browser.get("/usage/usage.csv?period=month")
-        assert answer["Content-Disposition"] == 'attachment; filename="zenzefi-usage-month.csv"'
-        rows = list(csv.reader(answer.content.decode().splitlines()))
+        response = browser.get("/usage/usage.csv?period=month")
+        assert response["Content-Disposition"] == 'attachment; filename="zenzefi-usage-month.csv"'
+        rows = list(csv.reader(response.content.decode().splitlines()))
         assert rows[0] == ["start", "bytes", "requests", "hours"]
         assert (len(rows), rows[-1]) == (31, ["2026-03-10T00:00:00+03:00", "1000", "2", "0.50"])
 
 
 def test_from_a_request_to_the_page(browser, alice, alice_token):
-    """What a session has is on the page after the next run of the job."""
+    """Show the traffic of a session on the page after the next run of the job."""
     ProxySession.objects.create(
         token=alice_token.token, user=alice, device_id="device-1", started_at=NOW - timedelta(minutes=6),
         last_activity=NOW, bytes_transferred=2048, request_count=3,

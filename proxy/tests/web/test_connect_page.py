@@ -1,4 +1,4 @@
-"""How to connect, with the user's own values."""
+"""The page about connecting, with the user's own values."""
 
 import html
 
@@ -17,9 +17,9 @@ def _alice_is_signed_in(client, alice):
     client.force_login(alice)
 
 
-def text(answer):
-    assert answer.status_code == 200
-    return html.unescape(answer.content.decode())
+def text(response):
+    assert response.status_code == 200
+    return html.unescape(response.content.decode())
 
 
 def test_without_a_token(client):
@@ -35,16 +35,16 @@ def test_the_users_own_values(client, alice, alice_token, settings):
     assert alice_token.text not in page
 
 
-def test_the_suggested_device_is_a_good_one(alice, bob):
+def test_the_suggested_device_id_is_valid(alice, bob):
     assert is_device_id(devices.suggested_device_id(alice).encode())
     assert devices.suggested_device_id(alice) != devices.suggested_device_id(bob)
 
 
 def test_the_password_fills_the_token_in(client, alice_token):
-    answer = client.post(f"{URL}?token={alice_token.token.pk}", {"password": PASSWORD})
-    assert text(answer).count(alice_token.text) == 4  # the step, and three examples
-    assert "YOUR-TOKEN" not in text(answer)
-    assert "no-store" in answer["Cache-Control"]
+    response = client.post(f"{URL}?token={alice_token.token.pk}", {"password": PASSWORD})
+    assert text(response).count(alice_token.text) == 4  # one step and three examples
+    assert "YOUR-TOKEN" not in text(response)
+    assert "no-store" in response["Cache-Control"]
     assert alice_token.text not in text(client.get(URL))
 
 
@@ -54,7 +54,7 @@ def test_a_wrong_password(client, alice_token):
     assert alice_token.text not in page
 
 
-def test_a_token_is_chosen(client, alice, bob, sold_token):
+def test_a_token_is_selected(client, alice, bob, sold_token):
     long, short, foreign = sold_token(alice, 24), sold_token(alice, 1), sold_token(bob)
     assert client.get(URL).context["token"] == long.token
     assert client.get(f"{URL}?token={short.token.pk}").context["token"] == short.token
@@ -69,6 +69,6 @@ def test_a_token_whose_key_is_gone(client, alice_token):
     assert "YOUR-TOKEN" in text(client.post(URL, {"password": PASSWORD}))
 
 
-def test_it_is_for_who_is_signed_in(client):
+def test_login_is_required(client):
     client.logout()
     assert client.get(URL)["Location"] == "/accounts/login/?next=/connect"

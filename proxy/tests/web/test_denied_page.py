@@ -1,4 +1,4 @@
-"""/denied: its owner sees what is known, everybody else what the code means."""
+"""The page about a denial: details for its owner, the meaning of the code for others."""
 
 import re
 from datetime import timedelta
@@ -10,7 +10,7 @@ from django.utils import timezone
 from proxy.models import DenialRecord
 from proxy.web.denials import LOOKUPS, PER_PAGE
 
-pytestmark = pytest.mark.django_db(transaction=True)  # as whatever sells a token
+pytestmark = pytest.mark.django_db(transaction=True)  # tokens are sold in transactions
 URL = "/denied/number-0001"
 
 
@@ -38,72 +38,72 @@ def signed_in():
     return signed_in
 
 
-def heading(answer):
-    return re.search("<h1[^>]*>(.*?)</h1>", answer.content.decode())[1]
+def heading(response):
+    return re.search("<h1[^>]*>(.*?)</h1>", response.content.decode())[1]
 
 
-def test_its_owner_sees_all_of_it(signed_in, alice, alice_token):
+def test_the_owner_sees_the_details(signed_in, alice, alice_token):
     record(alice_token)
-    answer = signed_in(alice).get(URL)
-    assert heading(answer) == "Your token expired 3 minutes ago."
+    response = signed_in(alice).get(URL)
+    assert heading(response) == "Your token expired 3 minutes ago."
     for known in ("203.0.113.9", "…7b", "/api/v1/proxy/private", "1 hour, full access", "token_expired"):
-        assert known in answer.content.decode()
+        assert known in response.content.decode()
 
 
 @pytest.mark.parametrize("who", ["nobody", "bob", "olga"])
-def test_everybody_else_sees_what_the_code_means(client, signed_in, bob, olga, alice_token, who):
+def test_others_see_what_the_code_means(client, signed_in, bob, olga, alice_token, who):
     record(alice_token, code="device_conflict", detail={"holder": "41", "held_until": timezone.now().isoformat()})
     visitor = {"nobody": client, "bob": signed_in(bob), "olga": signed_in(olga)}[who]
-    answer = visitor.get(URL)
-    assert heading(answer) == "Another device is using this token."
-    text = answer.content.decode()
+    response = visitor.get(URL)
+    assert heading(response) == "Another device is using this token."
+    text = response.content.decode()
     for secret in ("203.0.113.9", "…41", "…7b", "/api/v1/proxy/private", str(alice_token.token.pk), "1 hour, full"):
         assert secret not in text
     assert ("Log in to see more" in text) is (who == "nobody")
 
 
-def test_an_id_that_two_have_chosen(client, signed_in, alice, bob, alice_token, bob_token):
-    """The caller may choose it: the newest is meant, one's own first."""
+def test_an_id_of_two_denials(client, signed_in, alice, bob, alice_token, bob_token):
+    """Show the newest denial of the request id, which the client may choose, and the user's own first."""
     earlier = timezone.now() - timedelta(minutes=1)
     record(alice_token, at=earlier)
     record(alice_token, at=earlier - timedelta(minutes=1), code="scope_denied", detail={})
     record(bob_token, code="rate_limited", status=429, detail={"retry_after": 7})
     assert heading(signed_in(alice).get(URL)) == "Your token expired 3 minutes ago."
     assert heading(signed_in(bob).get(URL)) == heading(client.get(URL))
-    assert "7 seconds" not in signed_in(bob).get(URL).content.decode()  # that was then
+    assert "7 seconds" not in signed_in(bob).get(URL).content.decode()  # the time to wait has passed
 
 
-def test_to_try_again_leads_to_the_path(client, signed_in, alice, alice_token):
+def test_try_again_links_to_the_path(client, signed_in, alice, alice_token):
     record(alice_token, code="upstream_timeout", status=504)
     assert 'href="/api/v1/proxy/private">Try again<' in signed_in(alice).get(URL).content.decode()
     assert ">Try again<" not in client.get(URL).content.decode()
 
 
 @pytest.mark.parametrize("path", ["", "/" + "x" * 199, "/a\ufffd"])
-def test_not_to_a_path_that_is_not_whole(signed_in, alice, alice_token, path):
+def test_no_link_to_a_truncated_path(signed_in, alice, alice_token, path):
     record(alice_token, code="upstream_timeout", status=504, path=path)
     assert ">Try again<" not in signed_in(alice).get(URL).content.decode()
 
 
-def test_one_that_is_not_written_yet(client):
-    answer = client.get(URL)
-    assert (answer.status_code, heading(answer)) == (200, "Looking up the denial…")
-    assert 'hx-get="?lookups=1"' in answer.content.decode()
+def test_a_denial_that_is_not_written_yet(client):
+    response = client.get(URL)
+    assert (response.status_code, heading(response)) == (200, "Looking up the denial…")
+    assert 'hx-get="?lookups=1"' in response.content.decode()
     record()
     assert heading(client.get(URL + "?lookups=1")) == "This token has expired."
 
 
-def test_one_that_is_not_known(client):
-    answer = client.get(f"{URL}?lookups={LOOKUPS}")
-    assert (answer.status_code, heading(answer)) == (404, "We have no record of this denial.")
-    assert "hx-get" not in answer.content.decode()
+def test_an_unknown_denial(client):
+    response = client.get(f"{URL}?lookups={LOOKUPS}")
+    assert (response.status_code, heading(response)) == (404, "We have no record of this denial.")
+    assert "hx-get" not in response.content.decode()
     assert client.get(f"{URL}?lookups={LOOKUPS}", headers={"HX-Request": "true"}).status_code == 200
     assert client.get(f"{URL}?lookups=²").status_code == 200
     for other in ("short", "x" * 129, "with space1", "semi;colon"):
         assert client.get(f"/denied/{other}").status_code == 404
 
 
-def test_the_list_is_ones_own(client, signed_in, alice, alice_token, bob_token):
+def test_the_list_has_the_users_own_denials(client, signed_in, alice, alice_token, bob_token):
     for number in range(PER_PAGE + 1):
         record(alice_token, request_id=f"number-{number:04}", at=timezone.now() - timedelta(hours=number))
     record(bob_token, request_id="number-of-bob")

@@ -1,4 +1,4 @@
-"""A token's page: who holds it, what it carries; the page after its purchase; the server in the browser."""
+"""The page about a token, the page after its purchase, and opening the server in the browser."""
 
 import base64
 import html
@@ -26,7 +26,7 @@ def token(alice_token, client, alice):
 
 
 def used(token, ago=60, lasted=600, **fields):
-    """A session that was active `ago` seconds ago and had begun `lasted` seconds before."""
+    """Create a session that started `lasted` seconds before its last activity, which was `ago` seconds ago."""
     active = timezone.now() - timedelta(seconds=ago)
     stated = {"device_id": "alice-laptop-41", "ip": "203.0.113.7", "user_agent": FIREFOX}
     return ProxySession.objects.create(
@@ -41,9 +41,9 @@ def used(token, ago=60, lasted=600, **fields):
 
 
 def text(client, url):
-    answer = client.get(url)
-    assert answer.status_code == 200
-    return html.unescape(answer.content.decode()).replace("\u00a0", " ")
+    response = client.get(url)
+    assert response.status_code == 200
+    return html.unescape(response.content.decode()).replace("\u00a0", " ")
 
 
 class TestWhoHoldsIt:
@@ -52,15 +52,15 @@ class TestWhoHoldsIt:
         session = used(token)
         assert holders([token]) == {token.pk: session}
 
-    def test_nobody_after_the_timeout(self, token, settings):
+    def test_no_holder_after_the_timeout(self, token, settings):
         used(token, ago=settings.SESSION_TIMEOUT_SECONDS + 1)
         assert holders([token]) == {}
 
-    def test_nobody_after_its_end(self, token):
+    def test_no_holder_after_its_end(self, token):
         used(token, ended_at=timezone.now())
         assert holders([token]) == {}
 
-    def test_nobody_after_a_reset_until_the_next_one_comes(self, alice, token):
+    def test_no_holder_after_a_reset_until_the_next_one_comes(self, alice, token):
         used(token, ago=1)
         services.reset_device(alice, token.pk)
         assert holders([token]) == {}
@@ -75,7 +75,7 @@ class TestWhoHoldsIt:
 
 
 class TestThePage:
-    def test_what_it_says(self, client, alice_token, token):
+    def test_its_content(self, client, alice_token, token):
         used(token)
         page = text(client, f"/tokens/{token.pk}")
         for words in ("Token for 1 hour", "In use by device", "alice-laptop-41", "203.0.113.7", "7.0 MB", "131"):
@@ -84,7 +84,7 @@ class TestThePage:
         assert "Revoke and get back 1.00 ZNC" in page
         assert alice_token.text not in page
 
-    def test_the_part_that_renews_itself(self, client, token):
+    def test_the_part_that_refreshes_itself(self, client, token):
         part = text(client, f"/tokens/{token.pk}/live")
         assert part.lstrip().startswith("<div")
         assert "No device holds the token now" in part
@@ -92,12 +92,12 @@ class TestThePage:
         used(token)
         assert "alice-laptop-41" in text(client, f"/tokens/{token.pk}/live")
 
-    def test_it_asks_for_the_whole_page_once_the_token_has_ended(self, client, alice, token):
+    def test_it_reloads_the_page_once_the_token_has_ended(self, client, alice, token):
         assert "HX-Refresh" not in client.get(f"/tokens/{token.pk}/live")
         services.revoke_by_force(token.pk, actor=alice, reason="test")
-        answer = client.get(f"/tokens/{token.pk}/live")
-        assert answer["HX-Refresh"] == "true"
-        assert "hx-get" not in answer.content.decode()
+        response = client.get(f"/tokens/{token.pk}/live")
+        assert response["HX-Refresh"] == "true"
+        assert "hx-get" not in response.content.decode()
 
     def test_sessions_by_pages(self, client, token):
         for number in range(21):
@@ -105,13 +105,13 @@ class TestThePage:
         assert "device-000" in text(client, f"/tokens/{token.pk}")
         assert "device-020" in text(client, f"/tokens/{token.pk}?page=2")
 
-    def test_a_client_cannot_write_on_it(self, client, token):
+    def test_client_data_is_escaped(self, client, token):
         used(token, user_agent="<script>alert(1)</script>", device_id="<b>device</b>")
         page = client.get(f"/tokens/{token.pk}").content.decode()
         assert "<script>alert" not in page
         assert "<b>device" not in page
 
-    def test_why_it_does_not_work(self, client, alice, token):
+    def test_the_reason_why_it_does_not_work(self, client, alice, token):
         take_back(alice, 5, "Money went back")
         assert "Top up 5.00 ZNC, and the token works again at once" in text(client, f"/tokens/{token.pk}")
         fund(alice, 5)
@@ -133,7 +133,7 @@ class TestAfterThePurchase:
 
     @pytest.fixture
     def tariffs(self, alice_token):
-        """What is on sale; a transactional test's flush takes the shipped ones away."""
+        """Create a tariff, because the flush after a transactional test deletes the shipped ones."""
         from proxy.tests.conftest import _on_sale
 
         _on_sale(24, "full")
@@ -157,9 +157,9 @@ class TestAfterThePurchase:
 
 class TestInTheBrowser:
     def test_it_is_admitted_as_a_device_of_its_own(self, gateway, recorded, client, alice, alice_token, token):
-        answer = client.post(f"/tokens/{token.pk}/open")
-        assert (answer.status_code, answer["Location"]) == (302, "/api/v1/proxy/")
-        cookie, device = answer.cookies["zenzefi_access"], answer.cookies["zenzefi_device"].value
+        response = client.post(f"/tokens/{token.pk}/open")
+        assert (response.status_code, response["Location"]) == (302, "/api/v1/proxy/")
+        cookie, device = response.cookies["zenzefi_access"], response.cookies["zenzefi_device"].value
         assert (cookie["httponly"], cookie["samesite"], cookie["path"], cookie["max-age"]) == (True, "Lax", "/", "")
         browser = gateway.client(headers={"Cookie": f"zenzefi_access={cookie.value}; zenzefi_device={device}"})
         assert browser.get("/x").status_code == 200
@@ -178,11 +178,11 @@ class TestInTheBrowser:
         token = sold_token(alice, scope="certificates_only").token
         assert client.post(f"/tokens/{token.pk}/open")["Location"] == "/api/v1/proxy/certificates"
 
-    def test_its_refusals(self, client, alice, bob, token):
+    def test_its_denials(self, client, alice, bob, token):
         assert client.get(f"/tokens/{token.pk}/open").status_code == 405
         services.revoke_by_force(token.pk, actor=alice, reason="test")
-        answer = client.post(f"/tokens/{token.pk}/open")
-        assert (answer["Location"], "zenzefi_access" in answer.cookies) == (f"/tokens/{token.pk}", False)
+        response = client.post(f"/tokens/{token.pk}/open")
+        assert (response["Location"], "zenzefi_access" in response.cookies) == (f"/tokens/{token.pk}", False)
         client.force_login(bob)
         assert client.post(f"/tokens/{token.pk}/open").status_code == 404
         client.logout()

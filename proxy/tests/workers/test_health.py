@@ -9,7 +9,7 @@ from django.db import OperationalError
 from redis.exceptions import RedisError
 
 from proxy import health_checks
-from proxy.dataplane import health as answers
+from proxy.dataplane import health as endpoints
 from proxy.dataplane.admission import revocation_feed
 from proxy.tasks import check_health
 from proxy.tests.denials.test_pages import NAVIGATION, heading
@@ -20,7 +20,7 @@ ALL_FINE = {"database": "ok", "cache": "ok", "upstream": "ok"}
 
 @pytest.fixture
 def site(gateway):
-    """A client of the gateway's root. What was found before is forgotten."""
+    """Return a client of the gateway's root, after earlier reports are discarded."""
     cache.clear()
     client = gateway.client()
     client.base_url = gateway.url
@@ -29,11 +29,11 @@ def site(gateway):
 
 @pytest.fixture
 def again(site):
-    """Check now, and ask."""
+    """Return a function that runs the checks and then requests the report."""
 
     def ask(path="/health"):
         check_health()
-        answers._memo = None
+        endpoints._memo = None
         return site.get(path)
 
     return ask
@@ -44,30 +44,30 @@ def gone(*_args, **_kwargs):
 
 
 def test_healthy(site):
-    answer = site.get("/health")
-    body = answer.json()
+    response = site.get("/health")
+    body = response.json()
     assert datetime.fromisoformat(body.pop("checked_at")).utcoffset().total_seconds() == 0
-    assert (answer.status_code, body) == (200, {"status": "healthy", "checks": ALL_FINE})
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert (response.status_code, body) == (200, {"status": "healthy", "checks": ALL_FINE})
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 def test_degraded_without_the_upstream(gateway, recording_upstream, again):
     gateway.restart(ZENZEFI_TARGET_URL="http://127.0.0.1:9")
-    answer = again()
-    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
-    assert answer.json()["checks"] == ALL_FINE | {"upstream": "failed"}
-    # The gateway itself is ready; its answers say 502.
+    response = again()
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert response.json()["checks"] == ALL_FINE | {"upstream": "failed"}
+    # The gateway itself is ready and responds with 502.
     assert again("/health/ready").status_code == 200
 
 
 def test_a_browser_gets_a_page(gateway, site):
-    answer = site.get("/health", headers=NAVIGATION | {"Accept-Language": "ru", "X-Request-ID": "number-0001"})
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert heading(answer) == "Всё работает"
-    assert (answer.headers["X-Request-ID"], answer.headers["Cache-Control"]) == ("number-0001", "no-store")
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert "+00:00" not in answer.text
+    response = site.get("/health", headers=NAVIGATION | {"Accept-Language": "ru", "X-Request-ID": "number-0001"})
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert heading(response) == "Всё работает"
+    assert (response.headers["X-Request-ID"], response.headers["Cache-Control"]) == ("number-0001", "no-store")
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert "+00:00" not in response.text
     for path in PATHS[1:]:
         assert site.get(path, headers=NAVIGATION).headers["Content-Type"] == "application/json"
     for headers in ({}, {"Accept": "*/*"}, {"Accept": "application/json, text/html"}):
@@ -87,7 +87,7 @@ def test_the_page_of_an_outage(gateway, recording_upstream, again, site, monkeyp
     assert "database" not in page.text
 
 
-def test_what_the_upstream_answers_counts(gateway, recorded, again):
+def test_the_status_of_the_upstream_counts(gateway, recorded, again):
     for status, found in ((200, "ok"), (302, "ok"), (404, "ok"), (401, "ok"), (500, "failed"), (503, "failed")):
         recorded.answer = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
         assert again().json()["checks"]["upstream"] == found
@@ -105,22 +105,22 @@ def test_a_frozen_upstream(gateway, recorded, again):
 
 def test_unhealthy_without_the_database(again, monkeypatch):
     monkeypatch.setattr(health_checks, "_check_database", gone)
-    answer = again()
-    assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
-    assert answer.json()["checks"] == ALL_FINE | {"database": "failed"}
+    response = again()
+    assert (response.status_code, response.json()["status"]) == (503, "unhealthy")
+    assert response.json()["checks"] == ALL_FINE | {"database": "failed"}
     assert again("/health/ready").status_code == 503
     assert again("/health/live").status_code == 200
 
 
 def test_unhealthy_without_the_cache(site, monkeypatch):
-    """Nothing can be kept, so it is checked when somebody asks."""
+    """Run the checks at each request, because no report can be stored."""
 
     monkeypatch.setattr(
         health_checks, "cache", Mock(**{"get.side_effect": RedisError, "set.side_effect": RedisError})
     )
-    answer = site.get("/health")
-    assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
-    assert answer.json()["checks"] == ALL_FINE | {"cache": "failed"}
+    response = site.get("/health")
+    assert (response.status_code, response.json()["status"]) == (503, "unhealthy")
+    assert response.json()["checks"] == ALL_FINE | {"cache": "failed"}
 
 
 def test_it_is_cached(gateway, recorded, site):
@@ -136,8 +136,8 @@ def test_live_and_ready(site):
 
 def test_not_ready_while_draining(gateway, site):
     gateway.plane.gate.draining = True
-    answer = site.get("/health/ready")
-    assert (answer.status_code, answer.json()) == (503, {"status": "draining"})
+    response = site.get("/health/ready")
+    assert (response.status_code, response.json()) == (503, {"status": "draining"})
     assert site.get("/health/live").status_code == 200
     assert site.get("/health").status_code == 200
 
@@ -145,8 +145,8 @@ def test_not_ready_while_draining(gateway, site):
 def test_not_ready_while_the_feed_is_silent(gateway, site, monkeypatch):
     monkeypatch.setattr(revocation_feed, "revocations_since", gone)
     gateway.plane.feed._last_good -= 6
-    answer = site.get("/health/ready")
-    assert (answer.status_code, answer.json()) == (503, {"status": "not ready"})
+    response = site.get("/health/ready")
+    assert (response.status_code, response.json()) == (503, {"status": "not ready"})
 
 
 def test_the_request_id(site):
@@ -157,18 +157,18 @@ def test_the_request_id(site):
 
 def test_head(site):
     for path in PATHS:
-        answer = site.head(path)
-        assert (answer.status_code, answer.content) == (200, b"")
+        response = site.head(path)
+        assert (response.status_code, response.content) == (200, b"")
 
 
 def test_other_methods(site):
     for path in PATHS:
         for method in ("POST", "PUT", "DELETE", "PATCH"):
-            answer = site.request(method, path, content=b"x" * 100_000)
-            assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
-            assert answer.headers["Allow"] == "GET, HEAD"
+            response = site.request(method, path, content=b"x" * 100_000)
+            assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+            assert response.headers["Allow"] == "GET, HEAD"
 
 
-def test_neighbours_are_not_found(site):
+def test_similar_paths_are_not_found(site):
     for path in ("/health/", "/healthz", "/health/live/", "/health/other"):
         assert site.get(path).status_code == 404

@@ -1,4 +1,4 @@
-"""Wake-ups through Redis: they come at once, and neither their loss nor Redis's end does any harm."""
+"""Wake-ups through Redis arrive at once, and failures of Redis do no harm."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from zenzefi.tests.command import ROOT, environment_of
 
 
 class Listener:
-    """A worker's end of the channel, and how often it was woken."""
+    """The worker's end of the channel, with a count of its wake-ups."""
 
     def __init__(self):
         self.woken = 0
@@ -51,14 +51,14 @@ class Listener:
 
 @pytest.fixture(autouse=True)
 def channel(monkeypatch):
-    """A channel of the test's own: other tests revoke meanwhile."""
+    """Use a separate channel, because other tests publish revocations at the same time."""
     monkeypatch.setattr(revocation_pubsub, "CHANNEL", f"zenzefi:test:{uuid4()}")
     return revocation_pubsub.CHANNEL
 
 
 @pytest.fixture
 def publisher(settings):
-    """A publisher whose way to Redis never breaks."""
+    """Return a publisher with a reliable connection to Redis."""
     publisher = revocation_pubsub.Publisher(settings.REDIS_URL)
     yield publisher
     publisher._thread.shutdown()
@@ -66,7 +66,7 @@ def publisher(settings):
 
 @pytest.fixture
 def link(_upstream_loop, publisher, settings):
-    """What stands between this process and Redis."""
+    """Return a link between this process and Redis that can fail."""
     link = Link(_upstream_loop, settings.REDIS_URL)
     settings.REDIS_URL = link.url
     yield link
@@ -102,11 +102,11 @@ async def test_a_message_wakes_at_once_and_so_does_the_subscription(publisher, l
 
 @pytest.mark.services
 def test_a_gateway_reads_the_outbox_at_once(publisher, gateway, alice_token, monkeypatch):
-    """Another process commits: its row, and its message."""
+    """Read the row that another process has committed as soon as its message arrives."""
     eventually(lambda: gateway.plane.feed._newest is not None)
     monkeypatch.setattr(revocation_feed, "POLL_SECONDS", 60)
     with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events:
-        time.sleep(1.2)  # the pause that began before is over
+        time.sleep(1.2)  # the current pause of the poller is over
         Revocation.objects.create(cause=Revocation.Cause.REVOKED, token=alice_token.token)
         publisher.wake_all()
         started = time.monotonic()
@@ -118,8 +118,8 @@ def test_a_gateway_reads_the_outbox_at_once(publisher, gateway, alice_token, mon
 async def test_a_quiet_subscription_stays(publisher, link, listener, monkeypatch, caplog):
     monkeypatch.setattr(revocation_pubsub, "_QUIET_SECONDS", 0.05)
     await listener.until(lambda: listener.woken == 1)
-    await asyncio.sleep(1.5)  # longer than the timeout of the socket, and than many of its own
-    # A new subscription would have woken it again.
+    await asyncio.sleep(1.5)  # longer than the socket timeout, and several times the timeout of a quiet subscription
+    # A new subscription would have called `wake` again.
     assert (link.open, listener.woken) == (1, 1)
     await listener.is_woken_by(publisher.wake_all)
     assert listener.woken == 2
@@ -136,7 +136,7 @@ async def test_it_subscribes_again_after_an_outage_and_warns_once(
     caplog.set_level(logging.INFO, "proxy.revocation_pubsub")
     for outage in (1, 2):
         await listener.is_woken_by(publisher.wake_all)
-        # The links of the test act in another thread.
+        # The links of the test run in another thread.
         await asyncio.to_thread(link.breaks, fault)
         if fault == "reset":
             await asyncio.to_thread(link.kill)
@@ -144,7 +144,7 @@ async def test_it_subscribes_again_after_an_outage_and_warns_once(
         await asyncio.sleep(0.5)
         before = listener.woken
         await asyncio.to_thread(link.mend)
-        # For what was sent meanwhile, nobody heard.
+        # The worker missed the messages of the outage, so it must poll.
         await listener.until(lambda: listener.woken > before)  # noqa: B023
     assert said(caplog, "listening to Redis") == ["WARNING", "INFO"] * 2
 
@@ -174,7 +174,7 @@ async def test_connections_that_redis_closes_are_made_again(publisher, link, lis
 # case G77
 @pytest.mark.services
 @pytest.mark.parametrize("fault", ["refused", "frozen", "reset", "slow"])
-def test_whoever_revokes_neither_waits_for_redis_nor_hears_of_it(link, linked_publisher, caplog, fault):
+def test_a_revocation_neither_waits_for_redis_nor_fails_with_it(link, linked_publisher, caplog, fault):
     caplog.set_level(logging.INFO, "proxy.revocation_pubsub")
     linked_publisher.wake_all()
     eventually(lambda: link.open)
@@ -205,7 +205,7 @@ async def test_a_connection_that_redis_closed_loses_no_message(link, linked_publ
 
 
 @pytest.mark.services
-async def test_a_command_s_message_goes_out_before_it_ends(link, listener, channel, tmp_path):
+async def test_a_command_sends_its_message_before_it_ends(link, listener, channel, tmp_path):
     await listener.until(lambda: listener.woken == 1)
     environment = environment_of(tmp_path, REDIS_URL=link.url)
     script = (
@@ -217,7 +217,7 @@ async def test_a_command_s_message_goes_out_before_it_ends(link, listener, chann
     await listener.until(lambda: listener.woken == 2, seconds=1)
 
 
-async def test_a_cancellation_that_a_failing_close_hides_ends_it_all_the_same(settings, monkeypatch):
+async def test_a_cancellation_hidden_by_a_failing_close_still_ends_it(settings, monkeypatch):
     hidden = []
 
     async def hides(*_args):
@@ -237,7 +237,7 @@ async def test_a_cancellation_that_a_failing_close_hides_ends_it_all_the_same(se
     assert len(hidden) == 1
 
 
-async def test_without_redis_there_is_nothing_to_listen_to(settings):
+async def test_without_redis_it_ends_at_once(settings):
     settings.REDIS_URL = ""
     before = list(access_revoked.receivers)
     revocation_pubsub.publish_revocations()
@@ -245,7 +245,7 @@ async def test_without_redis_there_is_nothing_to_listen_to(settings):
     await asyncio.wait_for(revocation_pubsub.listen(pytest.fail), 1)
 
 
-def test_a_listener_that_fails_does_not_reach_whoever_revokes(alice_token, olga, caplog):
+def test_a_failing_signal_receiver_does_not_fail_the_revocation(alice_token, olga, caplog):
     def fails(**_kwargs):
         raise RuntimeError("no thread can be started")
 
