@@ -1,8 +1,8 @@
-"""Typed reading of settings from the environment and `.env`.
+"""Typed settings from the environment and `.env`.
 
-Each reader names the setting and the value it could not use, so that a wrong value stops the start with a
-sentence a person can act on (`django.core.exceptions.ImproperlyConfigured`). `NAME_FILE` is read where `NAME`
-is not set, for secrets that are mounted as files.
+If a value is not valid, the readers raise `django.core.exceptions.ImproperlyConfigured`, with a message that names
+the setting, the value and what is expected. If `NAME` is not set, they read the file named by `NAME_FILE`, for
+secrets that are mounted as files.
 """
 
 import ipaddress
@@ -25,22 +25,27 @@ from zenzefi.common.currencies import FINER
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+MAKE_FERNET_KEY = (
+    'Make one with `python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"`.'
+)
+
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
 
 def load_dotenv(path: Path) -> None:
-    """Read `.env`; what is set in the environment already wins."""
+    """Read `.env`. Variables of the environment take precedence."""
     if path.is_file():
         environ.Env.read_env(path)
 
 
 def wrong(name: str, value: str, expected: str) -> ImproperlyConfigured:
+    """Return the exception for a value that is not valid."""
     return ImproperlyConfigured(f"{name}={value!r} cannot be used: it must be {expected}.")
 
 
 def text(name: str, default: str = "") -> str:
-    """The setting, or the content of the file that `NAME_FILE` names, or `default`; stripped."""
+    """Return the setting, else the content of the file named by `NAME_FILE`, else `default`; stripped."""
     value = os.environ.get(name)
     path = os.environ.get(f"{name}_FILE")
     if value is None and path:
@@ -52,6 +57,7 @@ def text(name: str, default: str = "") -> str:
 
 
 def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """Return one of the allowed values."""
     value = text(name, default)
     if value not in allowed:
         raise wrong(name, value, " or ".join(allowed))
@@ -59,6 +65,7 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 
 
 def boolean(name: str, *, default: bool) -> bool:
+    """Return a truth value, such as `true` or `off`."""
     value = text(name).lower()
     if not value:
         return default
@@ -68,6 +75,7 @@ def boolean(name: str, *, default: bool) -> bool:
 
 
 def integer(name: str, default: int, *, low: int, high: int) -> int:
+    """Return a whole number from `low` to `high`."""
     value = text(name) or str(default)
     try:
         number = int(value)
@@ -79,7 +87,7 @@ def integer(name: str, default: int, *, low: int, high: int) -> int:
 
 
 def seconds(name: str, default: float, *, high: float = 86_400) -> float:
-    """A duration in seconds, above zero."""
+    """Return a duration in seconds, above zero."""
     value = text(name) or str(default)
     try:
         number = float(value)
@@ -91,20 +99,20 @@ def seconds(name: str, default: float, *, high: float = 86_400) -> float:
 
 
 def money(name: str, default: str) -> Decimal:
-    """An amount in ZNC: above zero, at most two decimals."""
+    """Return an amount in ZNC, above zero, with at most two decimals."""
     value = text(name) or default
     try:
         amount = Decimal(value)
     except InvalidOperation:
         amount = Decimal(0)
-    # Ten billion ZNC, far below what a bigint of hundredths holds.
+    # At most ten billion ZNC, far below the maximum of a bigint of hundredths.
     if not amount.is_finite() or not 0 < amount <= 10**10 or amount != amount.quantize(Decimal("0.01")):
         raise wrong(name, value, "an amount in ZNC above 0 with at most two decimals, such as 18 or 0.50")
     return amount
 
 
 def price(name: str, default: str) -> Decimal:
-    """What one unit costs, in some currency: above zero, at most six decimals."""
+    """Return a price per unit in some currency, above zero, with at most six decimals."""
     value = text(name) or default
     try:
         amount = Decimal(value)
@@ -116,7 +124,7 @@ def price(name: str, default: str) -> Decimal:
 
 
 def currency(name: str, default: str) -> str:
-    """A currency's code (ISO 4217), with no more than two decimals."""
+    """Return the ISO 4217 code of a currency with at most two decimals."""
     value = text(name) or default
     if not is_currency(value) or value in FINER:
         raise wrong(name, value, "the ISO 4217 code of a currency with at most two decimals, such as EUR or RUB")
@@ -124,7 +132,7 @@ def currency(name: str, default: str) -> str:
 
 
 def providers(name: str, default: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """Names separated by commas, each once; or none."""
+    """Return the names of payment providers, each once; possibly none."""
     given = words(name, default)
     if not set(given) <= set(allowed) or len(set(given)) < len(given):
         raise wrong(name, text(name), f"empty, or some of {', '.join(allowed)}, each once, separated by commas")
@@ -132,11 +140,12 @@ def providers(name: str, default: str, allowed: tuple[str, ...]) -> tuple[str, .
 
 
 def words(name: str, default: str = "") -> list[str]:
+    """Return the words of a comma-separated list."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
 def secret(name: str, form: str, expected: str) -> str:
-    """A secret that matches the pattern `form`, or nothing. A wrong one is not shown."""
+    """Return a secret that matches the pattern `form`, or an empty text. The error does not show the value."""
     value = text(name)
     if value and not re.fullmatch(form, value):
         raise _wrong_secret(name, expected)
@@ -144,7 +153,7 @@ def secret(name: str, form: str, expected: str) -> str:
 
 
 def secret_words(name: str, form: str, expected: str) -> list[str]:
-    """Secrets, comma-separated, that match the pattern `form` each. A wrong one is not shown."""
+    """Return the secrets of a comma-separated list, which all match the pattern `form`. The error shows no value."""
     given = words(name)
     if not all(re.fullmatch(form, word) for word in given):
         raise _wrong_secret(name, f"{expected}; several are separated by commas")
@@ -156,7 +165,7 @@ def _wrong_secret(name: str, expected: str) -> ImproperlyConfigured:
 
 
 def rate(name: str, default: str) -> str:
-    """A rate such as `5/hour`; an empty value switches the limit off."""
+    """Return a rate such as `5/hour`; an empty value switches the limit off."""
     value = text(name, default)
     if value:
         try:
@@ -167,7 +176,7 @@ def rate(name: str, default: str) -> str:
 
 
 def networks(name: str) -> tuple[Network, ...]:
-    """Addresses and networks, comma-separated."""
+    """Return the networks of a comma-separated list of addresses and networks."""
     result = []
     for word in words(name):
         try:
@@ -178,7 +187,7 @@ def networks(name: str) -> tuple[Network, ...]:
 
 
 def url(name: str, default: str = "") -> str:
-    """An absolute http(s) URL without query or credentials, without its trailing slash; or empty."""
+    """Return an absolute http(s) URL without query, credentials and trailing slash; or an empty text."""
     value = text(name, default).rstrip("/")
     if not value:
         return ""
@@ -193,15 +202,14 @@ def url(name: str, default: str = "") -> str:
 
 
 def host(name: str, *, scheme: str) -> str:
-    """A host name or address, in lower case, perhaps with a port, which is left out where it is the scheme's own; or
-    empty."""
+    """Return a host name or address in lower case, without the default port of the scheme; or an empty text."""
     value = text(name).lower()
     try:
         usable = _HOST.fullmatch(value) and urlsplit(f"//{value}").port != 0
     except ValueError:
         usable = False
     if value and not usable:
-        raise wrong(name, value, "a host name such as proxy.example, with a port where it is not the usual one")
+        raise wrong(name, value, "a host name such as proxy.example, with a port if it is not the default one")
     return value.removesuffix(":443" if scheme == "https" else ":80")
 
 
@@ -209,6 +217,7 @@ _HOST = re.compile(r"(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,
 
 
 def existing_file(name: str) -> str:
+    """Return the path of a file, or an empty text."""
     value = text(name)
     if value and not Path(value).is_file():
         raise wrong(name, value, "the path of an existing file")
@@ -216,6 +225,7 @@ def existing_file(name: str) -> str:
 
 
 def authorities(name: str) -> str:
+    """Return the path of a file with the certificates of authorities, or an empty text."""
     path = existing_file(name)
     if path:
         try:
@@ -226,13 +236,13 @@ def authorities(name: str) -> str:
 
 
 def client_certificate(name: str, *, key_name: str) -> str:
-    """The file of a certificate; its key stands in the file that `key_name` names, or in the same."""
+    """Return the path of a client certificate, or an empty text. `key_name` may name another file for its key."""
     certificate, key = existing_file(name), existing_file(key_name)
     if key and not certificate:
-        raise ImproperlyConfigured(f"{key_name} is set without {name}: the key is of no use without its certificate.")
+        raise ImproperlyConfigured(f"{key_name} is set, but {name} is not. Set {name} to the certificate of the key.")
     if certificate:
         try:
-            # Without a password given, OpenSSL would ask for one at the terminal.
+            # Without a password, OpenSSL would ask for one at the terminal.
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key or None, password="")
         except OSError as error:
             expected = f"a certificate in PEM, with its unencrypted key in {key_name} or in the same file"
@@ -241,22 +251,22 @@ def client_certificate(name: str, *, key_name: str) -> str:
 
 
 def fernet_keys(name: str) -> list[str]:
+    """Return the Fernet keys of a comma-separated list. The error does not show them."""
     keys = words(name)
     for key in keys:
         try:
             Fernet(key)
         except ValueError as error:
             raise ImproperlyConfigured(
-                f"{name} holds a key that cannot be used: each must be 32 bytes in URL-safe base64; make one with "
-                '`python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"`.'
+                f"{name} contains an invalid key: it must be 32 bytes in URL-safe base64. {MAKE_FERNET_KEY}"
             ) from error
     return keys
 
 
 def generated_secret(path: Path, make: Callable[[], str]) -> str:
-    """The secret kept in `path` (mode 0600), generated at the first start."""
+    """Return the secret in the file `path`, which is created with mode 0600 at the first start."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A temporary name and a link: two first starts at once agree on one secret, and nobody reads half of it.
+    # A temporary name and a link: two processes that start at once agree on a secret, and read all of it.
     if not path.exists():
         draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -272,7 +282,10 @@ def generated_secret(path: Path, make: Callable[[], str]) -> str:
 
 
 def service_url(name: str, scheme: str, prefix: str, *, user: str, port: int) -> str:
-    """`NAME`, or a URL built from `PREFIX_SERVER|HOST`, `_PORT`, `_USER`, `_PASSWORD`, `_DB`; or empty."""
+    """Return the URL of a service, or an empty text.
+
+    It is `NAME`, or built from `PREFIX_SERVER` or `PREFIX_HOST`, `_PORT`, `_USER`, `_PASSWORD` and `_DB`.
+    """
     given = text(name)
     if given:
         if urlsplit(given).scheme not in _SCHEMES[scheme]:

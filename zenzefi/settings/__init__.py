@@ -1,6 +1,6 @@
 """Settings, read from the environment and `.env`; `.env.example` documents each one.
 
-One switch, `ENVIRONMENT=demo|production`, decides every rule that holds only in production.
+One switch, `ENVIRONMENT=demo|production`, decides all rules that differ between the demo and production.
 """
 
 # ruff: noqa: F403  (Django reads every upper-case name of this module)

@@ -22,7 +22,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "account_login", "dashboard", "landing"
 PASSWORD_RESET_TIMEOUT = 3600
 
-# django-allauth: its pages with this project's forms, services and limits
+# django-allauth: its pages, with the forms, services and limits of this project
 ACCOUNT_ADAPTER = "accounts.web.adapter.AccountAdapter"
 ACCOUNT_EMAIL_VERIFICATION = env.choice(
     "ACCOUNT_EMAIL_VERIFICATION", "mandatory" if PRODUCTION else "optional", ("mandatory", "optional")
@@ -46,7 +46,7 @@ ACCOUNT_FORMS = {
 }
 MFA_ADAPTER = "accounts.web.adapter.MFAAdapter"
 MFA_TOTP_ISSUER = "Zenzefi"
-MFA_TOTP_TOLERANCE = 1  # a code before and one after: clocks differ, and people type slowly
+MFA_TOTP_TOLERANCE = 1  # also accept the previous and the next code: clocks differ, and people type slowly
 MFA_FORMS = {
     "activate_totp": "accounts.web.forms.ActivateTOTPForm",
     "authenticate": "accounts.web.forms.MFAAuthenticateForm",
@@ -54,7 +54,7 @@ MFA_FORMS = {
 }
 ADMIN_REQUIRE_MFA = env.boolean("ADMIN_REQUIRE_MFA", default=PRODUCTION)
 
-# Every cookie of the gateway has this prefix: such a cookie never reaches the upstream, nor comes from it.
+# All cookies of the gateway start with `zenzefi_`: the proxy removes such cookies in both directions.
 SESSION_ENGINE = "accounts.sessions"
 SESSION_COOKIE_NAME = "zenzefi_session"
 CSRF_COOKIE_NAME = "zenzefi_csrftoken"

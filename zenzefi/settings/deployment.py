@@ -1,4 +1,4 @@
-"""Where and how the program runs."""
+"""Environment, addresses, hosts and folders of a deployment."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from zenzefi import env
 
-# Lets `ModelAdmin[User]` and the like be written at run time, too.
+# Allows generic types such as `ModelAdmin[User]` at run time.
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ if PROXY_HOST:
     _proxy_name = urlsplit(f"//{PROXY_HOST}").hostname
     if _proxy_name == _backend.hostname:
         raise ImproperlyConfigured(
-            f"PROXY_HOST={PROXY_HOST!r} is the host of BACKEND_URL: give the upstream a name of its own, or leave "
+            f"PROXY_HOST={PROXY_HOST!r} is the host of BACKEND_URL. Give the upstream another host name, or leave "
             "PROXY_HOST empty. Another port is not enough: browsers share cookies between the ports of a host."
         )
     ALLOWED_HOSTS.append(f"[{_proxy_name}]" if ":" in f"{_proxy_name}" else f"{_proxy_name}")

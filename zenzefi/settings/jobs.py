@@ -6,14 +6,14 @@ from zenzefi.settings.stores import REDIS_URL
 
 CELERY_BROKER_URL = REDIS_URL or "memory://localhost/"
 if REDIS_URL:
-    # Longer than a worker's BRPOP waits, and short for a request that sends a job.
+    # Longer than a worker's BRPOP, and short enough for a request that sends a job.
     CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2}
     CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # however long it is away
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # try for ever
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 HEALTH_CHECK_INTERVAL_SECONDS = 50

@@ -1,4 +1,4 @@
-"""Keys that sign and encrypt."""
+"""Keys for signatures and encryption."""
 
 import secrets
 
@@ -18,11 +18,13 @@ if not PRODUCTION:
 else:
     SECRET_KEY, TOKEN_ENCRYPTION_KEYS = _given_secret_key, _given_encryption_keys
 if PRODUCTION and not TOKEN_ENCRYPTION_KEYS:
-    raise ImproperlyConfigured("ENVIRONMENT=production needs TOKEN_ENCRYPTION_KEYS: one or more Fernet keys.")
-# HS256 wants a key of at least 32 bytes (RFC 7518 §3.2).
-_shortest = 50 if PRODUCTION else 32
-if len(SECRET_KEY) < _shortest:
     raise ImproperlyConfigured(
-        f"SECRET_KEY must be given and have at least {_shortest} characters when ENVIRONMENT={ENVIRONMENT}; "
-        'make one with `python -c "import secrets; print(secrets.token_urlsafe(64))"`.'
+        f"ENVIRONMENT=production needs TOKEN_ENCRYPTION_KEYS, one or more Fernet keys. {env.MAKE_FERNET_KEY}"
+    )
+# HS256 needs a key of at least 32 bytes (RFC 7518 §3.2).
+_min_length = 50 if PRODUCTION else 32
+if len(SECRET_KEY) < _min_length:
+    raise ImproperlyConfigured(
+        f"ENVIRONMENT={ENVIRONMENT} needs a SECRET_KEY of at least {_min_length} characters. "
+        'Make one with `python -c "import secrets; print(secrets.token_urlsafe(64))"`.'
     )

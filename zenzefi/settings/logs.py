@@ -1,4 +1,7 @@
-"""Logs: one JSON object per line, with the request's id."""
+"""Logs: one JSON object per line, with the id of the request.
+
+The message of a log call is the snake_case name of an event, and `extra` holds its fields.
+"""
 
 import sys
 
@@ -32,12 +35,12 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": "INFO"} for name in ("accounts", "billing", "access", "proxy", "zenzefi")},
-        # A client's mistake is no event of ours, and would let it write our log.
+        # Errors of clients (4xx) are not logged: clients could fill the log.
         "django.request": {"level": "ERROR", "filters": ["brief"]},
-        # What was to be sent after a commit, and could not.
+        # Errors of functions that run after a commit, such as a job that could not be sent.
         "django.db.backends.base": {"filters": ["brief"]},
         "django.security": {"level": "CRITICAL"},
-        # A line for each request that is no HTTP.
+        # uvicorn logs a line for each request that is not HTTP.
         "uvicorn.error": {"filters": ["sparse"]},
     },
 }

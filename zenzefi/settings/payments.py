@@ -13,7 +13,7 @@ TOKEN_PRICES = {
     720: env.money("TOKEN_PRICE_30D", "300"),
 }
 MAX_DEPOSIT = env.money("MAX_DEPOSIT", "100000")
-# The first is the default; an API call may choose another.
+# The first is the default; a call of the API may choose another.
 PAYMENT_PROVIDERS = env.providers("PAYMENT_PROVIDER", "" if PRODUCTION else "mock", ("mock", "stripe", "yookassa"))
 PAYMENT_CURRENCY = env.currency("PAYMENT_CURRENCY", "EUR")
 ZNC_PRICE = env.price("ZNC_PRICE", "1")
@@ -36,9 +36,9 @@ for _provider in PAYMENT_PROVIDERS:
     for _name, _value in _needed.get(_provider, {}).items():
         if not _value:
             raise ImproperlyConfigured(
-                f"PAYMENT_PROVIDER names {_provider}, which needs {_name}: docs/payments.md says where to find it."
+                f"PAYMENT_PROVIDER={_provider} needs {_name}. docs/payments.md says where to find it."
             )
-# Whether nobody pays real money there.
+# Providers whose keys are for tests, so that no real money is paid.
 TEST_KEYS = {
     "mock": True,
     "stripe": "_test_" in STRIPE_SECRET_KEY,
@@ -47,5 +47,5 @@ TEST_KEYS = {
 if len({TEST_KEYS[_provider] for _provider in PAYMENT_PROVIDERS}) > 1:
     raise ImproperlyConfigured(
         f"PAYMENT_PROVIDER={','.join(PAYMENT_PROVIDERS)} offers real and test payments together, for the same "
-        "credits: give live keys to all or test keys to all, and mock only beside test keys."
+        "credits. Set live keys for all providers or test keys for all; combine mock with test keys only."
     )

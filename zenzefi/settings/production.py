@@ -1,4 +1,4 @@
-"""What production must not have."""
+"""Settings that production refuses."""
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -8,17 +8,18 @@ from zenzefi.settings.proxy import ZENZEFI_TARGET_URL
 from zenzefi.settings.stores import SQLITE
 
 if PRODUCTION:
-    _refusals = {
-        "DEBUG=true shows internals to strangers": DEBUG,
-        "SQLite cannot serve production, set DATABASE_URL or POSTGRES_SERVER to a PostgreSQL server": SQLITE,
-        "ALLOWED_HOSTS must name the hosts, not '*'": any("*" in host for host in ALLOWED_HOSTS),
-        "PAYMENT_PROVIDER=mock gives credits away": "mock" in PAYMENT_PROVIDERS,
-        # Also of one that is not offered any more: what its webhooks say is believed.
-        "test keys of a payment provider give credits away, set its live ones": any(
+    _problems = {
+        "DEBUG=true shows internals to everyone. Set DEBUG=false.": DEBUG,
+        "SQLite is for the demo only. Set DATABASE_URL or POSTGRES_SERVER to a PostgreSQL server.": SQLITE,
+        "ALLOWED_HOSTS contains '*'. List the host names instead.": any("*" in host for host in ALLOWED_HOSTS),
+        "PAYMENT_PROVIDER=mock gives credits away. Set another provider, or leave it empty.": "mock"
+        in PAYMENT_PROVIDERS,
+        # Webhooks of a provider that is no longer offered are still accepted, so its keys count, too.
+        "The test keys of a payment provider give credits away. Set its live keys.": any(
             TEST_KEYS[name] for name in ("stripe", "yookassa")
         ),
-        "ZENZEFI_TARGET_URL must name the upstream": not ZENZEFI_TARGET_URL,
+        "ZENZEFI_TARGET_URL is empty. Set it to the URL of the upstream.": not ZENZEFI_TARGET_URL,
     }
-    for _sentence, _holds in _refusals.items():
-        if _holds:
-            raise ImproperlyConfigured(f"ENVIRONMENT=production: {_sentence}.")
+    for _sentence, _found in _problems.items():
+        if _found:
+            raise ImproperlyConfigured(f"ENVIRONMENT=production: {_sentence}")

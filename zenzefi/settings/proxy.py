@@ -1,4 +1,4 @@
-"""The upstream, the data plane, and the limits of both planes."""
+"""Upstream, data plane, and the limits of both planes."""
 
 from zenzefi import env
 from zenzefi.settings.deployment import PRODUCTION

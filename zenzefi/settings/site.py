@@ -1,4 +1,4 @@
-"""Django as the control plane runs it: applications, middleware, pages, static files, security headers."""
+"""Django's part of the control plane: applications, middleware, templates, static files, security headers."""
 
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
@@ -9,7 +9,7 @@ from zenzefi.settings.deployment import BACKEND_URL, BASE_DIR, DATA_DIR, PRODUCT
 from zenzefi.settings.payments import PAYMENT_PROVIDERS
 
 INSTALLED_APPS = [
-    "daphne",  # before staticfiles: it replaces runserver
+    "daphne",  # before staticfiles, because it replaces runserver
     "accounts.admin_config.OperatorsConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -22,7 +22,7 @@ INSTALLED_APPS = [
     "django_prometheus",
     "channels",
     "csp",
-    "django.forms",  # its templates, for FORM_RENDERER
+    "django.forms",  # for the templates of FORM_RENDERER
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -94,7 +94,7 @@ CONTENT_SECURITY_POLICY = {
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
-        # Chromium holds a form to this along its redirects too: top-ups lead to a provider's checkout.
+        # Chromium applies this to redirects of a form, too, and top-ups redirect to the checkout of a provider.
         "form-action": [SELF, BACKEND_URL, *(_CHECKOUTS[name] for name in PAYMENT_PROVIDERS if name in _CHECKOUTS)],
     }
 }

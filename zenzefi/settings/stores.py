@@ -1,4 +1,4 @@
-"""Database, cache and the store of rate limits."""
+"""Database, cache, and the store of rate limits."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ if SQLITE:
     DATA_DIR.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 30,  # seconds to wait for the write lock
-        "transaction_mode": "IMMEDIATE",  # a writer waits at its start, not in its middle
-        # INSERT OR REPLACE deletes; only recursive triggers let the append-only guards see it.
+        "transaction_mode": "IMMEDIATE",  # writers wait for the lock when their transaction begins
+        # INSERT OR REPLACE deletes rows; the append-only triggers notice it only if triggers are recursive.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA recursive_triggers=ON;",
     }
-    # A file, because a memory database cannot be shared with the threads of a live server.
+    # A file: the threads of a live server cannot share a database in memory.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
@@ -36,18 +36,18 @@ else:
             "max_size": 16,
             "timeout": 2,  # seconds to wait for a connection
             "max_waiting": 256,
-            # Seconds; its pauses would double. After that, who asks next has it try again.
+            # Seconds. The pool doubles its pauses; after this time the next request makes it try again.
             "reconnect_timeout": 1,
         },
         "connect_timeout": 2,
-        # A host that is gone without a word is noticed within five to ten seconds.
+        # A host that vanishes is noticed within five to ten seconds.
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 2,
         "tcp_user_timeout": 5000,
-        # Whoever left or vanished in a transaction gives its locks back: a server that is busy for it looks each two
-        # seconds, one that waits for it does so for a request's time. With the time zone given, a new connection has
-        # nothing to ask before it is of use.
+        # The server releases the locks of a client that vanished within a transaction: it checks the connection every
+        # two seconds during a query, and waits at most eight seconds, the time of a request, for the next query. The
+        # time zone is set here because Django would need another query to set it on each new connection.
         "options": "-c client_connection_check_interval=2s -c idle_in_transaction_session_timeout=8s -c timezone=UTC",
         **DATABASES["default"].get("OPTIONS", {}),
     }
@@ -67,5 +67,5 @@ RATE_LIMIT_STORAGE = REDIS_URL or "memory://"
 
 if WORKERS > 1 and not REDIS_URL:
     raise ImproperlyConfigured(
-        f"WORKERS={WORKERS} needs REDIS_URL: without Redis each worker would count devices and rates alone."
+        f"WORKERS={WORKERS} needs REDIS_URL. Without Redis the workers cannot share devices and rate limits."
     )

@@ -200,7 +200,7 @@ class TestTheStart:
         certificate, key, _ = authority.issue()
         expected = "it must be a certificate in PEM, with its unencrypted key in KEY or in the same file."
         unusable = f"CERT={certificate!r} cannot be used: {expected}"
-        assert read("", key) == "KEY is set without CERT: the key is of no use without its certificate."
+        assert read("", key) == "KEY is set, but CERT is not. Set CERT to the certificate of the key."
         assert read(certificate) == unusable
         assert read(certificate, authority.issue()[1]) == unusable
         assert read(key) == unusable.replace(certificate, key)
