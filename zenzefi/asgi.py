@@ -1,4 +1,4 @@
-"""The ASGI application: it chooses the plane, nothing else."""
+"""The ASGI application, which chooses the plane for each connection."""
 
 import os
 from collections.abc import Awaitable
@@ -10,29 +10,30 @@ from zenzefi import control_plane
 from django.conf import settings  # isort: skip
 
 from proxy.dataplane import health, plane
+from proxy.dataplane.asgi import ON_PROXY_HOST, Application, Receive, Scope, Send
 from proxy.dataplane.http import handler
-from proxy.dataplane.rules.client_address import Application, Receive, Scope, Send, TrustedForwarding
 from proxy.dataplane.rules.paths import is_proxied
-from proxy.dataplane.rules.proxy_host import claim
-from proxy.dataplane.websocket.handler import WebSocketCarry
+from proxy.dataplane.rules.proxy_host import is_on_proxy_host, names_proxy_host
+from proxy.dataplane.server.trusted_proxies import TrustedForwarding
+from proxy.dataplane.websocket.handler import WebSocketRelay
 
-_websocket: Application = WebSocketCarry.as_asgi()
+_websocket: Application = WebSocketRelay.as_asgi()
 
 
 def choose(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-    """Who serves a connection: the data plane, the health answers or Django."""
+    """Return the response of the plane that serves the connection: the data plane, the health checks or Django."""
+    if scope["type"] == "lifespan":
+        return _lifespan(receive, send)
+    if settings.PROXY_HOST and names_proxy_host(scope, settings.PROXY_HOST):
+        scope[ON_PROXY_HOST] = True
     if scope["type"] == "http":
         raw_path = scope["raw_path"]
-        if (settings.PROXY_HOST and claim(scope, settings.PROXY_HOST)) or is_proxied(raw_path):
+        if is_on_proxy_host(scope) or is_proxied(raw_path):
             return handler.application(scope, receive, send)
         if raw_path in health.PATHS:
             return health.application(scope, receive, send)
         return control_plane.application(scope, receive, send)
-    if scope["type"] == "websocket":
-        if settings.PROXY_HOST:
-            claim(scope, settings.PROXY_HOST)
-        return _websocket(scope, receive, send)
-    return _lifespan(receive, send)
+    return _websocket(scope, receive, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

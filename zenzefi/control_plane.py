@@ -10,9 +10,9 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.utils.translation import gettext_lazy as _
 
-from proxy.dataplane.denials.responses import denial_answer, request_id
+from proxy.dataplane.asgi import Application, Receive, Scope, Send
+from proxy.dataplane.denials.responses import denial_response, request_id
 from proxy.dataplane.errors import REQUEST_TIMEOUT, Denial, Denied
-from proxy.dataplane.rules.client_address import Application, Receive, Scope, Send
 from proxy.dataplane.rules.headers import check_form
 from zenzefi.common.postgresql import answers_within
 
@@ -40,7 +40,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             if refused:
                 raise refused[0]
         except Denied as denied:
-            status, headers, body = denial_answer(denied, given.get(b"accept-language", b""))
+            status, headers, body = denial_response(denied, given.get(b"accept-language", b""))
             if (b"connection", b"close") not in headers:
                 headers.append((b"connection", b"close"))
             await send_with_id({"type": "http.response.start", "status": status, "headers": headers})

@@ -15,7 +15,7 @@ from billing.providers.yookassa import TIMEOUTS
 from billing.tests.parallel import in_parallel
 from billing.tests.stripe_client import begin
 from billing.tests.webhook_client import nothing_happened, state
-from proxy.dataplane.rules.client_address import TrustedForwarding
+from proxy.dataplane.server.trusted_proxies import TrustedForwarding
 
 URL = "/api/v1/currency/webhooks/yookassa"
 THEIRS = "185.71.76.1"

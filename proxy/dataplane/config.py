@@ -1,4 +1,4 @@
-"""What the data plane reads from the settings, once at its start."""
+"""The settings of the data plane, read once when it starts; no other module of it reads settings."""
 
 import ssl
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from proxy.tls import upstream_tls
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Times in seconds, sizes in bytes."""
+    """Settings of one data plane: times in seconds, sizes in bytes."""
 
     redis_url: str
     target_url: str
@@ -29,11 +29,18 @@ class Config:
     maintenance: bool
     cookie_secure: bool
     cookie_samesite: str
+    allowed_hosts: tuple[str, ...]
+    proxy_host: str
     own_origin: bytes
     proxy_origin: bytes
+    languages: frozenset[str]
+    language_cookie: str
+    theme_cookie: str
+    time_zone_cookie: str
 
     @classmethod
     def from_settings(cls) -> Self:
+        """Return the configuration of this process."""
         return cls(
             redis_url=settings.REDIS_URL,
             target_url=settings.ZENZEFI_TARGET_URL,
@@ -50,6 +57,12 @@ class Config:
             maintenance=settings.MAINTENANCE,
             cookie_secure=settings.COOKIE_SECURE,
             cookie_samesite=settings.COOKIE_SAMESITE,
+            allowed_hosts=tuple(settings.ALLOWED_HOSTS),
+            proxy_host=settings.PROXY_HOST,
             own_origin=settings.BACKEND_URL.encode(),
             proxy_origin=origin_of(settings.PROXY_HOST, settings.BACKEND_URL).encode(),
+            languages=frozenset(dict(settings.LANGUAGES)),
+            language_cookie=settings.LANGUAGE_COOKIE_NAME,
+            theme_cookie=settings.THEME_COOKIE_NAME,
+            time_zone_cookie=settings.TIME_ZONE_COOKIE_NAME,
         )

@@ -1,4 +1,4 @@
-"""The database from the event loop: in a small pool of threads, never on the loop itself."""
+"""Database access from the event loop, through a small pool of threads."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from zenzefi.common.postgresql import answers_within
 
 Result = TypeVar("Result")
 
-_ANSWER_SECONDS = 2.0
-# About what the threads can serve in that time.
-_MOST_WAITING = 1024
+_TIMEOUT_SECONDS = 2.0
+# About as many calls as the threads can serve within the timeout.
+_MAX_WAITING = 1024
 
 
 class Database:
-    """Runs functions that use the ORM; each gives its connection back at its end."""
+    """A pool of threads for functions that use the ORM; each call returns its connection when it ends."""
 
     def __init__(self, threads: int = 4) -> None:
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="dataplane-db")
@@ -25,15 +25,18 @@ class Database:
         self._closed = False
 
     async def run(self, function: Callable[..., Result], *args: object) -> Result:
-        """What the function gives. Raises what it raises, `OperationalError` where it takes longer than two
-        seconds, and `InterfaceError` after the close."""
+        """Return the result of the function, called in a thread.
+
+        Raises what the function raises, `OperationalError` if it takes longer than two seconds or too many calls
+        wait, and `InterfaceError` after `close`.
+        """
         if self._closed:
             raise InterfaceError("the data plane has stopped")
-        if self._waiting >= _MOST_WAITING:
-            raise OperationalError("too many wait for the database")
+        if self._waiting >= _MAX_WAITING:
+            raise OperationalError("too many calls wait for the database")
         self._waiting += 1
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 loop = asyncio.get_running_loop()
                 return await loop.run_in_executor(self._threads, _with_connection, function, *args)
         except TimeoutError as error:
@@ -42,13 +45,13 @@ class Database:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Waits for what runs, which PostgreSQL cannot hold up for long."""
+        """Refuse new calls and wait for those that run; on PostgreSQL they are limited in time."""
         self._closed = True
         self._threads.shutdown(wait=True)
 
 
 def _with_connection(function: Callable[..., Result], *args: object) -> Result:
-    with answers_within(_ANSWER_SECONDS):
+    with answers_within(_TIMEOUT_SECONDS):
         close_old_connections()
         try:
             return function(*args)

@@ -1,21 +1,27 @@
-"""Why the gateway refuses: the error tree of the data plane, with its mapping to HTTP and WebSocket beside it.
+"""The reasons for which the gateway denies a request, with their HTTP status and WebSocket close code.
 
-Denied
-├── every denial of `DENIALS`, raised before or while a request is carried
-└── ClientGone (the client left; there is nobody to answer)
+Denied      the request is denied, with one of the denials below
+ClientGone  the client left, so there is no one to respond to
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from proxy.dataplane.records import Grant
 
 StrOrPromise = str | Promise
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """`status` over HTTP, `close_code` over WebSocket (RFC 6455 §7.4; 44xx are the gateway's own), `code` on both."""
+    """One reason: `status` over HTTP, `close_code` over WebSocket (RFC 6455 §7.4; 44xx are the gateway's own).
+
+    `code` is stable and the same on both; `detail` is a sentence for people.
+    """
 
     code: str
     status: int
@@ -24,7 +30,13 @@ class Denial:
 
 
 class Denied(Exception):
-    """The request is refused; `retry_after` in seconds where waiting helps."""
+    """A request is denied; `retry_after` is in seconds if waiting helps.
+
+    The gate sets `grant` once it knows the token, and `device` if a cookie named the device.
+    """
+
+    grant: "Grant | None" = None
+    device: str = ""
 
     def __init__(self, denial: Denial, retry_after: int | None = None) -> None:
         super().__init__(denial.code)
@@ -33,7 +45,7 @@ class Denied(Exception):
 
 
 class ClientGone(Exception):
-    """The client closed its connection before the answer was complete."""
+    """The client closed its connection before the response was complete."""
 
 
 _NO_ACCESS = _("Invalid or expired access token")
@@ -41,7 +53,7 @@ _NO_ACCESS = _("Invalid or expired access token")
 BAD_REQUEST = Denial("bad_request", 400, 4400, _("The request is malformed or ambiguous."))
 HEADERS_TOO_LARGE = Denial("bad_request", 431, 4400, _("The header fields of the request are too large."))
 INVALID_TOKEN = Denial("invalid_token", 401, 4401, _NO_ACCESS)
-CODE_SPENT = Denial("invalid_token", 401, 4401, _NO_ACCESS)  # or too old, or none of ours
+CODE_SPENT = Denial("invalid_token", 401, 4401, _NO_ACCESS)  # spent, too old or forged
 TOKEN_EXPIRED = Denial("token_expired", 401, 4401, _NO_ACCESS)
 USER_INACTIVE = Denial("user_inactive", 403, 4403, _("This account is blocked. Please contact the support."))
 TOKEN_FROZEN = Denial("token_frozen", 403, 4403, _("This access token is frozen. Please contact the support."))

@@ -1,4 +1,4 @@
-"""`/health`, `/health/live` and `/health/ready`, outside Django: JSON, and for a browser at `/health` a page."""
+"""`/health`, `/health/live` and `/health/ready`, outside Django: JSON, or a page for a browser at `/health`."""
 
 import asyncio
 import time
@@ -8,42 +8,43 @@ from django.db import connection
 
 from proxy import health_checks
 from proxy.dataplane import plane
+from proxy.dataplane.asgi import Receive, Scope, Send
 from proxy.dataplane.denials.pages import is_navigation, status_page
-from proxy.dataplane.denials.responses import denial_answer, json_body, json_headers, request_id
+from proxy.dataplane.denials.responses import denial_response, json_body, json_headers, request_id
 from proxy.dataplane.errors import Denied
 from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.rules.client_address import Receive, Scope, Send
 from proxy.dataplane.rules.headers import check_form
 
 PATHS = frozenset({b"/health", b"/health/live", b"/health/ready"})
-# How long the answer is served from memory before the shared cache is asked again.
+# How long a report is served from memory before the shared cache is read again.
 _MEMO_SECONDS = 2.0
 _memo: tuple[float, dict[str, Any]] | None = None
-# One check at a time, however many ask.
+# One check runs at a time, for all requests that wait for it.
 _checking = asyncio.Lock()
 
 
 async def application(scope: Scope, _receive: Receive, send: Send) -> None:
+    """Respond to a health request."""
     gateway = plane.current()
-    given = dict(scope["headers"])
+    received = dict(scope["headers"])
     try:
         check_form(scope["headers"], scope["http_version"])
-        status, data = await _answer(gateway, scope["method"], scope["raw_path"])
-        if scope["raw_path"] == b"/health" and is_navigation(scope["method"], given):
-            headers, body = await asyncio.to_thread(status_page, data, given)
+        status, data = await _respond(gateway, scope["method"], scope["raw_path"])
+        if scope["raw_path"] == b"/health" and is_navigation(scope["method"], received):
+            headers, body = await asyncio.to_thread(status_page, gateway.config, data, received)
         else:
             body = json_body(data)
             headers = json_headers(body)
         if status == 405:
             headers.append((b"allow", b"GET, HEAD"))
     except Denied as denied:
-        status, headers, body = denial_answer(denied, given.get(b"accept-language", b""))
-    headers.append((b"x-request-id", request_id(given.get(b"x-request-id", b""))))
+        status, headers, body = denial_response(denied, received.get(b"accept-language", b""))
+    headers.append((b"x-request-id", request_id(received.get(b"x-request-id", b""))))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def _answer(gateway: DataPlane, method: str, path: bytes) -> tuple[int, dict[str, Any]]:
+async def _respond(gateway: DataPlane, method: str, path: bytes) -> tuple[int, dict[str, Any]]:
     if method not in ("GET", "HEAD"):
         return 405, {"detail": f'Method "{method}" not allowed.', "code": "method_not_allowed"}
     if path == b"/health/live":
@@ -58,18 +59,18 @@ async def _answer(gateway: DataPlane, method: str, path: bytes) -> tuple[int, di
 
 
 async def _report(gateway: DataPlane) -> dict[str, Any]:
-    """The last check's report; a check now where there is none, or the feed knows better."""
-    global _memo  # noqa: PLW0603  (one per process by its nature)
+    """Return the last report; check now if there is none, or if the revocation feed is silent."""
+    global _memo  # noqa: PLW0603  (one per process)
     async with _checking:
         if _memo is None or time.monotonic() - _memo[0] > _MEMO_SECONDS:
-            # Not in the threads of the data plane: it may wait for all that is frozen, one after the other.
-            report = await asyncio.to_thread(_ask, gateway.gate.admits_new)
+            # Not in a thread of the data plane: a check may wait for several services that do not respond.
+            report = await asyncio.to_thread(_check, gateway.gate.admits_new)
             _memo = (time.monotonic(), report)
         return _memo[1]
 
 
-def _ask(report_counts: bool) -> dict[str, Any]:
+def _check(use_last_report: bool) -> dict[str, Any]:
     try:
-        return (health_checks.last_healthy_report() if report_counts else None) or health_checks.check()
+        return (health_checks.last_healthy_report() if use_last_report else None) or health_checks.check()
     finally:
         connection.close()

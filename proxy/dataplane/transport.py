@@ -1,16 +1,17 @@
-"""Writes to many connections that go out one right behind another."""
+"""Base classes for asyncio connections: coalesced writes, and protocols that can be aborted at any time."""
 
 import asyncio
 from typing import Any
 
-# What is larger is written at once, and with it what waits: a stream has its backpressure from the transport.
+# Writes of at least this many bytes go out at once, with all that waits: a stream needs the transport's backpressure.
 _LARGE = 16 * 1024
 
 
-class GatheringTransport(asyncio.Transport):
-    """A transport whose small writes wait for the next turn of the event loop, where they follow those of other
-    connections without anything in between: a process at the other end of several of them wakes once for all that has
-    come, where it would wake for each, and on the core that we work on.
+class CoalescingTransport(asyncio.Transport):
+    """A transport whose small writes wait for the next turn of the event loop.
+
+    There they follow the writes of other connections directly, so a process at the other end of several connections
+    wakes once for all of them instead of once for each, often on the core that this worker uses.
     """
 
     __slots__ = ("_loop", "_transport", "_waiting")
@@ -21,7 +22,8 @@ class GatheringTransport(asyncio.Transport):
         self._loop = loop
         self._waiting = b""
 
-    def write(self, data: bytes) -> None:  # type: ignore[override]  # of what it may be, we have this alone
+    def write(self, data: bytes) -> None:  # type: ignore[override]  # callers pass bytes only
+        """Write the data in the next turn of the event loop, or at once if it is large."""
         if self._waiting:
             data = self._waiting + data
         elif len(data) < _LARGE:
@@ -36,11 +38,11 @@ class GatheringTransport(asyncio.Transport):
             self._transport.write(data)
 
     def release(self) -> asyncio.Transport:
-        """The transport itself, for whoever writes to it from now on."""
+        """Write all that waits and return the underlying transport, for a protocol that takes over."""
         self._flush()
         return self._transport
 
-    # --- What comes behind what was written
+    # --- Calls that must follow the waiting writes
 
     def close(self) -> None:
         self._flush()
@@ -54,7 +56,7 @@ class GatheringTransport(asyncio.Transport):
         self._waiting = b""
         self._transport.abort()
 
-    # --- What has nothing to do with writing
+    # --- Calls that only pass through
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
@@ -73,3 +75,14 @@ class GatheringTransport(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
+
+
+class AbortableProtocol(asyncio.Protocol):
+    """A protocol whose connection can be closed at once, also before it is established."""
+
+    transport: asyncio.Transport  # set when the connection is established
+
+    def abort(self) -> None:
+        """Close the connection at once; without effect if it was not established or is lost."""
+        if (transport := getattr(self, "transport", None)) is not None:
+            transport.abort()

@@ -70,7 +70,7 @@ class Gateway(uvicorn.Server):
             self._leaving_since = time.monotonic()
             plane.current().leaving = True
             for connection in self._http_connections():
-                connection.close_after_answer()
+                connection.close_after_response()
         return self.force_exit or time.monotonic() - self._leaving_since >= settings.DRAIN_DELAY
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

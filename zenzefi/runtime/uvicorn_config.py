@@ -6,7 +6,7 @@ import uvicorn
 from django.conf import settings
 
 from proxy.dataplane.server.http_protocol import GatewayProtocol
-from proxy.dataplane.websocket.client_end import GatewayWebSocket
+from proxy.dataplane.websocket.client_end import ClientEnd
 
 
 def uvicorn_config(
@@ -18,7 +18,7 @@ def uvicorn_config(
         http=http,
         lifespan=lifespan,
         loop="uvloop",
-        ws="websockets-sansio" if http == "httptools" else GatewayWebSocket,
+        ws="websockets-sansio" if http == "httptools" else ClientEnd,
         ws_max_size=settings.WEBSOCKET_MAX_MESSAGE_BYTES,
         # The compression windows would double the memory of a WebSocket, which is 34 KiB.
         ws_per_message_deflate=False,

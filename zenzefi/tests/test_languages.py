@@ -18,7 +18,7 @@ from accounts.jwt import issue_access
 from accounts.models import User
 from conftest import fund
 from proxy.dataplane import errors
-from proxy.dataplane.denials.responses import denial_answer
+from proxy.dataplane.denials.responses import denial_response
 from proxy.dataplane.errors import Denial, Denied
 from zenzefi import control_plane
 
@@ -215,12 +215,12 @@ class TestTheApi:
 class TestTheGateway:
     @pytest.mark.parametrize("denial", DENIALS, ids=lambda denial: denial.code)
     def test_a_denial(self, denial: Denial) -> None:
-        status, headers, body = denial_answer(Denied(denial), b"ru")
+        status, headers, body = denial_response(Denied(denial), b"ru")
         assert (status, (b"x-zenzefi-error", denial.code.encode()) in headers) == (denial.status, True)
         assert body.startswith(b'{"detail":"')
         assert body.endswith(f'","code":"{denial.code}"}}'.encode())
         assert CYRILLIC.search(body.decode())
-        assert not CYRILLIC.search(denial_answer(Denied(denial), b"")[2].decode())
+        assert not CYRILLIC.search(denial_response(Denied(denial), b"")[2].decode())
 
 
 @in_use
@@ -250,7 +250,7 @@ def test_the_language_of_a_request(api: APIClient, db: None, accepted: str | Non
     given = {} if accepted is None else {"HTTP_ACCEPT_LANGUAGE": accepted}
     api_answer = api.post("/api/v1/auth/login", {"email": "nobody@example.com", "password": "x"}, **given).json()
     denied = Denied(errors.INVALID_TOKEN)
-    gateway_answer = denial_answer(denied, (accepted or "").encode("latin-1"))[2].decode()
+    gateway_answer = denial_response(denied, (accepted or "").encode("latin-1"))[2].decode()
     assert api_answer["code"] == "invalid_credentials"
     assert '"code":"invalid_token"' in gateway_answer
     assert bool(CYRILLIC.search(api_answer["detail"])) == (language == "ru")

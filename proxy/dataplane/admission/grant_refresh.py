@@ -1,4 +1,4 @@
-"""Live carries follow what becomes of their tokens: one that is extended needs no reconnect."""
+"""Refresh grants of open connections, so that an extended token needs no reconnect."""
 
 import asyncio
 import logging
@@ -6,38 +6,38 @@ from collections import defaultdict
 
 from django.db import DatabaseError, InterfaceError
 
-from proxy.dataplane.admission.grant_cache import Grants
-from proxy.dataplane.sessions.in_flight import Carry, Registry
+from proxy.dataplane.admission.grant_cache import GrantCache
+from proxy.dataplane.sessions.in_flight import InFlight, InFlightRegistry
 
 logger = logging.getLogger(__name__)
 
-# Carries wait for it at their deadline, and must be cut within two seconds from there.
+# Exchanges and relays wait for the read at their deadline, and must be cut off within two seconds of it.
 _READ_SECONDS = 0.5
 
 
-async def renew_grants(registry: Registry, grants: Grants) -> None:
-    """Hand live carries the present grant of their token where theirs was dropped or has expired.
+async def refresh_grants(in_flight: InFlightRegistry, grants: GrantCache) -> None:
+    """Set the current grant of each exchange and relay whose grant was dropped or has expired.
 
-    An extension may be younger than the last notice, so the database has the last word on an expiry. Where it
-    cannot be read, carries keep the deadline that they have. What ends them before it is for the notices to say.
+    An extension may be newer than the last notice, so an expiry is checked in the database. If it cannot be read, the
+    deadlines do not change. Revocations before the deadline come from the notices.
     """
-    stale: defaultdict[str, list[Carry]] = defaultdict(list)
-    for carry in registry.all():
-        if carry.grant.valid and carry.grant.seconds_left <= 0:
-            grants.drop_token(carry.grant.token_id)
-        if not carry.grant.valid:
-            stale[carry.grant.digest].append(carry)
-    await asyncio.gather(*(_renew(grants, digest, carries) for digest, carries in stale.items()))
+    stale: defaultdict[str, list[InFlight]] = defaultdict(list)
+    for item in in_flight.all():
+        if item.grant.valid and item.grant.seconds_left <= 0:
+            grants.drop_token(item.grant.token_id)
+        if not item.grant.valid:
+            stale[item.grant.digest].append(item)
+    await asyncio.gather(*(_refresh(grants, digest, items) for digest, items in stale.items()))
 
 
-async def _renew(grants: Grants, digest: str, carries: list[Carry]) -> None:
+async def _refresh(grants: GrantCache, digest: str, items: list[InFlight]) -> None:
     try:
         async with asyncio.timeout(_READ_SECONDS):
-            grant = grants.cached(digest) or await grants.load(digest)
-    except Exception as error:  # any error: the other connections must still end in time
+            grant = grants.get(digest) or await grants.load(digest)
+    except Exception as error:  # any error: it must not delay the cut-off of expired tokens
         unexpected = not isinstance(error, (DatabaseError, InterfaceError, TimeoutError))
         logger.warning("a grant could not be read again, its deadline stays: %r", error, exc_info=unexpected)
         return
     if grant is not None:
-        for carry in carries:
-            carry.grant = grant
+        for item in items:
+            item.grant = grant

@@ -1,4 +1,4 @@
-"""What the gateway itself answers on the proxied path: denials, and other JSON."""
+"""Responses of the gateway itself on the proxied path: denials and other JSON."""
 
 import json
 import random
@@ -11,39 +11,41 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from proxy.dataplane.errors import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.rules.headers import Headers, is_request_id
 
-# Of its own: whoever seeds the process's generator would have the same ids come again.
-_identifiers = random.Random()  # noqa: S311  (names, no secrets)
-_LONGEST_LANGUAGES = 500  # bytes that are read of `Accept-Language`: anybody may invent some
+# A generator of its own: if a program seeded the shared one, the same ids would come again.
+_identifiers = random.Random()  # noqa: S311  (names, not secrets)
+_MAX_ACCEPT_LANGUAGE = 500  # bytes that are read; clients may send any number
 
 
-def request_id(given: bytes) -> bytes:
-    """The caller's `X-Request-ID` where it is well-formed, else a new one."""
-    return given if is_request_id(given) else b"%032x" % _identifiers.getrandbits(128)
+def request_id(received: bytes) -> bytes:
+    """Return the caller's `X-Request-ID` if it is well formed, else a new id."""
+    return received if is_request_id(received) else b"%032x" % _identifiers.getrandbits(128)
 
 
-def denial_answer(denied: Denied, accept_language: bytes) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of a denial, as JSON."""
+def denial_response(denied: Denied, accept_language: bytes) -> tuple[int, Headers, bytes]:
+    """Return the status, header fields and JSON body of a denial."""
     body = _denial_body(denied.denial, language_of(accept_language))
     return denied.denial.status, denial_headers(denied) + json_headers(body), body
 
 
 def denial_headers(denied: Denied) -> Headers:
-    """What tells a denial from an answer of the upstream, in whatever form its body is."""
+    """Return the fields that distinguish a denial from a response of the upstream; they do not depend on its body."""
     denial = denied.denial
     headers: Headers = [(b"x-zenzefi-error", denial.code.encode())]
     if denied.retry_after is not None:
         headers.append((b"retry-after", str(denied.retry_after).encode()))
     if denial in (BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT):
-        # Where the next request begins on this connection cannot be known (RFC 9112 §9.6).
+        # The start of the next request on this connection cannot be known (RFC 9112 §9.6).
         headers.append((b"connection", b"close"))
     return headers
 
 
 def json_body(data: dict[str, Any]) -> bytes:
+    """Return the data as compact JSON."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def json_headers(body: bytes) -> Headers:
+    """Return the header fields of a JSON response, which no cache may store."""
     return [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
@@ -58,8 +60,8 @@ def _denial_body(denial: Denial, language: str) -> bytes:
 
 
 def language_of(accept_language: bytes) -> str:
-    """The first of the gateway's languages that an `Accept-Language` names, else English."""
-    return _language(accept_language[:_LONGEST_LANGUAGES])
+    """Return the first of the gateway's languages in an `Accept-Language` value, else English."""
+    return _language(accept_language[:_MAX_ACCEPT_LANGUAGE])
 
 
 @lru_cache(maxsize=1024)

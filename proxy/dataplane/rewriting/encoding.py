@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import brotli
 
-from proxy.dataplane.upstream.http1 import BrokenAnswer
+from proxy.dataplane.upstream.errors import InvalidResponse
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -132,7 +132,7 @@ _DECODERS: dict[bytes, Callable[[], _Decoder]] = {
 
 
 class Decoding:
-    """The codings of an answer, undone. Raises `BrokenAnswer` for what does not decode, breaks off or is a bomb."""
+    """The decoder of a body. Raises `InvalidResponse` if the body is malformed, cut short or a decompression bomb."""
 
     def __init__(self, codings: list[bytes]) -> None:
         """The codings in the order in which they were applied, each of which `can_decode` knows."""
@@ -145,11 +145,11 @@ class Decoding:
         try:
             yield from self._through(0, data)
         except _FAILURES as error:
-            raise BrokenAnswer(str(error)) from error
+            raise InvalidResponse(str(error)) from error
 
     def close(self) -> None:
         if self._came and not all(layer.is_complete() for layer in self._layers):
-            raise BrokenAnswer("the encoded content ends early")
+            raise InvalidResponse("the encoded content ends early")
 
     def _through(self, number: int, data: bytes) -> Iterator[bytes]:
         if number == len(self._layers):
@@ -158,7 +158,7 @@ class Decoding:
         for piece in self._layers[number].feed(data):
             self._sizes[number] += len(piece)
             if self._sizes[number] > max(MOST_DECODED, MOST_RATIO * self._came):
-                raise BrokenAnswer("the encoded content is a bomb")
+                raise InvalidResponse("the encoded content is a bomb")
             yield from self._through(number + 1, piece)
 
 

@@ -1,5 +1,7 @@
-"""uvicorn's answer to one request, with the head in one write with the beginning of the body, as ASGI wants it
-(`http.response.start`), and with the framing that each version of HTTP needs."""
+"""uvicorn's response to one request, with the framing that each version of HTTP needs.
+
+The head and the beginning of the body go out in one write, as ASGI requires for `http.response.start`.
+"""
 
 import time
 from email.utils import formatdate
@@ -15,21 +17,27 @@ _BODILESS = frozenset({204, 304})
 
 @lru_cache(maxsize=1)
 def date_line(second: int) -> bytes:
-    """What says when an answer was made (RFC 9110 §6.6.1), of a time in Unix seconds."""
+    """Return the `Date` line (RFC 9110 §6.6.1) for a time in Unix seconds."""
     return b"date: %b\r\n" % formatdate(second, usegmt=True).encode()
 
 
-class Cycle(RequestResponseCycle):
-    """Tested against the pinned uvicorn; it takes the place of `send` alone, and has what that sets:
-    `response_started`, `response_complete`, `waiting_for_100_continue`, `keep_alive`, `chunked_encoding` and
-    `expected_content_length`."""
+class ResponseCycle(RequestResponseCycle):
+    """Replaces `send` of uvicorn's class; tested against the pinned uvicorn.
 
-    _head = b""  # of an answer of whose body nothing came yet
+    It sets the same attributes: `response_started`, `response_complete`, `waiting_for_100_continue`, `keep_alive`,
+    `chunked_encoding` and `expected_content_length`.
+    """
+
+    _head = b""  # until the first part of the body comes
     _bodiless = False
     until_close = False  # the body ends with the connection
 
     async def send(self, message: Any) -> None:
-        """Raises `RuntimeError` for what is no answer: controls in a header, another length than stated."""
+        """Send a part of the response.
+
+        Raises `RuntimeError` for an invalid response: control characters in a header, a body that is not as long as
+        stated, an unexpected message.
+        """
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
@@ -44,7 +52,7 @@ class Cycle(RequestResponseCycle):
 
     def _begin(self, status: int, headers: Headers) -> None:
         if has_controls(headers):
-            raise RuntimeError("A header of the answer holds a control character")
+            raise RuntimeError("A header of the response contains a control character")
         self.response_started = True
         self.waiting_for_100_continue = False
         self._bodiless = status in _BODILESS or self.scope["method"] == "HEAD"
@@ -73,7 +81,10 @@ class Cycle(RequestResponseCycle):
         self._head = b"".join(lines)
 
     def _unknown_length(self) -> bytes:
-        """HTTP/1.0 knows no chunks: such a body ends with the connection (RFC 9112 §6.1, §6.3)."""
+        """Return the framing field of a body of unknown length.
+
+        HTTP/1.0 has no chunks: such a body ends with the connection (RFC 9112 §6.1, §6.3).
+        """
         if self.scope["http_version"] != "1.0":
             return b"transfer-encoding: chunked\r\n"
         self.until_close, self.chunked_encoding = True, False
@@ -96,7 +107,7 @@ class Cycle(RequestResponseCycle):
     def _count(self, length: int, *, more: bool) -> None:
         self.expected_content_length -= length
         if self.expected_content_length < 0 or (self.expected_content_length and not more):
-            raise RuntimeError("The body of the answer is not as long as its Content-Length")
+            raise RuntimeError("The body of the response is not as long as its Content-Length")
 
     def _complete(self) -> None:
         self.response_complete = True

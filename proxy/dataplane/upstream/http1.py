@@ -1,7 +1,7 @@
-"""HTTP/1.1 to the upstream (RFC 9112): one connection, one request at a time, its answer as it comes.
+"""HTTP/1.1 connections to the upstream (RFC 9112): one request at a time, its response as it arrives.
 
-httptools parses (llhttp in its strict mode); what is ours is the framing, the backpressure and whether a connection
-may serve another request.
+httptools parses (llhttp in strict mode); this module does the framing and the backpressure, and decides whether a
+connection may serve another request.
 """
 
 import asyncio
@@ -11,71 +11,59 @@ from typing import Any, cast
 import httptools
 
 from proxy.dataplane.rules.headers import Headers, has_controls
-from proxy.dataplane.transport import GatheringTransport
+from proxy.dataplane.transport import AbortableProtocol, CoalescingTransport
+from proxy.dataplane.upstream.errors import ConnectionLost, InvalidResponse, StaleConnection
 
-_MAX_HEAD_BYTES = 64 * 1024  # of an answer; also of whatever else comes without a byte of its body
-_MAX_FIELDS = 128  # a browser that keeps 180 cookies of a host would drop the gateway's own for more
-_HIGH_WATER = 256 * 1024  # bytes that nobody has taken yet; reading pauses above
+_MAX_HEAD_BYTES = 64 * 1024  # of a response; also of any other bytes that contain nothing of its body
+_MAX_FIELDS = 128  # browsers keep 180 cookies per host, and would drop the gateway's own if there were more
+_HIGH_WATER = 256 * 1024  # bytes of a body that wait to be taken; above, reading pauses
 _BODILESS = frozenset({204, 304})
 
 
-class UpstreamError(Exception):
-    """The upstream cannot be reached, or broke the protocol."""
+class Response:
+    """The response to one request.
 
-
-class BrokenAnswer(UpstreamError):
-    """An answer that cannot be passed on."""
-
-
-class ConnectionLost(UpstreamError):
-    """The connection ended before the answer did."""
-
-
-class StaleConnection(ConnectionLost):
-    """A connection that was kept alive was dead: not one byte of an answer came."""
-
-
-class Answer:
-    """The answer to one request. Its head is there once `head()` has returned; its body is read with `take` and
-    `read`. Whoever is done with it calls `release`."""
+    Its head is available once `head` has returned; `take` and `read` return its body. The caller calls `release` when
+    it is done.
+    """
 
     __slots__ = (
-        "_chunked", "_chunks", "_connection", "_error", "_interim", "_left", "_no_body", "_parser", "_pending",
-        "_size", "_waiter", "complete", "headers", "heard", "keep_alive", "started", "status",
+        "_body_left", "_chunked", "_chunks", "_connection", "_error", "_has_no_body", "_interim", "_parser",
+        "_pending", "_size", "_waiter", "complete", "headers", "keep_alive", "received_any", "started", "status",
     )  # fmt: skip
 
     def __init__(self, connection: "Connection", method: str) -> None:
         self.status = 0
-        self.headers: Headers = []  # names as they came
-        self.heard = False  # any byte of it
-        self.started = False  # the head is there
+        self.headers: Headers = []  # names as received
+        self.received_any = False  # at least one byte
+        self.started = False  # the head is complete
         self.complete = False
         self.keep_alive = False
         self._connection = connection
         self._parser: Any = httptools.HttpResponseParser(self)
-        self._no_body = method == "HEAD"
+        self._has_no_body = method == "HEAD"
         self._chunked = self._interim = False
-        self._left: int | None = None  # bytes of the body to come; None: until the connection ends
+        self._body_left: int | None = None  # bytes; None: the body ends with the connection
         self._pending = 0  # bytes since the last piece of a body
         self._chunks: list[bytes] = []
         self._size = 0
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    # --- Reading, for whoever asked
+    # --- For the caller
 
     async def head(self) -> None:
-        """Return as soon as status and header block are there. Raises `UpstreamError`."""
+        """Wait until the status and the header block are complete. Raises `UpstreamError`."""
         while not self.started:
             await self._wait()
 
     @property
     def at_end(self) -> bool:
-        """Whether all of the body has been taken."""
+        """Return whether all of the body has been taken."""
         return self.complete and not self._chunks
 
     def take(self) -> bytes:
-        """What has come of the body and was not taken yet."""
+        """Return the bytes of the body that have arrived and were not taken yet."""
         chunks = self._chunks
         if not chunks:
             return b""
@@ -87,13 +75,13 @@ class Answer:
         return data
 
     async def read(self) -> bytes:
-        """The next bytes of the body, at least one; none at its end. Raises `UpstreamError` where it is cut."""
+        """Return the next bytes of the body, empty at its end. Raises `UpstreamError` if the body is cut short."""
         while not self._chunks and not self.complete:
             await self._wait()
         return self.take()
 
     def release(self) -> None:
-        """Nothing more will be read; a connection that is not through with it is given up."""
+        """Read nothing more; a connection on which the response is not complete is closed."""
         self._connection.release(self)
 
     async def _wait(self) -> None:
@@ -105,72 +93,77 @@ class Answer:
         finally:
             self._waiter = None
 
-    # --- What the connection brings
+    # --- For the connection
 
     def feed(self, data: bytes) -> None:
-        """Raises `httptools.HttpParserError` and `BrokenAnswer`."""
-        self.heard = True
+        """Process bytes from the connection. Raises `httptools.HttpParserError` and `InvalidResponse`."""
+        self.received_any = True
         if self.started and not self._chunked:
             self.on_body(data)
         else:
             self._pending += len(data)
             self._parser.feed_data(data)
             if self._pending > _MAX_HEAD_BYTES:
-                raise BrokenAnswer
+                raise InvalidResponse
 
-    def ended(self) -> bool:
-        """The connection is at its end; whether that is the answer's, too (RFC 9112 §6.3)."""
-        if self.started and self._left is None and not self._chunked:
+    def end_with_connection(self) -> bool:
+        """Note that the connection ended, and return whether the response is complete by that (RFC 9112 §6.3)."""
+        if self.started and self._body_left is None and not self._chunked:
             self.complete = True
             self.wake()
         return self.complete
 
     def fail(self, error: Exception) -> None:
+        """Raise this error from `head` and `read`, unless the response is complete."""
         if self._error is None and not self.complete:
             self._error = error
             self.wake()
 
     def forget_parser(self) -> None:
-        """Nothing more will come. The parser holds this, and only a collection of garbage would find the two."""
+        """Drop the parser: it refers back to this object, and only the garbage collector would free the two."""
         self._parser = None
 
     def wake(self) -> None:
-        """Let whoever waits look again."""
+        """Wake the caller that waits, so that it checks again."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    # --- What httptools calls
+    # --- Callbacks of httptools
 
     def on_message_begin(self) -> None:
-        if self.complete:  # nobody asked for another one
+        """Note a second response, which no request asked for."""
+        if self.complete:
             self.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.started:  # else it is a trailer, which may be dropped (RFC 9110 §6.5.1)
-            # No part of the value (RFC 9112 §5), which httptools leaves; of a coding it knows spaces alone.
+        """Keep a header field; a trailer is dropped, as RFC 9110 §6.5.1 allows."""
+        if not self.started:
+            # httptools keeps the whitespace after a value, which is not part of it (RFC 9112 §5). After a transfer
+            # coding it accepts spaces only.
             value = value.rstrip(b" ")
             if value.endswith(b"\t") and name.lower() != b"transfer-encoding":
                 value = value.rstrip(b" \t")
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self.complete:  # nobody asked for another one, whose status is not this answer's (RFC 9112 §9.2)
-            raise BrokenAnswer
+        """Check the header block. Raises `InvalidResponse`."""
+        if self.complete:  # a second response, which no request asked for (RFC 9112 §9.2)
+            raise InvalidResponse
         self.status = self._parser.get_status_code()
         self._interim = 100 <= self.status < 200
         if self.status < 100 or self.status == 101:
-            raise BrokenAnswer
-        if self._interim:  # it may be dropped (RFC 9110 §15.2)
+            raise InvalidResponse
+        if self._interim:  # may be dropped (RFC 9110 §15.2)
             self.headers.clear()
             return
         if self.status > 599 or self._is_too_large() or has_controls(self.headers):
-            raise BrokenAnswer
+            raise InvalidResponse
         self._pending = 0
         self._read_framing()
         self.started = True
 
     def _is_too_large(self) -> bool:
-        """Also where all of it, and more, came at once."""
+        """Return whether the header block exceeds a limit, also if it arrived together with more bytes."""
         size = self._pending
         if size > _MAX_HEAD_BYTES:
             size = sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -178,50 +171,52 @@ class Answer:
 
     def _read_framing(self) -> None:
         version = self._parser.get_http_version()
-        if version not in ("1.1", "1.0"):  # httptools lets HTTP/0.9 and HTTP/2.0 pass
-            raise BrokenAnswer
+        if version not in ("1.1", "1.0"):  # httptools accepts HTTP/0.9 and HTTP/2.0
+            raise InvalidResponse
         closes = version == "1.0"
         for name, value in self.headers:
             lower = name.lower()
             if lower == b"connection":
                 closes = closes or b"close" in value.lower()
             elif lower == b"content-length":
-                self._left = int(value)
+                self._body_left = int(value)
             elif lower == b"transfer-encoding":
                 if value.lower() != b"chunked" or self._chunked:
-                    raise BrokenAnswer
+                    raise InvalidResponse
                 self._chunked = True
-        self._no_body = self._no_body or self.status in _BODILESS
-        framed = self._no_body or self._chunked or self._left is not None
+        self._has_no_body = self._has_no_body or self.status in _BODILESS
+        framed = self._has_no_body or self._chunked or self._body_left is not None
         self.keep_alive = framed and not closes
-        if self._no_body or self._left == 0:
+        if self._has_no_body or self._body_left == 0:
             self.complete = True
 
     def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body, and pause reading if too much waits to be taken."""
         self._pending = 0
         if self.complete:
             self.keep_alive = False
             return
-        if self._left is not None:
-            if len(body) > self._left:
-                body, self.keep_alive = body[: self._left], False
-            self._left -= len(body)
-            self.complete = self._left == 0
+        if self._body_left is not None:
+            if len(body) > self._body_left:
+                body, self.keep_alive = body[: self._body_left], False
+            self._body_left -= len(body)
+            self.complete = self._body_left == 0
         self._chunks.append(body)
         self._size += len(body)
         if self._size > _HIGH_WATER and not self.complete:
             self._connection.pause_reading()
 
     def on_message_complete(self) -> None:
+        """Note the end of the response, unless it was an interim one."""
         if not self._interim:
             self.complete = True
 
 
-class Connection(asyncio.Protocol):
-    """A connection to the upstream. `on_free` is called as soon as it may serve the next request, `on_lost` at its
-    end."""
+class Connection(AbortableProtocol):
+    """A connection to the upstream.
 
-    transport: asyncio.Transport  # once it is made
+    `on_free` is called as soon as the connection may serve the next request, `on_lost` when it ends.
+    """
 
     def __init__(
         self,
@@ -233,20 +228,20 @@ class Connection(asyncio.Protocol):
         self.free_since = 0.0
         self._on_free = on_free
         self._on_lost = on_lost
-        self._answer: Answer | None = None
+        self._response: Response | None = None
         self._used = False
         self._reading_paused = False
-        self._sender: asyncio.Task[None] | None = None
+        self._body_task: asyncio.Task[None] | None = None
         self._writable: asyncio.Future[None] | None = None  # only while writing is paused
 
-    def request(self, method: str, head: bytes, body: AsyncIterator[bytes] | None, *, chunked: bool) -> Answer:
-        """Send a request: its head, with the body where that is there at once, and else what `body` gives."""
-        self._answer = Answer(self, method)
+    def request(self, method: str, head: bytes, body: AsyncIterator[bytes] | None, *, chunked: bool) -> Response:
+        """Send a request and return its response; `head` includes a body that is known, `body` streams any other."""
+        self._response = Response(self, method)
         self.transport.write(head)
         if body is not None:
-            self._sender = self.loop.create_task(self._send(body, chunked=chunked), name="request body")
-            self._sender.add_done_callback(self._sent)
-        return self._answer
+            self._body_task = self.loop.create_task(self._send(body, chunked=chunked), name="request body")
+            self._body_task.add_done_callback(self._finish_sending)
+        return self._response
 
     async def _send(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
         async for data in body:
@@ -256,65 +251,63 @@ class Connection(asyncio.Protocol):
         if chunked:
             self.transport.write(b"0\r\n\r\n")
 
-    def _sent(self, sender: asyncio.Task[None]) -> None:
+    def _finish_sending(self, sender: asyncio.Task[None]) -> None:
         error = None if sender.cancelled() else sender.exception()
         if error is None:
-            self._free_if_through()
-        elif self._answer is not None:
-            self._answer.fail(cast("Exception", error))
+            self._free_if_complete()
+        elif self._response is not None:
+            self._response.fail(cast("Exception", error))
             self.abort()
 
-    def release(self, answer: Answer) -> None:
-        if self._answer is answer:
+    def release(self, response: Response) -> None:
+        """Close the connection if the response on it is not complete."""
+        if self._response is response:
             self.abort()
-
-    def abort(self) -> None:
-        """Close it at once; without effect where it was not made."""
-        if (transport := getattr(self, "transport", None)) is not None:
-            transport.abort()
 
     def pause_reading(self) -> None:
+        """Stop reading until `resume_reading`."""
         if not self._reading_paused:
             self._reading_paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
+        """Read again after `pause_reading`."""
         if self._reading_paused:
             self._reading_paused = False
             self.transport.resume_reading()
 
-    def _free_if_through(self) -> None:
-        answer = self._answer
-        if answer is None or not answer.complete or (self._sender is not None and not self._sender.done()):
+    def _free_if_complete(self) -> None:
+        response = self._response
+        if response is None or not response.complete or (self._body_task is not None and not self._body_task.done()):
             return
-        answer.forget_parser()
-        self._answer = self._sender = None
+        response.forget_parser()
+        self._response = self._body_task = None
         self._used = True
         self.resume_reading()
-        if answer.keep_alive and not self.transport.is_closing():
+        if response.keep_alive and not self.transport.is_closing():
             self._on_free(self)
         else:
             self.transport.close()
 
-    # --- asyncio's side
+    # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = GatheringTransport(cast("asyncio.Transport", transport), self.loop)
+        self.transport = CoalescingTransport(cast("asyncio.Transport", transport), self.loop)
 
     def data_received(self, data: bytes) -> None:
-        answer = self._answer
-        if answer is None or answer.complete:
-            # What no request asked for: it would be the next client's answer (RFC 9112 §9.2).
+        response = self._response
+        if response is None or response.complete:
+            # No request asked for these bytes; the next client would get them as its response (RFC 9112 §9.2).
             self.abort()
             return
         try:
-            answer.feed(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade, BrokenAnswer) as error:
-            answer.keep_alive = False
-            answer.fail(BrokenAnswer(str(error)))  # without effect where only what follows the answer is broken
+            response.feed(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade, InvalidResponse) as error:
+            response.keep_alive = False
+            response.fail(InvalidResponse(str(error)))  # no effect if the response itself is complete
             self.abort()
-        answer.wake()
-        self._free_if_through()
+        response.wake()
+        self._free_if_complete()
 
     def pause_writing(self) -> None:
         self._writable = self.loop.create_future()
@@ -327,12 +320,12 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.resume_writing()
-        if self._sender is not None:
-            self._sender.cancel()
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            if exc is not None or not answer.ended():
-                stale = self._used and not answer.heard
-                answer.fail(StaleConnection() if stale else ConnectionLost())
-            answer.forget_parser()
+        if self._body_task is not None:
+            self._body_task.cancel()
+        response, self._response = self._response, None
+        if response is not None:
+            if exc is not None or not response.end_with_connection():
+                stale = self._used and not response.received_any
+                response.fail(StaleConnection() if stale else ConnectionLost())
+            response.forget_parser()
         self._on_lost(self)

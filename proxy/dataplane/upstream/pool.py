@@ -1,4 +1,4 @@
-"""The connections to the upstream, and which of them are kept alive."""
+"""The pool of connections to the upstream, with those that are kept alive."""
 
 import asyncio
 import socket
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
+from proxy.dataplane.transport import AbortableProtocol
 from proxy.dataplane.upstream.http1 import Connection
-from proxy.dataplane.websocket.upstream_end import UpstreamSocket
 
 _IDLE_SECONDS = 30.0
-_ADDRESSES_SECONDS = 10.0  # how long what the name resolved to is believed
+_ADDRESSES_SECONDS = 10.0  # how long the addresses of the host name are cached
 _SECOND_FAMILY_SECONDS = 0.25  # Happy Eyeballs (RFC 8305 §8)
 
 
 class Pool:
-    """Connections to one host, without a limit on their number; the one that was used last is taken first."""
+    """Connections to one host, without a limit on their number; the most recently used one is taken first."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, connect_timeout: float) -> None:
         self._host, self._port, self._tls = host, port, tls
@@ -30,16 +30,16 @@ class Pool:
 
     @property
     def open(self) -> int:
-        """How many connections there are."""
+        """Return the number of connections."""
         return len(self._all)
 
     @property
     def idle(self) -> int:
-        """How many of them wait for a request."""
+        """Return the number of connections that wait for a request."""
         return len(self._idle)
 
     def take(self) -> Connection | None:
-        """A connection that waits, as far as can be known alive."""
+        """Return a waiting connection that is not known to be closed, or None."""
         while self._idle:
             connection = self._idle.pop()
             if not connection.transport.is_closing():
@@ -47,14 +47,14 @@ class Pool:
         return None
 
     async def connect(self) -> Connection:
-        """A new connection. Raises `OSError` and `TimeoutError`."""
+        """Return a new connection. Raises `OSError` and `TimeoutError`."""
         connection = Connection(asyncio.get_running_loop(), self._keep, self._lost)
         await self.establish(connection)
         self._all.add(connection)
         return connection
 
-    async def establish(self, protocol: Connection | UpstreamSocket) -> None:
-        """Make a new connection to the host for this protocol. Raises `OSError` and `TimeoutError`."""
+    async def establish(self, protocol: AbortableProtocol) -> None:
+        """Connect this protocol to the host. Raises `OSError` and `TimeoutError`."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._connect_timeout):
             connected = await start_connection(
@@ -69,7 +69,7 @@ class Pool:
                     server_hostname=self._host if self._tls else None,
                 )
             except BaseException:
-                protocol.abort()  # it may have been made when the time was over
+                protocol.abort()  # the connection may have been established just before the timeout
                 connected.close()
                 raise
 
@@ -91,7 +91,7 @@ class Pool:
             self._idle.remove(connection)
 
     def _expire(self) -> None:
-        """Close what nobody needed for so long; the others have their turn later."""
+        """Close the connections that have been idle for too long, and schedule the next check."""
         self._expiry = None
         oldest = time.monotonic() - _IDLE_SECONDS
         for connection in [idle for idle in self._idle if idle.free_since <= oldest]:
@@ -102,8 +102,9 @@ class Pool:
             self._expiry = self._idle[0].loop.call_later(soonest + 0.01, self._expire)
 
     async def close(self) -> None:
+        """Close all connections."""
         if self._expiry is not None:
             self._expiry.cancel()
         for connection in list(self._all):
             connection.abort()
-        await asyncio.sleep(0)  # the loop tells them of it
+        await asyncio.sleep(0)  # the event loop calls `connection_lost`

@@ -1,7 +1,7 @@
-"""One end of a WebSocket that is relayed: it reads its peer's messages and writes them to the peer of the other end.
+"""One end of a WebSocket relay: it reads its peer's messages and writes them to the peer of the other end.
 
-websockets does the protocol (RFC 6455): handshake, control frames, fragments, limits, closing, and whatever breaks
-the rules. Only a message that comes whole in one frame, as most do, goes past it, in the callback that received it.
+websockets implements the protocol (RFC 6455): handshake, control frames, fragments, limits, closing and violations.
+Only a message that consists of one frame, as most do, bypasses it and is forwarded in the callback that received it.
 """
 
 import asyncio
@@ -12,107 +12,105 @@ from typing import Any, cast
 from websockets.frames import CLOSE, CONT, PING, PONG, Frame, Opcode
 from websockets.protocol import CONNECTING, OPEN, SEND_EOF
 
+from proxy.dataplane.transport import AbortableProtocol
 from proxy.dataplane.websocket import frames
 
 logger = logging.getLogger(__name__)
 
-# After so much silence a peer is asked whether it lives; it has half of that to answer.
+# A peer that was silent for this long gets a ping, and has half as long to answer it.
 PING_SECONDS = 30.0
 # How long a peer may take to read its last messages and to answer the close frame.
 LAST_SECONDS = 10.0
-# What may wait to be sent to a peer, in bytes: the messages in it may all be tiny, and each costs hundreds of bytes.
-_WAITING = 8 * 1024
-# How many frames are read before others have their turn.
-_FRAMES_AT_ONCE = 2048
+# Bytes that may wait to be sent to a peer. The limit is low because the messages may all be tiny, and each one costs
+# hundreds of bytes of memory.
+_WRITE_BUFFER_BYTES = 8 * 1024
+# Frames that are read before other tasks run.
+_MAX_FRAMES_PER_TURN = 2048
 # A timer may fire this much too early, in seconds.
-_EARLY = 0.01
-_INVALID_TEXT, _OUR_FAULT = 1007, 1011
+_TIMER_TOLERANCE = 0.01
+_INVALID_PAYLOAD, _INTERNAL_ERROR = 1007, 1011
 
 
-class Endpoint(asyncio.Protocol):
-    """Its side of the relay. What is read before `join` and after `detach` goes nowhere."""
+class Endpoint(AbortableProtocol):
+    """One side of the relay. Bytes that arrive before `join` wait; after `detach` messages are discarded."""
 
     conn: Any  # websockets' `ServerProtocol` or `ClientProtocol`
     loop: asyncio.AbstractEventLoop
-    transport: asyncio.Transport
     masked: bool  # whether the peer masks what it sends: a client does, a server does not (RFC 6455 §5.1)
     max_bytes: int  # of a message
 
     _other: "Endpoint | None" = None
-    _carried: Callable[[int], None]
+    _count_bytes: Callable[[int], None]
     _on_over: Callable[[int, str], None] | None = None
-    _unread = b""  # the beginning of a header, or what has to wait
-    _owed = 0  # bytes that websockets waits for of the frame whose beginning it has
-    _message: bytearray | None = None  # in fragments, as far as it came
+    _unread = b""  # an incomplete frame header, or bytes that have to wait
+    _frame_bytes_left = 0  # of the frame that websockets is reading
+    _message: bytearray | None = None  # the fragments so far
     _opcode: Opcode
     _reading_paused = False
     _writing_paused = False
-    _pong = b""  # that waits
-    _heard_at = _pinged_at = 0.0
-    _untaken = 0  # bytes that waited to be sent to the peer when it was last looked at
-    _pulse: asyncio.TimerHandle | None = None
-    _giving_up: asyncio.TimerHandle | None = None
-    failed = False  # the peer broke the protocol, was told, and is heard no more
-    lost = False  # the connection; `gone` is for who waits for it
+    _pong = b""  # a pong that waits
+    _last_received_at = _pinged_at = 0.0  # by the event loop's clock
+    _last_buffer_size = 0  # bytes that waited to be sent to the peer at the last check
+    _keepalive_timer: asyncio.TimerHandle | None = None
+    _give_up_timer: asyncio.TimerHandle | None = None
+    failed = False  # the peer broke the protocol, got the close frame, and is ignored
+    lost = False  # the connection is lost; `gone` is set then
     gone: asyncio.Event
 
     @property
-    def parting(self) -> tuple[int, str]:
-        """Code and reason with which this end was over, fit to be told to the peer of the other (RFC 6455 §7.4.1)."""
+    def close_status(self) -> tuple[int, str]:
+        """Return the code and reason for the other end's peer when this end is over (RFC 6455 §7.4.1)."""
         raise NotImplementedError
 
     def frame(self, first: int, payload: bytes) -> bytes:
-        """A frame for the peer, of a payload of up to 64 KiB."""
+        """Return a frame for the peer with a payload of less than 64 KiB."""
         raise NotImplementedError
 
-    # --- For whoever joins two of them
+    # --- For the relay
 
-    def attach(self, other: "Endpoint", carried: Callable[[int], None], on_over: Callable[[int, str], None]) -> None:
-        """See `join`."""
-        self._other, self._carried, self._on_over = other, carried, on_over
+    def attach(
+        self, other: "Endpoint", count_bytes: Callable[[int], None], on_over: Callable[[int, str], None]
+    ) -> None:
+        """Connect this end with the other one; see `join`."""
+        self._other, self._count_bytes, self._on_over = other, count_bytes, on_over
 
     def begin(self) -> None:
-        """Read what came before there was somebody to whom it is passed on."""
+        """Process data buffered before the relay was joined."""
         if self.lost and not self._unread:
-            self._over()
+            self._notify_over()
         else:
             self._read_on()
 
     def detach(self) -> None:
-        """Pass nothing on any more, and tell nobody of the end."""
+        """Forward nothing any more, and do not report the end."""
         self._other = self._on_over = None
 
     async def end(self, code: int, reason: str) -> None:
-        """Say goodbye, where that has not been done, and wait until the peer has left."""
+        """Send the close frame, unless closing has begun, and wait until the connection is lost."""
         self.close(code, reason)
         await self.gone.wait()
 
     def close(self, code: int, reason: str) -> None:
-        """Send the close frame, unless closing has begun, and read on for the answer (RFC 6455 §7.1.2)."""
+        """Send the close frame, unless closing has begun, and read on for the peer's (RFC 6455 §7.1.2)."""
         if self.conn.state is OPEN:
             self.conn.send_close(code, reason)
             self._flush()
         self._read_on()
 
-    def abort(self) -> None:
-        """End the connection at once; without effect where it was not made or is lost."""
-        if (transport := getattr(self, "transport", None)) is not None:
-            transport.abort()
-
     # --- Reading
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self.loop.time()
+        self._last_received_at = self.loop.time()
         if self._unread:
             data, self._unread = self._unread + data, b""
         try:
             self._read(data)
         except Exception:
             logger.exception("a WebSocket cannot be relayed")
-            self._over(_OUR_FAULT, "")
+            self._notify_over(_INTERNAL_ERROR, "")
 
     def _read(self, data: bytes) -> None:
-        conn, start, end, left = self.conn, 0, len(data), _FRAMES_AT_ONCE
+        conn, start, end, frames_left = self.conn, 0, len(data), _MAX_FRAMES_PER_TURN
         if conn.state is CONNECTING:
             self._hand_over(data)
             return
@@ -121,30 +119,30 @@ class Endpoint(asyncio.Protocol):
             if other is not None and (other.lost or conn.state is not OPEN):
                 other = None
             if other is None and (self.failed or self.transport.is_closing()):
-                return  # nobody will hear it, and no answer is waited for
-            if not left or (other is not None and other._writing_paused):  # noqa: SLF001  (its like)
-                self._wait(data[start:])
-                if not left:
+                return  # no one receives the data, and no response is expected
+            if not frames_left or (other is not None and other._writing_paused):  # noqa: SLF001  (same class)
+                self._postpone(data[start:])
+                if not frames_left:
                     self.loop.call_soon(self._read_on)
                 return
-            left -= 1
-            if not self._owed:
+            frames_left -= 1
+            if not self._frame_bytes_left:
                 found = frames.extent(data, start)
                 if found is None:
                     self._unread = data[start:]
                     return
                 begin, stop = found
-                if other is not None and stop <= end and self._pass_on(other, data, start, begin, stop):
+                if other is not None and stop <= end and self._forward(other, data, start, begin, stop):
                     start = stop
                     continue
-                self._owed = stop - start
-            stop = min(start + self._owed, end)
-            self._owed -= stop - start
+                self._frame_bytes_left = stop - start
+            stop = min(start + self._frame_bytes_left, end)
+            self._frame_bytes_left -= stop - start
             self._hand_over(data[start:stop])
             start = stop
 
-    def _pass_on(self, other: "Endpoint", data: bytes, start: int, begin: int, stop: int) -> bool:
-        """Send on the frame from `start` to `stop`, if that is a whole message with nothing special about it."""
+    def _forward(self, other: "Endpoint", data: bytes, start: int, begin: int, stop: int) -> bool:
+        """Forward the frame from `start` to `stop` if it is a plain whole message; return whether it was handled."""
         first, length = data[start], stop - begin
         if (
             (first != frames.BINARY and first != frames.TEXT)
@@ -154,24 +152,24 @@ class Endpoint(asyncio.Protocol):
         ):
             return False
         payload = frames.unmasked(data, begin, stop) if self.masked else data[begin:stop]
-        if first == frames.TEXT and not payload.isascii() and not self._is_text(payload):
+        if first == frames.TEXT and not payload.isascii() and not self._accept_text(payload):
             return True
-        self._carried(length)
+        self._count_bytes(length)
         other.transport.write(other.frame(first, payload))
         return True
 
-    def _is_text(self, payload: bytes | bytearray) -> bool:
-        """Fail the connection where it is not UTF-8 (RFC 6455 §8.1)."""
+    def _accept_text(self, payload: bytes | bytearray) -> bool:
+        """Return whether the payload is UTF-8; if not, fail the connection (RFC 6455 §8.1)."""
         try:
             payload.decode()
         except UnicodeDecodeError:
-            self.conn.fail(_INVALID_TEXT)
+            self.conn.fail(_INVALID_PAYLOAD)
             self._fail()
             return False
         return True
 
-    def _wait(self, data: bytes) -> None:
-        """Read this later: once the other peer has taken what it was sent, or others had their turn."""
+    def _postpone(self, data: bytes) -> None:
+        """Read this data later: when the other peer has taken its messages, or other tasks have run."""
         self._unread = data
         if not self._reading_paused:
             self._reading_paused = True
@@ -191,9 +189,9 @@ class Endpoint(asyncio.Protocol):
             if not self.transport.is_closing():
                 self.transport.resume_reading()
         else:
-            self._over()
+            self._notify_over()
 
-    # --- What websockets reads
+    # --- Data that websockets reads
 
     def _hand_over(self, data: bytes) -> None:
         conn = self.conn
@@ -204,37 +202,37 @@ class Endpoint(asyncio.Protocol):
             self._fail()
 
     def on_event(self, event: Any) -> None:
-        """A frame, of which `websockets` has checked the form."""
+        """Handle a frame whose form `websockets` has checked."""
         opcode = event.opcode
         if opcode is PING:
             self._answer_ping()
         elif opcode is CLOSE:
             self._flush()
             self.transport.close()
-            self._over()
+            self._notify_over()
         elif opcode is not PONG and self._other is not None and not self._other.lost:
             self._on_data(event)
 
     def _on_data(self, event: Frame) -> None:
-        # One buffer: fragments may be tiny, or empty and without number.
+        # One buffer, because there may be any number of tiny or empty fragments.
         if event.opcode is CONT:
             message = cast("bytearray", self._message)
             message += event.data
         else:
             self._opcode, message = event.opcode, bytearray(event.data)
         self._message = None if event.fin else message
-        if event.fin and (self._opcode is not Opcode.TEXT or self._is_text(message)) and self._other is not None:
-            self._carried(len(message))
+        if event.fin and (self._opcode is not Opcode.TEXT or self._accept_text(message)) and self._other is not None:
+            self._count_bytes(len(message))
             self._other.send_message(self._opcode, message)
 
     def send_message(self, opcode: Opcode, message: bytearray) -> None:
-        """A message of any size to the peer."""
+        """Send a message of any size to the peer."""
         if self.conn.state is OPEN:
             (self.conn.send_text if opcode is Opcode.TEXT else self.conn.send_binary)(message)
             self._flush()
 
     def _flush(self) -> None:
-        """Send what websockets has for the peer."""
+        """Send the bytes that websockets has prepared for the peer."""
         writes = self.conn.data_to_send()
         if not self.transport.is_closing():
             self.transport.write(b"".join(writes))
@@ -245,17 +243,19 @@ class Endpoint(asyncio.Protocol):
         if not self._writing_paused:
             self._flush()
         elif pongs := self.conn.data_to_send():
-            self._pong = pongs[-1]  # only the newest need be answered (RFC 6455 §5.5.3)
+            self._pong = pongs[-1]  # the newest ping alone needs a pong (RFC 6455 §5.5.3)
 
     def _fail(self) -> None:
-        """Send the close frame and read on: a connection that is closed while the peer sends is reset, and the frame
-        is lost with it (RFC 6455 §7.1.1)."""
+        """Send the close frame and read on.
+
+        If a connection is closed while the peer sends, it is reset and the frame is lost (RFC 6455 §7.1.1).
+        """
         if self.failed:
             return
         self.failed = True
         self.stop_keepalive()
         self._flush()
-        self._over()
+        self._notify_over()
 
     # --- Writing
 
@@ -266,52 +266,54 @@ class Endpoint(asyncio.Protocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._writing_paused = False
-        self._heard_at = self.loop.time()  # it takes what it is sent
+        self._last_received_at = self.loop.time()  # the peer reads
         if self._pong and not self.failed:
             self.transport.write(self._pong)
         self._pong = b""
         if self._other is not None:
-            self._other._read_on()  # noqa: SLF001  (its like)
+            self._other._read_on()  # noqa: SLF001  (same class)
 
     # --- Dead peers
 
     def start_keepalive(self) -> None:
-        self._heard_at = self.loop.time()
-        self._pulse = self.loop.call_later(PING_SECONDS, self._look_for_life)
+        """Begin to check whether the peer is alive."""
+        self._last_received_at = self.loop.time()
+        self._keepalive_timer = self.loop.call_later(PING_SECONDS, self._check_alive)
 
     def stop_keepalive(self) -> None:
-        if self._pulse is not None:
-            self._pulse.cancel()
-            self._pulse = None
+        """Stop the checks."""
+        if self._keepalive_timer is not None:
+            self._keepalive_timer.cancel()
+            self._keepalive_timer = None
 
-    def _look_for_life(self) -> None:
+    def _check_alive(self) -> None:
         now = self.loop.time()
-        # Its answer may lie unread, behind what the other peer does not take; or the ping waits behind a message that
-        # it is taking still.
-        if self._reading_paused or self.transport.get_write_buffer_size() < self._untaken:
-            self._heard_at = now
-        rest = self._heard_at + PING_SECONDS - now
-        if rest > _EARLY:
-            self._pulse = self.loop.call_later(rest, self._look_for_life)
-        elif self._heard_at < self._pinged_at:
+        # The pong may be unread behind data that the other peer does not take, or the ping may wait behind a message
+        # that this peer is still reading.
+        if self._reading_paused or self.transport.get_write_buffer_size() < self._last_buffer_size:
+            self._last_received_at = now
+        rest = self._last_received_at + PING_SECONDS - now
+        if rest > _TIMER_TOLERANCE:
+            self._keepalive_timer = self.loop.call_later(rest, self._check_alive)
+        elif self._last_received_at < self._pinged_at:
             self.on_dead()
         else:
             self._pinged_at = now
             self.conn.send_ping(b"")
             self._flush()
-            self._pulse = self.loop.call_later(PING_SECONDS / 2, self._look_for_life)
-        self._untaken = self.transport.get_write_buffer_size()
+            self._keepalive_timer = self.loop.call_later(PING_SECONDS / 2, self._check_alive)
+        self._last_buffer_size = self.transport.get_write_buffer_size()
 
     def on_dead(self) -> None:
-        """The peer answers no ping."""
+        """Close the connection of a peer that did not answer a ping."""
         self.abort()
 
-    # --- asyncio's side
+    # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(high=_WAITING)
+        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -319,30 +321,32 @@ class Endpoint(asyncio.Protocol):
         self.lost = True
         self.gone.set()
         if self._unread and self._reading_paused and self._on_over is not None:
-            # What it sent before goes on first; a peer that takes nothing must not hold that up for ever.
-            self._giving_up = self.loop.call_later(LAST_SECONDS, self._over)
+            # Its last messages are forwarded first, but a peer that reads nothing must not delay the end for ever.
+            self._give_up_timer = self.loop.call_later(LAST_SECONDS, self._notify_over)
         else:
-            self._over()
+            self._notify_over()
 
-    def _over(self, *parting: Any) -> None:
-        if self._giving_up is not None:
-            self._giving_up.cancel()
+    def _notify_over(self, *status: Any) -> None:
+        """Report the end of this side once, with the given code and reason or those of `close_status`."""
+        if self._give_up_timer is not None:
+            self._give_up_timer.cancel()
         on_over, self._on_over = self._on_over, None
         if on_over is not None:
-            on_over(*(parting or self.parting))
+            on_over(*(status or self.close_status))
         if self.lost:
-            # What websockets has of a message: its parser refers to itself, and would keep that until the garbage is
-            # collected, which may be far.
+            # websockets' parser refers to itself, so part of a message would stay in memory until the garbage
+            # collector runs, which may take long.
             self.conn.reader.discard()
 
 
-def join(one: Endpoint, other: Endpoint, carried: Callable[[int], None], on_over: Callable[[int, str], None]) -> None:
-    """From now on what either peer says goes to the other, and `carried` is told the bytes of each message.
+def join(
+    one: Endpoint, other: Endpoint, count_bytes: Callable[[int], None], on_over: Callable[[int, str], None]
+) -> None:
+    """Forward the messages of either peer to the other, and call `count_bytes` with the length of each.
 
-    `on_over` is called as soon as nothing more will come from one of them, with the code and the reason that the
-    other is to be told.
+    As soon as nothing more will come from one of them, `on_over` is called with the code and reason for the other.
     """
     for end, opposite in ((one, other), (other, one)):
-        end.attach(opposite, carried, on_over)
+        end.attach(opposite, count_bytes, on_over)
     for end in (one, other):
         end.begin()

@@ -67,7 +67,7 @@ class TestUsing:
         assert (answer.status_code, answer.text) == (200, "ok")
         assert answer.headers["X-Zenzefi-Expires-At"]
         assert recorded.last.header(b"x-user-id") == str(alice.pk).encode()
-        gateway.run(gateway.plane.flush())
+        gateway.run(gateway.plane.flush.run())
         assert ProxySession.objects.get().device_id == alice_token.device
         # The same device by its headers; any other is refused.
         assert gateway.client(alice_token).get("/x").status_code == 200

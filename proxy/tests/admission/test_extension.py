@@ -78,14 +78,14 @@ def test_a_websocket_and_a_stream_outlive_the_old_expiry_and_end_at_the_new_one(
         assert shown == (old + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
         comes(pieces, old + timedelta(seconds=1.2))
         talks(socket)
-        assert len(gateway.plane.registry) == 2
+        assert len(gateway.plane.in_flight) == 2
 
         new = expires_in(alice_token, 1)
         tell(alice_token)
         breaks_off_at(pieces, new)
         assert closing(socket, LIMIT) == (4401, "token_expired")
         assert timezone.now() < new + timedelta(seconds=LIMIT)
-    assert gateway.plane.registry.cuts == {"token_expired": 2}
+    assert gateway.plane.in_flight.cuts == {"token_expired": 2}
     assert client.get("/echo").json()["code"] == "token_expired"
 
 
@@ -204,7 +204,7 @@ def test_a_grant_that_the_cache_forgot_is_found_again(gateway, socket_upstream, 
 
         gateway.run(forget())
         found = eventually(lambda: grants._by_token.get(alice_token.token.pk))
-        (carry,) = gateway.plane.registry.all()
+        (carry,) = gateway.plane.in_flight.all()
         eventually(lambda: carry.grant is found)
         time.sleep(1.2)
         assert carry.grant is found

@@ -1,4 +1,4 @@
-"""Grants: one database read per token, and none that a revocation does not reach."""
+"""GrantCache: one database read per token, and none that a revocation does not reach."""
 
 import asyncio
 import threading
@@ -14,8 +14,8 @@ from proxy.dataplane import config as config_module
 from proxy.dataplane.admission import gate as gate_module
 from proxy.dataplane.admission import grant_cache as grants_module
 from proxy.dataplane.admission.gate import Gate
-from proxy.dataplane.admission.grant_cache import Grants
-from proxy.dataplane.admission.rate_limit import Permits
+from proxy.dataplane.admission.grant_cache import GrantCache
+from proxy.dataplane.admission.rate_limit import RateLimiter
 from proxy.dataplane.database import Database
 from proxy.dataplane.errors import (
     INVALID_TOKEN,
@@ -90,7 +90,7 @@ def database():
 
 @pytest.fixture
 def grants(facts, database):
-    return Grants(database)
+    return GrantCache(database)
 
 
 async def _until(condition):
@@ -107,7 +107,7 @@ async def test_a_grant_is_read_once_and_then_cached(grants, facts):
     assert (grant.token_id, grant.user_id, grant.scope) == (known.token_id, known.user_id, "full")
     assert grant.deadline == known.expires_at.timestamp()
     assert (grant.user_header, grant.token_header) == (str(known.user_id).encode(), str(known.token_id).encode())
-    assert grants.cached(secret_digest(b"token")) is grant
+    assert grants.get(secret_digest(b"token")) is grant
     assert facts.reads == [secret_digest(b"token")]
 
 
@@ -147,19 +147,19 @@ async def test_a_failure_reaches_all_who_wait_and_is_not_kept(grants, facts):
 async def test_a_miss_is_remembered_briefly(grants, facts, monkeypatch):
     digest = secret_digest(b"no such token")
     assert await grants.load(digest) is None
-    assert grants.known_missing(digest)
-    assert not grants.known_missing(secret_digest(b"another"))
+    assert grants.is_known_missing(digest)
+    assert not grants.is_known_missing(secret_digest(b"another"))
     later = time.monotonic() + 6
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    assert not grants.known_missing(digest)
+    assert not grants.is_known_missing(digest)
 
 
 async def test_misses_are_bounded(grants, monkeypatch):
-    monkeypatch.setattr(grants_module, "_CACHED_MISSES", 3)
+    monkeypatch.setattr(grants_module, "_MAX_MISSES", 3)
     for number in range(10):
         await grants.load(secret_digest(b"%d" % number))
     assert len(grants._misses) == 3
-    assert grants.known_missing(secret_digest(b"9"))
+    assert grants.is_known_missing(secret_digest(b"9"))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ async def test_what_turned_invalid_as_its_load_ended_is_read_again(facts):
     """Nobody gets it from the load that has ended and is not noted to have."""
     held = facts.add()
     database = Waiting(facts)
-    grants = Grants(database)
+    grants = GrantCache(database)
 
     async def asks_as_the_load_ends():
         await database.ready
@@ -250,7 +250,7 @@ async def test_a_held_grant_turns_invalid(grants, facts):
     grant = await grants.load(secret_digest(b"token"))
     grants.drop_token(known.token_id)
     assert not grant.valid
-    assert grants.cached(secret_digest(b"token")) is None
+    assert grants.get(secret_digest(b"token")) is None
     again = await grants.load(secret_digest(b"token"))
     assert again is not grant
     assert again.valid
@@ -276,19 +276,17 @@ async def test_dropping_what_is_not_there_does_nothing(grants):
 
 
 async def test_the_cache_is_bounded_and_forgets_the_oldest(grants, facts, monkeypatch):
-    monkeypatch.setattr(grants_module, "_CACHED_GRANTS", 3)
+    monkeypatch.setattr(grants_module, "_MAX_GRANTS", 3)
     for number in range(5):
         facts.add(b"%d" % number)
         await grants.load(secret_digest(b"%d" % number))
     assert len(grants) == len(grants._by_token) == len(grants._by_user) == 3
-    assert [grants.cached(secret_digest(b"%d" % number)) is not None for number in range(5)] == [False] * 2 + [
-        True
-    ] * 3
+    assert [grants.get(secret_digest(b"%d" % number)) is not None for number in range(5)] == [False] * 2 + [True] * 3
 
 
 # case D60
 async def test_a_revocation_reaches_a_held_grant_that_the_cache_forgot(grants, facts, monkeypatch):
-    monkeypatch.setattr(grants_module, "_CACHED_GRANTS", 1)
+    monkeypatch.setattr(grants_module, "_MAX_GRANTS", 1)
     first = facts.add(b"first")
     held = await grants.load(secret_digest(b"first"))
     facts.add(b"second")
@@ -318,7 +316,7 @@ def feed():
 async def gate(grants, feed, settings):
     settings.MAINTENANCE = False
     config = config_module.Config.from_settings()
-    return Gate(config, grants, feed, MemoryState(None), Permits(MemoryState(None), None), Accounting(300))
+    return Gate(config, grants, feed, MemoryState(None), RateLimiter(MemoryState(None), None), Accounting(300))
 
 
 def _head(token=b"token", device=b"device-1"):
@@ -327,12 +325,13 @@ def _head(token=b"token", device=b"device-1"):
 
 async def _denial(gate, **given):
     with pytest.raises(Denied) as caught:
-        await gate.admit(_head(**given), b"/", ip=None, unsafe=False)
+        await _admit(gate, **given)
     return caught.value.denial
 
 
 async def _admit(gate, **given):
-    return await gate.admit(_head(**given), b"/", ip=None, unsafe=False)
+    identity, session = await gate.admit(_head(**given), b"/", on_proxy_host=False, ip=None, unsafe=False)
+    return identity.grant, session
 
 
 async def test_a_denied_token_reaches_the_database_once(gate, facts):
@@ -465,7 +464,7 @@ async def test_a_device_that_falls_silent_holds_a_token_for_the_timeout_and_no_l
     facts.add()
     config, accounting = config_module.Config.from_settings(), Accounting(300)
     state = MemoryState(None, accounting.seconds_left)
-    gate = Gate(config, grants, feed, state, Permits(state, None), accounting)
+    gate = Gate(config, grants, feed, state, RateLimiter(state, None), accounting)
     now, clock = time.time(), time.monotonic()
     passed = [0.0]
     monkeypatch.setattr(time, "time", lambda: now + passed[0])
@@ -473,12 +472,12 @@ async def test_a_device_that_falls_silent_holds_a_token_for_the_timeout_and_no_l
     _grant, session = await _admit(gate)
     passed[0] = 25
     assert (await _admit(gate))[1] is session
-    session.carried(1)
+    session.count_bytes(1)
     passed[0] = 25 + 299
     assert await _denial(gate, device=b"device-2") is gate_module.DEVICE_CONFLICT
     passed[0] = 25 + 301
     _grant, session = await _admit(gate, device=b"device-2")
-    session.carried(1)
+    session.count_bytes(1)
     assert await _denial(gate) is gate_module.DEVICE_CONFLICT
 
 

@@ -84,7 +84,7 @@ class TestTheExchange:
         headers = {"Host": HOST, "Cookie": f"zenzefi_access={value}"}
         assert httpx.get(f"{gateway.url}/static/style.css", headers=headers, trust_env=False).status_code == 200
         assert recorded.last.target == b"/static/style.css"
-        gateway.run(gateway.plane.flush())
+        gateway.run(gateway.plane.flush.run())
         assert ProxySession.objects.get().device_id == device
 
     def test_the_cookie_as_it_is_configured(self, gateway, pressed, send):
@@ -120,7 +120,7 @@ class TestRefusals:
         code = code_of(pressed())
         assert send(code).status_code == 303
         self.refused(send(code))
-        gateway.run(gateway.plane.flush())
+        gateway.run(gateway.plane.flush.run())
         record = DenialRecord.objects.get()
         assert (record.code, record.path, record.detail) == ("invalid_token", "/.zenzefi/open", {"code_spent": True})
 
@@ -133,7 +133,7 @@ class TestRefusals:
 
     def test_too_old(self, pressed, send, monkeypatch):
         code, now = code_of(pressed()), time.time()
-        monkeypatch.setattr(handoff_codes.time, "time", lambda: now + handoff_codes.SECONDS + 1)
+        monkeypatch.setattr(handoff_codes.time, "time", lambda: now + handoff_codes.LIFETIME_SECONDS + 1)
         self.refused(send(code))
 
     def test_foreign_and_malformed_ones(self, pressed, send, recorded, alice_token):

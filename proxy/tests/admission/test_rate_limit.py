@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.dataplane.admission.rate_limit import Permits
+from proxy.dataplane.admission.rate_limit import RateLimiter
 from proxy.dataplane.errors import RATE_LIMITED, Denied
 from proxy.dataplane.state.memory import MemoryState
 
@@ -43,16 +43,16 @@ def clock(monkeypatch):
 def _permits(rate):
     item = limits.parse(rate)
     state = CountingState(item)
-    permits = Permits(state, item)
-    permits.held = [permits.block(user) for user in (ALICE, BOB)]  # as grants hold them
+    permits = RateLimiter(state, item)
+    permits.held = [permits.block_of(user) for user in (ALICE, BOB)]  # as grants hold them
     return permits, state
 
 
 async def _admitted(permits, times, user=ALICE, block=None):
-    admitted, block = 0, block or permits.block(user)
+    admitted, block = 0, block or permits.block_of(user)
     for _ in range(times):
         try:
-            await permits.take(block)
+            await permits.spend(block)
         except Denied as denied:
             assert denied.denial is RATE_LIMITED  # noqa: PT017  (whether it raises is what is counted)
             continue
@@ -61,7 +61,7 @@ async def _admitted(permits, times, user=ALICE, block=None):
 
 
 async def test_no_limit_is_no_question():
-    permits = Permits(MemoryState(None), None)
+    permits = RateLimiter(MemoryState(None), None)
     assert await _admitted(permits, 1000) == 1000
 
 
@@ -134,7 +134,7 @@ async def test_requests_at_once_waste_no_permit():
     # The store's own housekeeping makes a draw wait now and then, as a store across the network always does.
     results = []
     for _ in range(20):
-        takes = [permits.take(permits.block(ALICE)) for _ in range(100)]
+        takes = [permits.spend(permits.block_of(ALICE)) for _ in range(100)]
         results += await asyncio.gather(*takes, return_exceptions=True)
     assert [result for result in results if result is not None] == []
     assert await _admitted(permits, 6000) == 4000
@@ -148,8 +148,8 @@ async def test_what_a_slow_store_gives_is_not_lost():
             await asyncio.sleep(0.001)
             return await super().draw_permits(user_id, count)
 
-    permits = Permits(SlowState(item), item)
-    takes = [permits.take(permits.block(ALICE)) for _ in range(1000)]
+    permits = RateLimiter(SlowState(item), item)
+    takes = [permits.spend(permits.block_of(ALICE)) for _ in range(1000)]
     results = await asyncio.gather(*takes, return_exceptions=True)
     assert sum(result is None for result in results) == 1000
     assert await _admitted(permits, 5) == 0
@@ -161,7 +161,7 @@ async def test_retry_after_is_when_the_window_has_room(clock):
     clock.now += 20
     await _admitted(permits, 6)
     with pytest.raises(Denied) as caught:
-        await permits.take(permits.block(ALICE))
+        await permits.spend(permits.block_of(ALICE))
     assert caught.value.retry_after == 40
     clock.now += 39
     assert await _admitted(permits, 1) == 0
@@ -171,10 +171,10 @@ async def test_retry_after_is_when_the_window_has_room(clock):
 
 async def test_retry_after_is_at_least_a_second(clock):
     permits, _ = _permits("1/second")
-    await permits.take(permits.block(ALICE))
+    await permits.spend(permits.block_of(ALICE))
     clock.now += 0.999
     with pytest.raises(Denied) as caught:
-        await permits.take(permits.block(ALICE))
+        await permits.spend(permits.block_of(ALICE))
     assert caught.value.retry_after == 1
 
 

@@ -43,7 +43,7 @@ def test_a_worker_that_hears_late_leaves_the_next_device_alone(gateway, alice, a
         for _ in range(5):
             next(events)
         assert _lease(gateway, alice_token).device == OTHER
-        assert plane.figures._registry.cuts == {}
+        assert plane.metrics._registry.cuts == {}
     assert client_of(alice).post(f"/api/v1/tokens/{alice_token.token.pk}/reset-device").status_code == 200
 
 
@@ -80,8 +80,8 @@ def test_a_client_that_leaves_while_it_is_admitted_leaves_nothing(gateway, alice
     with socket.create_connection(("127.0.0.1", gateway.port)) as client:
         client.sendall(head("GET", "/api/v1/proxy/events?interval=0.05", alice_token.headers, b"Host: h"))
         eventually(left.is_set)
-    eventually(lambda: gateway.plane.figures.denials["client_gone"] == 1)
-    assert len(gateway.plane.registry) == 0
+    eventually(lambda: gateway.plane.metrics.denials["client_gone"] == 1)
+    assert len(gateway.plane.in_flight) == 0
 
 
 # case G74
@@ -90,10 +90,10 @@ def test_a_token_that_expires_while_it_is_admitted_is_not_carried(gateway, recor
     acquire = gateway.plane.state.acquire_lease
 
     async def slow(*arguments):
-        gateway.plane.grants.cached(alice_token.token.digest).deadline = time.time() - 0.1
+        gateway.plane.grants.get(alice_token.token.digest).deadline = time.time() - 0.1
         return await acquire(*arguments)
 
-    gateway.plane.grants.cached(alice_token.token.digest).lease = None
+    gateway.plane.grants.get(alice_token.token.digest).lease = None
     monkeypatch.setattr(gateway.plane.state, "acquire_lease", slow)
     answer = gateway.client(alice_token).get("/second")
     assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
@@ -106,13 +106,13 @@ def test_two_parts_of_one_session_are_written_at_once(gateway, recorded, alice, 
     plane, lease = gateway.plane, _lease(gateway, alice_token)
 
     async def again():
-        grant = plane.grants.cached(alice_token.token.digest)
+        grant = plane.grants.get(alice_token.token.digest)
         plane.accounting.end(alice_token.token.pk)
-        plane.accounting.session(grant, lease, None, b"").carried(100)
-        await plane.flush()
+        plane.accounting.open_session(grant, lease, None, b"").count_bytes(100)
+        await plane.flush.run()
 
     gateway.run(again())
-    assert plane.accounting.pending() == []
+    assert plane.accounting.unwritten() == []
     figures = ProxySession.objects.values_list("token_id", "bytes_transferred", "request_count")
     assert set(figures) == {(alice_token.token.pk, 102, 1), (bob_token.token.pk, 2, 1)}
 

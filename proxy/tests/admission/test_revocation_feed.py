@@ -14,7 +14,7 @@ from access.models import Revocation
 from access.selectors import RevocationNotice, revocations_since, settled_revocations
 from access.signals import access_revoked
 from proxy.dataplane.admission import revocation_feed as feed_module
-from proxy.dataplane.admission.revocation_feed import Feed
+from proxy.dataplane.admission.revocation_feed import RevocationFeed
 from proxy.dataplane.database import Database
 
 
@@ -61,7 +61,7 @@ class Running:
     def __init__(self, database):
         self.applied = []
         self.fails = set()
-        self.feed = Feed(database, self.apply)
+        self.feed = RevocationFeed(database, self.apply)
         self.task = asyncio.create_task(self.feed.run(), name="revocation feed")
 
     async def apply(self, notice):
@@ -121,8 +121,8 @@ async def test_ids_that_were_left_out_are_asked_for_until_no_transaction_can_be_
         outbox.commit(number)
     await running.until(lambda: running.applied == [3, 10, 6, 7, 9])
     await running.until(lambda: outbox.polls[-1] == (10, [range(1, 3), range(4, 6), range(8, 9)]))
-    running.feed._left_out[range(1, 3)] -= 3590
-    running.feed._left_out[range(4, 6)] -= 3601
+    running.feed._gaps[range(1, 3)] -= 3590
+    running.feed._gaps[range(4, 6)] -= 3601
     await running.polls(outbox, 2)
     assert outbox.polls[-1] == (10, [range(1, 3), range(8, 9)])
 
@@ -264,7 +264,7 @@ async def test_nobody_is_told_after_the_end(outbox):
     running.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running.task
-    assert running.feed._pushed not in [receiver for receiver, _ in access_revoked.send(sender=Revocation)]
+    assert running.feed._wake_from_thread not in [receiver for receiver, _ in access_revoked.send(sender=Revocation)]
     database.close()
 
 

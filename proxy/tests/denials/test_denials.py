@@ -125,7 +125,7 @@ class TestDevice:
     @pytest.mark.parametrize("device", ["12345678", "d" * 128, "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"])
     def test_well_formed(self, gateway, recorded, alice_token, device):
         assert gateway.client(alice_token.on(device)).get("/x").status_code == 200
-        gateway.run(gateway.plane.flush())
+        gateway.run(gateway.plane.flush.run())
         assert ProxySession.objects.get().device_id == device
 
     def test_conflict(self, gateway, recorded, alice_token):
@@ -237,7 +237,7 @@ class TestRates:
                 open_streams.enter_context(gateway.client(alice_token).stream("GET", "/events"))
             assert_denied(gateway.client(alice_token).get("/echo"), "too_many_connections")
             assert gateway.client(bob_token).get("/echo").status_code == 200
-        eventually(lambda: len(gateway.plane.registry) == 0)
+        eventually(lambda: len(gateway.plane.in_flight) == 0)
         assert gateway.client(alice_token).get("/echo").status_code == 200
 
 
@@ -318,7 +318,7 @@ class TestRequestTimeout:
         assert sorted(codes) == ["request_timeout"] * 50 + ["too_many_connections"] * 10
         assert 1 <= time.monotonic() - began < 6
         assert len(recorded.requests) == recorded.connections == 1
-        assert len(gateway.plane.registry) == 0
+        assert len(gateway.plane.in_flight) == 0
 
     def test_a_slow_body_that_comes(self, gateway, recorded, alice_token):
         """The limit is between two pieces."""
@@ -375,11 +375,11 @@ class TestState:
 
         monkeypatch.setattr(revocation_feed, "revocations_since", gone)
         time.sleep(0.1)
-        gateway.plane.feed._last_good -= 6
+        gateway.plane.feed._last_success -= 6
         assert_denied(gateway.client(alice_token).get("/x"), "state_unavailable")
         assert gateway.client(bob_token).get("/x").status_code == 200
         with gateway.client(bob_token).stream("GET", "/x"):
-            gateway.plane.feed._last_good -= 25
+            gateway.plane.feed._last_success -= 25
             assert_denied(gateway.client(bob_token).get("/x"), "state_unavailable")
         assert alice_token.stored().activated_at is None
         monkeypatch.undo()
@@ -466,13 +466,13 @@ class TestRequestForm:
 
 
 class TestRevocationReachesTheCache:
-    """Grants are cached, and yet what is revoked is refused within 2 s."""
+    """GrantCache are cached, and yet what is revoked is refused within 2 s."""
 
     @pytest.fixture
     def known(self, gateway, recorded, alice_token):
         client = gateway.client(alice_token)
         assert client.get("/x").status_code == 200
-        assert gateway.plane.grants.cached(alice_token.token.digest) is not None
+        assert gateway.plane.grants.get(alice_token.token.digest) is not None
         return client
 
     def is_denied(self, client, code):
@@ -521,7 +521,7 @@ class TestRevocationReachesTheCache:
         assert known.get("/x").status_code == 200
 
     def test_the_expiry_of_a_cached_grant(self, gateway, alice_token, known):
-        gateway.plane.grants.cached(alice_token.token.digest).deadline = time.time() - 1
+        gateway.plane.grants.get(alice_token.token.digest).deadline = time.time() - 1
         assert_denied(known.get("/x"), "token_expired")
 
 

@@ -1,4 +1,4 @@
-"""Refusals are kept for those who ask why: all of them in peace, a bounded sample under attack, and no secret."""
+"""DenialLog are kept for those who ask why: all of them in peace, a bounded sample under attack, and no secret."""
 
 import json
 import time
@@ -10,24 +10,25 @@ from django.utils import timezone
 
 from access import services
 from access.models import AccessToken, Scope
-from proxy.dataplane import plane as plane_module
 from proxy.dataplane.admission.gate import Grant
 from proxy.dataplane.denials import log
-from proxy.dataplane.denials.log import Asked, Refusals
+from proxy.dataplane.denials.log import DenialLog, RequestInfo
 from proxy.dataplane.errors import BAD_REQUEST, DEVICE_CONFLICT, INVALID_TOKEN, TOKEN_EXPIRED
+from proxy.dataplane.jobs import flush as flush_module
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.models import LONGEST_PATH, DenialRecord
 from proxy.tasks import forget_deleted_users, forget_denials
 from proxy.tests.support.raw_client import exchange
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import closing, open_socket
+from zenzefi.common.iso_times import iso_time
 
 PAST = timedelta(hours=2)
 UNKNOWN = {"X-Access-Token": "u" * 64, "X-Device-ID": "device-of-nobody"}
 
 
 def flush(gateway):
-    gateway.run(gateway.plane.flush())
+    gateway.run(gateway.plane.flush.run())
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ class TestWhatIsKept:
         assert (record.code, record.status, record.ip) == ("token_expired", 401, "127.0.0.1")
         assert (record.user, record.token_id, record.device) == (alice, alice_token.token.pk, "er")
         assert record.path == "/api/v1/proxy/a/b"
-        assert record.detail == {"expired_at": alice_token.stored().expires_at.replace(microsecond=0).isoformat()}
+        assert record.detail == {"expired_at": iso_time(alice_token.stored().expires_at, "seconds")}
         assert before <= record.at <= timezone.now()
 
     def test_of_an_unknown_token(self, gateway, kept):
@@ -116,7 +117,7 @@ class TestWhatIsKept:
         gateway.client(headers=UNKNOWN).get("/" + "%D1%8F" * 100 + "?q")
         path = kept().path
         assert (len(path), path.isascii()) == (LONGEST_PATH, True)
-        assert log._text(b"/a\x00\x1b\xff b") == "/a\ufffd\ufffd\ufffd\ufffdb"
+        assert log._printable(b"/a\x00\x1b\xff b") == "/a\ufffd\ufffd\ufffd\ufffdb"
 
     # case E66
     def test_no_token_and_no_device_id(self, gateway, alice_token, kept):
@@ -140,10 +141,10 @@ class TestWhatIsKept:
 
 class TestFailures:
     def test_they_wait_for_a_database_that_is_away(self, gateway, recorded, monkeypatch):
-        def fail(_refusals):
+        def fail(_denials):
             raise OperationalError("away")
 
-        monkeypatch.setattr(plane_module, "write_refusals", fail)
+        monkeypatch.setattr(flush_module, "write_denials", fail)
         gateway.client(headers=UNKNOWN).get("/x")
         flush(gateway)
         monkeypatch.undo()
@@ -153,12 +154,12 @@ class TestFailures:
         assert DenialRecord.objects.count() == 1
 
     def test_one_that_cannot_be_written_holds_no_other_back(self, transactional_db, alice_token):
-        known = Asked(b"number-0001", grant=grant_of(alice_token))
+        known = RequestInfo(b"number-0001", grant=grant_of(alice_token))
         alice_token.token.delete()
-        noted = Refusals()
-        for asked in (known, Asked(b"number-0002")):
-            noted.note(TOKEN_EXPIRED, 401, asked, {})
-        log.write_refusals(noted.take(log.MOST_WAITING))
+        denials = DenialLog()
+        for request in (known, RequestInfo(b"number-0002")):
+            denials.add(TOKEN_EXPIRED, 401, request, {})
+        log.write_denials(denials.take(log.MAX_WAITING))
         assert [record.request_id for record in DenialRecord.objects.all()] == ["number-0002"]
 
 
@@ -178,51 +179,54 @@ class TestSampling:
         return at
 
     @pytest.fixture
-    def noted(self, clock):
-        return Refusals()
+    def denials(self, clock):
+        return DenialLog()
 
-    def flood(self, noted, count, **asked):
+    def flood(self, denials, count, **asked):
         for _ in range(count):
-            noted.note(INVALID_TOKEN, 401, Asked(b"number-0001", **asked), {})
+            denials.add(INVALID_TOKEN, 401, RequestInfo(b"number-0001", **asked), {})
 
-    def test_so_many_of_one_address(self, noted, clock):
-        self.flood(noted, 100, ip="192.0.2.1")
-        self.flood(noted, 1, ip="192.0.2.2")
-        assert len(noted.take(log.MOST_WAITING)) == log.UNKNOWN_PER_ADDRESS + 1
-        assert noted.dropped == 100 - log.UNKNOWN_PER_ADDRESS
+    def test_so_many_of_one_address(self, denials, clock):
+        self.flood(denials, 100, ip="192.0.2.1")
+        self.flood(denials, 1, ip="192.0.2.2")
+        assert len(denials.take(log.MAX_WAITING)) == log.UNKNOWN_PER_ADDRESS + 1
+        assert denials.dropped == 100 - log.UNKNOWN_PER_ADDRESS
         clock[0] += log.MINUTE
-        self.flood(noted, 1, ip="192.0.2.1")
-        assert len(noted.take(log.MOST_WAITING)) == 1
+        self.flood(denials, 1, ip="192.0.2.1")
+        assert len(denials.take(log.MAX_WAITING)) == 1
 
-    def test_so_many_of_all_addresses(self, noted):
+    def test_so_many_of_all_addresses(self, denials):
         for number in range(200):
-            self.flood(noted, 1, ip=f"192.0.2.{number}")
-        assert (len(noted.take(log.MOST_WAITING)), noted.dropped) == (log.UNKNOWN, 200 - log.UNKNOWN)
+            self.flood(denials, 1, ip=f"192.0.2.{number}")
+        assert (len(denials.take(log.MAX_WAITING)), denials.dropped) == (
+            log.UNKNOWN_PER_MINUTE,
+            200 - log.UNKNOWN_PER_MINUTE,
+        )
 
-    def test_an_attack_does_not_hide_an_owners(self, noted, alice_token):
-        self.flood(noted, 500, ip="192.0.2.1")
+    def test_an_attack_does_not_hide_an_owners(self, denials, alice_token):
+        self.flood(denials, 500, ip="192.0.2.1")
         for number in range(200):
-            self.flood(noted, 1, ip=f"192.0.3.{number}")
+            self.flood(denials, 1, ip=f"192.0.3.{number}")
         grant = grant_of(alice_token)
-        self.flood(noted, 100, ip="192.0.2.1", grant=grant)
-        kept = [refusal for refusal in noted.take(log.MOST_WAITING) if refusal.asked.grant is grant]
+        self.flood(denials, 100, ip="192.0.2.1", grant=grant)
+        kept = [logged for logged in denials.take(log.MAX_WAITING) if logged.request.grant is grant]
         assert len(kept) == log.KNOWN_PER_TOKEN
 
-    def test_what_waits_is_bounded(self, noted, clock):
+    def test_what_waits_is_bounded(self, denials, clock):
         for minute in range(100):
             clock[0] = 2000 + minute * log.MINUTE
-            for number in range(log.UNKNOWN):
-                self.flood(noted, 1, ip=f"192.0.2.{number}")
-        waiting = noted.take(log.MOST_WAITING)
-        assert (len(waiting), noted.dropped) == (
-            log.MOST_WAITING,
-            100 * log.UNKNOWN - log.MOST_WAITING,
+            for number in range(log.UNKNOWN_PER_MINUTE):
+                self.flood(denials, 1, ip=f"192.0.2.{number}")
+        waiting = denials.take(log.MAX_WAITING)
+        assert (len(waiting), denials.dropped) == (
+            log.MAX_WAITING,
+            100 * log.UNKNOWN_PER_MINUTE - log.MAX_WAITING,
         )
-        noted.note(BAD_REQUEST, 400, Asked(b"number-0003"), {})
-        noted.put_back(waiting)
-        assert (len(noted.take(log.MOST_WAITING)), noted.dropped) == (
-            log.MOST_WAITING,
-            100 * log.UNKNOWN - log.MOST_WAITING + 1,
+        denials.add(BAD_REQUEST, 400, RequestInfo(b"number-0003"), {})
+        denials.put_back(waiting)
+        assert (len(denials.take(log.MAX_WAITING)), denials.dropped) == (
+            log.MAX_WAITING,
+            100 * log.UNKNOWN_PER_MINUTE - log.MAX_WAITING + 1,
         )
 
     def test_it_is_seen_at_the_metrics(self, gateway, recorded, client):
@@ -231,8 +235,8 @@ class TestSampling:
             asking.get("/x")
         flush(gateway)
         assert DenialRecord.objects.count() == log.UNKNOWN_PER_ADDRESS
-        assert gateway.plane.refusals.dropped == 5
-        gateway.plane.figures.tell()
+        assert gateway.plane.denials.dropped == 5
+        gateway.plane.metrics.publish()
         assert "zenzefi_proxy_denials_unrecorded_total" in client.get("/metrics").content.decode()
 
 

@@ -20,7 +20,7 @@ from billing import ledger
 from conftest import fund
 from proxy.dataplane import database as database_module
 from proxy.dataplane.admission import grant_cache as grants_module
-from proxy.dataplane.admission.grant_cache import Grants
+from proxy.dataplane.admission.grant_cache import GrantCache
 from proxy.dataplane.database import Database
 from proxy.tests.conftest import _on_sale
 from proxy.tests.support.assertions import assert_denied
@@ -52,21 +52,21 @@ def test_nothing_new_is_admitted_without_the_database_and_all_recovers(site, sol
     operator = Client()
     operator.force_login(olga)
     cookies = {name: morsel.value for name, morsel in operator.cookies.items()}
-    assert site.carried(known).status_code == site.carried(revoked).status_code == 200
+    assert site.fetch(known).status_code == site.fetch(revoked).status_code == 200
     assert admin_page(site, cookies).status_code == 200
     # Known, but its first use could not be noted.
     assert site.get("/api/v1/proxy/status", headers=unused.headers).status_code == 200
     services.revoke_by_force(revoked.token.pk, actor=olga, reason="test")
-    eventually(lambda: site.carried(revoked).status_code == 401)
+    eventually(lambda: site.fetch(revoked).status_code == 401)
 
     site.link.breaks(fault)
     found = at_once(
-        known=lambda: site.carried(known),
-        other_device=lambda: site.carried(known.on("another-device")),
-        unused=lambda: site.carried(unused),
-        revoked=lambda: site.carried(revoked),
+        known=lambda: site.fetch(known),
+        other_device=lambda: site.fetch(known.on("another-device")),
+        unused=lambda: site.fetch(unused),
+        revoked=lambda: site.fetch(revoked),
         unknown=lambda: site.get("/api/v1/proxy/api/info", headers=UNKNOWN),
-        fresh=lambda: site.carried(fresh),
+        fresh=lambda: site.fetch(fresh),
         fresh_socket=lambda: site.closed(fresh_socket),
         live=lambda: site.get("/health/live"),
         balance=lambda: site.get("/api/v1/currency/balance", headers=api),
@@ -96,15 +96,15 @@ def test_nothing_new_is_admitted_without_the_database_and_all_recovers(site, sol
     health = eventually(lambda: (answer := site.get("/health")).status_code == 503 and answer)
     assert health.json()["checks"] == {"database": "failed", "cache": "ok", "upstream": "ok"}
     assert not site.is_ready()
-    assert_denied(site.carried(fresh), "state_unavailable")
-    assert_denied(site.carried(revoked), "invalid_token")
+    assert_denied(site.fetch(fresh), "state_unavailable")
+    assert_denied(site.fetch(revoked), "invalid_token")
 
     site.link.mend()
-    eventually(lambda: site.carried(fresh).status_code == 200)
+    eventually(lambda: site.fetch(fresh).status_code == 200)
     eventually(lambda: site.get("/api/v1/currency/balance", headers=api).status_code == 200)
     eventually(lambda: admin_page(site, cookies).status_code == 200)
     eventually(site.is_ready)
-    assert_denied(site.carried(revoked), "invalid_token")
+    assert_denied(site.fetch(revoked), "invalid_token")
 
 
 @pytest.mark.services
@@ -119,19 +119,19 @@ def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # 
     assert site.link.open > 4
     site.link.kill()
     assert [balance().status_code for _ in range(20)] == [200] * 20
-    assert site.carried(fresh).status_code == 200
+    assert site.fetch(fresh).status_code == 200
 
 
 @pytest.mark.services
 def test_a_flood_of_unknown_tokens_meets_a_frozen_database(site, alice_token):  # cases F67, G76
-    assert site.carried(alice_token).status_code == 200
+    assert site.fetch(alice_token).status_code == 200
     site.link.breaks("frozen")
 
     def flood(number):
         headers = {**UNKNOWN, "X-Access-Token": f"no-such-token-{number}"}
         return lambda: site.get("/api/v1/proxy/api/info", headers=headers)
 
-    found = at_once(known=lambda: site.carried(alice_token), **{f"n{n}": flood(n) for n in range(100)})
+    found = at_once(known=lambda: site.fetch(alice_token), **{f"n{n}": flood(n) for n in range(100)})
     assert found.pop("known").result.status_code == 200
     for one in found.values():
         assert_denied(one.result, "state_unavailable")
@@ -193,7 +193,7 @@ def test_a_frozen_database_does_not_hold_up_the_shutdown(link, start_gateway_pro
 @pytest.mark.parametrize("fault", ["refused", "frozen"])
 def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault):  # case F67
     known, streaming = sold_token(alice), sold_token(alice)
-    assert site.carried(known).status_code == 200
+    assert site.fetch(known).status_code == 200
     with (
         site.gateway.socket("/ws/echo", known) as client,
         httpx.stream(
@@ -204,14 +204,14 @@ def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault
         assert next(events)
         site.link.breaks(fault)
         began = time.monotonic()
-        eventually(lambda: site.carried(known).status_code == 503, 33)
+        eventually(lambda: site.fetch(known).status_code == 503, 33)
         assert time.monotonic() - began > 25
         assert closing(client, 3) == (1013, "state_unavailable")
         with pytest.raises(httpx.RemoteProtocolError):
             list(events)
         assert time.monotonic() - began < 35
     site.link.mend()
-    eventually(lambda: site.carried(known).status_code == 200)
+    eventually(lambda: site.fetch(known).status_code == 200)
 
 
 @pytest.mark.services
@@ -236,8 +236,8 @@ def test_what_comes_before_the_first_question_is_not_the_databases_fault(transac
 @pytest.fixture
 async def database(monkeypatch):
     """With reads of at most 0.3 s; `held` keeps what runs until it is set."""
-    monkeypatch.setattr(database_module, "_ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(database_module, "_MOST_WAITING", 8)
+    monkeypatch.setattr(database_module, "_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(database_module, "_MAX_WAITING", 8)
     database = Database()
     database.held = threading.Event()
     yield database
@@ -249,7 +249,7 @@ async def test_whoever_waits_for_the_database_does_so_for_a_limited_time(databas
     began = time.monotonic()
     waiting = await asyncio.gather(*(database.run(database.held.wait) for _ in range(9)), return_exceptions=True)
     assert [str(error) for error in waiting] == ["the database does not answer in time"] * 8 + [
-        "too many wait for the database"
+        "too many calls wait for the database"
     ]
     assert all(isinstance(error, OperationalError) for error in waiting)
     assert time.monotonic() - began < 3
@@ -261,7 +261,7 @@ async def test_a_read_that_nobody_waits_for_fails_quietly(database, monkeypatch)
     monkeypatch.setattr(grants_module, "grant_facts", lambda _digest: database.held.wait())
     unhandled = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
-    grants = Grants(database)
+    grants = GrantCache(database)
     reader = asyncio.create_task(grants.load("d" * 64))
     await asyncio.sleep(0)
     reader.cancel()

@@ -37,20 +37,20 @@ def test_nothing_new_is_admitted_without_redis_and_all_recovers(site, sold_token
     known, read, revoked, fresh, fresh_socket = (sold_token(alice) for _ in range(5))
     api = {"Authorization": f"Bearer {issue_access(alice)}"}
     for token in (known, revoked):
-        assert site.carried(token).status_code == 200
+        assert site.fetch(token).status_code == 200
     # Known, but nobody holds it.
     assert site.get("/api/v1/proxy/status", headers=read.headers).status_code == 200
     services.revoke_by_force(revoked.token.pk, actor=olga, reason="test")
-    eventually(lambda: site.carried(revoked).status_code == 401)
+    eventually(lambda: site.fetch(revoked).status_code == 401)
 
     site.link.breaks(fault)
     found = at_once(
-        known=lambda: site.carried(known),
-        other_device=lambda: site.carried(known.on("another-device")),
-        read=lambda: site.carried(read),
-        revoked=lambda: site.carried(revoked),
+        known=lambda: site.fetch(known),
+        other_device=lambda: site.fetch(known.on("another-device")),
+        read=lambda: site.fetch(read),
+        revoked=lambda: site.fetch(revoked),
         unknown=lambda: site.get("/api/v1/proxy/api/info", headers=UNKNOWN),
-        fresh=lambda: site.carried(fresh),
+        fresh=lambda: site.fetch(fresh),
         fresh_socket=lambda: site.closed(fresh_socket),
         live=lambda: site.get("/health/live"),
         health=lambda: site.get("/health"),
@@ -78,28 +78,28 @@ def test_nothing_new_is_admitted_without_redis_and_all_recovers(site, sold_token
     assert health.json()["checks"] == {"database": "ok", "cache": "failed", "upstream": "ok"}
     assert not site.is_ready()
     # Held by the one device a moment ago, and by no other; a revocation still ends it.
-    assert site.carried(known).status_code == 200
-    assert_denied(site.carried(known.on("another-device")), "state_unavailable")
+    assert site.fetch(known).status_code == 200
+    assert_denied(site.fetch(known.on("another-device")), "state_unavailable")
     services.revoke_by_force(known.token.pk, actor=olga, reason="test")
-    eventually(lambda: site.carried(known).status_code == 401, 4)
+    eventually(lambda: site.fetch(known).status_code == 401, 4)
 
     site.link.mend()
-    eventually(lambda: site.carried(fresh).status_code == 200)
-    assert_denied(site.carried(fresh.on("another-device")), "device_conflict")
+    eventually(lambda: site.fetch(fresh).status_code == 200)
+    assert_denied(site.fetch(fresh.on("another-device")), "device_conflict")
     eventually(lambda: site.login().status_code == 401)
     eventually(site.is_ready)
 
 
 def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # case F67
     tokens = [sold_token(alice) for _ in range(20)]
-    found = at_once(**{f"n{n}": lambda token=token: site.carried(token) for n, token in enumerate(tokens)})
+    found = at_once(**{f"n{n}": lambda token=token: site.fetch(token) for n, token in enumerate(tokens)})
     assert {one.result.status_code for one in found.values()} == {200}
     site.link.kill()
     fresh = [sold_token(alice) for _ in range(20)]
     began = time.monotonic()
     for token in fresh:
-        eventually(lambda token=token: site.carried(token).status_code == 200)
-        assert_denied(site.carried(token.on("another-device")), "device_conflict")
+        eventually(lambda token=token: site.fetch(token).status_code == 200)
+        assert_denied(site.fetch(token.on("another-device")), "device_conflict")
     assert time.monotonic() - began < 10
 
 
@@ -107,7 +107,7 @@ def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # 
 @pytest.mark.parametrize("fault", ["refused", "frozen"])
 def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault):  # case F67
     known, streaming = sold_token(alice), sold_token(alice)
-    assert site.carried(known).status_code == 200
+    assert site.fetch(known).status_code == 200
     with site.gateway.socket("/ws/echo", streaming) as client:
         site.link.breaks(fault)
         began = time.monotonic()
@@ -121,9 +121,9 @@ def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault
         eventually(is_cut, 35)
         assert (client.close_code, client.close_reason) == (1013, "state_unavailable")
     assert 25 < time.monotonic() - began < 38
-    assert_denied(site.carried(known), "state_unavailable")
+    assert_denied(site.fetch(known), "state_unavailable")
     site.link.mend()
-    eventually(lambda: site.carried(known).status_code == 200)
+    eventually(lambda: site.fetch(known).status_code == 200)
 
 
 @pytest.fixture

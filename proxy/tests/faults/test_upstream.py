@@ -169,7 +169,7 @@ def test_clients_that_leave_in_the_middle_harm_nobody(gateway, recorded, sold_to
     asyncio.run(crowd.sends(count))
     assert crowd.answered + crowd.left == count
     assert min(crowd.answered, crowd.left) > count / 10
-    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: len(gateway.plane.in_flight) == 0)
     pool = gateway.plane.upstream.pool
     eventually(lambda: pool.open == pool.idle)
     eventually(lambda: recorded.connections - recorded.left == pool.idle)

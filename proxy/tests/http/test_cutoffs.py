@@ -89,7 +89,7 @@ def test_an_event_stream_and_a_download(gateway, alice, olga, alice_token, bob_t
             for stream in streams:
                 is_broken(stream)
         assert next(others)
-    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: len(gateway.plane.in_flight) == 0)
 
 
 @pytest.mark.parametrize("length", [b"", b"Content-Length: 100\r\n", b"Transfer-Encoding: chunked\r\n"])
@@ -168,7 +168,7 @@ def test_a_client_that_does_not_read(gateway, recorded, alice, olga, alice_token
         time.sleep(0.5)
         services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
         eventually(lambda: recorded.left == 1, seconds=2)
-        eventually(lambda: len(gateway.plane.registry) == 0, seconds=2)
+        eventually(lambda: len(gateway.plane.in_flight) == 0, seconds=2)
 
 
 def test_expiry(gateway, alice_token, bob_token):
@@ -219,8 +219,8 @@ def test_a_silent_feed_ends_everything_in_time(gateway, alice_token, monkeypatch
         next(pieces)
         monkeypatch.setattr(revocation_feed, "revocations_since", gone)
         time.sleep(0.2)
-        gateway.plane.feed._last_good -= 20
+        gateway.plane.feed._last_success -= 20
         next(pieces)
-        gateway.plane.feed._last_good -= 10
+        gateway.plane.feed._last_success -= 10
         with ends_within_two_seconds():
             is_broken(pieces)

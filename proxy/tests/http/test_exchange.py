@@ -451,7 +451,7 @@ class TestStreams:
                 eventually(lambda count=count: len(recorded.requests) == count)
                 assert recorded.left == count - 1
             eventually(lambda count=count: recorded.left == count, seconds=1)
-        eventually(lambda: len(gateway.plane.registry) == 0)
+        eventually(lambda: len(gateway.plane.in_flight) == 0)
 
     def test_a_client_that_leaves_within_its_upload(self, gateway, recorded, alice_token):
         recorded.reads_bodies = False
@@ -538,7 +538,7 @@ def test_a_carried_byte_is_counted_in_both_directions(gateway, alice_token):
     assert client.post("/upload", content=b"x" * 1000).status_code == 200
     received = len(client.get("/download/5000").content)
     assert received == 5000
-    gateway.run(gateway.plane.flush())
+    gateway.run(gateway.plane.flush.run())
     session = ProxySession.objects.get()
     assert session.request_count == 2
     assert session.bytes_transferred >= 6000

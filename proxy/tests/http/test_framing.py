@@ -352,7 +352,7 @@ def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, al
         assert b"Upgrade: websocket%b\r\n" % space in upgrade
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}) + upgrade)
         assert re.findall(rb"HTTP/1.1 (\d+) ", client.rest()) == [b"200", b"400"]
-    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: len(gateway.plane.in_flight) == 0)
     assert [request.target for request in recorded.requests] == [b"/x"]
 
 

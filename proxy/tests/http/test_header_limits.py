@@ -107,7 +107,7 @@ class TestTooLarge:
             assert_too_large(exchange(limited.port, request + b"0\r\n" + trailers + b"\r\n\r\n", "POST"))
             with connected(limited.port) as client:
                 client.send(request + b"1\r\nx\r\n")
-                eventually(lambda: len(limited.plane.registry) == 1)
+                eventually(lambda: len(limited.plane.in_flight) == 1)
                 client.send(b"0\r\n" + trailers + b"\r\n\r\n")
                 assert_too_large(client.answer("POST"))
         assert not [request for request in recorded.requests if request.body.endswith(b"0\r\n\r\n")]
@@ -117,7 +117,7 @@ class TestTooLarge:
         following = head("GET", "/api/v1/proxy/x", {"Host": "h", "X": "x" * 6000, **alice_token.headers})
         with connected(limited.port) as client:
             client.send(request + b"1\r\nx\r\n")
-            eventually(lambda: len(limited.plane.registry) == 1)
+            eventually(lambda: len(limited.plane.in_flight) == 1)
             client.send(b"0\r\nX: " + b"x" * 6000 + b"\r\n\r\n")
             assert client.answer("POST").status == 200
             client.send(following[:4000])
@@ -130,10 +130,10 @@ class TestTooLarge:
         for begun in (b"0\r\nX: ", b"1;x="):
             with connected(limited.port) as client:
                 client.send(request)
-                eventually(lambda: len(limited.plane.registry) == 1)
+                eventually(lambda: len(limited.plane.in_flight) == 1)
                 client.send(begun + b"x" * 2 * LIMIT)
                 assert_too_large(client.answer("POST"))
-            eventually(lambda: len(limited.plane.registry) == 0)
+            eventually(lambda: len(limited.plane.in_flight) == 0)
 
 
 class TestPipelined:
@@ -143,13 +143,13 @@ class TestPipelined:
     def waiting(self, monkeypatch):
         """How many requests wait, and how many of those ahead of them are kept, whenever one has come."""
         seen = [(0, 0)]
-        wait_behind = GatewayProtocol._wait_behind
+        wait_behind = GatewayProtocol._queue_behind
 
         def wait_and_see(connection, previous):
             wait_behind(connection, previous)
             seen.append((len(connection.pipeline), len(connection._earlier)))
 
-        monkeypatch.setattr(GatewayProtocol, "_wait_behind", wait_and_see)
+        monkeypatch.setattr(GatewayProtocol, "_queue_behind", wait_and_see)
         return seen
 
     @pytest.mark.parametrize("path", ["/api/v1/proxy/x", "/health/live"])
@@ -212,7 +212,7 @@ class TestPipelined:
         assert refusal.startswith(b"%d " % status)
         assert b"connection: close" in refusal.lower()
         assert [request.target for request in recorded.requests] == [b"/first", b"/other"]
-        assert limited.plane.figures.denials["bad_request"] == 1
+        assert limited.plane.metrics.denials["bad_request"] == 1
 
     def test_a_client_that_leaves_behind_them_is_seen_to(self, gateway, recorded, alice_token):
         async def begins(request, connection):
@@ -229,7 +229,7 @@ class TestPipelined:
             given = {"Host": "h", **alice_token.headers}
             client.send(head("GET", "/api/v1/proxy/first", given) + head("GET", "/api/v1/proxy/last", given))
             eventually(lambda: len(recorded.requests) == 2)
-        eventually(lambda: len(gateway.plane.registry) == 0, seconds=2)
+        eventually(lambda: len(gateway.plane.in_flight) == 0, seconds=2)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ class TestWhatWasSaidBefore:
             client.send(
                 head("POST", "/api/v1/proxy/x", {**self.ASKS, **alice_token.headers}, CHUNKED) + b"1\r\nx\r\n"
             )
-            eventually(lambda: len(limited.plane.registry) == 1)
+            eventually(lambda: len(limited.plane.in_flight) == 1)
             client.send(b"x\r\n")
             self.assert_is_for_her(client.answer("POST"), 400)
 
@@ -440,7 +440,7 @@ class TestTooSlow:
                 connection.close()
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert {request.target for request in recorded.requests} == {b"/x"}
-        assert gateway.plane.figures.denials["request_timeout"] == 1000
+        assert gateway.plane.metrics.denials["request_timeout"] == 1000
 
 
 def _comes(connection, seconds=0.1):

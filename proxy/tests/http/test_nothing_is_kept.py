@@ -7,8 +7,8 @@ import pytest
 from websockets.protocol import Protocol
 
 from proxy.dataplane.server.http_protocol import GatewayProtocol
-from proxy.dataplane.websocket.client_end import GatewayWebSocket
-from proxy.dataplane.websocket.upstream_end import UpstreamSocket
+from proxy.dataplane.websocket.client_end import ClientEnd
+from proxy.dataplane.websocket.upstream_end import UpstreamEnd
 from proxy.tests.support.raw_client import connected, head
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import RawSocket, frame
@@ -23,7 +23,7 @@ def no_collection():
 
 
 def kept():
-    return [known for known in gc.get_objects() if type(known) in (GatewayProtocol, GatewayWebSocket, UpstreamSocket)]
+    return [known for known in gc.get_objects() if type(known) in (GatewayProtocol, ClientEnd, UpstreamEnd)]
 
 
 @pytest.mark.parametrize(

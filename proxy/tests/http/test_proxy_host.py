@@ -6,9 +6,10 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from proxy.dataplane.asgi import ON_PROXY_HOST
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.dataplane.rules.paths import PREFIX
-from proxy.dataplane.rules.proxy_host import claim, origin_of, prefix_of
+from proxy.dataplane.rules.proxy_host import names_proxy_host, origin_of, prefix_of
 from proxy.tests.denials.test_pages import NAVIGATION, buttons, heading
 from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.raw_client import exchange, head
@@ -47,7 +48,12 @@ SITE = "http://zenzefi.example"
 )
 def test_which_host_it_is(host, proxy_host, expected):
     scope = {"headers": [] if host is None else [(b"accept", b"*/*"), (b"host", host.encode("latin-1"))]}
-    assert claim(scope, proxy_host) is expected
+    assert names_proxy_host(scope, proxy_host) is expected
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_which_prefix_it_has(expected):
+    scope = {ON_PROXY_HOST: True} if expected else {}
     assert prefix_of(scope) == (b"" if expected else PREFIX)
 
 

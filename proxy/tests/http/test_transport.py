@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from proxy.dataplane.transport import GatheringTransport
+from proxy.dataplane.transport import CoalescingTransport
 
 SMALL, LARGE = b"small", b"L" * 20_000
 
@@ -22,7 +22,7 @@ def connection():
             getattr(behind, method).side_effect = lambda *data, method=method: done.append(
                 (name, *(data or [method]))
             )
-        return GatheringTransport(behind, asyncio.get_running_loop())
+        return CoalescingTransport(behind, asyncio.get_running_loop())
 
     make.done = done
     return make

@@ -75,7 +75,7 @@ def descriptors(pid):
 def live(gateway):
     """How many requests and WebSockets the gateway says that it carries."""
     metrics = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
-    return float(re.search(r"^zenzefi_proxy_live (\S+)$", metrics, re.MULTILINE)[1])
+    return float(re.search(r"^zenzefi_proxy_in_flight (\S+)$", metrics, re.MULTILINE)[1])
 
 
 @pytest.mark.parametrize("seconds", [8, pytest.param(SECONDS, marks=pytest.mark.slow)])

@@ -136,12 +136,12 @@ def test_nothing_is_left(gateway, alice, sold_token, seconds):
     known = {"requests", "request cut", "stream left", "stream cut", "socket left", 1000} | DENIED | CUT
     assert set(seen) <= known, seen
 
-    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: len(gateway.plane.in_flight) == 0)
     eventually(lambda: websocket_tasks(gateway) == [])
     for sold in used:
         gateway.wait_for_free(sold)
-    gateway.run(gateway.plane.flush())
-    assert gateway.plane.accounting.pending() == []
+    gateway.run(gateway.plane.flush.run())
+    assert gateway.plane.accounting.unwritten() == []
     gateway.plane.state.forget_ended()
     assert gateway.plane.accounting._ended == []
     eventually(lambda: established(gateway.port) == 0)

@@ -150,7 +150,7 @@ class TestEncodings:
             got, broken = received(answer)
         assert broken
         assert got <= max(encoding.MOST_DECODED, encoding.MOST_RATIO * 200 * 1024) + 2 * encoding.PIECE
-        eventually(lambda: not gateway.plane.registry)
+        eventually(lambda: not gateway.plane.in_flight)
 
     def test_a_bomb_within_others(self, gateway, recorded, browser):
         recorded.answer = answer_of(gzip.compress(bomb("gzip", 200 * 1024 * 1024)), b"Content-Encoding: gzip, gzip")

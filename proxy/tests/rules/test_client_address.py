@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.dataplane.asgi import FORWARDED_FOR
 from proxy.dataplane.rules.client_address import (
-    FORWARDED_FOR,
     Client,
-    TrustedForwarding,
     is_trusted,
-    resolve,
+    resolve_client,
 )
+from proxy.dataplane.server.trusted_proxies import TrustedForwarding
 from zenzefi.common.ip_addresses import parse_ip_address
 
 TRUSTED = tuple(map(ipaddress.ip_network, ["10.0.0.0/8", "127.0.0.1", "fd00::/8"]))
@@ -56,7 +56,7 @@ def test_trust(peer, trusted):
     ],
 )
 def test_the_client_is_the_first_that_no_trusted_proxy_stands_behind(peer, forwarded_for, client):
-    assert resolve(peer, forwarded_for, TRUSTED) == client
+    assert resolve_client(peer, forwarded_for, TRUSTED) == client
 
 
 _HOPS = st.one_of(
@@ -70,7 +70,7 @@ _HOPS = st.one_of(
 # cases C32, G79
 @given(st.sampled_from([PEER, PROXY, "fd00::7", "8.8.8.8"]), st.lists(_HOPS, max_size=6).map(",".join))
 def test_no_claim_of_a_stranger_is_read_and_nothing_raises(peer, forwarded_for):
-    found = resolve(peer, forwarded_for, TRUSTED)
+    found = resolve_client(peer, forwarded_for, TRUSTED)
     chain = found.chain.split(", ")
     assert chain[0] == found.ip
     assert chain[-1] == peer

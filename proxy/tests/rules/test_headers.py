@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dataplane.errors import BAD_REQUEST, Denied
+from proxy.dataplane.rules.forwarded_headers import forwarding_headers
 from proxy.dataplane.rules.headers import (
-    forwarding_headers,
     is_device_id,
     is_request_id,
     read_request,

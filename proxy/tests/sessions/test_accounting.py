@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from access.models import AccessToken, Scope
-from proxy.dataplane import plane as plane_module
-from proxy.dataplane.admission.grant_cache import Grant
 from proxy.dataplane.database import Database
-from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.sessions.accounting import Accounting, write_sessions
+from proxy.dataplane.denials.log import DenialLog
+from proxy.dataplane.jobs import flush
+from proxy.dataplane.records import Grant
+from proxy.dataplane.sessions.accounting import Accounting
+from proxy.dataplane.sessions.holders import Holders
+from proxy.dataplane.sessions.session_writer import write_sessions
 from proxy.dataplane.state.base import Lease
 from proxy.dataplane.state.memory import MemoryState
 from proxy.models import ProxySession
@@ -62,7 +64,7 @@ class Worker:
         """What an admitted request counts on; None where another device holds the token."""
         wanted = self.accounting.wanted_lease(grant, device)
         lease = asyncio.run(self.state.acquire_lease(grant.token_id, wanted, TIMEOUT))
-        return lease and self.accounting.session(grant, lease, ip, user_agent.encode())
+        return lease and self.accounting.open_session(grant, lease, ip, user_agent.encode())
 
     def release(self, grant):
         """What a reset of the device does."""
@@ -71,7 +73,8 @@ class Worker:
 
     def flush(self, *, fails=False):
         """What the data plane does every few seconds."""
-        pending = [(session, session.counts) for session in self.accounting.pending()]
+        self.accounting.end_idle()
+        pending = [(session, session.counts) for session in self.accounting.unwritten()]
         totals = asyncio.run(self.state.share_counts([session.report(counts) for session, counts in pending]))
         if fails:
             return
@@ -101,8 +104,8 @@ def test_a_new_session_after_another_device(worker):
     worker.release(grant)
     second = worker.session(grant, "device-2")
     assert second.lease.session_id != first.lease.session_id
-    assert worker.accounting.of(second.lease, grant.token_id) is second
-    assert worker.accounting.of(first.lease, grant.token_id) is None
+    assert worker.accounting.of_lease(second.lease, grant.token_id) is second
+    assert worker.accounting.of_lease(first.lease, grant.token_id) is None
 
 
 def test_a_new_session_after_a_long_pause(now, worker):
@@ -117,7 +120,7 @@ def test_data_is_activity(now, worker):
     session = worker.session(grant)
     for _ in range(3):
         now += TIMEOUT - 1
-        session.carried(10)
+        session.count_bytes(10)
     assert session.bytes == 30
     assert worker.session(grant) is session
 
@@ -134,8 +137,8 @@ def test_workers_count_one_session(now):
     two, grant = Worker(one.state, one.stored), _grant()
     here, there = one.session(grant), two.session(grant)
     assert here.lease == there.lease
-    here.carried(10)
-    there.carried(5)
+    here.count_bytes(10)
+    there.count_bytes(5)
     there.requests += 1
     one.flush()
     two.flush()
@@ -146,17 +149,17 @@ def test_a_worker_that_died_and_one_that_forgot_lose_nothing_that_was_shared(now
     one, grant = Worker(), _grant()
     two = Worker(one.state, one.stored)
     for worker in (one, two):
-        worker.session(grant).carried(10)
+        worker.session(grant).count_bytes(10)
         worker.flush()
     now += 200
-    two.session(grant).carried(1)
+    two.session(grant).count_bytes(1)
     now += 200
-    two.session(grant).carried(1)
+    two.session(grant).count_bytes(1)
     two.flush()
     now += 201  # the first has had nothing of it for two timeouts
     one.flush()
     session = one.session(grant)
-    session.carried(5)
+    session.count_bytes(5)
     one.flush()
     assert one.stored == {session.lease.session_id: (27, 0)}
 
@@ -164,11 +167,11 @@ def test_a_worker_that_died_and_one_that_forgot_lose_nothing_that_was_shared(now
 def test_a_stream_that_wakes_after_a_long_pause_is_counted(now, worker):
     grant = _grant()
     session = worker.session(grant)
-    session.streams = 1
-    session.carried(1)
+    session.in_flight = 1
+    session.count_bytes(1)
     now += 3 * TIMEOUT
     worker.flush()
-    session.carried(10)
+    session.count_bytes(10)
     assert worker.session(grant) is session
     worker.flush()
     assert worker.stored[session.lease.session_id] == (11, 0)
@@ -177,46 +180,46 @@ def test_a_stream_that_wakes_after_a_long_pause_is_counted(now, worker):
 def test_a_stream_of_an_ended_session_is_counted_until_its_end(worker):
     grant = _grant()
     old = worker.session(grant, "device-1")
-    old.streams = 1
+    old.in_flight = 1
     worker.flush()
     worker.release(grant)
     new = worker.session(grant, "device-2")
     worker.flush()
-    old.carried(5)
+    old.count_bytes(5)
     worker.flush()
     assert worker.stored == {old.lease.session_id: (5, 0), new.lease.session_id: (0, 0)}
-    old.streams = 0
-    new.carried(1)
+    old.in_flight = 0
+    new.count_bytes(1)
     worker.flush()
     assert worker.accounting._ended == []
 
 
 def test_pending_is_what_the_database_does_not_have(worker):
     session = worker.session(_grant())
-    assert worker.accounting.pending() == [session]
+    assert worker.accounting.unwritten() == [session]
     worker.flush()
-    assert worker.accounting.pending() == []
+    assert worker.accounting.unwritten() == []
     session.requests += 1
-    assert worker.accounting.pending() == [session]
+    assert worker.accounting.unwritten() == [session]
 
 
 def test_what_was_carried_during_the_write_is_still_pending(worker):
     session = worker.session(_grant())
     pending = [(session, session.counts)]
-    session.carried(100)
+    session.count_bytes(100)
     worker.accounting.confirm(pending)
-    assert worker.accounting.pending() == [session]
+    assert worker.accounting.unwritten() == [session]
 
 
 def test_an_ended_session_is_written_once_more_and_then_forgotten(worker):
     grant = _grant()
     session = worker.session(grant)
-    session.carried(7)
+    session.count_bytes(7)
     worker.release(grant)
     worker.flush(fails=True)
     worker.flush()
     assert worker.stored == {session.lease.session_id: (7, 0)}
-    assert worker.accounting.pending() == []
+    assert worker.accounting.unwritten() == []
     assert worker.accounting._ended == []
 
 
@@ -254,7 +257,7 @@ def test_nothing_is_lost_and_nothing_counted_twice(steps):
                 session = workers[rest[0]].session(grants[rest[1]], rest[2])
                 if session is not None:
                     session.requests += 1
-                    session.carried(rest[3])
+                    session.count_bytes(rest[3])
                     total = [total[0] + rest[3], total[1] + 1]
             elif kind == "wait":
                 now += rest[0]
@@ -282,7 +285,7 @@ def token(alice):
 def _session_of(token, accounting, **given):
     lease = Lease("device-1", uuid.uuid4(), time.time())
     values = {"ip": "192.0.2.1", "user_agent": b"client"} | given
-    return accounting.session(_grant(token.pk, token.user_id), lease, *values.values())
+    return accounting.open_session(_grant(token.pk, token.user_id), lease, *values.values())
 
 
 def _row(session):
@@ -319,7 +322,7 @@ def test_a_row_is_written_and_written_again(token, write):
         "device-1",
     )
     assert (row.ip, row.user_agent, row.bytes_transferred, row.request_count) == ("192.0.2.1", "client", 25, 3)
-    assert row.last_activity.timestamp() == pytest.approx(session.active, abs=1e-3)
+    assert row.last_activity.timestamp() == pytest.approx(session.last_active_at, abs=1e-3)
     assert row.started_at.timestamp() == pytest.approx(session.lease.started, abs=1e-3)
     assert row.ended_at is None
 
@@ -329,12 +332,12 @@ def test_a_write_that_was_overtaken_takes_nothing_back(token, write):
     session.requests, session.bytes = 1, 10
     overtaken = _row(session)
     session.requests = 3
-    session.carried(15)
+    session.count_bytes(15)
     write(_row(session))
     write(overtaken)
     row = ProxySession.objects.get()
     assert (row.bytes_transferred, row.request_count) == (25, 3)
-    assert row.last_activity.timestamp() == pytest.approx(session.active, abs=1e-3)
+    assert row.last_activity.timestamp() == pytest.approx(session.last_active_at, abs=1e-3)
 
 
 def test_a_row_that_is_gone_is_written_anew_beside_others(token, write):
@@ -343,7 +346,7 @@ def test_a_row_that_is_gone_is_written_anew_beside_others(token, write):
     write(_row(gone), _row(kept))
     ProxySession.objects.get(pk=gone.lease.session_id).delete()
     for session in (gone, kept, new):
-        session.carried(7)
+        session.count_bytes(7)
     write(_row(gone), _row(kept), _row(new))
     assert dict(ProxySession.objects.values_list("pk", "bytes_transferred")) == {
         session.lease.session_id: 7 for session in (gone, kept, new)
@@ -366,40 +369,40 @@ def test_a_session_that_was_closed_as_idle_is_open_again_once_it_goes_on(token):
     session = _session_of(token, Accounting(TIMEOUT))
     write_sessions([_row(session)])
     ProxySession.objects.update(ended_at=datetime(2026, 1, 1, tzinfo=UTC))
-    session.carried(1)
+    session.count_bytes(1)
     write_sessions([_row(session)])
     assert ProxySession.objects.get().ended_at is None
 
 
 class _Plane:
-    """As much of a data plane as the flush of sessions uses."""
-
-    flush, _flush = DataPlane._flush_sessions, DataPlane._flush
+    """The part of a data plane that the flush of sessions uses."""
 
     def __init__(self):
         self.accounting, self.database, self.state = Accounting(TIMEOUT), Database(), MemoryState(None)
+        holders = Holders(self.state, self.accounting, TIMEOUT)
+        self.flush = flush.Flush(self.database, self.state, self.accounting, DenialLog(), holders)
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_failed_write_keeps_the_figures(monkeypatch, token, caplog):
     plane = _Plane()
     session = _session_of(token, plane.accounting)
-    session.carried(100)
+    session.count_bytes(100)
     written = []
 
     def fails(rows):
         written.append(rows)
         raise OperationalError("the database is gone")
 
-    monkeypatch.setattr(plane_module, "write_sessions", fails)
-    await plane.flush()
+    monkeypatch.setattr(flush, "write_sessions", fails)
+    await plane.flush.run()
     assert len(written) == 1
     assert "could not be written" in caplog.text
     monkeypatch.undo()
-    session.carried(11)
-    await plane.flush()
-    await plane.flush()
-    assert plane.accounting.pending() == []
+    session.count_bytes(11)
+    await plane.flush.run()
+    await plane.flush.run()
+    assert plane.accounting.unwritten() == []
     row = await plane.database.run(ProxySession.objects.get)
     assert row.bytes_transferred == 111
     plane.database.close()
@@ -408,12 +411,12 @@ async def test_a_failed_write_keeps_the_figures(monkeypatch, token, caplog):
 @pytest.mark.django_db(transaction=True)
 async def test_one_row_that_cannot_be_written_holds_no_other_back(token, caplog):
     plane = _Plane()
-    _session_of(token, plane.accounting).carried(100)
+    _session_of(token, plane.accounting).count_bytes(100)
     # Of a token that is not in the database any more.
     lost = _grant(user_id=token.user_id)
-    plane.accounting.session(lost, Lease("device-1", uuid.uuid4(), time.time()), None, b"")
-    await plane.flush()
-    assert plane.accounting.pending() == []
+    plane.accounting.open_session(lost, Lease("device-1", uuid.uuid4(), time.time()), None, b"")
+    await plane.flush.run()
+    assert plane.accounting.unwritten() == []
     row = await plane.database.run(ProxySession.objects.get)
     assert row.bytes_transferred == 100
     assert "row_dropped" in caplog.text
@@ -424,11 +427,11 @@ async def test_one_row_that_cannot_be_written_holds_no_other_back(token, caplog)
 @pytest.mark.django_db(transaction=True)
 async def test_many_sessions_are_written_in_pieces(monkeypatch):
     """What was written before one fails is not written again, and those after it wait for the next time."""
-    monkeypatch.setattr(plane_module, "ROWS", 2)
+    monkeypatch.setattr(flush, "ROWS_PER_STATEMENT", 2)
     plane, tried, written = _Plane(), [], []
     for number in range(5):
         lease = Lease(f"device-{number}", uuid.uuid4(), time.time())
-        plane.accounting.session(_grant(), lease, None, b"").carried(100)
+        plane.accounting.open_session(_grant(), lease, None, b"").count_bytes(100)
 
     def write(rows):
         tried.append(rows)
@@ -436,11 +439,11 @@ async def test_many_sessions_are_written_in_pieces(monkeypatch):
             raise OperationalError("the database is gone")
         written.append([session.lease.device for session, _counts in rows])
 
-    monkeypatch.setattr(plane_module, "write_sessions", write)
-    await plane.flush()
+    monkeypatch.setattr(flush, "write_sessions", write)
+    await plane.flush.run()
     assert written == [["device-0", "device-1"]]
-    assert [session.lease.device for session in plane.accounting.pending()] == ["device-2", "device-3", "device-4"]
-    await plane.flush()
+    assert [session.lease.device for session in plane.accounting.unwritten()] == ["device-2", "device-3", "device-4"]
+    await plane.flush.run()
     assert written[1:] == [["device-2", "device-3"], ["device-4"]]
-    assert plane.accounting.pending() == []
+    assert plane.accounting.unwritten() == []
     plane.database.close()

@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from access import services
 from access.models import AccessToken
-from proxy.dataplane.metrics import Figures
-from proxy.dataplane.sessions.in_flight import Registry
+from proxy.dataplane.metrics import Metrics
+from proxy.dataplane.sessions.in_flight import InFlightRegistry
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import open_socket
 
@@ -27,19 +27,19 @@ import sys
 from types import SimpleNamespace
 import django
 django.setup()
-from proxy.dataplane.metrics import Figures
-from proxy.dataplane.sessions.in_flight import Registry
-answers, live, grants = map(int, sys.argv[1:])
-registry = Registry(256)
-registry._live = {number: {object()} for number in range(live)}
-registry.cuts["invalid_token"] = live
-registry.cut_delays.append(("invalid_token", 0.2))
-carried, refused = SimpleNamespace(total_bytes=10 * answers), SimpleNamespace(dropped=answers)
-figures = Figures(registry, range(grants), carried, refused)
+from proxy.dataplane.metrics import Metrics
+from proxy.dataplane.sessions.in_flight import InFlightRegistry
+responses, live, grants = map(int, sys.argv[1:])
+in_flight = InFlightRegistry(256)
+in_flight._by_token = {number: {object()} for number in range(live)}
+in_flight.cuts["invalid_token"] = live
+in_flight.cut_delays.append(("invalid_token", 0.2))
+accounting, log = SimpleNamespace(total=SimpleNamespace(bytes=10 * responses)), SimpleNamespace(dropped=responses)
+metrics = Metrics(in_flight, range(grants), accounting, log)
 for _ in range(3):
-    figures.answers[200] += answers
-    figures.tell()
-print("told", flush=True)
+    metrics.responses[200] += responses
+    metrics.publish()
+print("published", flush=True)
 sys.stdin.read()
 """
 
@@ -66,8 +66,8 @@ def samples(text):
 
 
 def figures_of(**counted):
-    carried = SimpleNamespace(total_bytes=counted.get("bytes", 0))
-    return Figures(counted.get("registry", Registry(256)), [], carried, SimpleNamespace(dropped=0))
+    carried = SimpleNamespace(total=SimpleNamespace(bytes=counted.get("bytes", 0)))
+    return Metrics(counted.get("registry", InFlightRegistry(256)), [], carried, SimpleNamespace(dropped=0))
 
 
 def shown(*figures):
@@ -92,18 +92,18 @@ def test_what_the_gateway_carried_denied_and_cut(gateway, scrape, alice_token, o
     assert gateway.client(alice_token).get("/echo").status_code == 200
     assert gateway.client().get("/echo").status_code == 401
     with open_socket(gateway, "/ws/echo", alice_token):
-        assert (scrape()[("live",)], scrape()[("cached_grants",)]) == (1, 1)
+        assert (scrape()[("in_flight",)], scrape()[("cached_grants",)]) == (1, 1)
         services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
-        eventually(lambda: len(gateway.plane.registry) == 0)
+        eventually(lambda: len(gateway.plane.in_flight) == 0)
     new = grown(before, scrape())
-    assert new[("answers_total", "200")] == 1
+    assert new[("responses_total", "200")] == 1
     assert new[("denials_total", "invalid_token")] == 1
     assert new[("cuts_total", "invalid_token")] == 1
     assert new[("bytes_total",)] > 0
     assert new[("cut_delay_seconds_count", "invalid_token")] == 1
     assert 0 < new[("cut_delay_seconds_sum", "invalid_token")] < 2
     assert new[("cut_delay_seconds_bucket", "invalid_token", "2.0")] == 1
-    assert (scrape()[("live",)], scrape()[("cached_grants",)]) == (0, 0)
+    assert (scrape()[("in_flight",)], scrape()[("cached_grants",)]) == (0, 0)
 
 
 def test_the_delay_of_an_expiry_counts_from_the_deadline(gateway, scrape, alice_token):
@@ -111,7 +111,7 @@ def test_the_delay_of_an_expiry_counts_from_the_deadline(gateway, scrape, alice_
     end = timezone.now() + timedelta(seconds=1)
     AccessToken.objects.update(created_at=end - timedelta(hours=1), expires_at=end)
     with open_socket(gateway, "/ws/echo", alice_token):
-        eventually(lambda: gateway.plane.registry.cuts)
+        eventually(lambda: gateway.plane.in_flight.cuts)
     new = grown(before, scrape())
     assert new[("cut_delay_seconds_count", "token_expired")] == 1
     assert 0 < new[("cut_delay_seconds_sum", "token_expired")] < 1
@@ -121,7 +121,7 @@ def test_what_has_no_time_of_its_own_counts_as_a_cut_without_a_delay(gateway, sc
     before = scrape()
     with open_socket(gateway, "/ws/echo", alice_token):
         monkeypatch.setattr(gateway.plane.feed, "silent_seconds", lambda: 30.5)
-        eventually(lambda: gateway.plane.registry.cuts)
+        eventually(lambda: gateway.plane.in_flight.cuts)
     new = grown(before, scrape())
     assert new[("cuts_total", "state_unavailable")] == 1
     assert ("cut_delay_seconds_count", "state_unavailable") not in new
@@ -134,28 +134,28 @@ def test_a_data_plane_that_is_started_again_adds_to_what_was(gateway, scrape, al
         gateway.restart()
     gateway.client(alice_token).get("/echo")
     new = grown(before, scrape())
-    assert new[("answers_total", "200")] == 4
+    assert new[("responses_total", "200")] == 4
 
 
 def test_a_figure_is_told_once_however_many_ask_at_once():
     before = shown(figures_of())
     figures = figures_of(bytes=1000)
-    figures.answers = Counter({200: 70, 404: 7})
-    asking = [threading.Thread(target=figures.tell) for _ in range(20)]
+    figures.responses = Counter({200: 70, 404: 7})
+    asking = [threading.Thread(target=figures.publish) for _ in range(20)]
     for thread in asking:
         thread.start()
     for thread in asking:
         thread.join()
-    figures.answers[200] += 1
+    figures.responses[200] += 1
     new = grown(before, shown(figures))
-    assert (new[("answers_total", "200")], new[("answers_total", "404")], new[("bytes_total",)]) == (71, 7, 1000)
+    assert (new[("responses_total", "200")], new[("responses_total", "404")], new[("bytes_total",)]) == (71, 7, 1000)
 
 
 def test_a_sweep_tells_the_figures_though_nobody_asks(gateway, alice_token):
     """Several workers are shown from files, which only they themselves write."""
     before = shown(figures_of())
     gateway.client(alice_token).get("/echo")
-    eventually(lambda: grown(before, shown(figures_of())).get(("answers_total", "200")) == 1, 2)
+    eventually(lambda: grown(before, shown(figures_of())).get(("responses_total", "200")) == 1, 2)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def worker(*counted):
     process = subprocess.Popen(
         arguments, cwd=settings.BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout.readline() == "told\n"
+    assert process.stdout.readline() == "published\n"
     return process
 
 
@@ -184,7 +184,7 @@ def scrape_all(*dead):
 def test_several_workers_add_up_and_the_gauges_of_a_dead_one_vanish(multiprocess_environment):
     one, two = worker(10, 2, 5), worker(1, 3, 7)
     counters = {
-        ("answers_total", "200"): 33,
+        ("responses_total", "200"): 33,
         ("cuts_total", "invalid_token"): 5,
         ("bytes_total",): 110,
         ("denials_unrecorded_total",): 11,
@@ -193,12 +193,12 @@ def test_several_workers_add_up_and_the_gauges_of_a_dead_one_vanish(multiprocess
     try:
         together = scrape_all()
         assert together | counters == together
-        assert (together[("live",)], together[("cached_grants",)]) == (5, 12)
+        assert (together[("in_flight",)], together[("cached_grants",)]) == (5, 12)
         one.kill()
         one.wait()
         left = scrape_all(one.pid)
         assert left | counters == left
-        assert (left[("live",)], left[("cached_grants",)]) == (3, 7)
+        assert (left[("in_flight",)], left[("cached_grants",)]) == (3, 7)
     finally:
         for process in (one, two):
             process.kill()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db import OperationalError
 from django.utils import timezone
 
-from proxy.dataplane import plane as plane_module
+from proxy.dataplane.jobs import flush as flush_module
 from proxy.models import ProxySession
 from proxy.tasks import close_idle_sessions
 from proxy.tests.support.assertions import assert_denied
@@ -17,7 +17,7 @@ OTHER = "another-device"
 
 
 def flush(gateway):
-    gateway.run(gateway.plane.flush())
+    gateway.run(gateway.plane.flush.run())
 
 
 def parsed(text):
@@ -55,13 +55,13 @@ class TestRows:
 
     def test_no_write_per_request(self, gateway, recorded, alice_token, monkeypatch):
         writes = []
-        write = plane_module.write_sessions
+        write = flush_module.write_sessions
 
         def counted(rows):
             writes.append(len(rows))
             write(rows)
 
-        monkeypatch.setattr(plane_module, "write_sessions", counted)
+        monkeypatch.setattr(flush_module, "write_sessions", counted)
         client = gateway.client(alice_token)
         for _ in range(200):
             assert client.get("/x").status_code == 200
@@ -73,8 +73,8 @@ class TestRows:
         assert len(writes) == count
 
     def test_written_by_itself(self, gateway, recorded, alice_token, monkeypatch):
-        assert plane_module.FLUSH_SECONDS <= 5
-        monkeypatch.setattr(plane_module, "FLUSH_SECONDS", 0.2)
+        assert flush_module.SECONDS <= 5
+        monkeypatch.setattr(flush_module, "SECONDS", 0.2)
         gateway.restart()
         gateway.client(alice_token).get("/x")
         eventually(lambda: ProxySession.objects.filter(request_count=1).exists(), seconds=2)
@@ -101,7 +101,7 @@ class TestRows:
 
         gateway.client(alice_token).get("/x")
         with monkeypatch.context() as patch:
-            patch.setattr(plane_module, "write_sessions", gone)
+            patch.setattr(flush_module, "write_sessions", gone)
             flush(gateway)
             assert not ProxySession.objects.exists()
         flush(gateway)

@@ -26,7 +26,7 @@ class HostileVisitor(Visitor):
             answer = client.answer()
             assert (answer.status, answer.body) == (200, b"ok"), (answer, script.steps)
             assert not {"set-cookie", "x-trailer", "link"} & {name.lower() for name in answer.headers}, script.steps
-            self.tally.carried(len(body) + 2)
+            self.tally.count_bytes(len(body) + 2)
 
     def answer_with_more(self) -> None:
         with self._badly(scripted_upstream.answer_with_more) as (client, body, script):

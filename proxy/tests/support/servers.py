@@ -136,7 +136,7 @@ class Gateway:
             for client in self._clients:
                 client.close()
             eventually(lambda: self._thread.is_idle)
-            assert len(plane.current().registry) == 0
+            assert len(plane.current().in_flight) == 0
         finally:
             self.run(plane.stop())
             logging.getLogger().removeHandler(self._handler)

@@ -24,7 +24,7 @@ class Site:
     def get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(self.url + path, trust_env=False, timeout=20, **options)
 
-    def carried(self, token: Any) -> httpx.Response:
+    def fetch(self, token: Any) -> httpx.Response:
         return self.gateway.get("/api/info", token)
 
     def closed(self, token: Any) -> tuple[int | None, str | None]:

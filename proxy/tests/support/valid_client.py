@@ -39,7 +39,7 @@ class Tally:
     least: int = 0
     most: int = 0
 
-    def carried(self, exactly: int) -> None:
+    def count_bytes(self, exactly: int) -> None:
         self.least += exactly
         self.most += exactly
 
@@ -142,7 +142,7 @@ class Visitor:
                     client.ping().wait(5)
                 got = client.recv(timeout=10)
                 assert got == message, (len(got), len(message))
-                self.tally.carried(2 * len(message))
+                self.tally.count_bytes(2 * len(message))
             if chance.random() < 0.5:
                 client.close(chance.choice([1000, 1001, 3000, 4999]), "bye")
             elif chance.random() < 0.5:
@@ -185,7 +185,7 @@ class Visitor:
         unlisted = [one for one in found if not any(map(one.is_allowed_by, ALLOWED))]
         assert not unlisted, (case.method, case.target, unlisted)
         self._check_claims(seen)
-        self.tally.carried(len(case.body) + len(answer.body))
+        self.tally.count_bytes(len(case.body) + len(answer.body))
 
     def _check_claims(self, seen: Recorded) -> None:
         """What is the gateway's to say, nobody else says; the rules allow it to be missing."""

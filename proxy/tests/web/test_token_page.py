@@ -164,7 +164,7 @@ class TestInTheBrowser:
         browser = gateway.client(headers={"Cookie": f"zenzefi_access={cookie.value}; zenzefi_device={device}"})
         assert browser.get("/x").status_code == 200
         assert b"zenzefi_" not in recorded.requests[-1].raw
-        gateway.run(gateway.plane.flush())
+        gateway.run(gateway.plane.flush.run())
         assert ProxySession.objects.get().device_id == device
 
     def test_the_same_browser_stays_the_same_device(self, client, token):

@@ -10,8 +10,8 @@ import pytest
 from access import services
 from proxy.dataplane.errors import INVALID_TOKEN
 from proxy.dataplane.sessions.accounting import Session
-from proxy.dataplane.websocket.client_end import GatewayWebSocket
-from proxy.dataplane.websocket.handler import State, WebSocketCarry
+from proxy.dataplane.websocket.client_end import ClientEnd
+from proxy.dataplane.websocket.handler import State, WebSocketRelay
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import (
     RawSocket,
@@ -29,7 +29,7 @@ from proxy.tests.support.websockets import (
 def nothing_left(gateway, socket_upstream):
     yield
     eventually(lambda: not _server(gateway).tasks)
-    assert len(gateway.plane.registry) == 0
+    assert len(gateway.plane.in_flight) == 0
     assert websocket_tasks(gateway) == []
     eventually(lambda: connections_to(socket_upstream.port) == 0)
 
@@ -58,7 +58,7 @@ def test_the_client_leaves_while_the_upstream_is_connected(gateway, silent, alic
     eventually(lambda: silent.requests)
     client.vanish()
     eventually(lambda: silent.left == 1, 2)
-    eventually(lambda: gateway.plane.figures.denials["client_gone"] == 1)
+    eventually(lambda: gateway.plane.metrics.denials["client_gone"] == 1)
 
 
 # case G74
@@ -77,7 +77,7 @@ def test_the_client_leaves_while_it_is_admitted(gateway, socket_upstream, alice_
     client.vanish()
     eventually(lambda: connections_to(gateway.port) == 0)
     go_on.set()
-    eventually(lambda: gateway.plane.figures.denials["client_gone"] == 1)
+    eventually(lambda: gateway.plane.metrics.denials["client_gone"] == 1)
     assert socket_upstream.handshakes == []
 
 
@@ -147,14 +147,14 @@ def test_the_server_stops_for_good(gateway, socket_upstream, alice_token):
 
 @pytest.mark.parametrize("message", ["relayed", "to the upstream"])
 def test_an_error_of_the_gateways_own(gateway, socket_upstream, alice_token, monkeypatch, message):
-    carried = Session.carried
+    count_bytes = Session.count_bytes
 
     def fail(session, count):
         if count == len(message):
             raise ZeroDivisionError
-        carried(session, count)
+        count_bytes(session, count)
 
-    monkeypatch.setattr(Session, "carried", fail)
+    monkeypatch.setattr(Session, "count_bytes", fail)
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("to the upstream")
         if message == "relayed":
@@ -218,7 +218,7 @@ def test_both_sides_leave_at_once(gateway, socket_upstream, alice_token):
     ],
 )
 def test_no_other_way_leads_from_state_to_state(before, after):
-    carry = WebSocketCarry()
+    carry = WebSocketRelay()
     carry._state = before
     with pytest.raises(RuntimeError, match=f"from {before.name} to {after.name}"):
         carry._enter(after)
@@ -232,7 +232,7 @@ def _stop_websockets(gateway):
     """What uvicorn does to every connection when it stops."""
 
     async def stop():
-        for connection in [one for one in _server(gateway).connections if isinstance(one, GatewayWebSocket)]:
+        for connection in [one for one in _server(gateway).connections if isinstance(one, ClientEnd)]:
             connection.shutdown()
 
     gateway.run(stop())
@@ -246,15 +246,15 @@ async def _cancel(gateway):
 @pytest.mark.parametrize("state", [State.CONNECTING, State.CLOSING])
 async def test_it_is_cut_while_its_time_is_just_over(state):
     """From the end of a timeout until the task hears of it, others have their turn."""
-    carry = WebSocketCarry()
+    carry = WebSocketRelay()
     carry._state = state
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(0) as carry._deadline:
+        async with asyncio.timeout(0) as carry._timeout:
             try:
                 await asyncio.sleep(1)
             finally:
                 assert carry.cut(INVALID_TOKEN)
-                carry._client_lost()
+                carry._note_lost_client()
     assert carry._denial is INVALID_TOKEN
 
 

@@ -25,7 +25,7 @@ LIMIT = 2.0
 @pytest.fixture(autouse=True)
 def nothing_left(gateway, socket_upstream):
     yield
-    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: len(gateway.plane.in_flight) == 0)
     eventually(lambda: websocket_tasks(gateway) == [])
     eventually(lambda: socket_upstream.open == 0)
 
@@ -75,7 +75,7 @@ def test_an_open_websocket_is_closed(gateway, socket_upstream, alice_token, bob_
     closed = socket_upstream.handshakes[0]
     eventually(lambda: closed.over, 1)
     assert (closed.close_code, closed.close_reason) == outcome
-    assert gateway.plane.registry.cuts == {outcome[1]: 1}
+    assert gateway.plane.in_flight.cuts == {outcome[1]: 1}
 
 
 # case D60
@@ -134,7 +134,7 @@ def test_a_client_that_reads_nothing_holds_nothing_open(gateway, socket_upstream
         started = time.monotonic()
         _revoke(alice_token, olga)
         eventually(lambda: not client.is_open, LIMIT)
-        eventually(lambda: len(gateway.plane.registry) == 0, LIMIT)
+        eventually(lambda: len(gateway.plane.in_flight) == 0, LIMIT)
         eventually(lambda: socket_upstream.last.over, LIMIT)
         assert time.monotonic() - started < LIMIT
 
@@ -157,7 +157,7 @@ def test_an_upstream_that_reads_nothing_does_not_hold_the_client(gateway, socket
         assert closing(client, LIMIT) == (4401, "invalid_token")
         assert time.monotonic() - started < LIMIT
         sending.join()
-    eventually(lambda: len(gateway.plane.registry) == 0, LIMIT)
+    eventually(lambda: len(gateway.plane.in_flight) == 0, LIMIT)
     eventually(lambda: connections_to(socket_upstream.port) == 0, LIMIT)
     socket_upstream.thaw()
 
@@ -185,7 +185,7 @@ def test_while_the_upstream_is_still_being_connected(gateway, recorded, alice_to
 
     def revoke_when_reached():
         eventually(lambda: recorded.requests)
-        eventually(lambda: len(gateway.plane.registry) == 1)
+        eventually(lambda: len(gateway.plane.in_flight) == 1)
         _revoke(alice_token, olga)
         connections.close_all()
 
@@ -261,6 +261,6 @@ def test_data_holds_the_device_and_ping_does_not(gateway, socket_upstream, alice
 
 def _carried_stands_still(gateway):
     """Whether no byte was carried for a moment."""
-    before = gateway.plane.accounting.total_bytes
+    before = gateway.plane.accounting.total.bytes
     time.sleep(0.2)
-    return gateway.plane.accounting.total_bytes == before
+    return gateway.plane.accounting.total.bytes == before

@@ -22,7 +22,7 @@ def little_patience(monkeypatch):
 @pytest.fixture(autouse=True)
 def nothing_left(gateway, socket_upstream):
     yield
-    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: len(gateway.plane.in_flight) == 0)
     eventually(lambda: websocket_tasks(gateway) == [])
     eventually(lambda: connections_to(socket_upstream.port) == 0)
 
@@ -80,7 +80,7 @@ def test_a_client_that_the_upstream_holds_back_is_not_taken_for_dead(gateway, so
 def test_a_client_that_takes_one_large_message_slowly_is_not_taken_for_dead(gateway, socket_upstream, alice_token):
     """The ping waits behind the message."""
     with RawSocket(gateway, alice_token) as client:
-        (carry,) = gateway.plane.registry.all()
+        (carry,) = gateway.plane.in_flight.all()
         carry._client.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         rest = 2**23
         started = time.monotonic()
@@ -98,7 +98,7 @@ def test_a_client_that_vanishes_before_an_upstream_that_reads_nothing(gateway, s
     with RawSocket(gateway, alice_token) as client:
         client.send(b"talk")
         client.send_until_held_back(frame(bytes(2**18)))
-    eventually(lambda: len(gateway.plane.registry) == 0, 5)
+    eventually(lambda: len(gateway.plane.in_flight) == 0, 5)
     eventually(lambda: connections_to(socket_upstream.port) == 0, 5)
     socket_upstream.say("vanish")
 
@@ -120,11 +120,11 @@ def test_ping_and_pong_are_no_activity(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("data")
         client.recv(timeout=5)
-        (carry,) = gateway.plane.registry.all()
-        active = carry.session.active
+        (carry,) = gateway.plane.in_flight.all()
+        active = carry.session.last_active_at
         time.sleep(3 * PING)
         client.ping().wait(1)
-        assert carry.session.active == active
+        assert carry.session.last_active_at == active
         client.send("data")
         client.recv(timeout=5)
-        assert carry.session.active > active
+        assert carry.session.last_active_at > active

@@ -19,7 +19,7 @@ from zenzefi.common.digests import secret_digest
 @pytest.fixture(autouse=True)
 def nothing_left(gateway, socket_upstream):
     yield
-    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: len(gateway.plane.in_flight) == 0)
     eventually(lambda: websocket_tasks(gateway) == [])
 
 
@@ -177,7 +177,7 @@ def test_too_many_at_once(gateway, denied, socket_upstream, alice_token):
         # The upstream notes a handshake only after it has answered it.
         eventually(lambda: len(socket_upstream.handshakes) == 3)
         assert denied(alice_token) == (4429, "too_many_connections")
-    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: len(gateway.plane.in_flight) == 0)
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("hello")
         assert client.recv(timeout=5) == "hello"
@@ -244,4 +244,4 @@ def test_the_order_of_the_checks(gateway, socket_upstream, denied, sold_token, a
 
 def test_a_denial_is_counted(gateway, denied):
     denied()
-    assert gateway.plane.figures.denials["invalid_token"] == 1
+    assert gateway.plane.metrics.denials["invalid_token"] == 1

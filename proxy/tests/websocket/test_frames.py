@@ -13,7 +13,7 @@ from websockets.server import ServerProtocol
 
 from proxy.dataplane.websocket import frames
 from proxy.dataplane.websocket.endpoint import Endpoint, join
-from proxy.dataplane.websocket.upstream_end import UpstreamSocket
+from proxy.dataplane.websocket.upstream_end import UpstreamEnd
 
 MAX_BYTES = 40_000
 
@@ -98,7 +98,7 @@ class _Client(Endpoint):
 
 def _ends(loop):
     """A client's and an upstream's end of a relay, both open, and the bytes that were counted."""
-    client, upstream = _Client(), UpstreamSocket(loop, (), MAX_BYTES)
+    client, upstream = _Client(), UpstreamEnd(loop, (), MAX_BYTES)
     client.loop, client.gone = loop, asyncio.Event()
     client.conn, upstream.conn = (_open(kind) for kind in (ServerProtocol, ClientProtocol))
     client.transport, upstream.transport = _Transport(), _Transport()

@@ -28,7 +28,7 @@ from zenzefi.common.digests import secret_digest
 def nothing_left(gateway, socket_upstream):
     """Whatever happened: no carry, no task, no WebSocket of the upstream's stays."""
     yield
-    eventually(lambda: len(gateway.plane.registry) == 0)
+    eventually(lambda: len(gateway.plane.in_flight) == 0)
     eventually(lambda: websocket_tasks(gateway) == [])
     eventually(lambda: socket_upstream.open == 0)
 
@@ -195,7 +195,7 @@ def test_bytes_are_counted_and_written(gateway, socket_upstream, alice_token):
         client.recv(timeout=5)
         client.send(bytes(50))
         client.recv(timeout=5)
-        gateway.run(gateway.plane.flush())
+        gateway.run(gateway.plane.flush.run())
         row = ProxySession.objects.get()
         assert (row.bytes_transferred, row.request_count, row.device_id) == (500, 1, alice_token.device)
 

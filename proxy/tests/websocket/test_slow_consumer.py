@@ -74,7 +74,7 @@ def test_a_client_that_reads_nothing_holds_the_upstream_back(growth, seconds):
 def test_little_waits_for_a_client_that_reads_nothing(gateway, socket_upstream, alice_token):
     """Each message that waits costs some 150 bytes more than it has: of the smallest, 64 KiB cost 3.5 MiB."""
     with RawSocket(gateway, alice_token) as client:
-        (carry,) = gateway.plane.registry.all()
+        (carry,) = gateway.plane.in_flight.all()
         connection = carry._client
         connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         client.send(b"flood of small ones")
@@ -178,7 +178,7 @@ def test_a_client_that_has_not_read_an_earlier_answer_holds_the_upstream_back(ga
         eventually(lambda: connection.cycle is not None and connection.cycle.response_complete)
         assert transport.get_write_buffer_size() > 10 * 1024
         client.sendall(handshake(alice_token, "/ws"))
-        eventually(lambda: len(gateway.plane.registry) == 1 and recorded.requests[1:])
+        eventually(lambda: len(gateway.plane.in_flight) == 1 and recorded.requests[1:])
         time.sleep(1)
         assert transport.get_write_buffer_size() < 2**18
         answered = b""

@@ -144,7 +144,7 @@ def test_not_ready_while_draining(gateway, site):
 
 def test_not_ready_while_the_feed_is_silent(gateway, site, monkeypatch):
     monkeypatch.setattr(revocation_feed, "revocations_since", gone)
-    gateway.plane.feed._last_good -= 6
+    gateway.plane.feed._last_success -= 6
     response = site.get("/health/ready")
     assert (response.status_code, response.json()) == (503, {"status": "not ready"})
 

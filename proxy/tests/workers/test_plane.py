@@ -8,10 +8,10 @@ from unittest.mock import Mock
 import pytest
 
 from access import services
-from proxy.dataplane import plane as plane_module
 from proxy.dataplane.errors import STATE_UNAVAILABLE
-from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.sessions.in_flight import Registry
+from proxy.dataplane.jobs import leases
+from proxy.dataplane.jobs import repeat as repeat_module
+from proxy.dataplane.sessions.in_flight import InFlightRegistry
 from proxy.dataplane.state.base import StateUnavailable
 from proxy.tests.http.test_cutoffs import ends_within_two_seconds, is_broken
 from proxy.tests.support.servers import eventually
@@ -67,25 +67,23 @@ def test_a_reset_that_hangs_holds_no_other_cut_off_up(gateway, alice, olga, sold
         with ends_within_two_seconds():
             for pieces in streams:
                 is_broken(pieces)
-    assert len(gateway.plane._resets) == 1
+    assert len(gateway.plane.cutoffs._resets) == 1
 
 
 class Streams:
-    """One open stream with traffic, whose lease cannot be renewed while `fails`; and as much of a data plane as
-    renews it, by a clock that is moved by hand."""
+    """One open stream with traffic, and the job that renews its lease; a test moves the clock.
 
-    _renew_leases, _renew_lease, _cut_session = (
-        DataPlane._renew_leases, DataPlane._renew_lease, DataPlane._cut_session,
-    )  # fmt: skip
+    The lease cannot be renewed while `fails` is set.
+    """
 
     def __init__(self):
         self.now, self.fails = 1000.0, True
         self.asked, self.cuts = 0, []
-        self.registry, self.gate = Registry(1), self
-        self._state_lost, self._renewed = None, 0.0
-        self.session = Mock(streams=0, requests=0)
-        self.registry.add(Mock(session=self.session, cut=self.cuts.append))
-        self.session.active = 0.0
+        in_flight = InFlightRegistry(1)
+        self.job = leases.LeaseRenewal(self, in_flight)
+        self.session = Mock(in_flight=0, requests=0)
+        in_flight.add(Mock(session=self.session, cut=self.cuts.append))
+        self.session.last_active_at = 0.0
 
     async def renew_lease(self, _session):
         self.asked += 1
@@ -96,15 +94,15 @@ class Streams:
         """Traffic for so long, and the job of the data plane twice a second."""
         for _ in range(int(seconds * 2)):
             self.now += 0.5
-            self.session.active = self.now
-            await self._renew_leases()
+            self.session.last_active_at = self.now
+            await self.job.run()
 
 
 @pytest.fixture
 def streams(monkeypatch):
     streams = Streams()
     clock = SimpleNamespace(time=lambda: streams.now, monotonic=lambda: streams.now)
-    monkeypatch.setattr(plane_module, "time", clock)
+    monkeypatch.setattr(leases, "time", clock)
     return streams
 
 
@@ -140,7 +138,7 @@ async def test_an_outage_of_which_nobody_saw_the_end_is_not_the_next_one(streams
 
 async def test_a_silent_stream_asks_nobody(streams):
     streams.now += 100
-    await streams._renew_leases()
+    await streams.job.run()
     assert (streams.asked, streams.cuts) == (0, [])
 
 
@@ -165,8 +163,8 @@ async def test_a_long_job_runs_more_rarely_up_to_a_bound(monkeypatch, taken, lon
     async def job():
         now[0] += taken
 
-    monkeypatch.setattr(plane_module, "asyncio", SimpleNamespace(sleep=sleep))
-    monkeypatch.setattr(plane_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(repeat_module, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(repeat_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with pytest.raises(asyncio.CancelledError):
-        await plane_module._repeat(3, job, longest)
+        await repeat_module.repeat(3, job, longest)
     assert slept == pytest.approx(pauses)

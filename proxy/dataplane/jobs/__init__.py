@@ -1,0 +1,1 @@
+"""Jobs that each worker repeats while it runs."""
