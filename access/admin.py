@@ -13,8 +13,9 @@ from django.utils.translation import ngettext
 from access import selectors, services
 from access.errors import TokenNotActive
 from access.models import AccessToken, Revocation, Tariff
-from accounts.admin import ModelAdmin, ReadOnlyAdmin
+from accounts.admin import ModelAdmin
 from accounts.requests import current_user
+from zenzefi.common.read_only_admin import ReadOnlyAdmin
 
 
 @admin.register(Tariff)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import mfa, services
 from accounts.models import ApiToken, AuditEvent, RefreshFamily, User
 from accounts.requests import current_user
+from zenzefi.common.read_only_admin import ReadOnlyAdmin
 
 if TYPE_CHECKING:  # generic in the stubs only
     ModelAdmin = admin.ModelAdmin[Any]
@@ -29,24 +30,6 @@ else:
     ModelAdmin, BaseUserAdmin = admin.ModelAdmin, auth_admin.UserAdmin
     CreationForm, ChangeForm = auth_forms.UserCreationForm, auth_forms.UserChangeForm
     PasswordForm = auth_forms.AdminPasswordChangeForm
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """An admin page that shows rows and lets no operator add, change or delete them."""
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return all fields, including ids and times, which forms leave out."""
-        hidden = self.exclude or ()
-        return self.fields or [field.name for field in self.opts.fields if field.name not in hidden]
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class NewUserForm(CreationForm):

@@ -1,13 +1,12 @@
 """The ledger, payments and what providers told us, in the admin: to look at, and to give a payment back."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
-from accounts.admin import ReadOnlyAdmin
 from billing import payment_refunds
 from billing.models import (
     Account,
@@ -22,22 +21,7 @@ from billing.models import (
     WebhookEvent,
 )
 from billing.web.payment_refunds import RefundView
-
-if TYPE_CHECKING:  # generic in the stubs only
-    TabularInline = admin.TabularInline[Any, Any]
-else:
-    TabularInline = admin.TabularInline
-
-
-class ReadOnlyInline(TabularInline):
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from zenzefi.common.read_only_admin import ReadOnlyAdmin, ReadOnlyInline
 
 
 @admin.register(Account)

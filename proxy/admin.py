@@ -5,8 +5,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin import ReadOnlyAdmin
 from proxy.models import DenialRecord, ProxySession, UsageHour
+from zenzefi.common.read_only_admin import ReadOnlyAdmin
 
 
 @admin.register(ProxySession)
