@@ -76,8 +76,8 @@ def plan(sql: str) -> str:
 def plans(call: Callable[[], Any]) -> dict[str, str]:
     """The statements of a call that touch the big tables, and how PostgreSQL goes about them."""
     with CaptureQueriesContext(connection) as sent:
-        answer = call()
-    assert answer.status_code == 200, answer.json()
+        response = call()
+    assert response.status_code == 200, response.json()
     return {query["sql"]: plan(query["sql"]) for query in sent if any(table in query["sql"] for table in BIG)}
 
 

@@ -24,11 +24,11 @@ def day() -> Tariff:
 
 
 def test_create(olga: User, olga_api: APIClient) -> None:
-    answer = olga_api.post(URL, NEW)
+    response = olga_api.post(URL, NEW)
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     tariff = Tariff.objects.get(duration_hours=48)
-    assert answer.json() == {"id": str(tariff.pk), **NEW}
+    assert response.json() == {"id": str(tariff.pk), **NEW}
     assert (tariff.price, tariff.title, tariff.scope) == (Decimal("30.50"), "Two days", "full")
     event = AuditEvent.objects.get(kind="tariff_created")
     assert event.actor == olga
@@ -43,10 +43,10 @@ def test_the_new_tariff_is_sold(alice: User, alice_api: APIClient, olga_api: API
 
 
 def test_title_and_scope_have_defaults(olga_api: APIClient) -> None:
-    answer = olga_api.post(URL, {"duration_hours": 2, "price": 2})
+    response = olga_api.post(URL, {"duration_hours": 2, "price": 2})
 
-    assert answer.status_code == 201
-    assert (answer.json()["scope"], answer.json()["title"]) == ("full", "2 h, full access")
+    assert response.status_code == 201
+    assert (response.json()["scope"], response.json()["title"]) == ("full", "2 h, full access")
 
 
 def test_one_tariff_per_duration_and_scope(olga_api: APIClient, day: Tariff) -> None:
@@ -62,10 +62,10 @@ def test_one_tariff_per_duration_and_scope(olga_api: APIClient, day: Tariff) -> 
 
 
 def test_change(olga_api: APIClient, day: Tariff) -> None:
-    answer = olga_api.patch(f"{URL}/{day.pk}", {"price": 20, "title": "A day"})
+    response = olga_api.patch(f"{URL}/{day.pk}", {"price": 20, "title": "A day"})
 
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "id": str(day.pk),
         "duration_hours": 24,
         "scope": "full",
@@ -106,40 +106,40 @@ BAD: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("field", "value"), BAD)
 def test_bad_input(olga_api: APIClient, day: Tariff, field: str, value: Any) -> None:
-    for answer in (
+    for response in (
         olga_api.post(URL, {**NEW, field: value}),
         olga_api.patch(f"{URL}/{day.pk}", {"title": "changed", field: value}),
     ):
-        assert (answer.status_code, list(answer.json())) == (400, [field])
+        assert (response.status_code, list(response.json())) == (400, [field])
     assert Tariff.objects.count() == 10
     assert not Tariff.objects.filter(title="changed").exists()
 
 
 @pytest.mark.parametrize("field", ["duration_hours", "price"])
 def test_required(olga_api: APIClient, field: str) -> None:
-    answer = olga_api.post(URL, {name: value for name, value in NEW.items() if name != field})
+    response = olga_api.post(URL, {name: value for name, value in NEW.items() if name != field})
 
-    assert (answer.status_code, list(answer.json())) == (400, [field])
+    assert (response.status_code, list(response.json())) == (400, [field])
 
 
 @pytest.mark.parametrize("tariff_id", [UNKNOWN_ID, "x", "%00"])
 def test_no_such_tariff(olga_api: APIClient, tariff_id: str) -> None:
-    for answer in (
+    for response in (
         olga_api.patch(f"{URL}/{tariff_id}", {"price": 5}),
         olga_api.patch(f"{URL}/{tariff_id}", {}),
         olga_api.delete(f"{URL}/{tariff_id}"),
     ):
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 def test_for_superusers_only(api: APIClient, alice_api: APIClient, day: Tariff) -> None:
     for client, refusal in [(api, (401, "not_authenticated")), (alice_api, (403, "permission_denied"))]:
-        for answer in (
+        for response in (
             client.post(URL, NEW),
             client.patch(f"{URL}/{day.pk}", {"price": 1}),
             client.delete(f"{URL}/{day.pk}"),
         ):
-            assert (answer.status_code, answer.json()["code"]) == refusal
+            assert (response.status_code, response.json()["code"]) == refusal
     assert Tariff.objects.count() == 10
 
 
@@ -148,6 +148,6 @@ def test_for_superusers_only(api: APIClient, alice_api: APIClient, day: Tariff) 
 def test_the_same_tariff_five_times_at_once(olga: User) -> None:
     clients = [client_of(olga) for _ in range(5)]
 
-    answers = at_once(*(lambda api=api: api.post(URL, NEW) for api in clients))
+    responses = at_once(*(lambda api=api: api.post(URL, NEW) for api in clients))
 
-    assert sorted(answer.status_code for answer in answers) == [201, 400, 400, 400, 400]
+    assert sorted(response.status_code for response in responses) == [201, 400, 400, 400, 400]

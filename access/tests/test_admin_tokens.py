@@ -16,18 +16,18 @@ URL = "/api/v1/admin/tokens"
 
 
 def ids(api: APIClient, query: str) -> list[str]:
-    answer = api.get(f"{URL}?{query}")
-    assert answer.status_code == 200
-    return [item["token_id"] for item in answer.json()["items"]]
+    response = api.get(f"{URL}?{query}")
+    assert response.status_code == 200
+    return [item["token_id"] for item in response.json()["items"]]
 
 
 def test_the_list_never_shows_the_text(alice: User, olga_api: APIClient, buy: Buy) -> None:
     token = buy(alice)
 
-    answer = olga_api.get(URL)
+    response = olga_api.get(URL)
 
-    assert answer.status_code == 200
-    (shown,) = answer.json()["items"]
+    assert response.status_code == 200
+    (shown,) = response.json()["items"]
     assert shown == {
         "token_id": str(token.pk),
         "user_id": str(alice.pk),
@@ -42,7 +42,7 @@ def test_the_list_never_shows_the_text(alice: User, olga_api: APIClient, buy: Bu
         "is_active": True,
     }
     for secret in (token_secret.decrypt(token.ciphertext) or "", token.digest, bytes(token.ciphertext).decode()):
-        assert secret not in answer.content.decode()
+        assert secret not in response.content.decode()
 
 
 def test_filters(alice: User, bob: User, olga: User, olga_api: APIClient, buy: Buy) -> None:
@@ -60,17 +60,17 @@ def test_filters(alice: User, bob: User, olga: User, olga_api: APIClient, buy: B
 @pytest.mark.parametrize("name", ["user_id", "active_only"])
 @pytest.mark.parametrize("value", BAD_FLAGS)
 def test_bad_filter(olga_api: APIClient, name: str, value: str) -> None:
-    answer = olga_api.get(URL, {name: value})
+    response = olga_api.get(URL, {name: value})
 
-    assert (answer.status_code, list(answer.json())) == (400, [name])
+    assert (response.status_code, list(response.json())) == (400, [name])
 
 
 def test_revoke_by_force(alice: User, olga: User, olga_api: APIClient, buy: Buy) -> None:
     token = buy(alice)
 
-    answer = olga_api.delete(f"{URL}/{token.pk}?reason=stolen")
+    response = olga_api.delete(f"{URL}/{token.pk}?reason=stolen")
 
-    assert (answer.status_code, answer.json()) == (200, {"revoked": True})
+    assert (response.status_code, response.json()) == (200, {"revoked": True})
     token.refresh_from_db()
     assert token.revoked_at is not None
     assert causes(token) == ["revoked"]
@@ -88,32 +88,32 @@ def test_already_revoked(alice: User, olga_api: APIClient, buy: Buy) -> None:
     token = buy(alice)
     olga_api.delete(f"{URL}/{token.pk}")
 
-    answer = olga_api.delete(f"{URL}/{token.pk}")
+    response = olga_api.delete(f"{URL}/{token.pk}")
 
-    assert (answer.status_code, answer.json()["code"]) == (409, "token_not_active")
+    assert (response.status_code, response.json()["code"]) == (409, "token_not_active")
     assert causes(token) == ["revoked"]
 
 
 @pytest.mark.parametrize("token_id", [UNKNOWN_ID, "x", "%00"])
 def test_no_such_token(olga_api: APIClient, token_id: str) -> None:
-    answer = olga_api.delete(f"{URL}/{token_id}")
+    response = olga_api.delete(f"{URL}/{token_id}")
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("reason", ["\x00", "a" * 501])
 def test_bad_reason(alice: User, olga_api: APIClient, buy: Buy, reason: str) -> None:
     token = buy(alice)
 
-    answer = olga_api.delete(f"{URL}/{token.pk}", query_params={"reason": reason})
+    response = olga_api.delete(f"{URL}/{token.pk}", query_params={"reason": reason})
 
-    assert (answer.status_code, list(answer.json())) == (400, ["reason"])
+    assert (response.status_code, list(response.json())) == (400, ["reason"])
     assert not AccessToken.objects.filter(revoked_at__isnull=False).exists()
 
 
 def test_for_superusers_only(alice: User, api: APIClient, alice_api: APIClient, buy: Buy) -> None:
     token = buy(alice)
     for client, refusal in [(api, (401, "not_authenticated")), (alice_api, (403, "permission_denied"))]:
-        for answer in (client.get(URL), client.delete(f"{URL}/{token.pk}")):
-            assert (answer.status_code, answer.json()["code"]) == refusal
+        for response in (client.get(URL), client.delete(f"{URL}/{token.pk}")):
+            assert (response.status_code, response.json()["code"]) == refusal
     assert causes(token) == []

@@ -27,8 +27,8 @@ def order(client, **changes):
     return client.post(URL, given)
 
 
-def text(answer):
-    return html.unescape(answer.content.decode())
+def text(response):
+    return html.unescape(response.content.decode())
 
 
 class TestTheChoice:
@@ -69,9 +69,9 @@ class TestTheChoice:
 class TestThePurchase:
     def test_leads_to_the_token_in_full(self, client, alice):
         fund(alice, 50)
-        answer = order(client)
+        response = order(client)
         token = AccessToken.objects.get(user=alice)
-        assert answer["Location"] == f"/tokens/{token.pk}/bought"
+        assert response["Location"] == f"/tokens/{token.pk}/bought"
         assert (token.duration_hours, token.scope, ledger.balance(alice)) == (24, "full", Decimal(32))
 
     def test_the_same_form_twice_buys_once(self, client, alice):
@@ -86,9 +86,9 @@ class TestThePurchase:
         fund(alice, 50)
         key = str(uuid.uuid4())
         order(client, key=key)
-        answer = client.post(URL, {"key": key, "scope": "full", "duration_hours": "1"}, follow=True)
-        assert answer.redirect_chain == [("/tokens", 302)]
-        assert "Your previous purchase succeeded" in text(answer)
+        response = client.post(URL, {"key": key, "scope": "full", "duration_hours": "1"}, follow=True)
+        assert response.redirect_chain == [("/tokens", 302)]
+        assert "Your previous purchase succeeded" in text(response)
         assert (AccessToken.objects.count(), ledger.balance(alice)) == (1, Decimal(32))
 
     @pytest.mark.parametrize("changes", [{"duration_hours": "5"}, {"duration_hours": ""}, {"scope": "everything"}])
@@ -115,9 +115,9 @@ class TestThePurchase:
 class TestTooFewCredits:
     def test_the_missing_amount_and_the_way_back_are_filled_in(self, client, alice):
         fund(alice, "10.50")
-        answer = order(client, scope="certificates_only")
-        assert answer.status_code == 402
-        page = text(answer)
+        response = order(client, scope="certificates_only")
+        assert response.status_code == 402
+        page = text(response)
         assert "you need 7.50\u00a0ZNC more for 1 day. Nothing was charged." in page
         back = "%2Ftokens%2Fbuy%3Fscope%3Dcertificates_only%26duration_hours%3D24"
         assert f'href="/topup?amount=7.50&next={back}"' in page

@@ -82,12 +82,12 @@ def is_committed(step: Step) -> bool:
 
 
 def repeated(user: User, step: Step) -> dict[str, Any]:
-    """The answer to a step that is sent again, once the server has noticed that its first sender is gone."""
+    """The response to a step that is sent again, once the server has noticed that its first sender is gone."""
     deadline = time.monotonic() + 10
-    while (answer := make(user, step))["status"] != 200:
-        assert time.monotonic() < deadline, answer
+    while (response := make(user, step))["status"] != 200:
+        assert time.monotonic() < deadline, response
         time.sleep(0.02)
-    return answer
+    return response
 
 
 @pytest.mark.services
@@ -98,23 +98,25 @@ def test_a_shopper_that_is_killed(kills: int, alice: User, tariffs: None, fresh_
     chance = random.Random(fresh_seed)
     found: Counter[str] = Counter()
     with shoppers_of(alice) as shoppers:
-        answers: dict[Step, dict[str, Any]] = {Step(**shoppers.first["done"]): shoppers.first["answer"]}
+        responses: dict[Step, dict[str, Any]] = {Step(**shoppers.first["done"]): shoppers.first["response"]}
         for _kill in range(kills):
             said = shoppers.live(chance.getrandbits(32), chance.uniform(0, LONGEST_LIFE))
-            done = {Step(**line["done"]): line["answer"] for line in said if "done" in line}
+            done = {Step(**line["done"]): line["response"] for line in said if "done" in line}
             begun = [Step(**line["begun"]) for line in said if "begun" in line]
-            answers |= done
+            responses |= done
             for step in begun[len(done) :]:
                 found["after its commit" if is_committed(step) else "before its commit"] += 1
-                answers[step] = repeated(alice, step)
+                responses[step] = repeated(alice, step)
             assert [str(discrepancy) for discrepancy in verify_all()] == []
-    sys.stdout.write(f"{dict(found)}, {len(answers)} calls\n")
+    sys.stdout.write(f"{dict(found)}, {len(responses)} calls\n")
 
     assert found.total() >= kills // 2
-    assert {step: repeated(alice, step) for step in answers} == answers  # case A6
-    kinds = Counter(step.kind for step in answers)
-    tokens = {answer["token_id"] for step, answer in answers.items() if step.kind == "buy"}
-    refunds = sum(Decimal(str(answer["refund_amount"])) for step, answer in answers.items() if step.kind == "refund")
+    assert {step: repeated(alice, step) for step in responses} == responses  # case A6
+    kinds = Counter(step.kind for step in responses)
+    tokens = {response["token_id"] for step, response in responses.items() if step.kind == "buy"}
+    refunds = sum(
+        Decimal(str(response["refund_amount"])) for step, response in responses.items() if step.kind == "refund"
+    )
     assert len(tokens) == kinds["buy"] == AccessToken.objects.count()
     assert Transaction.objects.filter(type=TransactionType.REFUND).count() == kinds["refund"] == refunds
     assert Transaction.objects.filter(type=TransactionType.DEPOSIT).count() == 1 + kinds["credit"]

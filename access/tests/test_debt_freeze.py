@@ -41,8 +41,8 @@ def test_every_token_is_frozen_and_thawed_with_the_debt(alice: User, bob: User, 
 def test_what_its_owner_and_others_are_told(alice: User, alice_api: APIClient, olga_api: APIClient, buy: Buy) -> None:
     token = buy(alice)
     owe(alice)
-    answer = alice_api.post(f"{TOKENS}/validate", {"token": token_secret.decrypt(token.ciphertext)})
-    assert answer.json() == {"valid": False, "reason": "Token frozen"}
+    response = alice_api.post(f"{TOKENS}/validate", {"token": token_secret.decrypt(token.ciphertext)})
+    assert response.json() == {"valid": False, "reason": "Token frozen"}
     for client, url in ((alice_api, f"{TOKENS}/my-tokens"), (olga_api, "/api/v1/admin/tokens")):
         assert [item["is_active"] for item in client.get(url).json()["items"]] == [False]
         assert client.get(f"{url}?active_only=true").json()["total"] == 0
@@ -53,8 +53,8 @@ def test_nothing_is_bought_in_debt(alice: User, alice_api: APIClient, buy: Buy) 
     token = buy(alice)
     owe(alice)
     for url in (f"{TOKENS}/purchase", f"{TOKENS}/{token.pk}/extend"):
-        answer = alice_api.post(url, {"duration_hours": 1})
-        assert (answer.status_code, answer.json()["code"]) == (402, "insufficient_balance")
+        response = alice_api.post(url, {"duration_hours": 1})
+        assert (response.status_code, response.json()["code"]) == (402, "insufficient_balance")
 
 
 def test_a_revocation_pays_the_debt_first(alice: User, alice_api: APIClient, buy: Buy) -> None:
@@ -62,8 +62,8 @@ def test_a_revocation_pays_the_debt_first(alice: User, alice_api: APIClient, buy
     token = buy(alice)
     owe(alice, 10)
     assert alice_api.get(f"{TOKENS}/{token.pk}/refund-quote").json()["refund_amount"] == 18.0
-    answer = alice_api.delete(f"{TOKENS}/{token.pk}")
-    assert answer.json() == {"revoked": True, "refund_amount": 18.0, "new_balance": 8.0}
+    response = alice_api.delete(f"{TOKENS}/{token.pk}")
+    assert response.json() == {"revoked": True, "refund_amount": 18.0, "new_balance": 8.0}
     assert ledger.standing(alice) == (8, 0)
 
     other = buy(alice)
@@ -91,7 +91,7 @@ def test_a_revocation_a_purchase_and_a_refund_by_the_provider_at_once(alice: Use
     tokens = [buy(alice) for _ in range(3)]
     fund(alice, 1)
     clients = [client_of(alice) for _ in range(4)]
-    answers = at_once(
+    responses = at_once(
         *(
             lambda api=api, token=token: api.delete(f"{TOKENS}/{token.pk}")
             for api, token in zip(clients, tokens, strict=False)
@@ -100,7 +100,7 @@ def test_a_revocation_a_purchase_and_a_refund_by_the_provider_at_once(alice: Use
         lambda: owe(alice, 40),
         lambda: owe(alice, 40),
     )
-    assert [answer.status_code for answer in answers[:3]] == [200] * 3
-    bought = 1 if answers[3].status_code == 200 else 0
+    assert [response.status_code for response in responses[:3]] == [200] * 3
+    bought = 1 if responses[3].status_code == 200 else 0
     assert ledger.standing(alice) == (0, 80 - 55 + bought)
     assert ledger.verify() == []

@@ -43,10 +43,10 @@ def test_price_and_time_add_up(alice: User, buy: Buy) -> None:
     fund(alice, "150")
 
     with time_machine.travel(datetime(2026, 3, 2, 12, 29, 59, tzinfo=UTC), tick=False):
-        answer = client_of(alice).post(url(token), {"duration_hours": 168})
+        response = client_of(alice).post(url(token), {"duration_hours": 168})
 
-    assert answer.status_code == 200
-    body = answer.json()
+    assert response.status_code == 200
+    body = response.json()
     assert secret_digest(body.pop("token")) == token.digest
     assert body == {
         "token_id": str(token.pk),
@@ -108,10 +108,10 @@ def test_a_tariff_of_another_scope_does_not_count(alice: User, alice_api: APICli
     fund(alice, "1000")
     Tariff.objects.filter(scope="certificates_only", duration_hours=24).delete()
 
-    answer = alice_api.post(url(token), {"duration_hours": 24, "scope": "full"})
+    response = alice_api.post(url(token), {"duration_hours": 24, "scope": "full"})
 
-    assert answer.status_code == 400
-    assert answer.json() == {"duration_hours": ["There is no tariff for this duration and scope."]}
+    assert response.status_code == 400
+    assert response.json() == {"duration_hours": ["There is no tariff for this duration and scope."]}
     assert ledger.balance(alice) == 1000
 
 
@@ -120,10 +120,10 @@ def test_not_enough_credits(alice: User, alice_api: APIClient, buy: Buy) -> None
     before = facts(token)
     fund(alice, "17.99")
 
-    answer = alice_api.post(url(token), {"duration_hours": 24})
+    response = alice_api.post(url(token), {"duration_hours": 24})
 
-    assert answer.status_code == 402
-    assert answer.json() == {
+    assert response.status_code == 402
+    assert response.json() == {
         "detail": "Insufficient balance. Required: 18.00 ZNC, Available: 17.99 ZNC",
         "code": "insufficient_balance",
     }
@@ -143,9 +143,9 @@ def test_active_tokens_only(alice: User, olga: User, alice_api: APIClient, buy: 
     before, told = facts(token), causes(token)
     fund(alice, "1000")
 
-    answer = alice_api.post(url(token), {"duration_hours": 24})
+    response = alice_api.post(url(token), {"duration_hours": 24})
 
-    assert (answer.status_code, answer.json()["code"]) == (409, "token_not_active")
+    assert (response.status_code, response.json()["code"]) == (409, "token_not_active")
     assert (facts(token), causes(token), purchases(alice)) == (before, told, 1)
     assert ledger.balance(alice) == 1000
 
@@ -156,15 +156,15 @@ def test_not_ones_own(alice: User, bob: User, alice_api: APIClient, buy: Buy) ->
     fund(alice, "1000")
 
     for address in (url(token), f"/api/v1/tokens/{UNKNOWN_ID}/extend", "/api/v1/tokens/x/extend"):
-        answer = alice_api.post(address, {"duration_hours": 24})
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        response = alice_api.post(address, {"duration_hours": 24})
+        assert (response.status_code, response.json()["code"]) == (404, "not_found")
     assert (facts(token), causes(token), ledger.balance(alice)) == (before, [], 1000)
 
 
 def test_anonymous(api: APIClient, alice: User, buy: Buy) -> None:
-    answer = api.post(url(buy(alice)), {"duration_hours": 24})
+    response = api.post(url(buy(alice)), {"duration_hours": 24})
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+    assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
 
 
 BODIES: list[tuple[Any, str]] = [
@@ -190,10 +190,10 @@ def test_bad_input(alice: User, alice_api: APIClient, buy: Buy, body: Any, field
     before = facts(token)
     fund(alice, "1000")
 
-    answer = alice_api.post(url(token), body)
+    response = alice_api.post(url(token), body)
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == [field]
+    assert response.status_code == 400
+    assert list(response.json()) == [field]
     assert (facts(token), causes(token), ledger.balance(alice)) == (before, [], 1000)
 
 
@@ -222,10 +222,10 @@ def test_at_most_a_hundred_years(alice: User, alice_api: APIClient, buy: Buy) ->
     token = buy(alice, 87_600)
     fund(alice, "100")
 
-    answers = [alice_api.post(url(token), {"duration_hours": 87_600}) for _ in range(10)]
+    responses = [alice_api.post(url(token), {"duration_hours": 87_600}) for _ in range(10)]
 
-    assert [answer.status_code for answer in answers] == [200] * 9 + [400]
-    assert answers[-1].json() == {"duration_hours": ["An access token lasts at most 100 years."]}
+    assert [response.status_code for response in responses] == [200] * 9 + [400]
+    assert responses[-1].json() == {"duration_hours": ["An access token lasts at most 100 years."]}
     assert facts(token)[:2] == (10, 876_000)
     assert (len(causes(token)), ledger.balance(alice)) == (9, 91)
 
@@ -245,7 +245,7 @@ def test_the_same_key_extends_once(alice: User, alice_api: APIClient, buy: Buy) 
     assert (causes(token), ledger.balance(alice)) == (["changed"] * 2, 81)
 
 
-def test_a_repeated_purchase_is_answered_as_it_was_before_the_extension(
+def test_a_repeated_purchase_is_replayed_as_it_was_before_the_extension(
     tariffs: None, alice: User, alice_api: APIClient
 ) -> None:
     fund(alice, "36")

@@ -30,10 +30,10 @@ def test_ten_extensions_and_credits_for_three(alice: User, buy: Buy) -> None:
     token = buy(alice)
     fund(alice, "54")
 
-    answers = at_once(*(lambda: extend(token) for _ in range(10)))
+    responses = at_once(*(lambda: extend(token) for _ in range(10)))
 
-    assert Counter(answer.status_code for answer in answers) == {200: 3, 402: 7}
-    assert sorted(answer.json()["cost"] for answer in answers if answer.status_code == 200) == [36, 54, 72]
+    assert Counter(response.status_code for response in responses) == {200: 3, 402: 7}
+    assert sorted(response.json()["cost"] for response in responses if response.status_code == 200) == [36, 54, 72]
     stored = AccessToken.objects.get()
     assert (stored.cost, stored.duration_hours, ledger.balance(alice)) == (72, 96, 0)
     assert stored.expires_at - stored.created_at == timedelta(hours=96)
@@ -45,11 +45,13 @@ def test_one_key_sent_ten_times_at_once(alice: User, buy: Buy) -> None:  # case 
     token = buy(alice)
     fund(alice, "100")
 
-    answers = at_once(*(lambda: extend(token, **{"Idempotency-Key": "once"}) for _ in range(10)))
+    responses = at_once(*(lambda: extend(token, **{"Idempotency-Key": "once"}) for _ in range(10)))
 
-    assert {answer.status_code for answer in answers} <= {200, 409}
-    assert {answer.json()["cost"] for answer in answers if answer.status_code == 200} == {36}
-    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} <= {"idempotency_in_progress"}
+    assert {response.status_code for response in responses} <= {200, 409}
+    assert {response.json()["cost"] for response in responses if response.status_code == 200} == {36}
+    assert {response.json()["code"] for response in responses if response.status_code == 409} <= {
+        "idempotency_in_progress"
+    }
     assert (AccessToken.objects.get().cost, ledger.balance(alice)) == (36, 82)
 
 
@@ -98,12 +100,12 @@ def test_extensions_and_expiry(alice: User, buy: Buy) -> None:
     )
     fund(alice, "180")
 
-    *answers, _noted = at_once(*(lambda: extend(token) for _ in range(10)), expire_tokens)
+    *responses, _noted = at_once(*(lambda: extend(token) for _ in range(10)), expire_tokens)
 
-    paid = [answer for answer in answers if answer.status_code == 200]
-    assert {answer.status_code for answer in answers} <= {200, 409}
+    paid = [response for response in responses if response.status_code == 200]
+    assert {response.status_code for response in responses} <= {200, 409}
     # One in time makes it active for all that come after it.
-    assert all(answer.json()["is_active"] for answer in paid)
+    assert all(response.json()["is_active"] for response in paid)
     stored = AccessToken.objects.get()
     assert (stored.cost, stored.duration_hours) == (18 + 18 * len(paid), 24 + 24 * len(paid))
     assert ledger.balance(alice) == 180 - 18 * len(paid)

@@ -76,14 +76,14 @@ class Token:
 
 @dataclass(frozen=True)
 class Done:
-    """A call that succeeded under a key, and its answer."""
+    """A call that succeeded under a key, and its response."""
 
     who: str
     method: str
     path: str
     body: dict[str, Any]
     key: str
-    answer: dict[str, Any]
+    response: dict[str, Any]
 
 
 class MoneyMachine(RuleBasedStateMachine):
@@ -128,19 +128,19 @@ class MoneyMachine(RuleBasedStateMachine):
     def act(
         self, who: str, method: str, path: str, body: dict[str, Any], *, with_key: bool, crash: int | None
     ) -> tuple[Any, Done | None]:
-        """The answer of a call, repeated with its key where it crashed; and what a repetition must answer."""
+        """The response of a call, repeated with its key where it crashed; and what a repetition must response."""
         key = next(self.keys) if with_key or crash else ""
         user = self.users[who]
         try:
             with crashing_at(crash):
-                answer = self.send(user, method, path, body, key)
+                response = self.send(user, method, path, body, key)
         except OperationalError:
             self.all_of_it_or_nothing(key)
-            answer = self.send(user, method, path, body, key)
+            response = self.send(user, method, path, body, key)
         if self.blocked[who]:
-            assert answer.status_code == 401
-        succeeded = key and answer.status_code == 200
-        return answer, Done(who, method, path, body, key, answer.json()) if succeeded else None
+            assert response.status_code == 401
+        succeeded = key and response.status_code == 200
+        return response, Done(who, method, path, body, key, response.json()) if succeeded else None
 
     def all_of_it_or_nothing(self, key: str) -> None:
         """A call that crashed has its record, and all that it did, or neither: also after its commit it may crash."""
@@ -156,24 +156,24 @@ class MoneyMachine(RuleBasedStateMachine):
     @rule(target=done, who=people, amount=amounts, with_key=keyed, crash=crashes)
     def top_up(self, who: str, amount: Decimal, with_key: bool, crash: int | None) -> Done | MultipleResults[Done]:
         path, body = "/currency/mock-purchase", {"amount": amount}
-        answer, done = self.act(who, "post", path, body, with_key=with_key, crash=crash)
+        response, done = self.act(who, "post", path, body, with_key=with_key, crash=crash)
         if not self.blocked[who]:
-            assert answer.status_code == 200
+            assert response.status_code == 200
             self.moved(who, amount)
-            assert answer.json()["new_balance"] == float(self.balances[who])
+            assert response.json()["new_balance"] == float(self.balances[who])
         return done or multiple()
 
     @rule(target=done, who=people, hours=durations, with_key=keyed, crash=crashes)
     def buy(self, who: str, hours: int, with_key: bool, crash: int | None) -> Done | MultipleResults[Done]:
         price, body = self.prices[hours], {"duration_hours": hours}
-        answer, done = self.act(who, "post", "/tokens/purchase", body, with_key=with_key, crash=crash)
+        response, done = self.act(who, "post", "/tokens/purchase", body, with_key=with_key, crash=crash)
         if self.blocked[who]:
             return multiple()
-        assert answer.status_code == (200 if price <= self.balances[who] else 402)
-        if answer.status_code == 200:
+        assert response.status_code == (200 if price <= self.balances[who] else 402)
+        if response.status_code == 200:
             self.moved(who, -price)
             expires = self.now + timedelta(hours=hours)
-            self.sold.append(Token(who, answer.json()["token_id"], hours, price, expires))
+            self.sold.append(Token(who, response.json()["token_id"], hours, price, expires))
         return done or multiple()
 
     @rule(target=tokens, number=st.integers(0))
@@ -184,15 +184,15 @@ class MoneyMachine(RuleBasedStateMachine):
     def extend(self, token: Token, hours: int, with_key: bool, crash: int | None) -> Done | MultipleResults[Done]:
         price, path = self.prices[hours], f"/tokens/{token.id}/extend"
         body = {"duration_hours": hours}
-        answer, done = self.act(token.owner, "post", path, body, with_key=with_key, crash=crash)
+        response, done = self.act(token.owner, "post", path, body, with_key=with_key, crash=crash)
         if self.blocked[token.owner]:
             return multiple()
         if not token.is_active(self.now):
-            assert answer.status_code == 409
+            assert response.status_code == 409
         elif price > self.balances[token.owner]:
-            assert answer.status_code == 402
+            assert response.status_code == 402
         else:
-            assert answer.status_code == 200
+            assert response.status_code == 200
             self.moved(token.owner, -price)
             token.cost += price
             token.hours += hours
@@ -202,31 +202,31 @@ class MoneyMachine(RuleBasedStateMachine):
     @rule(target=done, token=tokens, with_key=keyed, crash=crashes)
     def refund(self, token: Token, with_key: bool, crash: int | None) -> Done | MultipleResults[Done]:
         path = f"/tokens/{token.id}"
-        answer, done = self.act(token.owner, "delete", path, {}, with_key=with_key, crash=crash)
+        response, done = self.act(token.owner, "delete", path, {}, with_key=with_key, crash=crash)
         if self.blocked[token.owner]:
             return multiple()
-        assert answer.status_code == (200 if token.is_active(self.now) else 409)
-        if answer.status_code == 200:
+        assert response.status_code == (200 if token.is_active(self.now) else 409)
+        if response.status_code == 200:
             refund = token.refund(self.now)
             token.revoked = True
             self.moved(token.owner, refund)
-            assert answer.json()["refund_amount"] == float(refund)
+            assert response.json()["refund_amount"] == float(refund)
         return done or multiple()
 
     @rule(done=done)
     def replay(self, done: Done) -> None:
-        answer = self.send(self.users[done.who], done.method, done.path, done.body, done.key)
+        response = self.send(self.users[done.who], done.method, done.path, done.body, done.key)
         if self.blocked[done.who]:
-            assert answer.status_code == 401
+            assert response.status_code == 401
         else:
             # Whether a token is active is said as it is now.
-            assert answer.json() | {"is_active": None} == done.answer | {"is_active": None}
+            assert response.json() | {"is_active": None} == done.response | {"is_active": None}
 
     @rule(done=done)
     def send_something_else_with_the_same_key(self, done: Done) -> None:
-        answer = self.send(self.users[done.who], done.method, done.path, {**done.body, "amount": 9999}, done.key)
+        response = self.send(self.users[done.who], done.method, done.path, {**done.body, "amount": 9999}, done.key)
         if not self.blocked[done.who]:
-            assert answer.json()["code"] == "idempotency_conflict"
+            assert response.json()["code"] == "idempotency_conflict"
 
     # --- What happens to them
 
@@ -248,11 +248,11 @@ class MoneyMachine(RuleBasedStateMachine):
         path, key = f"/admin/users/{self.users[who].pk}", next(self.keys)
         try:
             with crashing_at(crash):
-                answer = self.send(self.olga, "patch", path, body, key)
+                response = self.send(self.olga, "patch", path, body, key)
         except OperationalError:
             self.all_of_it_or_nothing(key)
-            answer = self.send(self.olga, "patch", path, body, key)
-        assert answer.status_code == 200
+            response = self.send(self.olga, "patch", path, body, key)
+        assert response.status_code == 200
         self.moved(who, goal - self.balances[who])
 
     @rule(who=people, active=st.booleans())

@@ -24,11 +24,11 @@ def test_a_token_for_its_price(alice: User) -> None:
     fund(alice, "20")
     now = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
     with time_machine.travel(now, tick=False):
-        answer = client_of(alice).post(URL, {"duration_hours": 24, "scope": "certificates_only"})
+        response = client_of(alice).post(URL, {"duration_hours": 24, "scope": "certificates_only"})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     token = AccessToken.objects.get()
-    body = answer.json()
+    body = response.json()
     text = body.pop("token")
     assert body == {
         "token_id": str(token.pk),
@@ -78,10 +78,10 @@ def test_two_purchases_are_two_tokens(alice: User, alice_api: APIClient) -> None
 def test_not_enough_credits(alice: User, alice_api: APIClient) -> None:
     fund(alice, "10")
 
-    answer = alice_api.post(URL, {"duration_hours": 24})
+    response = alice_api.post(URL, {"duration_hours": 24})
 
-    assert answer.status_code == 402
-    assert answer.json() == {
+    assert response.status_code == 402
+    assert response.json() == {
         "detail": "Insufficient balance. Required: 18.00 ZNC, Available: 10.00 ZNC",
         "code": "insufficient_balance",
     }
@@ -135,10 +135,10 @@ BODIES: list[tuple[Any, str]] = [
 def test_bad_input(alice: User, alice_api: APIClient, body: Any, field: str) -> None:
     fund(alice, "1000")
 
-    answer = alice_api.post(URL, body)
+    response = alice_api.post(URL, body)
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == [field]
+    assert response.status_code == 400
+    assert list(response.json()) == [field]
     assert not AccessToken.objects.exists()
     assert ledger.balance(alice) == 1000
 
@@ -151,24 +151,24 @@ def test_bad_input(alice: User, alice_api: APIClient, body: Any, field: str) -> 
 def test_what_is_no_json(alice: User, alice_api: APIClient, body: bytes) -> None:
     fund(alice, "1000")
 
-    answer = alice_api.post(URL, body, content_type="application/json")
+    response = alice_api.post(URL, body, content_type="application/json")
 
-    assert answer.status_code == 400
+    assert response.status_code == 400
     assert not AccessToken.objects.exists()
 
 
 def test_three_megabytes_are_too_many(alice_api: APIClient) -> None:
-    answer = alice_api.post(URL, {"duration_hours": 24, "scope": "x" * 3_000_000})
+    response = alice_api.post(URL, {"duration_hours": 24, "scope": "x" * 3_000_000})
 
-    assert answer.status_code == 413
-    assert answer.json()["code"] == "payload_too_large"
+    assert response.status_code == 413
+    assert response.json()["code"] == "payload_too_large"
 
 
 def test_anonymous(api: APIClient) -> None:
-    answer = api.post(URL, {"duration_hours": 24})
+    response = api.post(URL, {"duration_hours": 24})
 
-    assert answer.status_code == 401
-    assert answer.json()["code"] == "not_authenticated"
+    assert response.status_code == 401
+    assert response.json()["code"] == "not_authenticated"
 
 
 def test_the_same_key_buys_once(alice: User, alice_api: APIClient) -> None:
@@ -183,7 +183,7 @@ def test_the_same_key_buys_once(alice: User, alice_api: APIClient) -> None:
     assert ledger.balance(alice) == 22
 
 
-def test_the_first_success_is_answered_again_after_the_tariff_is_gone(alice: User, alice_api: APIClient) -> None:
+def test_the_first_success_is_replayed_again_after_the_tariff_is_gone(alice: User, alice_api: APIClient) -> None:
     fund(alice, "40")
     buy = {"path": URL, "data": {"duration_hours": 24}, "headers": {"Idempotency-Key": "once"}}
     first = alice_api.post(**buy)
@@ -197,10 +197,10 @@ def test_the_same_key_for_another_body(alice: User, alice_api: APIClient) -> Non
     key = {"Idempotency-Key": "once"}
     alice_api.post(URL, {"duration_hours": 24}, headers=key)
 
-    answer = alice_api.post(URL, {"duration_hours": 1}, headers=key)
+    response = alice_api.post(URL, {"duration_hours": 1}, headers=key)
 
-    assert answer.status_code == 409
-    assert answer.json()["code"] == "idempotency_conflict"
+    assert response.status_code == 409
+    assert response.json()["code"] == "idempotency_conflict"
     assert AccessToken.objects.count() == 1
     assert ledger.balance(alice) == 22
 
@@ -226,7 +226,7 @@ def test_a_key_belongs_to_its_user(alice: User, bob: User, alice_api: APIClient,
 def test_a_malformed_key(alice: User, alice_api: APIClient) -> None:
     fund(alice, "1")
 
-    answer = alice_api.post(URL, {"duration_hours": 1}, headers={"Idempotency-Key": "k" * 201})
+    response = alice_api.post(URL, {"duration_hours": 1}, headers={"Idempotency-Key": "k" * 201})
 
-    assert answer.status_code == 400
+    assert response.status_code == 400
     assert not Entry.objects.filter(transaction__type=TransactionType.PURCHASE).exists()

@@ -26,12 +26,12 @@ def test_fifty_buyers_in_one_process(tariffs: None, alice: User) -> None:  # cas
     fund(alice, "10")
     buyers = [client_of(alice) for _ in range(BUYERS)]
 
-    answers = at_once(
+    responses = at_once(
         *(lambda api=api: api.post("/api/v1/tokens/purchase", {"duration_hours": 12}) for api in buyers)
     )
 
-    assert Counter(answer.status_code for answer in answers) == {200: 1, 402: 49}
-    assert {answer.json()["detail"] for answer in answers if answer.status_code == 402} == {
+    assert Counter(response.status_code for response in responses) == {200: 1, 402: 49}
+    assert {response.json()["detail"] for response in responses if response.status_code == 402} == {
         "Insufficient balance. Required: 10.00 ZNC, Available: 0.00 ZNC"
     }
     assert AccessToken.objects.count() == 1
@@ -45,15 +45,15 @@ def test_one_key_sent_twenty_times_at_once(tariffs: None, alice: User) -> None: 
     buyers = [client_of(alice) for _ in range(20)]
 
     def buy(api: APIClient) -> tuple[int, str]:
-        answer = api.post("/api/v1/tokens/purchase", {"duration_hours": 12}, headers={"Idempotency-Key": "once"})
-        return answer.status_code, answer.json().get("token") or answer.json()["code"]
+        response = api.post("/api/v1/tokens/purchase", {"duration_hours": 12}, headers={"Idempotency-Key": "once"})
+        return response.status_code, response.json().get("token") or response.json()["code"]
 
-    answers = Counter(at_once(*(lambda api=api: buy(api) for api in buyers)))
+    responses = Counter(at_once(*(lambda api=api: buy(api) for api in buyers)))
 
     bought = AccessToken.objects.get()
-    assert {status for status, _ in answers} <= {200, 409}
-    assert len({token for status, token in answers if status == 200}) == 1
-    assert {code for status, code in answers if status == 409} <= {"idempotency_in_progress"}
+    assert {status for status, _ in responses} <= {200, 409}
+    assert len({token for status, token in responses if status == 200}) == 1
+    assert {code for status, code in responses if status == 409} <= {"idempotency_in_progress"}
     assert bought.cost == 10
     assert ledger.balance(alice) == 90
 

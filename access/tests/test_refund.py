@@ -32,10 +32,10 @@ def test_an_unused_token_gives_all_of_it_back(alice: User, alice_api: APIClient,
     token = buy(alice)
     age(token, 23 * HOUR)
 
-    answer = alice_api.delete(url(token))
+    response = alice_api.delete(url(token))
 
-    assert answer.status_code == 200
-    assert answer.json() == {"revoked": True, "refund_amount": 18.0, "new_balance": 18.0}
+    assert response.status_code == 200
+    assert response.json() == {"revoked": True, "refund_amount": 18.0, "new_balance": 18.0}
     token.refresh_from_db()
     assert token.revoked_at is not None
     assert causes(token) == ["revoked"]
@@ -87,10 +87,10 @@ def test_a_refund_that_rounds_to_nothing_moves_nothing(alice: User, alice_api: A
     token = buy(alice)
     AccessToken.objects.filter(pk=token.pk).update(activated_at=timezone.now() - 24 * HOUR)
 
-    answer = alice_api.delete(url(token))
+    response = alice_api.delete(url(token))
 
-    assert answer.status_code == 200
-    assert answer.json() == {"revoked": True, "refund_amount": 0.0, "new_balance": 0.0}
+    assert response.status_code == 200
+    assert response.json() == {"revoked": True, "refund_amount": 0.0, "new_balance": 0.0}
     assert causes(token) == ["revoked"]
     assert refunds() == []
 
@@ -112,11 +112,11 @@ def test_an_expired_token_refunds_nothing(alice: User, alice_api: APIClient, buy
     token = buy(alice)
     age(token, 24 * HOUR)
 
-    quote, answer = alice_api.get(url(token) + "/refund-quote"), alice_api.delete(url(token))
+    quote, response = alice_api.get(url(token) + "/refund-quote"), alice_api.delete(url(token))
 
     assert quote.json() == {"refund_amount": 0.0, "time_unused_seconds": 0}
-    assert answer.status_code == 409
-    assert answer.json()["code"] == "token_not_active"
+    assert response.status_code == 409
+    assert response.json()["code"] == "token_not_active"
     token.refresh_from_db()
     assert token.revoked_at is None
     assert (refunds(), causes(token)) == ([], [])
@@ -126,10 +126,10 @@ def test_a_frozen_token_is_not_refunded(alice: User, olga: User, alice_api: APIC
     token = buy(alice)
     services.freeze(token.pk, actor=olga, reason="disputed payment")
 
-    quote, answer = alice_api.get(url(token) + "/refund-quote"), alice_api.delete(url(token))
+    quote, response = alice_api.get(url(token) + "/refund-quote"), alice_api.delete(url(token))
 
     assert quote.json() == {"refund_amount": 0.0, "time_unused_seconds": 0}
-    assert (answer.status_code, answer.json()["code"]) == (409, "token_not_active")
+    assert (response.status_code, response.json()["code"]) == (409, "token_not_active")
     assert refunds() == []
 
     services.unfreeze(token.pk, actor=olga, reason="settled")
@@ -142,10 +142,10 @@ def test_not_ones_own(alice: User, bob: User, alice_api: APIClient, buy: Buy, ca
     token = buy(bob)
     address = f"/api/v1/tokens/{ {'bob': token.pk, 'unknown': UNKNOWN_ID, 'malformed': 'x%00y'}[whose] }"
 
-    answer = alice_api.delete(address) if call == "delete" else alice_api.get(f"{address}/refund-quote")
+    response = alice_api.delete(address) if call == "delete" else alice_api.get(f"{address}/refund-quote")
 
-    assert answer.status_code == 404
-    assert answer.json()["code"] == "not_found"
+    assert response.status_code == 404
+    assert response.json()["code"] == "not_found"
     token.refresh_from_db()
     assert token.revoked_at is None
     assert ledger.balance(alice) == ledger.balance(bob) == 0
@@ -158,7 +158,7 @@ def test_anonymous(api: APIClient, alice: User, buy: Buy) -> None:
     assert api.get(url(token) + "/refund-quote").status_code == 401
 
 
-def test_the_same_key_is_answered_again(alice: User, alice_api: APIClient, buy: Buy) -> None:
+def test_the_same_key_is_replayed_again(alice: User, alice_api: APIClient, buy: Buy) -> None:
     token = buy(alice)
     key = {"Idempotency-Key": "revoke-1"}
     first = alice_api.delete(url(token), headers=key)

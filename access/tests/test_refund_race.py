@@ -31,10 +31,10 @@ def test_refund_and_refund(alice: User, buy: Buy) -> None:  # case A10
     token = buy(alice)
     clients = [client_of(alice) for _ in range(10)]
 
-    answers = at_once(*(lambda api=api: api.delete(f"/api/v1/tokens/{token.pk}") for api in clients))
+    responses = at_once(*(lambda api=api: api.delete(f"/api/v1/tokens/{token.pk}") for api in clients))
 
-    assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 9}
-    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"token_not_active"}
+    assert Counter(response.status_code for response in responses) == {200: 1, 409: 9}
+    assert {response.json()["code"] for response in responses if response.status_code == 409} == {"token_not_active"}
     assert (refunded(), ledger.balance(alice), causes(token)) == (1, 18, ["revoked"])
     assert ledger.verify() == []
 
@@ -45,11 +45,11 @@ def test_refund_and_first_use(alice: User, buy: Buy, attempt: int) -> None:  # c
     token, api = buy(alice), client_of(alice)
     first_use = timezone.now() - timedelta(hours=12)  # as if the worker's clock were late: half is used up
 
-    answer, used = at_once(
+    response, used = at_once(
         lambda: api.delete(f"/api/v1/tokens/{token.pk}"), lambda: services.activate(token.pk, first_use)
     )
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     token.refresh_from_db()
     assert (token.activated_at is not None) == used
     expected = Decimal("9.00") if used else Decimal("18.00")
@@ -86,9 +86,9 @@ def test_refund_and_force(alice: User, olga: User, buy: Buy) -> None:
             return False
         return True
 
-    answer, forced = at_once(lambda: api.delete(f"/api/v1/tokens/{token.pk}"), force)
+    response, forced = at_once(lambda: api.delete(f"/api/v1/tokens/{token.pk}"), force)
 
-    assert answer.status_code == (409 if forced else 200)
+    assert response.status_code == (409 if forced else 200)
     assert refunded() == (0 if forced else 1)
     assert causes(token) == ["revoked"]
 
@@ -100,11 +100,11 @@ def test_refund_and_expiry(alice: User, buy: Buy) -> None:  # case A10
     )
     clients = [client_of(alice) for _ in range(20)]
 
-    answers = at_once(*(lambda api=api: api.delete(f"/api/v1/tokens/{token.pk}") for api in clients))
+    responses = at_once(*(lambda api=api: api.delete(f"/api/v1/tokens/{token.pk}") for api in clients))
 
-    paid = [answer for answer in answers if answer.status_code == 200]
+    paid = [response for response in responses if response.status_code == 200]
     assert len(paid) <= 1
-    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert {response.status_code for response in responses} <= {200, 409}
     assert (refunded(), ledger.balance(alice)) == (len(paid), len(paid))
 
 

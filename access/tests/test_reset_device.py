@@ -26,10 +26,10 @@ def url(token: AccessToken) -> str:
 def test_a_message_to_the_data_plane(alice: User, alice_api: APIClient, buy: Buy) -> None:
     token = buy(alice)
 
-    answer = alice_api.post(url(token))
+    response = alice_api.post(url(token))
 
-    assert answer.status_code == 200
-    assert answer.json() == {"detail": "The device was reset. Another device can use the token now."}
+    assert response.status_code == 200
+    assert response.json() == {"detail": "The device was reset. Another device can use the token now."}
     assert causes(token) == ["device_reset"]
     token.refresh_from_db()
     assert (token.revoked_at, token.expiry_seen) == (None, False)
@@ -95,9 +95,9 @@ def test_active_tokens_only(alice: User, olga: User, alice_api: APIClient, buy: 
     else:
         services.freeze(token.pk, actor=olga, reason="test")
 
-    answer = alice_api.post(url(token))
+    response = alice_api.post(url(token))
 
-    assert (answer.status_code, answer.json()["code"]) == (409, "token_not_active")
+    assert (response.status_code, response.json()["code"]) == (409, "token_not_active")
     assert "device_reset" not in causes(token)
 
 
@@ -105,8 +105,8 @@ def test_not_ones_own(bob: User, alice_api: APIClient, buy: Buy) -> None:
     token = buy(bob)
 
     for address in (url(token), f"/api/v1/tokens/{UNKNOWN_ID}/reset-device", "/api/v1/tokens/x/reset-device"):
-        answer = alice_api.post(address)
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        response = alice_api.post(address)
+        assert (response.status_code, response.json()["code"]) == (404, "not_found")
     assert causes(token) == []
 
 
@@ -119,7 +119,7 @@ def test_ten_at_once(alice: User, buy: Buy) -> None:
     token = buy(alice)
     clients = [client_of(alice) for _ in range(10)]
 
-    answers = at_once(*(lambda api=api: api.post(url(token)) for api in clients))
+    responses = at_once(*(lambda api=api: api.post(url(token)) for api in clients))
 
-    assert Counter(answer.status_code for answer in answers) == {200: 3, 429: 7}
+    assert Counter(response.status_code for response in responses) == {200: 3, 429: 7}
     assert causes(token) == ["device_reset"] * 3

@@ -15,10 +15,10 @@ pytestmark = pytest.mark.usefixtures("tariffs")
 
 
 def test_both_scopes_are_shipped_at_the_default_prices(api: APIClient) -> None:
-    answer = api.get("/api/v1/tariffs")
+    response = api.get("/api/v1/tariffs")
 
-    assert answer.status_code == 200
-    body = answer.json()
+    assert response.status_code == 200
+    body = response.json()
     assert (body["total"], body["limit"], body["offset"]) == (10, 20, 0)
     sold = {(item["scope"], item["duration_hours"], item["price"]) for item in body["items"]}
     prices = [(1, 1.0), (12, 10.0), (24, 18.0), (168, 100.0), (720, 300.0)]
@@ -28,17 +28,17 @@ def test_both_scopes_are_shipped_at_the_default_prices(api: APIClient) -> None:
 def test_one_tariff(api: APIClient) -> None:
     tariff = Tariff.objects.get(duration_hours=24, scope="full")
 
-    answer = api.get(f"/api/v1/tariffs/{tariff.pk}")
+    response = api.get(f"/api/v1/tariffs/{tariff.pk}")
 
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "id": str(tariff.pk),
         "duration_hours": 24,
         "scope": "full",
         "price": 18.0,
         "title": tariff.title,
     }
-    assert b'"price":18.00' in answer.content
+    assert b'"price":18.00' in response.content
 
 
 def test_pages(api: APIClient) -> None:
@@ -56,10 +56,10 @@ def test_bad_pages(api: APIClient, query: str) -> None:
 
 @pytest.mark.parametrize("tariff_id", [UNKNOWN_ID, "abc", "%00", "1"])
 def test_no_such_tariff(api: APIClient, tariff_id: str) -> None:
-    answer = api.get(f"/api/v1/tariffs/{tariff_id}")
+    response = api.get(f"/api/v1/tariffs/{tariff_id}")
 
-    assert answer.status_code == 404
-    assert answer.json()["code"] == "not_found"
+    assert response.status_code == 404
+    assert response.json()["code"] == "not_found"
 
 
 def test_a_broken_jwt_is_in_nobodys_way(api: APIClient) -> None:

@@ -30,8 +30,8 @@ def url(token, what=""):
     return f"/tokens/{token.pk}{what and '/' + what}"
 
 
-def text(answer):
-    return html.unescape(answer.content.decode())
+def text(response):
+    return html.unescape(response.content.decode())
 
 
 def key(**fields):
@@ -83,25 +83,25 @@ class TestReveal:
     def test_the_password_shows_it_on_that_answer_alone(self, client, token):
         secret = token_secret.decrypt(token.ciphertext)
         assert secret not in text(client.get(url(token, "reveal")))
-        answer = client.post(url(token, "reveal"), {"password": PASSWORD})
-        assert secret in text(answer)
-        assert "no-store" in answer["Cache-Control"]
+        response = client.post(url(token, "reveal"), {"password": PASSWORD})
+        assert secret in text(response)
+        assert "no-store" in response["Cache-Control"]
         assert secret not in text(client.get(url(token, "reveal")))
 
     def test_a_wrong_password(self, client, token):
-        answer = client.post(url(token, "reveal"), {"password": "wrong"})
-        assert "The password is wrong." in text(answer)
-        assert token_secret.decrypt(token.ciphertext) not in text(answer)
+        response = client.post(url(token, "reveal"), {"password": "wrong"})
+        assert "The password is wrong." in text(response)
+        assert token_secret.decrypt(token.ciphertext) not in text(response)
 
     def test_guesses_count_as_failed_logins(self, client, settings, token):
         # case E61
         settings.RATE_LIMIT_AUTH = "5/hour"
         for _number in range(5):
             assert client.post(url(token, "reveal"), {"password": "wrong"}).status_code == 200
-        answer = client.post(url(token, "reveal"), {"password": PASSWORD})
-        assert answer.status_code == 429
-        assert int(answer["Retry-After"]) > 0
-        assert token_secret.decrypt(token.ciphertext) not in text(answer)
+        response = client.post(url(token, "reveal"), {"password": PASSWORD})
+        assert response.status_code == 429
+        assert int(response["Retry-After"]) > 0
+        assert token_secret.decrypt(token.ciphertext) not in text(response)
 
     def test_one_whose_key_is_gone(self, client, token):
         AccessToken.objects.update(ciphertext=b"gone")
@@ -118,23 +118,23 @@ class TestExtend:
         fund(alice, 50)
         form = key(duration_hours="12")
         for _again in range(2):
-            answer = client.post(url(token, "extend"), form, follow=True)
-        assert "The token was extended." in text(answer)
+            response = client.post(url(token, "extend"), form, follow=True)
+        assert "The token was extended." in text(response)
         ends = token.expires_at
         token.refresh_from_db()
         assert (token.expires_at - ends, ledger.balance(alice)) == (timedelta(hours=12), Decimal(40))
 
     def test_too_few_credits(self, client, alice, token):
-        answer = client.post(url(token, "extend"), key(duration_hours="12"))
-        assert answer.status_code == 402
+        response = client.post(url(token, "extend"), key(duration_hours="12"))
+        assert response.status_code == 402
         back = f"%2Ftokens%2F{token.pk}%2Fextend%3Fduration_hours%3D12"
-        assert f'href="/topup?amount=10.00&next={back}"' in text(answer)
+        assert f'href="/topup?amount=10.00&next={back}"' in text(response)
 
     @pytest.mark.parametrize("hours", ["", "5", "x"])
     def test_what_is_not_on_sale(self, client, alice, token, hours):
         fund(alice, 50)
-        answer = client.post(url(token, "extend"), key(duration_hours=hours), follow=True)
-        assert "Choose a duration." in text(answer) or "There is no tariff" in text(answer)
+        response = client.post(url(token, "extend"), key(duration_hours=hours), follow=True)
+        assert "Choose a duration." in text(response) or "There is no tariff" in text(response)
         assert ledger.balance(alice) == Decimal(50)
 
     def test_only_of_the_tokens_scope(self, client, token):
@@ -143,8 +143,8 @@ class TestExtend:
 
     def test_an_ended_one(self, client, token):
         age(token, timedelta(hours=25))
-        answer = client.get(url(token, "extend"), follow=True)
-        assert "Only an active token can be extended." in text(answer)
+        response = client.get(url(token, "extend"), follow=True)
+        assert "Only an active token can be extended." in text(response)
 
 
 class TestRevoke:
@@ -166,8 +166,8 @@ class TestRevoke:
         # case A10
         form = key()
         for _again in range(2):
-            answer = client.post(url(token, "revoke"), form, follow=True)
-        assert "You got back 18.00 ZNC. Your balance is 18.00 ZNC." in text(answer)
+            response = client.post(url(token, "revoke"), form, follow=True)
+        assert "You got back 18.00 ZNC. Your balance is 18.00 ZNC." in text(response)
         assert (ledger.balance(alice), causes(token)) == (Decimal(18), ["revoked"])
         assert "This access token is not active" in text(client.post(url(token, "revoke"), key(), follow=True))
 
@@ -186,15 +186,15 @@ class TestResetDevice:
         page = text(client.get(url(token, "reset-device")))
         assert "You can do this 3 more times within 24 hours." in page
         assert causes(token) == []
-        answer = client.post(url(token, "reset-device"), follow=True)
-        assert "The device was reset." in text(answer)
+        response = client.post(url(token, "reset-device"), follow=True)
+        assert "The device was reset." in text(response)
         assert causes(token) == ["device_reset"]
 
     def test_too_often(self, client, alice, token):
         for _number in range(3):
             reset_device(alice, token.pk)
-        answer = client.post(url(token, "reset-device"), follow=True)
-        assert "was reset too often" in text(answer)
+        response = client.post(url(token, "reset-device"), follow=True)
+        assert "was reset too often" in text(response)
         assert device_resets_left(token, token.created_at) == 0
         assert len(causes(token)) == 3
 

@@ -19,10 +19,10 @@ def test_the_owner_sees_the_token_again(alice: User, alice_api: APIClient, tarif
     fund(alice, "18")
     bought = alice_api.post("/api/v1/tokens/purchase", {"duration_hours": 24}).json()
 
-    answer = alice_api.get(URL)
+    response = alice_api.get(URL)
 
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "items": [
             {
                 "token_id": bought["token_id"],
@@ -72,10 +72,10 @@ def test_others_see_nothing_of_it(alice: User, bob_api: APIClient, buy: Buy) -> 
 
 @pytest.mark.parametrize("value", BAD_FLAGS)
 def test_bad_filter(alice_api: APIClient, value: str) -> None:
-    answer = alice_api.get(URL, {"active_only": value})
+    response = alice_api.get(URL, {"active_only": value})
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["active_only"]
+    assert response.status_code == 400
+    assert list(response.json()) == ["active_only"]
 
 
 def test_anonymous(api: APIClient) -> None:
@@ -98,8 +98,8 @@ def test_a_token_whose_key_is_gone_is_listed_without_its_text(
     buy(alice)
     settings.TOKEN_ENCRYPTION_KEYS = ["A" * 43 + "="]
 
-    answer = alice_api.get(URL)
+    response = alice_api.get(URL)
 
-    assert answer.status_code == 200
-    assert answer.json()["items"][0]["token"] is None
-    assert answer.json()["items"][0]["is_active"] is True
+    assert response.status_code == 200
+    assert response.json()["items"][0]["token"] is None
+    assert response.json()["items"][0]["is_active"] is True

@@ -25,10 +25,10 @@ def test_a_good_token(alice: User, api: APIClient, buy: Buy) -> None:
     with time_machine.travel(now, tick=False):
         token = buy(alice, scope="certificates_only")
     with time_machine.travel(now + timedelta(hours=1, milliseconds=1), tick=False):
-        answer = api.post(URL, {"token": text(token)})
+        response = api.post(URL, {"token": text(token)})
 
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "valid": True,
         "user_id": str(alice.pk),
         "token_id": str(token.pk),
@@ -42,10 +42,10 @@ def test_a_good_token(alice: User, api: APIClient, buy: Buy) -> None:
 
 @pytest.mark.parametrize("token", ["x", "A" * 64, "я" * 64, " ", "a" * 1024])
 def test_unknown(api: APIClient, db: None, token: str) -> None:
-    answer = api.post(URL, {"token": token})
+    response = api.post(URL, {"token": token})
 
-    assert answer.status_code == 200
-    assert answer.json() == {"valid": False, "reason": "Token not found"}
+    assert response.status_code == 200
+    assert response.json() == {"valid": False, "reason": "Token not found"}
 
 
 def test_the_text_counts_exactly(alice: User, api: APIClient, buy: Buy) -> None:
@@ -75,9 +75,9 @@ def test_refused_tokens(alice: User, bob: User, olga: User, api: APIClient, buy:
 
 
 def test_the_reason_is_not_translated(api: APIClient, db: None) -> None:
-    answer = api.post(URL, {"token": "x"}, headers={"Accept-Language": "ru"})
+    response = api.post(URL, {"token": "x"}, headers={"Accept-Language": "ru"})
 
-    assert answer.json()["reason"] == "Token not found"
+    assert response.json()["reason"] == "Token not found"
 
 
 @pytest.mark.parametrize(

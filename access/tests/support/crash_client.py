@@ -27,24 +27,24 @@ class Step:
 
 
 def make(user: Any, step: Step) -> dict[str, Any]:
-    """The answer of a call that must succeed, or the refusal of one that is still running elsewhere."""
+    """The response of a call that must succeed, or the refusal of one that is still running elsewhere."""
     from billing.tests import webhook_client
     from conftest import client_of
 
     headers = {"Idempotency-Key": step.key}
     if step.kind == "buy":
-        answer = client_of(user).post("/api/v1/tokens/purchase", {"duration_hours": 1}, headers=headers)
+        response = client_of(user).post("/api/v1/tokens/purchase", {"duration_hours": 1}, headers=headers)
     elif step.kind == "refund":
-        answer = client_of(user).delete(f"/api/v1/tokens/{step.token_id}", headers=headers)
+        response = client_of(user).delete(f"/api/v1/tokens/{step.token_id}", headers=headers)
     else:
-        answer = webhook_client.send(step.message.encode())
-    assert answer.status_code == 200 or answer.json().get("code") == "idempotency_in_progress", answer.json()
+        response = webhook_client.send(step.message.encode())
+    assert response.status_code == 200 or response.json().get("code") == "idempotency_in_progress", response.json()
     # Whether a token is active is said as it is now, not as it was.
-    return {"status": answer.status_code, **answer.json()} | {"is_active": None}
+    return {"status": response.status_code, **response.json()} | {"is_active": None}
 
 
 def steps(user: Any, seed: int) -> Generator[Step, dict[str, Any], None]:
-    """What a shopper does; each step is sent its answer."""
+    """What a shopper does; each step is sent its response."""
     from billing.tests.webhook_client import begun, happens
 
     choices, bought = random.Random(seed), []
@@ -56,8 +56,8 @@ def steps(user: Any, seed: int) -> Generator[Step, dict[str, Any], None]:
             payment = begun(user)
             yield Step(kind, key, payment_id=str(payment.pk), message=happens(payment, "succeeded").decode())
         else:
-            answer = yield Step("buy", key)
-            bought.append(answer["token_id"])
+            response = yield Step("buy", key)
+            bought.append(response["token_id"])
 
 
 def shop(user: Any, seed: int) -> None:
@@ -66,9 +66,9 @@ def shop(user: Any, seed: int) -> None:
     step = next(planned)
     while True:
         write(begun=asdict(step))
-        answer = make(user, step)
-        write(done=asdict(step), answer=answer)
-        step = planned.send(answer)
+        response = make(user, step)
+        write(done=asdict(step), response=response)
+        step = planned.send(response)
 
 
 def write(**said: Any) -> None:
@@ -89,7 +89,7 @@ def main() -> None:
     setup_test_environment()
     settings.CELERY_TASK_ALWAYS_EAGER = True
     user, step = User.objects.get(pk=sys.argv[1]), Step("buy", "first")
-    write(done=asdict(step), answer=make(user, step))
+    write(done=asdict(step), response=make(user, step))
     # No connection of the database may be left that several shoppers would share.
     connection.close()
     connection.close_pool()
