@@ -1,4 +1,4 @@
-"""What is on sale, and tokens that were sold."""
+"""Fixtures: the tariffs on sale, and bought tokens."""
 
 import random
 import sys
@@ -17,7 +17,7 @@ from conftest import fund
 
 @pytest.fixture
 def tariffs(db: None) -> None:
-    """The ten default tariffs, which the flush of a transactional test takes away."""
+    """Restore the ten default tariffs, which the flush after a transactional test deletes."""
     for scope in Scope:
         for hours, price in settings.TOKEN_PRICES.items():
             Tariff.objects.get_or_create(
@@ -27,7 +27,7 @@ def tariffs(db: None) -> None:
 
 @pytest.fixture
 def buy(tariffs: None) -> Buy:
-    """Give a user what a token costs, and sell it."""
+    """Return a function that credits a user with the price of a token and sells the token."""
 
     def buy_one(user: User, hours: int = 24, scope: str = Scope.FULL) -> AccessToken:
         fund(user, Decimal(Tariff.objects.get(duration_hours=hours, scope=scope).price))
@@ -38,7 +38,7 @@ def buy(tariffs: None) -> Buy:
 
 @pytest.fixture
 def fresh_seed(request: pytest.FixtureRequest) -> int:
-    """Another one each time, printed; `--hypothesis-seed` gives it again."""
+    """Return a new random seed and print it. Pass it as `--hypothesis-seed` to repeat a run."""
     given = request.config.getoption("--hypothesis-seed")
     number = int(given or random.SystemRandom().getrandbits(32))
     sys.stdout.write(f"--hypothesis-seed={number}\n")

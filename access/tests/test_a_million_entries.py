@@ -1,4 +1,4 @@
-"""With a million entries in the ledger no statement of a customer's call reads a whole table."""
+"""Customers' calls on a ledger of a million entries: no statement scans a whole table."""
 
 import hashlib
 import uuid
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.services
 CUSTOMERS = 5_000
 BIG = ["billing_transaction", "billing_entry", "billing_account", "accounts_user"]
 
-# Each customer paid in 1 ZNC again and again, in turns. Ids follow from numbers, so that the rows find each other.
+# The customers take turns to deposit 1 ZNC. Ids are derived from numbers, so that rows can refer to each other.
 LOAD = """
 SET LOCAL session_replication_role = replica;
 INSERT INTO billing_transaction (id, type, description, idempotency_key, created_at)
@@ -34,17 +34,17 @@ FROM generate_series(0, {paid} - 1) n, LATERAL (
 SET LOCAL session_replication_role = DEFAULT;
 ANALYZE {tables};
 """
-# What the database's own rule asks at the commit (`billing/migrations/0002_ledger_rules.py`).
+# The query of the trigger that checks a transaction at the commit (`billing/migrations/0002_ledger_rules.py`).
 BALANCED = "SELECT sum(amount) FROM billing_entry WHERE transaction_id = md5('t7')::uuid"
 
 
-def named(name: str) -> uuid.UUID:
+def id_of(name: str) -> uuid.UUID:
     return uuid.UUID(hashlib.md5(name.encode()).hexdigest())
 
 
 @pytest.fixture
 def vacuumed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """Takes away the many rows that the end of the test undid: whoever scans the tables next would read them all."""
+    """Vacuum the tables after the test. Later scans would otherwise read all its rolled-back rows."""
     yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(f"VACUUM ANALYZE {', '.join(BIG)}")
@@ -52,14 +52,14 @@ def vacuumed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture(params=[100_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def customer(vacuumed: None, tariffs: None, request: pytest.FixtureRequest) -> User:
-    """One of the many who share so many entries."""
+    """Return one of `CUSTOMERS` customers who share the given number of entries."""
     paid = request.param // 2
     users = [
-        User(pk=named(f"u{n}"), email=f"{n}@example.com", username=f"user{n}", password="") for n in range(CUSTOMERS)
+        User(pk=id_of(f"u{n}"), email=f"{n}@example.com", username=f"user{n}", password="") for n in range(CUSTOMERS)
     ]
     User.objects.bulk_create(users)
     Account.objects.bulk_create(
-        [Account(pk=named(f"w{n}"), user=user, balance=paid // CUSTOMERS) for n, user in enumerate(users)]
+        [Account(pk=id_of(f"w{n}"), user=user, balance=paid // CUSTOMERS) for n, user in enumerate(users)]
     )
     with connection.cursor() as cursor:
         cursor.execute(LOAD.format(paid=paid, customers=CUSTOMERS, tables=", ".join(BIG)))
@@ -74,7 +74,7 @@ def plan(sql: str) -> str:
 
 
 def plans(call: Callable[[], Any]) -> dict[str, str]:
-    """The statements of a call that touch the big tables, and how PostgreSQL goes about them."""
+    """Return the call's statements on the big tables, with PostgreSQL's plans for them."""
     with CaptureQueriesContext(connection) as sent:
         response = call()
     assert response.status_code == 200, response.json()
@@ -97,14 +97,14 @@ def test_only_indexes_are_used_and_all_of_it_is_verified(customer: User) -> None
         "a refund": lambda: api.delete(f"/api/v1/tokens/{customer.access_tokens.get().pk}"),
         "a top-up": lambda: api.post(f"{currency}/mock-purchase", {"amount": 5}),
     }
-    found = {what: plans(call) for what, call in calls.items()} | {"the rule": {BALANCED: plan(BALANCED)}}
+    found = {name: plans(call) for name, call in calls.items()} | {"the trigger": {BALANCED: plan(BALANCED)}}
 
     assert all(found.values())
-    whole = [
-        f"{what}: {sql}\n{how}"
-        for what, statements in found.items()
-        for sql, how in statements.items()
-        if any(f"Seq Scan on {table}" in how for table in BIG)
+    scans = [
+        f"{name}: {sql}\n{query_plan}"
+        for name, statements in found.items()
+        for sql, query_plan in statements.items()
+        if any(f"Seq Scan on {table}" in query_plan for table in BIG)
     ]
-    assert whole == []
+    assert scans == []
     assert list(verify_all()) == []

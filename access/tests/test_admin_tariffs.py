@@ -1,4 +1,4 @@
-"""What is on sale, as operators change it through the API."""
+"""Operators change the tariffs through the API."""
 
 from decimal import Decimal
 from typing import Any
@@ -133,13 +133,13 @@ def test_no_such_tariff(olga_api: APIClient, tariff_id: str) -> None:
 
 
 def test_for_superusers_only(api: APIClient, alice_api: APIClient, day: Tariff) -> None:
-    for client, refusal in [(api, (401, "not_authenticated")), (alice_api, (403, "permission_denied"))]:
+    for client, error in [(api, (401, "not_authenticated")), (alice_api, (403, "permission_denied"))]:
         for response in (
             client.post(URL, NEW),
             client.patch(f"{URL}/{day.pk}", {"price": 1}),
             client.delete(f"{URL}/{day.pk}"),
         ):
-            assert (response.status_code, response.json()["code"]) == refusal
+            assert (response.status_code, response.json()["code"]) == error
     assert Tariff.objects.count() == 10
 
 

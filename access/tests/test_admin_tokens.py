@@ -1,4 +1,4 @@
-"""Sold tokens, as operators see and revoke them through the API."""
+"""Operators list and revoke tokens through the API."""
 
 from datetime import timedelta
 
@@ -113,7 +113,7 @@ def test_bad_reason(alice: User, olga_api: APIClient, buy: Buy, reason: str) -> 
 
 def test_for_superusers_only(alice: User, api: APIClient, alice_api: APIClient, buy: Buy) -> None:
     token = buy(alice)
-    for client, refusal in [(api, (401, "not_authenticated")), (alice_api, (403, "permission_denied"))]:
+    for client, error in [(api, (401, "not_authenticated")), (alice_api, (403, "permission_denied"))]:
         for response in (client.get(URL), client.delete(f"{URL}/{token.pk}")):
-            assert (response.status_code, response.json()["code"]) == refusal
+            assert (response.status_code, response.json()["code"]) == error
     assert causes(token) == []

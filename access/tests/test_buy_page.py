@@ -1,4 +1,4 @@
-"""Buy a token on the site: the choice, the purchase, and what is missing for it."""
+"""The page that sells tokens: the choice, the purchase, and a balance that is too low."""
 
 import html
 import uuid

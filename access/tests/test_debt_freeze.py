@@ -1,4 +1,4 @@
-"""Who owes credits has frozen tokens, until the debt is paid."""
+"""A debt freezes all tokens of its user until it is paid."""
 
 from decimal import Decimal
 
@@ -25,7 +25,7 @@ def notices() -> list[tuple[str, User | None]]:
     return [(row.cause, row.user) for row in Revocation.objects.order_by("id")]
 
 
-def test_every_token_is_frozen_and_thawed_with_the_debt(alice: User, bob: User, buy: Buy) -> None:
+def test_every_token_is_frozen_and_unfrozen_with_the_debt(alice: User, bob: User, buy: Buy) -> None:
     # case A12
     tokens, of_bob = [buy(alice), buy(alice)], buy(bob)
     owe(alice)
@@ -38,7 +38,9 @@ def test_every_token_is_frozen_and_thawed_with_the_debt(alice: User, bob: User, 
     assert notices() == [("frozen", alice), ("changed", alice)]
 
 
-def test_what_its_owner_and_others_are_told(alice: User, alice_api: APIClient, olga_api: APIClient, buy: Buy) -> None:
+def test_the_token_is_shown_as_frozen_to_everyone(
+    alice: User, alice_api: APIClient, olga_api: APIClient, buy: Buy
+) -> None:
     token = buy(alice)
     owe(alice)
     response = alice_api.post(f"{TOKENS}/validate", {"token": token_secret.decrypt(token.ciphertext)})
@@ -87,7 +89,7 @@ def test_what_an_operator_has_frozen_stays_frozen(alice: User, olga: User, buy: 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_revocation_a_purchase_and_a_refund_by_the_provider_at_once(alice: User, buy: Buy) -> None:
-    # cases A10, A12: nobody waits for the other in a circle
+    # cases A10, A12: no deadlock
     tokens = [buy(alice) for _ in range(3)]
     fund(alice, 1)
     clients = [client_of(alice) for _ in range(4)]

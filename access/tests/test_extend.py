@@ -1,4 +1,4 @@
-"""Buying more time for a token."""
+"""The extension of a token."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -28,7 +28,7 @@ def url(token: AccessToken) -> str:
 
 
 def facts(token: AccessToken) -> tuple[Any, ...]:
-    """What an extension changes, as the database has it."""
+    """Return the stored values that an extension changes."""
     stored = AccessToken.objects.get(pk=token.pk)
     return stored.cost, stored.duration_hours, stored.expires_at
 
@@ -140,13 +140,13 @@ def test_active_tokens_only(alice: User, olga: User, alice_api: APIClient, buy: 
         services.revoke_by_force(token.pk, actor=olga, reason="test")
     else:
         services.freeze(token.pk, actor=olga, reason="test")
-    before, told = facts(token), causes(token)
+    before, rows = facts(token), causes(token)
     fund(alice, "1000")
 
     response = alice_api.post(url(token), {"duration_hours": 24})
 
     assert (response.status_code, response.json()["code"]) == (409, "token_not_active")
-    assert (facts(token), causes(token), purchases(alice)) == (before, told, 1)
+    assert (facts(token), causes(token), purchases(alice)) == (before, rows, 1)
     assert ledger.balance(alice) == 1000
 
 
@@ -262,15 +262,15 @@ def test_the_same_key_for_another_body_and_for_another_token(alice: User, alice_
     key = {"Idempotency-Key": "once"}
     alice_api.post(url(token), {"duration_hours": 24}, headers=key)
 
-    refused = alice_api.post(url(token), {"duration_hours": 1}, headers=key)
+    conflict = alice_api.post(url(token), {"duration_hours": 1}, headers=key)
     elsewhere = alice_api.post(url(other), {"duration_hours": 1}, headers=key)
 
-    assert (refused.status_code, refused.json()["code"]) == (409, "idempotency_conflict")
+    assert (conflict.status_code, conflict.json()["code"]) == (409, "idempotency_conflict")
     assert elsewhere.json()["cost"] == 19.0
     assert ledger.balance(alice) == 81
 
 
-def test_a_refused_extension_may_be_tried_again_with_its_key(alice: User, alice_api: APIClient, buy: Buy) -> None:
+def test_a_failed_extension_may_be_tried_again_with_its_key(alice: User, alice_api: APIClient, buy: Buy) -> None:
     token, key = buy(alice), {"Idempotency-Key": "later"}
     assert alice_api.post(url(token), {"duration_hours": 24}, headers=key).status_code == 402
     fund(alice, "18")
@@ -281,7 +281,7 @@ def test_a_refused_extension_may_be_tried_again_with_its_key(alice: User, alice_
 
 def test_the_next_expiry_is_noted_again(alice: User, alice_api: APIClient, buy: Buy) -> None:
     token = buy(alice)
-    # The job's clock was ahead of the caller's.
+    # As if the clock of the job had been ahead.
     AccessToken.objects.filter(pk=token.pk).update(expiry_seen=True)
     fund(alice, "1")
     alice_api.post(url(token), {"duration_hours": 1})

@@ -1,4 +1,4 @@
-"""An extension and whatever else happens to its token at the same moment: nobody pays for nothing."""
+"""Extensions that run in parallel with other changes of the token: a paid extension always counts."""
 
 import time
 from collections import Counter
@@ -57,7 +57,7 @@ def test_one_key_sent_ten_times_at_once(alice: User, buy: Buy) -> None:  # case 
 
 @pytest.mark.parametrize("attempt", range(3))
 def test_extension_and_refund(alice: User, buy: Buy, attempt: int) -> None:
-    """Unused, so whichever comes first the owner ends with all she ever paid."""
+    """Check that the owner of an unused token gets back the whole price, whichever call comes first."""
     token = buy(alice)
     fund(alice, "18")
 
@@ -72,7 +72,7 @@ def test_extension_and_refund(alice: User, buy: Buy, attempt: int) -> None:
 
 
 # case G74
-def test_an_extension_that_waits_for_a_revocation_is_refused(alice: User, olga: User, buy: Buy) -> None:
+def test_an_extension_that_waits_for_a_revocation_fails(alice: User, olga: User, buy: Buy) -> None:
     token = buy(alice)
     fund(alice, "18")
 
@@ -86,14 +86,14 @@ def test_an_extension_that_waits_for_a_revocation_is_refused(alice: User, olga: 
         with transaction.atomic():
             services.revoke_by_force(token.pk, actor=olga, reason="test")
             extended = pool.submit(late)
-            time.sleep(0.3)  # it is waiting for the row by now
+            time.sleep(0.3)  # by then the call waits for the row lock
             assert not extended.done()
         assert extended.result().json()["code"] == "token_not_active"
     assert (ledger.balance(alice), AccessToken.objects.get().cost) == (18, 18)
 
 
 def test_extensions_and_expiry(alice: User, buy: Buy) -> None:
-    """Around the very moment: who pays has an active token, who is refused keeps the credits."""
+    """Extend around the moment of expiry: a paid extension leaves the token active, a failed one costs nothing."""
     token = buy(alice)
     AccessToken.objects.filter(pk=token.pk).update(
         created_at=timezone.now() - timedelta(hours=24), expires_at=timezone.now() + timedelta(milliseconds=150)
@@ -104,7 +104,7 @@ def test_extensions_and_expiry(alice: User, buy: Buy) -> None:
 
     paid = [response for response in responses if response.status_code == 200]
     assert {response.status_code for response in responses} <= {200, 409}
-    # One in time makes it active for all that come after it.
+    # One successful extension keeps the token active for all later ones.
     assert all(response.json()["is_active"] for response in paid)
     stored = AccessToken.objects.get()
     assert (stored.cost, stored.duration_hours) == (18 + 18 * len(paid), 24 + 24 * len(paid))

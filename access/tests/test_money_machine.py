@@ -1,4 +1,4 @@
-"""Any sequence of what customers, operators, time and crashes do agrees with a simple model of the money."""
+"""Random sequences of calls, expiries and crashes, compared with a simple model of the money."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,13 +46,13 @@ people = st.sampled_from(["alice", "bob"])
 amounts = st.integers(1, 3000).map(lambda hundredths: Decimal(hundredths).scaleb(-2))
 durations = st.sampled_from(HOURS)
 keyed = st.booleans()
-# The statement of a call at which it crashes; none, where a call has fewer.
+# The number of the statement at which a call crashes. A call with fewer statements does not crash.
 crashes = st.none() | st.integers(1, 16)
 
 
 @dataclass(eq=False)
 class Token:
-    """What the model knows of a sold token."""
+    """The model of a sold token."""
 
     owner: str
     id: str
@@ -76,7 +76,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Done:
-    """A call that succeeded under a key, and its response."""
+    """A call that succeeded under an idempotency key, and its response."""
 
     who: str
     method: str
@@ -87,7 +87,7 @@ class Done:
 
 
 class MoneyMachine(RuleBasedStateMachine):
-    """Alice's and Bob's money and tokens against numbers; Olga adjusts and blocks."""
+    """The money and tokens of Alice and Bob; Olga adjusts balances and blocks users."""
 
     tokens = Bundle("tokens")
     done = Bundle("done")
@@ -118,7 +118,7 @@ class MoneyMachine(RuleBasedStateMachine):
             Tariff.objects.get_or_create(**named, defaults={"price": price, "title": str(hours)})
             self.prices[hours] = Decimal(price)
 
-    # --- What everybody does through HTTP
+    # --- Calls over HTTP
 
     def send(self, user: User, method: str, path: str, body: Any, key: str = "") -> Any:
         headers = {"Idempotency-Key": key} if key else {}
@@ -128,22 +128,22 @@ class MoneyMachine(RuleBasedStateMachine):
     def act(
         self, who: str, method: str, path: str, body: dict[str, Any], *, with_key: bool, crash: int | None
     ) -> tuple[Any, Done | None]:
-        """The response of a call, repeated with its key where it crashed; and what a repetition must response."""
+        """Make a call and repeat it if it crashed. Return the response, and the call if it can be replayed."""
         key = next(self.keys) if with_key or crash else ""
         user = self.users[who]
         try:
             with crashing_at(crash):
                 response = self.send(user, method, path, body, key)
         except OperationalError:
-            self.all_of_it_or_nothing(key)
+            self.check_crash(key)
             response = self.send(user, method, path, body, key)
         if self.blocked[who]:
             assert response.status_code == 401
         succeeded = key and response.status_code == 200
         return response, Done(who, method, path, body, key, response.json()) if succeeded else None
 
-    def all_of_it_or_nothing(self, key: str) -> None:
-        """A call that crashed has its record, and all that it did, or neither: also after its commit it may crash."""
+    def check_crash(self, key: str) -> None:
+        """Check that a crashed call left its record and all its effects (it crashed after its commit), or neither."""
         if IdempotencyKey.objects.filter(key=key).exists():
             assert list(verify_all()) == []
         else:
@@ -219,7 +219,7 @@ class MoneyMachine(RuleBasedStateMachine):
         if self.blocked[done.who]:
             assert response.status_code == 401
         else:
-            # Whether a token is active is said as it is now.
+            # `is_active` is the state at the time of the response.
             assert response.json() | {"is_active": None} == done.response | {"is_active": None}
 
     @rule(done=done)
@@ -228,7 +228,7 @@ class MoneyMachine(RuleBasedStateMachine):
         if not self.blocked[done.who]:
             assert response.json()["code"] == "idempotency_conflict"
 
-    # --- What happens to them
+    # --- Events
 
     @rule(token=tokens)
     def use(self, token: Token) -> None:
@@ -250,7 +250,7 @@ class MoneyMachine(RuleBasedStateMachine):
             with crashing_at(crash):
                 response = self.send(self.olga, "patch", path, body, key)
         except OperationalError:
-            self.all_of_it_or_nothing(key)
+            self.check_crash(key)
             response = self.send(self.olga, "patch", path, body, key)
         assert response.status_code == 200
         self.moved(who, goal - self.balances[who])
@@ -261,7 +261,7 @@ class MoneyMachine(RuleBasedStateMachine):
         assert self.send(self.olga, "patch", path, body).status_code == 200
         self.blocked[who] = not active
 
-    # --- What holds after each step
+    # --- Invariants
 
     @invariant()
     def the_money_is_as_the_model_says(self) -> None:
@@ -278,9 +278,9 @@ class MoneyMachine(RuleBasedStateMachine):
 
 @contextmanager
 def crashing_at(statement: int | None) -> Iterator[None]:
-    """The database fails once: at this statement of the block, counted from one.
+    """Let the database fail once, at the given statement of the block, counted from one.
 
-    Not in a roll-back or after it: one that fails ends the connection, and with it what the whole example did.
+    It never fails during or after a rollback: that would close the connection and lose the whole example.
     """
     number = 0
 

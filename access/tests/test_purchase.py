@@ -1,4 +1,4 @@
-"""Buying an access token."""
+"""The purchase of an access token."""
 
 import hashlib
 import re
@@ -205,7 +205,7 @@ def test_the_same_key_for_another_body(alice: User, alice_api: APIClient) -> Non
     assert ledger.balance(alice) == 22
 
 
-def test_a_refused_purchase_may_be_tried_again_with_its_key(alice: User, alice_api: APIClient) -> None:
+def test_a_failed_purchase_may_be_tried_again_with_its_key(alice: User, alice_api: APIClient) -> None:
     key = {"Idempotency-Key": "later"}
     assert alice_api.post(URL, {"duration_hours": 24}, headers=key).status_code == 402
     fund(alice, "18")

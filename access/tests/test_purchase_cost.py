@@ -1,4 +1,4 @@
-"""What a purchase costs the database: the same whatever was bought before, and nobody else's time."""
+"""The statements of a purchase: their number is constant, and they do not lock other users' rows."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,10 +16,8 @@ from conftest import fund
 
 
 def statements(user: User, key: str = "") -> list[str]:
-    """What a purchase sends, in order, by the first word and the table."""
-    with CaptureQueriesContext(
-        connection,
-    ) as sent:
+    """Return the statements of a purchase in order, as their first word and table."""
+    with CaptureQueriesContext(connection) as sent:
         services.purchase(Call(user, "test", key, None), 24, Scope.FULL)
     return [_brief(query["sql"]) for query in sent]
 
@@ -42,7 +40,7 @@ SALE = [
 ]
 
 
-def test_a_purchase_takes_the_same_statements_whatever_was_before(alice: User, buy: Buy) -> None:
+def test_the_statements_do_not_depend_on_earlier_purchases(alice: User, buy: Buy) -> None:
     fund(alice, "1000")
     first = statements(alice)
     for _earlier in range(60):
@@ -75,6 +73,6 @@ def test_purchases_of_different_users_do_not_wait_for_each_other(alice: User, bo
 
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         services.purchase(Call(alice, "test", "key", None), 24, Scope.FULL)
-        token = pool.submit(buy_at_once).result(timeout=10)  # while Alice's is not committed
+        token = pool.submit(buy_at_once).result(timeout=10)  # Alice's purchase is not committed yet
         assert token.user == bob
     assert (ledger.balance(alice), ledger.balance(bob)) == (0, 0)

@@ -1,4 +1,4 @@
-"""Many buyers at once, one balance."""
+"""Parallel purchases from one balance."""
 
 import json
 import os

@@ -1,6 +1,6 @@
-"""The races of the other tests, with a guard off: then they go wrong, so it is the guard that decides them.
+"""The races of the other tests with a guard removed: they fail then, which proves that the guard is needed.
 
-Each call looks first and acts later, as a naive one does, and all have looked before one acts.
+Each call checks first and writes later, as naive code does, and no call writes before all have checked.
 """
 
 import threading
@@ -30,7 +30,7 @@ BUYERS = 8
 
 
 def outcomes(*calls: Callable[[], Any]) -> Counter[str]:
-    """How many of the calls, made at once, ended how."""
+    """Make the calls at the same time and count their outcomes."""
 
     def outcome(call: Callable[[], Any]) -> str:
         try:
@@ -49,18 +49,18 @@ def execute(sql: str) -> None:
 
 @pytest.fixture
 def unconditional(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A debit looks at the balance, and then takes the money whatever the balance is by now."""
-    have_looked = threading.Barrier(BUYERS, timeout=20)
+    """Make debits check the balance first and then take the money without a condition."""
+    all_checked = threading.Barrier(BUYERS, timeout=20)
 
-    def look(user: User, amount: Decimal) -> QuerySet[Account]:
+    def check(user: User, amount: Decimal) -> QuerySet[Account]:
         wallet = Account.objects.filter(user=user)
         if amount > 0:
             return wallet
         enough = wallet.filter(balance__gte=-amount).exists()
-        have_looked.wait()
+        all_checked.wait()
         return wallet if enough else wallet.none()
 
-    monkeypatch.setattr(ledger, "_can_bear", look)
+    monkeypatch.setattr(ledger, "_can_bear", check)
 
 
 @pytest.fixture
@@ -98,23 +98,23 @@ def test_without_both_the_wallet_is_overdrawn(
 
 @pytest.fixture
 def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing says that a call with this key is running; all have looked for it before one acts."""
-    have_looked = threading.Barrier(BUYERS, timeout=20)
-    first = idempotency.IdempotencyKey.objects.filter
+    """Remove the locks of idempotency keys; all calls look up the key before one of them writes."""
+    all_checked = threading.Barrier(BUYERS, timeout=20)
+    look_up = idempotency.IdempotencyKey.objects.filter
 
-    def look(**named: Any) -> Any:
-        known = first(**named)
+    def check(**named: Any) -> Any:
+        known = look_up(**named)
         known.first()
-        have_looked.wait()
+        all_checked.wait()
         return known.none()
 
-    monkeypatch.setattr(idempotency, "_in_this_process", _Nobody())
+    monkeypatch.setattr(idempotency, "_in_this_process", _EmptySet())
     monkeypatch.setattr(idempotency, "_lock", lambda _call: None)
-    monkeypatch.setattr(idempotency.IdempotencyKey.objects, "filter", look)
+    monkeypatch.setattr(idempotency.IdempotencyKey.objects, "filter", check)
 
 
-class _Nobody(set[Any]):
-    def __contains__(self, _one: object) -> bool:
+class _EmptySet(set[Any]):
+    def __contains__(self, _item: object) -> bool:
         return False
 
 
@@ -149,14 +149,14 @@ def test_without_the_condition_a_token_is_refunded_many_times(
     alice: User, buy: Buy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # case A10
-    token, have_looked, change = buy(alice), threading.Barrier(BUYERS, timeout=20), services._change
+    token, all_checked, change = buy(alice), threading.Barrier(BUYERS, timeout=20), services._change
 
-    def look(tokens: QuerySet[AccessToken], condition: Q, **changes: Any) -> AccessToken:
+    def check(tokens: QuerySet[AccessToken], condition: Q, **changes: Any) -> AccessToken:
         assert tokens.filter(condition).exists()
-        have_looked.wait()
+        all_checked.wait()
         return change(tokens, Q(), **changes)
 
-    monkeypatch.setattr(services, "_change", look)
+    monkeypatch.setattr(services, "_change", check)
     revokers = [lambda: services.revoke_with_refund(Call(alice, "test", "", None), token.pk)] * BUYERS
 
     assert outcomes(*revokers) == {"done": BUYERS}

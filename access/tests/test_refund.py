@@ -1,4 +1,4 @@
-"""Revoking a token for the unused time's money."""
+"""The refund of a revoked token."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -49,7 +49,7 @@ def test_an_unused_token_gives_all_of_it_back(alice: User, alice_api: APIClient,
 
 @pytest.fixture
 def half_used(alice: User, buy: Buy) -> AccessToken:
-    """A token of 18 ZNC for 24 hours, bought 15 hours ago and used for 12 since."""
+    """Return a token of 18 ZNC for 24 hours, bought 15 hours ago and first used 12 hours ago."""
     token = buy(alice)
     age(token, 15 * HOUR)
     AccessToken.objects.filter(pk=token.pk).update(activated_at=timezone.now() - 12 * HOUR)

@@ -1,4 +1,4 @@
-"""The refund: price paid × unused ÷ duration, half-up to 0.01."""
+"""The refund formula: price paid × unused ÷ duration, rounded half-up to 0.01."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,9 +19,9 @@ HOUR = timedelta(hours=1)
     ("cost", "hours", "first_use", "revoked", "amount", "unused"),
     [
         ("18.00", 24, None, 10 * HOUR, "18.00", 24 * HOUR),  # never used
-        ("18.00", 24, 0 * HOUR, 0 * HOUR, "18.00", 24 * HOUR),  # used this very moment
+        ("18.00", 24, 0 * HOUR, 0 * HOUR, "18.00", 24 * HOUR),  # first used now
         ("18.00", 24, 0 * HOUR, 12 * HOUR, "9.00", 12 * HOUR),
-        ("18.00", 24, 10 * HOUR, 12 * HOUR, "16.50", 22 * HOUR),  # the time before the first use is not used
+        ("18.00", 24, 10 * HOUR, 12 * HOUR, "16.50", 22 * HOUR),  # time before the first use does not count as used
         ("18.00", 24, 23 * HOUR, 24 * HOUR - timedelta(microseconds=1), "17.25", 23 * HOUR),
         ("18.00", 24, None, 24 * HOUR, "0.00", 0 * HOUR),  # expired, though never used
         ("18.00", 24, 0 * HOUR, 25 * HOUR, "0.00", 0 * HOUR),
@@ -36,7 +36,7 @@ HOUR = timedelta(hours=1)
             1 * HOUR,
             "10.00",
             12 * HOUR,
-        ),  # clocks that disagree never give more than was paid
+        ),  # clocks that disagree never refund more than was paid
     ],
 )
 def test_table(
@@ -100,7 +100,7 @@ def test_an_extension_adds_to_the_refund_and_never_above_what_was_paid(
     [
         (0 * HOUR, "118.00"),
         (12 * HOUR, "110.63"),  # 110.625: half a hundredth rounds up
-        (24 * HOUR, "103.25"),  # where the first duration ends nothing happens
+        (24 * HOUR, "103.25"),  # the end of the first duration changes nothing
         (100 * HOUR, "56.54"),
         (192 * HOUR - timedelta(microseconds=1), "0.00"),
         (192 * HOUR, "0.00"),

@@ -1,4 +1,4 @@
-"""Refunds, first uses and revocations of one token at the same moment."""
+"""Parallel refunds, first uses and revocations of one token."""
 
 import time
 from collections import Counter
@@ -41,9 +41,9 @@ def test_refund_and_refund(alice: User, buy: Buy) -> None:  # case A10
 
 @pytest.mark.parametrize("attempt", range(3))
 def test_refund_and_first_use(alice: User, buy: Buy, attempt: int) -> None:  # case A10
-    """Either the use comes first and is paid for, or it finds the token revoked."""
+    """Either the first use commits first and reduces the refund, or it finds the token revoked."""
     token, api = buy(alice), client_of(alice)
-    first_use = timezone.now() - timedelta(hours=12)  # as if the worker's clock were late: half is used up
+    first_use = timezone.now() - timedelta(hours=12)  # as if the worker's clock were slow: half of the time is used
 
     response, used = at_once(
         lambda: api.delete(f"/api/v1/tokens/{token.pk}"), lambda: services.activate(token.pk, first_use)
@@ -71,7 +71,7 @@ def test_a_first_use_commits_while_the_refund_waits(alice: User, buy: Buy) -> No
         with transaction.atomic():
             assert services.activate(token.pk, timezone.now() - timedelta(hours=12))
             refund = pool.submit(revoke)
-            time.sleep(0.3)  # it is waiting for the row by now
+            time.sleep(0.3)  # by then the call waits for the row lock
             assert not refund.done()
         assert refund.result() == 9.0
 

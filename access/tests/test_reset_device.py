@@ -1,4 +1,4 @@
-"""Unbinding the device of a token."""
+"""The reset of a token's device."""
 
 from collections import Counter
 from datetime import timedelta
@@ -39,12 +39,12 @@ def test_three_a_day(alice: User, alice_api: APIClient, buy: Buy) -> None:
     token, other = buy(alice), buy(alice)
     assert [alice_api.post(url(token)).status_code for _ in range(3)] == [200] * 3
 
-    refused = alice_api.post(url(token))
+    denied = alice_api.post(url(token))
 
-    assert refused.status_code == 429
-    assert refused.json()["code"] == "rate_limited"
-    assert refused.json()["detail"].startswith("The device of this access token was reset too often.")
-    assert DAY - 60 < int(refused["Retry-After"]) <= DAY
+    assert denied.status_code == 429
+    assert denied.json()["code"] == "rate_limited"
+    assert denied.json()["detail"].startswith("The device of this access token was reset too often.")
+    assert DAY - 60 < int(denied["Retry-After"]) <= DAY
     assert causes(token) == ["device_reset"] * 3
     assert alice_api.post(url(other)).status_code == 200
 
@@ -58,8 +58,8 @@ def test_the_window_moves(alice: User, alice_api: APIClient, buy: Buy) -> None:
             created_at=F("created_at") - timedelta(hours=hours_ago)
         )
 
-    refused = alice_api.post(url(token))
-    assert 3600 - 60 < int(refused["Retry-After"]) <= 3600
+    denied = alice_api.post(url(token))
+    assert 3600 - 60 < int(denied["Retry-After"]) <= 3600
 
     Revocation.objects.update(created_at=F("created_at") - timedelta(hours=1))
     assert alice_api.post(url(token)).status_code == 200
@@ -70,9 +70,9 @@ def test_none_a_day(alice: User, alice_api: APIClient, buy: Buy, settings: Any) 
     settings.DEVICE_RESETS_PER_DAY = 0
     token = buy(alice)
 
-    refused = alice_api.post(url(token))
+    denied = alice_api.post(url(token))
 
-    assert (refused.status_code, refused["Retry-After"]) == (429, str(DAY))
+    assert (denied.status_code, denied["Retry-After"]) == (429, str(DAY))
     assert causes(token) == []
 
 

@@ -1,4 +1,4 @@
-"""What a revocation leaves behind: a dead token and a message to the data plane."""
+"""Revocation, freeze and first use of a token, and the outbox rows for the data plane."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is on sale, for everybody."""
+"""The public list of tariffs."""
 
 from decimal import Decimal
 from importlib import import_module
@@ -62,7 +62,7 @@ def test_no_such_tariff(api: APIClient, tariff_id: str) -> None:
     assert response.json()["code"] == "not_found"
 
 
-def test_a_broken_jwt_is_in_nobodys_way(api: APIClient) -> None:
+def test_a_broken_jwt_is_ignored(api: APIClient) -> None:
     api.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
 
     assert api.get("/api/v1/tariffs").status_code == 200

@@ -1,4 +1,4 @@
-"""A token is kept encrypted: the database holds no clear text, and keys can be rotated."""
+"""Token secrets are stored encrypted: no clear text in the database, and keys can be rotated."""
 
 from typing import Any
 

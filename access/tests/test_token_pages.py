@@ -1,4 +1,4 @@
-"""What an owner does with a token on the site; to others it is not there."""
+"""The pages of a token: they work for its owner and do not exist for other users."""
 
 import html
 import uuid
@@ -200,7 +200,7 @@ class TestResetDevice:
 
 
 class TestTheState:
-    def test_what_cannot_be_undone_is_told_first(self, alice, olga, token):
+    def test_a_final_state_takes_precedence(self, alice, olga, token):
         assert state(token) == TokenState.ACTIVE
         take_back(alice, Decimal(5), "Money went back")
         token.user.wallet.refresh_from_db()
@@ -230,7 +230,7 @@ def test_they_are_for_who_is_signed_in(client, token, what):
 
 
 @pytest.mark.parametrize("what", ["refund-quote", "live"])
-def test_a_part_of_a_page_leads_nobody_to_the_login(client, token, what):
+def test_a_partial_never_redirects_to_the_login(client, token, what):
     client.logout()
     assert client.get(url(token, what)).status_code == 401
 

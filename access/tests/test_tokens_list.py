@@ -1,4 +1,4 @@
-"""A user's own tokens."""
+"""The list of the user's own tokens."""
 
 from datetime import timedelta
 from typing import Any
@@ -50,7 +50,7 @@ def test_newest_first_in_pages(alice: User, alice_api: APIClient, buy: Buy) -> N
     assert {(page["total"], page["limit"]) for page in pages} == {(5, 2)}
 
 
-def test_active_only_leaves_out_what_admits_nobody(alice: User, olga: User, alice_api: APIClient, buy: Buy) -> None:
+def test_active_only_leaves_out_invalid_tokens(alice: User, olga: User, alice_api: APIClient, buy: Buy) -> None:
     active, expired, revoked, frozen = (buy(alice) for _ in range(4))
     age(expired, timedelta(hours=24))
     services.revoke_by_force(revoked.pk, actor=olga, reason="test")

@@ -1,8 +1,7 @@
-"""Calls of a customer's life over HTTP, each with a key, and a process that makes them until it is killed.
+"""A customer's calls over HTTP, each with an idempotency key, and a client process to be killed between them.
 
-`python -m access.tests.support.crash_client <user id>` makes one call, and then forks a shopper for each line it
-reads, a seed.
-A shopper writes its process id, and then each call twice: before it as `begun`, after it as `done`.
+`python -m access.tests.support.crash_client <user id>` makes one call. For each line of its input, a seed, it then
+forks a client. The client writes its process id, and each call twice: before the call as `begun`, after it as `done`.
 """
 
 import json
@@ -17,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Step:
-    """One call that moves money; to be repeated as it is. `payment` is for what its webhook credits."""
+    """One call that moves money and can be repeated. A webhook has the `message` about the payment `payment_id`."""
 
     kind: str
     key: str
@@ -27,7 +26,7 @@ class Step:
 
 
 def make(user: Any, step: Step) -> dict[str, Any]:
-    """The response of a call that must succeed, or the refusal of one that is still running elsewhere."""
+    """Make the call and return its response: a success, or 409 while the same call is still running elsewhere."""
     from billing.tests import webhook_client
     from conftest import client_of
 
@@ -39,12 +38,12 @@ def make(user: Any, step: Step) -> dict[str, Any]:
     else:
         response = webhook_client.send(step.message.encode())
     assert response.status_code == 200 or response.json().get("code") == "idempotency_in_progress", response.json()
-    # Whether a token is active is said as it is now, not as it was.
+    # `is_active` is the state at the time of the response, so a repetition may differ.
     return {"status": response.status_code, **response.json()} | {"is_active": None}
 
 
 def steps(user: Any, seed: int) -> Generator[Step, dict[str, Any], None]:
-    """What a shopper does; each step is sent its response."""
+    """Yield the steps of a client; each step receives its response through `send`."""
     from billing.tests.webhook_client import begun, happens
 
     choices, bought = random.Random(seed), []
@@ -60,7 +59,8 @@ def steps(user: Any, seed: int) -> Generator[Step, dict[str, Any], None]:
             bought.append(response["token_id"])
 
 
-def shop(user: Any, seed: int) -> None:
+def run(user: Any, seed: int) -> None:
+    """Make calls until the process is killed."""
     write(pid=os.getpid())
     planned = steps(user, seed)
     step = next(planned)
@@ -71,9 +71,9 @@ def shop(user: Any, seed: int) -> None:
         step = planned.send(response)
 
 
-def write(**said: Any) -> None:
-    """In one piece: a line is there, or it is not."""
-    os.write(sys.stdout.fileno(), f"{json.dumps(said)}\n".encode())
+def write(**fields: Any) -> None:
+    """Write one line of JSON with a single system call, so that a kill never leaves a partial line."""
+    os.write(sys.stdout.fileno(), f"{json.dumps(fields)}\n".encode())
 
 
 def main() -> None:
@@ -90,14 +90,14 @@ def main() -> None:
     settings.CELERY_TASK_ALWAYS_EAGER = True
     user, step = User.objects.get(pk=sys.argv[1]), Step("buy", "first")
     write(done=asdict(step), response=make(user, step))
-    # No connection of the database may be left that several shoppers would share.
+    # The forked clients must not share a database connection.
     connection.close()
     connection.close_pool()
     for seed in sys.stdin:
-        if (shopper := os.fork()) == 0:
-            shop(user, int(seed))
-        os.waitpid(shopper, 0)
-        write(ended=shopper)
+        if (client := os.fork()) == 0:
+            run(user, int(seed))
+        os.waitpid(client, 0)
+        write(ended=client)
 
 
 if __name__ == "__main__":
