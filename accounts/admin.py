@@ -53,7 +53,7 @@ class SetPasswordForm(PasswordForm):
 
 @admin.register(User)
 class UserAdmin(BaseUserAdmin):
-    """Users. Only superusers may create, promote or change superusers."""
+    """The admin of users. Only superusers may promote or change superusers."""
 
     form, add_form, change_password_form = UserForm, NewUserForm, SetPasswordForm
     list_display = ["email", "username", "full_name", "is_active", "is_staff", "created_at"]
@@ -70,7 +70,7 @@ class UserAdmin(BaseUserAdmin):
         (_("Dates"), {"fields": ["created_at", "updated_at", "last_login", "deleted_at"]}),
     ]
     add_fieldsets = [(None, {"fields": ["email", "username", "full_name", "password1", "password2"]})]
-    actions = ["switch_off_second_factor"]
+    actions = ["turn_off_second_factor"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         powers = ["is_staff", "is_superuser", "groups", "user_permissions"]
@@ -101,7 +101,7 @@ class UserAdmin(BaseUserAdmin):
         return bool(request.user.is_superuser)
 
     @admin.action(description=_("Turn off a lost second factor"), permissions=["rescue"])
-    def switch_off_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponse | None:
+    def turn_off_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponse | None:
         """Turn off the second factor of one user, after the operator has confirmed it on a page."""
         actor, user = current_user(request), users.get() if users.count() == 1 else None
         if user is None or user == actor or not mfa.is_on(user):
@@ -118,7 +118,7 @@ class UserAdmin(BaseUserAdmin):
             }
             return TemplateResponse(request, "admin/accounts/user/second_factor.html", context)
         with transaction.atomic():
-            services.switch_off_second_factor(user, actor=actor)
+            services.turn_off_second_factor(user, actor=actor)
             self.log_change(request, user, str(_("The second factor is off.")))
         self.message_user(request, _("The second factor is off."), messages.SUCCESS)
         return None

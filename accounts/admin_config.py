@@ -1,4 +1,4 @@
-"""The app of the admin, with the site that uses the login of the customers' pages."""
+"""The app config of the admin, which selects the project's own admin site."""
 
 from django.contrib.admin.apps import AdminConfig
 

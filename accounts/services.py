@@ -155,7 +155,7 @@ def set_active(user: User, active: bool, *, actor: User | None, reason: str = ""
 
 
 @transaction.atomic
-def switch_off_second_factor(user: User, *, actor: User) -> None:
+def turn_off_second_factor(user: User, *, actor: User) -> None:
     """Turn off a lost second factor for a user, by an operator.
 
     Delete the recovery codes and revoke all logins, too, and notify the user. Raise `ValidationError` if the

@@ -316,7 +316,7 @@ class TestALostSecondFactor:
     def ask(self, operator: Client, *users: User, **more: str) -> Any:
         chosen = [str(user.pk) for user in users]
         return operator.post(
-            LIST, {"action": "switch_off_second_factor", ACTION_CHECKBOX_NAME: chosen, **more}, follow=True
+            LIST, {"action": "turn_off_second_factor", ACTION_CHECKBOX_NAME: chosen, **more}, follow=True
         )
 
     def having_one(self) -> set[str]:
@@ -370,13 +370,13 @@ class TestALostSecondFactor:
         assert not LogEntry.objects.exists()
 
     def test_is_no_business_of_other_staff(self, helper: Client, alice: User) -> None:
-        assert "switch_off_second_factor" not in helper.get(LIST).content.decode()
+        assert "turn_off_second_factor" not in helper.get(LIST).content.decode()
         self.ask(helper, alice, confirmed="yes")
 
         assert self.having_one() == {"alice", "bob", "olga"}
 
     def test_the_service_knows_it_too(self, olga: User) -> None:
         with pytest.raises(ValidationError):
-            services.switch_off_second_factor(olga, actor=olga)
+            services.turn_off_second_factor(olga, actor=olga)
 
         assert "olga" in self.having_one()

@@ -305,6 +305,6 @@ def test_what_an_operator_did_is_told_in_the_users_language(
     alice.language = "ru"
     alice.save()
 
-    services.switch_off_second_factor(alice, actor=olga)
+    services.turn_off_second_factor(alice, actor=olga)
 
     assert [(mail.to, mail.subject) for mail in mailoutbox] == [([alice.email], "Второй фактор выключен")]
