@@ -1,4 +1,4 @@
-"""Users for tests."""
+"""Users for tests, their second factors, and links in messages."""
 
 import re
 import time
@@ -30,7 +30,7 @@ class UserFactory(factory.django.DjangoModelFactory):
 
 
 def turn_on_totp(user: User) -> str:
-    """Give the user a second factor with recovery codes; gives the secret of the authenticator."""
+    """Turn on the user's second factor with recovery codes, and return the secret of the authenticator."""
     secret = totp.generate_totp_secret()
     totp.TOTP.activate(user, secret)
     RecoveryCodes.activate(user)
@@ -38,7 +38,7 @@ def turn_on_totp(user: User) -> str:
 
 
 def code_of(secret: str, *, steps: int = 0) -> str:
-    """What the authenticator app shows now, or that many periods later."""
+    """Return the code that the authenticator app shows now, or `steps` periods later."""
     counter = int(time.time()) // 30 + steps
     return totp.format_hotp_value(totp.hotp_value(secret, counter))
 
@@ -48,5 +48,5 @@ def recovery_codes_of(user: User) -> list[str]:
 
 
 def link_in(message: EmailMessage, base: str = "http://127.0.0.1:8000") -> str:
-    """The path that a message's link leads to."""
+    """Return the path of the link in a message."""
     return re.search(rf"^{re.escape(base)}(/\S+)$", message.body, re.MULTILINE)[1]

@@ -35,14 +35,14 @@ def page(user: User) -> str:
 
 
 def form(user: User, **changes: Any) -> dict[str, Any]:
-    """What the browser sends back for the unchanged page, with `changes`; False leaves a box unticked."""
+    """Return the form data of the unchanged page, with `changes`; False leaves a checkbox unticked."""
     fields = {"email": user.email, "username": user.username, "full_name": user.full_name, "reason": ""}
     boxes = {name: "on" for name in ("is_active", "is_staff", "is_superuser") if getattr(user, name)}
     return {name: value for name, value in {**fields, **boxes, **changes}.items() if value is not False}
 
 
-def saved(answer: Any) -> bool:
-    return answer.status_code == 302 and answer["Location"] == LIST
+def saved(response: Any) -> bool:
+    return response.status_code == 302 and response["Location"] == LIST
 
 
 @pytest.mark.parametrize("path", ["user/", "user/add/", "refreshfamily/", "apitoken/", "auditevent/"])
@@ -57,24 +57,24 @@ def test_operators_come_in_through_the_sites_login(olga: User) -> None:
     client = Client()
 
     sent_on = client.get(LIST, follow=True)
-    answer = client.post(
+    response = client.post(
         sent_on.request["PATH_INFO"], {"login": "Olga@Example.com", "password": PASSWORD, "next": LIST}
     )
 
     assert sent_on.request["PATH_INFO"] == "/accounts/login/"
-    assert (answer.status_code, answer["Location"]) == (302, LIST)
+    assert (response.status_code, response["Location"]) == (302, LIST)
     assert client.get(LIST).status_code == 200
 
 
 def test_the_admin_has_no_login_of_its_own(admin: Client, alice: User) -> None:  # case E65
-    """Else a signed-in operator could become another without the second factor."""
+    """Otherwise a signed-in operator could log in as another without the second factor."""
     for client in (Client(), admin):
         client.post("/admin/login/", {"username": alice.email, "password": PASSWORD, "next": "/admin/"})
         assert client.session.get("_auth_user_id") != str(alice.pk)
     assert admin.get("/admin/password_change/")["Location"] == "/accounts/password/change/"
 
 
-def test_nobody_blocks_herself(admin: Client, olga: User) -> None:
+def test_operators_cannot_block_themselves(admin: Client, olga: User) -> None:
     assert saved(admin.post(page(olga), form(olga, is_active=False)))
 
     olga.refresh_from_db()
@@ -148,16 +148,16 @@ def test_other_changes_are_no_block(admin: Client, alice: User) -> None:
     ],
 )
 def test_refuses_bad_values(admin: Client, alice: User, bob: User, change: dict[str, Any]) -> None:
-    answer = admin.post(page(alice), form(alice, **change))
+    response = admin.post(page(alice), form(alice, **change))
 
-    assert answer.status_code == 200
-    assert answer.context["errors"]
+    assert response.status_code == 200
+    assert response.context["errors"]
     stored = User.objects.get(pk=alice.pk)
     assert (stored.email, stored.username, stored.is_active) == ("alice@example.com", "alice", True)
 
 
 def test_adds_a_user(admin: Client) -> None:
-    answer = admin.post(
+    response = admin.post(
         f"{LIST}add/",
         {
             "email": "Carol@Example.com",
@@ -169,7 +169,7 @@ def test_adds_a_user(admin: Client) -> None:
     )
 
     carol = User.objects.get(username="carol")
-    assert (answer.status_code, answer["Location"]) == (302, page(carol))
+    assert (response.status_code, response["Location"]) == (302, page(carol))
     assert carol.email == "carol@example.com"
     assert carol.check_password("tr0ub4dor-and-3")
     assert carol.wallet.balance == 0
@@ -187,24 +187,24 @@ def test_adds_a_user(admin: Client) -> None:
 def test_adds_no_bad_user(admin: Client, alice: User, change: dict[str, str]) -> None:
     passwords = {"password1": "tr0ub4dor-and-3", "password2": "tr0ub4dor-and-3"}
 
-    answer = admin.post(f"{LIST}add/", {"email": "carol@example.com", "username": "carol", **passwords, **change})
+    response = admin.post(f"{LIST}add/", {"email": "carol@example.com", "username": "carol", **passwords, **change})
 
-    assert answer.status_code == 200
-    assert answer.context["errors"]
+    assert response.status_code == 200
+    assert response.context["errors"]
     assert User.objects.count() == 2
 
 
-def test_a_password_set_by_an_operator_ends_logins_and_is_told(
+def test_a_password_set_by_an_operator_ends_logins_and_notifies(
     admin: Client, alice: User, mailoutbox: list[EmailMessage], django_capture_on_commit_callbacks: Any
 ) -> None:
     jwt.issue_pair(alice)
 
     with django_capture_on_commit_callbacks(execute=True):
-        answer = admin.post(
+        response = admin.post(
             f"{LIST}{alice.pk}/password/", {"password1": "another-horse-8", "password2": "another-horse-8"}
         )
 
-    assert answer.status_code == 302
+    assert response.status_code == 302
     alice.refresh_from_db()
     assert alice.check_password("another-horse-8")
     assert RefreshFamily.objects.get().revoked_at is not None
@@ -220,7 +220,7 @@ def test_users_are_not_deleted(admin: Client, alice: User) -> None:
 
 # case E65
 @pytest.mark.parametrize("model", ["auditevent", "refreshfamily"])
-def test_rows_to_look_at_cannot_be_touched(admin: Client, alice: User, model: str) -> None:
+def test_read_only_rows_cannot_be_changed(admin: Client, alice: User, model: str) -> None:
     jwt.issue_pair(alice)
     audit.record("test", alice, reason="why")
     row = AuditEvent.objects.get() if model == "auditevent" else RefreshFamily.objects.get()
@@ -252,7 +252,7 @@ def test_audit_events_are_found_by_kind_and_person(admin: Client, alice: User, b
 
 @pytest.fixture
 def helper(db: None) -> Client:
-    """Staff with the right to edit users, no superuser."""
+    """Return a client of a staff user who may edit users but is not a superuser."""
     user = UserFactory(username="hank", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_user", "change_user"]))
     client = Client()
@@ -260,7 +260,7 @@ def helper(db: None) -> Client:
     return client
 
 
-def test_staff_cannot_raise_anybody(helper: Client, alice: User) -> None:
+def test_staff_cannot_promote_users(helper: Client, alice: User) -> None:
     assert saved(helper.post(page(alice), form(alice, is_superuser="on", is_staff="on", full_name="Al")))
 
     alice.refresh_from_db()
@@ -279,12 +279,12 @@ def test_staff_cannot_take_over_a_superuser(helper: Client, olga: User) -> None:
 
 @pytest.mark.parametrize("pk", ["0", "nonsense", "00000000-0000-0000-0000-000000000000"])
 def test_unknown_ids_lead_back(admin: Client, pk: str) -> None:
-    answer = admin.get(reverse("admin:accounts_user_change", args=[pk]))
+    response = admin.get(reverse("admin:accounts_user_change", args=[pk]))
 
-    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+    assert (response.status_code, response["Location"]) == (302, "/admin/")
 
 
-def test_an_audit_event_shows_when_it_was_and_whom_it_concerns(admin: Client, alice: User) -> None:
+def test_an_audit_event_shows_its_time_and_user(admin: Client, alice: User) -> None:
     audit.record("about_nobody", None)
     audit.record("about_alice", alice)
     pages = {
@@ -306,7 +306,7 @@ def test_a_login_shows_no_token_id(admin: Client, alice: User) -> None:
 
 
 class TestALostSecondFactor:
-    """It is switched off by a superuser, after a page that says what will happen."""
+    """A superuser can turn it off, after a page that asks for confirmation."""
 
     @pytest.fixture(autouse=True)
     def _all_have_one(self, alice: User, bob: User, olga: User) -> None:
@@ -319,17 +319,17 @@ class TestALostSecondFactor:
             LIST, {"action": "turn_off_second_factor", ACTION_CHECKBOX_NAME: chosen, **more}, follow=True
         )
 
-    def having_one(self) -> set[str]:
+    def users_with_factor(self) -> set[str]:
         return set(Authenticator.objects.values_list("user__username", flat=True))
 
     def test_is_asked_for_first(self, admin: Client, alice: User) -> None:
-        answer = self.ask(admin, alice)
+        response = self.ask(admin, alice)
 
-        assert "recovery codes of alice@example.com will stop working" in answer.content.decode()
-        assert self.having_one() == {"alice", "bob", "olga"}
+        assert "recovery codes of alice@example.com will stop working" in response.content.decode()
+        assert self.users_with_factor() == {"alice", "bob", "olga"}
         assert not LogEntry.objects.exists()
 
-    def test_goes_with_its_codes_and_all_logins_and_is_told(
+    def test_deletes_codes_revokes_logins_and_notifies(
         self,
         admin: Client,
         alice: User,
@@ -341,10 +341,10 @@ class TestALostSecondFactor:
         jwt.issue_pair(alice)
 
         with django_capture_on_commit_callbacks(execute=True):
-            answer = self.ask(admin, alice, confirmed="yes")
+            response = self.ask(admin, alice, confirmed="yes")
 
-        assert "The second factor is off." in answer.content.decode()
-        assert self.having_one() == {"bob", "olga"}
+        assert "The second factor is off." in response.content.decode()
+        assert self.users_with_factor() == {"bob", "olga"}
         assert not WebSession.objects.filter(user=alice).exists()
         assert RefreshFamily.objects.get().revoked_at is not None
         assert [(mail.to, mail.subject) for mail in mailoutbox] == [([alice.email], "The second factor is off")]
@@ -355,28 +355,28 @@ class TestALostSecondFactor:
             "The second factor is off.",
         )
         assert (event.kind, event.user, event.actor) == ("mfa_disabled", alice, olga)
-        assert admin.get(LIST).status_code == 200  # the operator's own login goes on
+        assert admin.get(LIST).status_code == 200  # the operator's own login remains
 
     @pytest.mark.parametrize(
-        "chosen", [["olga"], ["alice", "bob"], ["carol"]], ids=["oneself", "two", "who has none"]
+        "chosen", [["olga"], ["alice", "bob"], ["carol"]], ids=["oneself", "two", "a user without one"]
     )
-    def test_is_one_users_and_not_ones_own(self, admin: Client, chosen: list[str]) -> None:
+    def test_takes_exactly_one_user_other_than_the_operator(self, admin: Client, chosen: list[str]) -> None:
         UserFactory(username="carol")
 
-        answer = self.ask(admin, *User.objects.filter(username__in=chosen), confirmed="yes")
+        response = self.ask(admin, *User.objects.filter(username__in=chosen), confirmed="yes")
 
-        assert "Choose exactly one user who has a second factor." in answer.content.decode()
-        assert self.having_one() == {"alice", "bob", "olga"}
+        assert "Choose exactly one user who has a second factor." in response.content.decode()
+        assert self.users_with_factor() == {"alice", "bob", "olga"}
         assert not LogEntry.objects.exists()
 
-    def test_is_no_business_of_other_staff(self, helper: Client, alice: User) -> None:
+    def test_is_denied_to_other_staff(self, helper: Client, alice: User) -> None:
         assert "turn_off_second_factor" not in helper.get(LIST).content.decode()
         self.ask(helper, alice, confirmed="yes")
 
-        assert self.having_one() == {"alice", "bob", "olga"}
+        assert self.users_with_factor() == {"alice", "bob", "olga"}
 
-    def test_the_service_knows_it_too(self, olga: User) -> None:
+    def test_the_service_checks_it_too(self, olga: User) -> None:
         with pytest.raises(ValidationError):
             services.turn_off_second_factor(olga, actor=olga)
 
-        assert "olga" in self.having_one()
+        assert "olga" in self.users_with_factor()

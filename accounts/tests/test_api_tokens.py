@@ -1,4 +1,4 @@
-"""Personal API tokens: made once, for some things, for some time."""
+"""Personal API tokens: shown once, limited in scope and time."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,11 +21,11 @@ PAGE = "/accounts/api-tokens/"
 pytestmark = pytest.mark.django_db
 
 
-def make(user: User, *scopes: str, days: int = 30) -> str:
+def create_token(user: User, *scopes: str, days: int = 30) -> str:
     return api_tokens.create(user, name="script", scopes=scopes, days=days)[1]
 
 
-def bearing(text: str) -> APIClient:
+def client_with_token(text: str) -> APIClient:
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {text}")
     return client
@@ -33,11 +33,11 @@ def bearing(text: str) -> APIClient:
 
 class TestOverTheApi:
     def test_is_shown_once(self, alice_api: APIClient, alice: User) -> None:
-        answer = alice_api.post(URL, {"name": "backup", "scopes": ["read", "tokens"], "expires_in_days": 7})
+        response = alice_api.post(URL, {"name": "backup", "scopes": ["read", "tokens"], "expires_in_days": 7})
 
-        body = answer.json()
+        body = response.json()
         row = ApiToken.objects.get()
-        assert answer.status_code == 201
+        assert response.status_code == 201
         assert body["token"].startswith("zat_")
         assert body["token"] not in str(vars(row))
         assert (body["prefix"], row.prefix) == (body["token"][:10],) * 2
@@ -62,25 +62,25 @@ class TestOverTheApi:
         ],
     )
     def test_refuses(self, alice_api: APIClient, change: dict[str, Any], field: str) -> None:
-        answer = alice_api.post(URL, {"name": "backup", "scopes": ["read"], **change})
+        response = alice_api.post(URL, {"name": "backup", "scopes": ["read"], **change})
 
-        assert (answer.status_code, list(answer.json())) == (400, [field])
+        assert (response.status_code, list(response.json())) == (400, [field])
         assert not ApiToken.objects.exists()
 
     def test_ends(self, alice_api: APIClient, bob_api: APIClient, alice: User) -> None:
-        text = make(alice, "read")
+        text = create_token(alice, "read")
         (token,) = ApiToken.objects.all()
 
         assert bob_api.delete(f"{URL}/{token.pk}").status_code == 404
-        assert bearing(text).get("/api/v1/users/me").status_code == 200
+        assert client_with_token(text).get("/api/v1/users/me").status_code == 200
         assert alice_api.delete(f"{URL}/{token.pk}").status_code == 204
         assert alice_api.delete(f"{URL}/{token.pk}").status_code == 404
-        assert bearing(text).get("/api/v1/users/me").json()["code"] == "token_not_valid"
+        assert client_with_token(text).get("/api/v1/users/me").json()["code"] == "token_not_valid"
         assert AuditEvent.objects.first().kind == "api_token_revoked"
 
-    def test_are_not_without_number(self, alice_api: APIClient, alice: User, monkeypatch: Any) -> None:
+    def test_their_number_is_limited(self, alice_api: APIClient, alice: User, monkeypatch: Any) -> None:
         monkeypatch.setattr(api_tokens, "MAX_USABLE", 1)
-        make(alice, "read")
+        create_token(alice, "read")
 
         assert alice_api.post(URL, {"name": "two", "scopes": ["read"]}).status_code == 400
 
@@ -95,20 +95,20 @@ class TestWhatItOpens:
     @pytest.mark.parametrize("scope", CALLS)
     def test_a_scope_and_no_other(self, alice: User, scope: str) -> None:
         fund(alice, 100)
-        api = bearing(make(alice, scope))
+        api = client_with_token(create_token(alice, scope))
         body = {"duration_hours": 1, "amount": 5}
 
         for needed, calls in self.CALLS.items():
             for method, path in calls:
-                answer = getattr(api, method)(f"/api/v1/{path}", body if method == "post" else None)
+                response = getattr(api, method)(f"/api/v1/{path}", body if method == "post" else None)
                 if needed == scope:
-                    assert answer.status_code in (200, 201), path
+                    assert response.status_code in (200, 201), path
                 else:
-                    assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing"), path
+                    assert (response.status_code, response.json()["code"]) == (403, "scope_missing"), path
 
     def test_never_the_account_itself(self, alice: User, olga: User) -> None:
-        api = bearing(make(alice, *ApiToken.Scope.values))
-        operator = bearing(make(olga, *ApiToken.Scope.values))
+        api = client_with_token(create_token(alice, *ApiToken.Scope.values))
+        operator = client_with_token(create_token(olga, *ApiToken.Scope.values))
 
         refused = [
             api.patch("/api/v1/users/me", {"password": "another-horse-8"}),
@@ -119,7 +119,7 @@ class TestWhatItOpens:
             operator.patch(f"/api/v1/admin/users/{alice.pk}", {"is_active": False}),
         ]
 
-        assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(403, "scope_missing")}
+        assert {(response.status_code, response.json()["code"]) for response in refused} == {(403, "scope_missing")}
         alice.refresh_from_db()
         assert (alice.is_active, alice.check_password(PASSWORD)) == (True, True)
 
@@ -139,23 +139,25 @@ def patterns(resolver: URLResolver) -> list[URLPattern]:
     ]
 
 
-@pytest.mark.parametrize("why", ["unknown", "expired", "blocked user", "unconfirmed"])
-def test_is_refused(alice: User, settings: Any, why: str) -> None:
-    text = make(alice, "read")
-    if why == "unknown":
+@pytest.mark.parametrize("reason", ["unknown", "expired", "blocked user", "unconfirmed"])
+def test_is_refused(alice: User, settings: Any, reason: str) -> None:
+    text = create_token(alice, "read")
+    if reason == "unknown":
         text = f"{text}x"
-    elif why == "expired":
+    elif reason == "expired":
         ApiToken.objects.update(expires_at=timezone.now())
-    elif why == "blocked user":
+    elif reason == "blocked user":
         services.set_active(alice, False, actor=None)
     else:
         settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
-    answer = bearing(text).get("/api/v1/users/me")
+    response = client_with_token(text).get("/api/v1/users/me")
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "token_not_valid")
-    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert (response.status_code, response.json()["code"]) == (401, "token_not_valid")
+    assert response["WWW-Authenticate"] == 'Bearer realm="api"'
     email_addresses.mark_confirmed(alice)
-    assert bearing(make(alice, "read")).get("/api/v1/users/me").status_code == (401 if why == "blocked user" else 200)
+    assert client_with_token(create_token(alice, "read")).get("/api/v1/users/me").status_code == (
+        401 if reason == "blocked user" else 200
+    )
 
 
 @pytest.mark.parametrize("text", ["zat_", "zat_\udcff", "zat_" + "x" * 5000, "zat_a b"])
@@ -165,7 +167,7 @@ def test_nonsense_is_401(api: APIClient, db: None, text: str) -> None:
 
 
 def test_the_last_use_is_noted_once_a_minute(alice: User) -> None:
-    api = bearing(make(alice, "read"))
+    api = client_with_token(create_token(alice, "read"))
 
     def used(moment: datetime) -> Any:
         with time_machine.travel(moment, tick=False):
@@ -192,17 +194,17 @@ class TestThePage:
             assert method(PAGE)["Location"].startswith("/accounts/reauthenticate/")
 
     def filled_in(self, as_alice: Client) -> dict[str, Any]:
-        """The form as the page has it, filled in."""
+        """Return the filled-in form of the page, with its key."""
         key = as_alice.get(PAGE).context["form"]["key"].value()
         return {"key": key, "name": "backup", "scopes": ["read"], "days": "30"}
 
-    def test_shows_the_text_on_the_answer_alone(self, as_alice: Client, alice: User) -> None:
-        answer = as_alice.post(PAGE, self.filled_in(as_alice))
+    def test_shows_the_text_in_one_response_only(self, as_alice: Client, alice: User) -> None:
+        response = as_alice.post(PAGE, self.filled_in(as_alice))
 
-        text = answer.context["text"]
-        assert text in answer.content.decode()
-        assert "no-store" in answer["Cache-Control"]
-        assert bearing(text).get("/api/v1/users/me").json()["username"] == "alice"
+        text = response.context["text"]
+        assert text in response.content.decode()
+        assert "no-store" in response["Cache-Control"]
+        assert client_with_token(text).get("/api/v1/users/me").json()["username"] == "alice"
         assert text not in as_alice.get(PAGE).content.decode()
         assert text not in str(dict(as_alice.session))
 
@@ -210,15 +212,15 @@ class TestThePage:
         form = self.filled_in(as_alice)
         text = as_alice.post(PAGE, form).context["text"]
 
-        answer = as_alice.post(PAGE, form, follow=True)
+        response = as_alice.post(PAGE, form, follow=True)
 
-        assert answer.redirect_chain == [(PAGE, 302)]
-        assert "This API token has already been created" in answer.content.decode()
-        assert text not in answer.content.decode()
+        assert response.redirect_chain == [(PAGE, 302)]
+        assert "This API token has already been created" in response.content.decode()
+        assert text not in response.content.decode()
         token = ApiToken.objects.get()
         api_tokens.revoke(alice, token.pk)
         as_alice.post(PAGE, form)
-        assert ApiToken.objects.get() == token  # nor once it is deleted
+        assert ApiToken.objects.get() == token  # not even after it was deleted
         as_alice.post(PAGE, self.filled_in(as_alice))
         api_tokens.create(bob, name="bob's", scopes=["read"], days=7, key=form["key"])
         assert ApiToken.objects.count() == 3
@@ -233,14 +235,14 @@ class TestThePage:
         assert ApiToken.objects.count() == 2
 
     def test_says_what_is_wrong_at_the_field(self, as_alice: Client) -> None:
-        answer = as_alice.post(PAGE, {**self.filled_in(as_alice), "scopes": [], "days": "3000"})
+        response = as_alice.post(PAGE, {**self.filled_in(as_alice), "scopes": [], "days": "3000"})
 
-        assert sorted(answer.context["form"].errors) == ["days", "scopes"]
-        assert 'value="backup"' in answer.content.decode()
+        assert sorted(response.context["form"].errors) == ["days", "scopes"]
+        assert 'value="backup"' in response.content.decode()
 
     def test_ends_one_after_asking(self, as_alice: Client, alice: User, bob: User) -> None:
-        make(alice, "read")
-        make(bob, "read")
+        create_token(alice, "read")
+        create_token(bob, "read")
         own, foreign = (ApiToken.objects.get(user=user).pk for user in (alice, bob))
 
         assert as_alice.get(f"{PAGE}{own}/delete/").status_code == 200

@@ -1,4 +1,4 @@
-"""The audit trail: who blocked whom and why, in rows that the database keeps."""
+"""The audit trail: blocks with their actor and reason, in rows that the database protects."""
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -60,7 +60,7 @@ def test_a_block_is_recorded_and_ends_everything(alice: User, olga: User) -> Non
     assert stored.updated_at == alice.updated_at > before
 
 
-def test_an_unblock_is_recorded_and_told(alice: User, olga: User) -> None:
+def test_an_unblock_is_recorded_and_signalled(alice: User, olga: User) -> None:
     services.set_active(alice, False, actor=olga, reason="stolen card")
 
     services.set_active(alice, True, actor=olga, reason="a mistake")
@@ -72,7 +72,7 @@ def test_an_unblock_is_recorded_and_told(alice: User, olga: User) -> None:
 
 
 @pytest.mark.parametrize("active", [True, False])
-def test_what_is_so_already_happens_once(alice: User, olga: User, active: bool) -> None:
+def test_setting_the_same_state_again_does_nothing(alice: User, olga: User, active: bool) -> None:
     services.set_active(alice, not active, actor=olga)
     stale = User.objects.get(pk=alice.pk)
     services.set_active(alice, active, actor=olga)

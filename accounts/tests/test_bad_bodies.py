@@ -1,4 +1,4 @@
-"""Bodies that are no JSON object, against the calls that anybody may make."""
+"""Request bodies that are not a JSON object, sent to calls without authentication."""
 
 import json
 
@@ -45,11 +45,11 @@ BODIES: dict[str, tuple[bytes, int]] = {
 def test_is_refused_and_nothing_is_written(api: APIClient, path: str, name: str) -> None:
     body, status = BODIES[name]
 
-    answer = api.generic("POST", path, body, content_type="application/json")
+    response = api.generic("POST", path, body, content_type="application/json")
 
-    assert answer.status_code == status, answer.content
-    assert answer["Content-Type"] == "application/json"
-    assert answer.json()
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/json"
+    assert response.json()
     assert not User.objects.exists()
     assert not RefreshFamily.objects.exists()
 
@@ -60,17 +60,17 @@ def test_is_refused_and_nothing_is_written(api: APIClient, path: str, name: str)
     "content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"]
 )
 def test_only_json_is_read(api: APIClient, path: str, content_type: str) -> None:
-    answer = api.generic("POST", path, b"email=a", content_type=content_type)
+    response = api.generic("POST", path, b"email=a", content_type=content_type)
 
-    assert answer.status_code == 415
-    assert answer.json()["code"] == "unsupported_media_type"
+    assert response.status_code == 415
+    assert response.json()["code"] == "unsupported_media_type"
 
 
 @pytest.mark.django_db
 def test_a_profile_takes_no_bad_body_either(alice_api: APIClient, alice: User) -> None:
     for name, (body, status) in BODIES.items():
-        answer = alice_api.generic("PATCH", "/api/v1/users/me", body, content_type="application/json")
-        assert answer.status_code == status, name
+        response = alice_api.generic("PATCH", "/api/v1/users/me", body, content_type="application/json")
+        assert response.status_code == status, name
     before = alice.password
     alice.refresh_from_db()
     assert alice.password == before

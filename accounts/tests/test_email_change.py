@@ -1,4 +1,4 @@
-"""Another e-mail address: confirmed by the new one, told to the old one."""
+"""A change of the e-mail address: the new one confirms it, the old one is notified."""
 
 import time
 from typing import Any
@@ -75,7 +75,7 @@ def test_confirming_the_first_address_is_no_change(alice: User, mailoutbox: list
 
 
 def test_a_link_confirms_nothing_but_its_own_address(as_alice: Client, alice: User, mailoutbox: Any) -> None:
-    """Else somebody could ask for a link to her own mailbox, then name another's address."""
+    """Otherwise a user could request a link to their own mailbox, then enter another user's address."""
     change(as_alice)
     change(as_alice, "victim@example.com")
 
@@ -91,10 +91,10 @@ def test_a_link_confirms_nothing_but_its_own_address(as_alice: Client, alice: Us
 def test_refused(as_alice: Client, alice: User, email: str, mailoutbox: list[EmailMessage]) -> None:
     UserFactory(username="bob")
 
-    answer = change(as_alice, email)
+    response = change(as_alice, email)
 
-    assert list(answer.context["form"].errors) == ["email"]
-    assert f'value="{email}"' in answer.content.decode()
+    assert list(response.context["form"].errors) == ["email"]
+    assert f'value="{email}"' in response.content.decode()
     assert mailoutbox == []
 
 
@@ -104,15 +104,15 @@ def test_an_address_that_was_taken_meanwhile_stays_the_others(
     change(as_alice)
     UserFactory(username="carol", email=NEW)
 
-    answer = as_alice.post(link_in(mailoutbox[0]), follow=True)
+    response = as_alice.post(link_in(mailoutbox[0]), follow=True)
 
-    assert "This e-mail address is already registered." in answer.content.decode()
+    assert "This e-mail address is already registered." in response.content.decode()
     alice.refresh_from_db()
     assert alice.email == "alice@example.com"
     assert not EmailAddress.objects.filter(user=alice, verified=True).exists()
 
 
-def test_the_wish_can_be_taken_back(as_alice: Client, alice: User) -> None:
+def test_the_change_can_be_cancelled(as_alice: Client, alice: User) -> None:
     change(as_alice)
 
     as_alice.post(URL, {"email": NEW, "action_remove": ""})

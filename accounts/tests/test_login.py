@@ -23,11 +23,11 @@ def claims(token: str) -> dict[str, Any]:
     return jwt.decode(token, project.SECRET_KEY, algorithms=["HS256"])
 
 
-def test_gives_a_pair_of_tokens(api: APIClient, alice: User) -> None:
-    answer = api.post(URL, {"email": "Alice@Example.com", "password": PASSWORD})
+def test_returns_a_pair_of_tokens(api: APIClient, alice: User) -> None:
+    response = api.post(URL, {"email": "Alice@Example.com", "password": PASSWORD})
 
-    body = answer.json()
-    assert answer.status_code == 200
+    body = response.json()
+    assert response.status_code == 200
     assert list(body) == ["access_token", "refresh_token", "token_type", "expires_in"]
     assert (body["token_type"], body["expires_in"]) == ("bearer", 3600)
     family = RefreshFamily.objects.get()
@@ -40,9 +40,9 @@ def test_gives_a_pair_of_tokens(api: APIClient, alice: User) -> None:
 def test_the_access_token_opens_the_api(api: APIClient, alice: User) -> None:
     token = api.post(URL, {"email": alice.email, "password": PASSWORD}).json()["access_token"]
 
-    answer = api.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+    response = api.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
 
-    assert (answer.status_code, answer.json()["username"]) == (200, "alice")
+    assert (response.status_code, response.json()["username"]) == (200, "alice")
 
 
 def test_claims_are_these_and_never_the_email(api: APIClient, alice: User) -> None:
@@ -95,10 +95,10 @@ def test_failures_look_alike_and_cost_the_same_hashing(
         return encode(hasher, password, salt)
 
     monkeypatch.setattr(hashers.MD5PasswordHasher, "encode", counted)
-    answer = api.post(URL, body)
+    response = api.post(URL, body)
 
-    assert (answer.status_code, answer.json()) == (401, WRONG)
-    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert (response.status_code, response.json()) == (401, WRONG)
+    assert response["WWW-Authenticate"] == 'Bearer realm="api"'
     assert len(hashed) == 1
     assert not RefreshFamily.objects.exists()
 
@@ -106,10 +106,10 @@ def test_failures_look_alike_and_cost_the_same_hashing(
 # case E62
 @pytest.mark.parametrize("email", ["", "alice", "alice\x00@example.com"])
 def test_what_is_no_email_is_400(api: APIClient, alice: User, email: str) -> None:
-    answer = api.post(URL, {"email": email, "password": PASSWORD})
+    response = api.post(URL, {"email": email, "password": PASSWORD})
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["email"]
+    assert response.status_code == 400
+    assert list(response.json()) == ["email"]
 
 
 @pytest.mark.parametrize("field", ["email", "password"])
@@ -121,9 +121,9 @@ def test_both_fields_are_required(api: APIClient, field: str) -> None:
 
 
 def test_a_very_long_password_is_just_wrong(api: APIClient, alice: User) -> None:
-    answer = api.post(URL, {"email": alice.email, "password": "x" * 500_000})
+    response = api.post(URL, {"email": alice.email, "password": "x" * 500_000})
 
-    assert (answer.status_code, answer.json()) == (401, WRONG)
+    assert (response.status_code, response.json()) == (401, WRONG)
 
 
 @pytest.mark.parametrize("change", ["blocked", "new password"])
@@ -141,9 +141,9 @@ def test_a_block_or_a_new_password_in_the_meantime_refuses(
         return user
 
     monkeypatch.setattr(services, "authenticate", overtaken)
-    answer = api.post(URL, {"email": alice.email, "password": PASSWORD})
+    response = api.post(URL, {"email": alice.email, "password": PASSWORD})
 
-    assert (answer.status_code, answer.json()) == (401, WRONG)
+    assert (response.status_code, response.json()) == (401, WRONG)
     assert not RefreshFamily.objects.exists()
 
 

@@ -1,4 +1,4 @@
-"""The page for logging in: by the rules of the API's login, and under the same count."""
+"""The login page: the same rules and the same count of failures as the API's login."""
 
 from typing import Any
 
@@ -27,25 +27,25 @@ def signed_in(client: Client) -> bool:
 
 
 def test_lets_in_and_leads_on(client: Client, alice: User) -> None:
-    answer = client.post(
+    response = client.post(
         URL, {"login": " Alice@Example.com", "password": PASSWORD, "next": "/docs"}, HTTP_USER_AGENT="Firefox/1"
     )
 
-    assert (answer.status_code, answer["Location"]) == (302, "/docs")
+    assert (response.status_code, response["Location"]) == (302, "/docs")
     session = WebSession.objects.get(user=alice)
     assert (session.address, session.user_agent) == ("127.0.0.1", "Firefox/1")
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
 def test_leads_nowhere_else(client: Client, alice: User, target: str) -> None:
-    answer = client.post(URL, {"login": alice.email, "password": PASSWORD, "next": target})
+    response = client.post(URL, {"login": alice.email, "password": PASSWORD, "next": target})
 
-    assert answer["Location"] == "/dashboard"
+    assert response["Location"] == "/dashboard"
 
 
 @pytest.mark.parametrize("second_factor", [False, True], ids=["password", "and a code"])
 @pytest.mark.parametrize("name", ["alice", "olga"])
-def test_leads_to_the_dashboard_and_who_came_from_the_admin_back_there(
+def test_leads_to_the_dashboard_or_back_to_the_admin(
     client: Client, name: str, second_factor: bool, request: pytest.FixtureRequest
 ) -> None:
     user = request.getfixturevalue(name)
@@ -54,11 +54,11 @@ def test_leads_to_the_dashboard_and_who_came_from_the_admin_back_there(
     def enter(url: str) -> str:
         asked = client.get(url, follow=True)
         form = {"login": user.email, "password": PASSWORD, "next": asked.context.get("redirect_field_value") or ""}
-        answer = client.post(URL, form)
+        response = client.post(URL, form)
         if second_factor:
-            answer = client.post(answer["Location"], {"code": recovery.pop()})
+            response = client.post(response["Location"], {"code": recovery.pop()})
         client.logout()
-        return str(answer["Location"])
+        return str(response["Location"])
 
     assert enter(URL) == "/dashboard"
     assert enter("/admin/accounts/user/") == "/admin/accounts/user/"
@@ -76,17 +76,17 @@ def test_failures_look_alike_and_cost_the_same_hashing(
     encode = hashers.MD5PasswordHasher.encode
     monkeypatch.setattr(hashers.MD5PasswordHasher, "encode", lambda *given: hashed.append(given[1]) or encode(*given))
 
-    answer = client.post(URL, {"login": email, "password": PASSWORD if who == "blocked user" else "wrong-horse-7"})
+    response = client.post(URL, {"login": email, "password": PASSWORD if who == "blocked user" else "wrong-horse-7"})
 
-    assert answer.status_code == 200
-    assert answer.context["form"].non_field_errors() == ["The e-mail or the password is wrong."]
-    assert f'value="{email}"' in answer.content.decode()
+    assert response.status_code == 200
+    assert response.context["form"].non_field_errors() == ["The e-mail or the password is wrong."]
+    assert f'value="{email}"' in response.content.decode()
     assert len(hashed) == 1
     assert not signed_in(client)
 
 
 # case E61
-def test_both_doors_have_one_count(client: Client, alice: User, settings: Any) -> None:
+def test_the_page_and_the_api_share_one_count(client: Client, alice: User, settings: Any) -> None:
     settings.RATE_LIMIT_AUTH = "2/hour"
     here, elsewhere = {"REMOTE_ADDR": "198.51.100.2"}, {"REMOTE_ADDR": "198.51.100.3"}
     log_in(client, alice, "wrong-horse-7", **here)
@@ -111,12 +111,12 @@ def test_where_confirmation_is_mandatory_a_link_is_sent_instead(
 ) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     with django_capture_on_commit_callbacks(execute=True):
-        answer = log_in(client, alice)
+        response = log_in(client, alice)
         log_in(client, alice)
 
-    assert answer["Location"] == "/accounts/confirm-email/"
+    assert response["Location"] == "/accounts/confirm-email/"
     assert not signed_in(client)
-    assert [message.to for message in mailoutbox] == [[alice.email]]  # one within three minutes
+    assert [message.to for message in mailoutbox] == [[alice.email]]  # at most one in three minutes
     email_addresses.mark_confirmed(alice)
     log_in(client, alice)
     assert signed_in(client)
@@ -171,7 +171,7 @@ class TestTheSecondFactor:
 
         assert (refused.status_code, "Retry-After" in refused) == (429, True)
         assert log_in(Client(), alice, **here).status_code == 429
-        # From elsewhere the password is taken, but this user's codes stay counted.
+        # From another address the password is accepted, but the failures with this user's codes still count.
         elsewhere = Client()
         assert log_in(elsewhere, alice, REMOTE_ADDR="198.51.100.5").status_code == 302
         assert elsewhere.post(self.CODE, {"code": "111111"}, REMOTE_ADDR="198.51.100.5").status_code == 429

@@ -1,4 +1,4 @@
-"""POST /auth/login and /auth/refresh: what the site's login asks for, they ask for, too."""
+"""POST /auth/login and /auth/refresh: the same requirements as the site's login."""
 
 import threading
 from typing import Any
@@ -59,15 +59,15 @@ def test_the_code_of_the_wrong_user_does_not_pass(api: APIClient, alice: User, b
     assert log_in(api, alice, otp=code_of(turn_on_totp(bob))).status_code == 401
 
 
-def test_without_the_password_nobody_learns_of_the_second_factor(api: APIClient, alice: User) -> None:
+def test_the_second_factor_is_not_revealed_without_the_password(api: APIClient, alice: User) -> None:
     turn_on_totp(alice)
 
-    answer = api.post(LOGIN, {"email": alice.email, "password": "wrong-horse-7"})
+    response = api.post(LOGIN, {"email": alice.email, "password": "wrong-horse-7"})
 
-    assert answer.json()["code"] == "invalid_credentials"
+    assert response.json()["code"] == "invalid_credentials"
 
 
-def test_an_unconfirmed_address_is_told_after_the_right_password_only(
+def test_an_unconfirmed_address_is_reported_after_the_right_password_only(
     api: APIClient,
     alice: User,
     settings: Any,
@@ -99,7 +99,7 @@ def test_a_refresh_is_refused_where_a_login_would_be(api: APIClient, alice: User
     assert api.post(REFRESH, {"refresh_token": token}).status_code == 200
 
 
-def test_a_login_is_noted_with_where_it_came_from(api: APIClient, alice: User) -> None:
+def test_a_login_is_stored_with_its_client(api: APIClient, alice: User) -> None:
     api.post(LOGIN, {"email": alice.email, "password": PASSWORD}, HTTP_USER_AGENT="ZenzefiDesktop/2.4")
 
     family = RefreshFamily.objects.get()
@@ -115,7 +115,8 @@ def test_of_parallel_logins_with_one_code_one_passes(alice: User, kind: str) -> 
     statuses: list[int] = []
 
     def one(number: int) -> None:
-        address = f"198.51.100.{number}"  # no turns are taken by address; by user they are in this process only
+        # Different addresses do not share a lock; the lock of the user works within one process only.
+        address = f"198.51.100.{number}"
         statuses.append(log_in(APIClient(REMOTE_ADDR=address), alice, otp=code).status_code)
         connections.close_all()
 

@@ -1,4 +1,4 @@
-"""One's own logins: seen and ended."""
+"""The user's logins: listed and revoked."""
 
 from datetime import timedelta
 from typing import Any
@@ -63,7 +63,7 @@ def test_one_is_ended(alice: User, over_api: bool) -> None:
     assert RefreshFamily.objects.filter(revoked_at=None).exists() is not over_api
 
 
-def test_nobody_ends_anothers(alice: User, bob: User) -> None:
+def test_other_users_logins_cannot_be_revoked(alice: User, bob: User) -> None:
     here, theirs = log_in(alice), log_in(bob)
     jwt.issue_pair(bob)
 
@@ -88,9 +88,9 @@ def test_everywhere_else(alice: User, bob: User) -> None:
 def test_a_new_password_ends_the_others_and_not_this_one(alice: User) -> None:
     here, there = log_in(alice), log_in(alice)
 
-    answer = here.post("/accounts/password/change/", {"oldpassword": PASSWORD, "password1": "another-horse-8"})
+    response = here.post("/accounts/password/change/", {"oldpassword": PASSWORD, "password1": "another-horse-8"})
 
-    assert answer["Location"] == "/accounts/profile/"
+    assert response["Location"] == "/accounts/profile/"
     assert [signed_in(here), signed_in(there)] == [True, False]
     assert [login.current for login in shown(here)] == [True]
 

@@ -1,4 +1,4 @@
-"""No secret in the logs."""
+"""No log record contains a secret."""
 
 import logging
 
@@ -27,6 +27,6 @@ def test_no_password_and_no_token_is_logged(api: APIClient, alice: User, caplog:
     api.get("/api/v1/users/me", headers={"Authorization": f"Bearer {pair['refresh_token']}"})
 
     logged = "\n".join(str(vars(record)) for record in caplog.records)
-    assert "/api/v1/auth/login" in logged  # the refusals are among what was caught
+    assert "/api/v1/auth/login" in logged  # the denials are among the captured records
     for secret in [*secrets, *(pair[name] for name in ("access_token", "refresh_token")), successor["refresh_token"]]:
         assert secret not in logged

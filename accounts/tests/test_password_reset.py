@@ -1,4 +1,4 @@
-"""A forgotten password: the link of the message."""
+"""A forgotten password: the link in the message."""
 
 import logging
 from datetime import timedelta
@@ -26,11 +26,11 @@ def ask(email: str, **request: Any) -> Any:
     return Client().post(URL, {"email": email}, **request)
 
 
-def opened(client: Client, link: str) -> str:
-    """Follow the link; gives where its form is."""
-    answer = client.get(link)
-    assert answer.status_code == 302
-    return str(answer["Location"])
+def open_link(client: Client, link: str) -> str:
+    """Follow the link and return the path of its form."""
+    response = client.get(link)
+    assert response.status_code == 302
+    return str(response["Location"])
 
 
 def works(link: str) -> bool:
@@ -42,9 +42,9 @@ def test_a_link_sets_a_new_password_once(client: Client, alice: User, mailoutbox
     ask("Alice@Example.com")
     link = link_in(mailoutbox[0])
 
-    answer = client.post(opened(client, link), NEW)
+    response = client.post(open_link(client, link), NEW)
 
-    assert answer["Location"] == "/accounts/password/reset/key/done/"
+    assert response["Location"] == "/accounts/password/reset/key/done/"
     alice.refresh_from_db()
     assert alice.check_password(NEW["password1"])
     assert not works(link)
@@ -53,7 +53,7 @@ def test_a_link_sets_a_new_password_once(client: Client, alice: User, mailoutbox
 
 
 # case E62
-def test_an_unknown_address_is_answered_alike_for_the_same_work(
+def test_an_unknown_address_gets_the_same_response_for_the_same_work(
     alice: User, mailoutbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs: list[str] = []
@@ -62,11 +62,11 @@ def test_an_unknown_address_is_answered_alike_for_the_same_work(
     def seen(email: str) -> tuple[int, str, bytes, list[str]]:
         client = Client()
         with CaptureQueriesContext(connection) as queries:
-            answer = client.post(URL, {"email": email})
+            response = client.post(URL, {"email": email})
         return (
-            answer.status_code,
-            answer["Location"],
-            client.get(answer["Location"]).content,
+            response.status_code,
+            response["Location"],
+            client.get(response["Location"]).content,
             [query["sql"].partition(" ")[0] for query in queries],
         )
 
@@ -129,7 +129,7 @@ def test_a_reset_ends_all_earlier_logins(client: Client, alice: User, mailoutbox
     jwt.issue_pair(alice)
     ask(alice.email)
 
-    client.post(opened(client, link_in(mailoutbox[0])), NEW)
+    client.post(open_link(client, link_in(mailoutbox[0])), NEW)
 
     assert browser.get("/accounts/profile/").status_code == 302
     assert not RefreshFamily.objects.filter(revoked_at=None).exists()
@@ -141,7 +141,7 @@ def test_a_reset_in_the_users_own_session_is_no_error(
     client.force_login(alice)
     ask(alice.email)
 
-    assert client.post(opened(client, link_in(mailoutbox[0])), NEW, follow=True).status_code == 200
+    assert client.post(open_link(client, link_in(mailoutbox[0])), NEW, follow=True).status_code == 200
     assert client.get("/accounts/profile/").status_code == 302
 
 
@@ -152,7 +152,7 @@ def test_a_reset_does_not_go_around_the_second_factor(
     secret = turn_on_totp(alice)
     ask(alice.email)
 
-    client.post(opened(client, link_in(mailoutbox[0])), NEW)
+    client.post(open_link(client, link_in(mailoutbox[0])), NEW)
 
     assert client.get("/accounts/profile/").status_code == 302
     login = {"login": alice.email, "password": NEW["password1"]}
@@ -163,11 +163,11 @@ def test_a_reset_does_not_go_around_the_second_factor(
 
 def test_a_weak_password_is_refused(client: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
     ask(alice.email)
-    form = opened(client, link_in(mailoutbox[0]))
+    form = open_link(client, link_in(mailoutbox[0]))
 
-    answer = client.post(form, {"password1": "12345678"})
+    response = client.post(form, {"password1": "12345678"})
 
-    assert list(answer.context["form"].errors) == ["password1"]
+    assert list(response.context["form"].errors) == ["password1"]
     assert client.post(form, NEW).status_code == 302
 
 
@@ -175,9 +175,9 @@ def test_requests_are_limited_by_address(alice: User, settings: Any, mailoutbox:
     settings.RATE_LIMIT_AUTH = "1/hour"
     ask(alice.email, REMOTE_ADDR="198.51.100.6")
 
-    answer = ask(alice.email, REMOTE_ADDR="198.51.100.6")
+    response = ask(alice.email, REMOTE_ADDR="198.51.100.6")
 
-    assert (answer.status_code, "Retry-After" in answer, len(mailoutbox)) == (429, True, 1)
+    assert (response.status_code, "Retry-After" in response, len(mailoutbox)) == (429, True, 1)
 
 
 # case E66
@@ -189,7 +189,7 @@ def test_no_key_is_logged_or_sent_on(
     ask(alice.email)
     link = link_in(mailoutbox[0])
     key = link.rstrip("/").rpartition("/")[2]
-    form = opened(client, link)
+    form = open_link(client, link)
 
     page = client.get(form)
     client.post(form, NEW)

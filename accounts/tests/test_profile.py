@@ -27,11 +27,11 @@ def iso(moment: Any) -> str:
 def test_shows_the_account(alice_api: APIClient, alice: User) -> None:
     fund(alice, "1234.50")
 
-    answer = alice_api.get(URL)
+    response = alice_api.get(URL)
 
-    assert answer.status_code == 200
-    assert b'"currency_balance":1234.50,' in answer.content
-    assert json.loads(answer.content) == {
+    assert response.status_code == 200
+    assert b'"currency_balance":1234.50,' in response.content
+    assert json.loads(response.content) == {
         "id": str(alice.pk),
         "email": "alice@example.com",
         "username": "alice",
@@ -46,12 +46,12 @@ def test_shows_the_account(alice_api: APIClient, alice: User) -> None:
 def test_changes_the_name(alice_api: APIClient, alice: User) -> None:
     before = alice.updated_at
 
-    answer = alice_api.patch(URL, {"full_name": "  Алиса Лидделл "})
+    response = alice_api.patch(URL, {"full_name": "  Алиса Лидделл "})
 
     alice.refresh_from_db()
-    assert answer.status_code == 200
-    assert answer.json()["full_name"] == alice.full_name == "Алиса Лидделл"
-    assert answer.json()["updated_at"] == iso(alice.updated_at)
+    assert response.status_code == 200
+    assert response.json()["full_name"] == alice.full_name == "Алиса Лидделл"
+    assert response.json()["updated_at"] == iso(alice.updated_at)
     assert alice.updated_at > before
 
 
@@ -62,7 +62,7 @@ def test_a_name_can_be_taken_away(alice_api: APIClient, alice: User) -> None:
 def test_other_fields_are_ignored(alice_api: APIClient, alice: User) -> None:
     before = alice_api.get(URL).json()
 
-    answer = alice_api.patch(
+    response = alice_api.patch(
         URL,
         {
             "email": "eve@example.com",
@@ -74,7 +74,7 @@ def test_other_fields_are_ignored(alice_api: APIClient, alice: User) -> None:
         },
     )
 
-    assert (answer.status_code, answer.json()) == (200, before)
+    assert (response.status_code, response.json()) == (200, before)
     alice.refresh_from_db()
     assert not alice.is_superuser
     assert alice.email == "alice@example.com"
@@ -90,7 +90,7 @@ def test_a_change_does_not_undo_a_block(alice_api: APIClient, alice: User) -> No
 
 
 # cases E62, G73
-def test_a_new_password_ends_every_login_and_is_told(
+def test_a_new_password_ends_every_login_and_notifies(
     alice_api: APIClient,
     alice: User,
     mailoutbox: list[EmailMessage],
@@ -102,10 +102,10 @@ def test_a_new_password_ends_every_login_and_is_told(
     assert "_auth_user_id" in site.session
 
     with django_capture_on_commit_callbacks(execute=True):
-        answer = alice_api.patch(URL, {"password": "another-horse-8"})
+        response = alice_api.patch(URL, {"password": "another-horse-8"})
 
-    assert answer.status_code == 200
-    assert "password" not in answer.json()
+    assert response.status_code == 200
+    assert "password" not in response.json()
     alice.refresh_from_db()
     assert alice.check_password("another-horse-8")
     assert_refused(refresh(token))
@@ -153,9 +153,9 @@ def test_an_upgraded_hash_is_no_new_password(
     ]
 
     with django_capture_on_commit_callbacks(execute=True):
-        answer = api.post("/api/v1/auth/login", {"email": alice.email, "password": PASSWORD})
+        response = api.post("/api/v1/auth/login", {"email": alice.email, "password": PASSWORD})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     alice.refresh_from_db()
     assert alice.password.startswith("scrypt$")
     assert refresh(token).status_code == 200
@@ -174,9 +174,9 @@ def test_a_dead_broker_does_not_undo_the_password(
 
     monkeypatch.setattr(tasks.send_password_changed, "delay", refuse)
     with django_capture_on_commit_callbacks(execute=True):
-        answer = alice_api.patch(URL, {"password": "another-horse-8"})
+        response = alice_api.patch(URL, {"password": "another-horse-8"})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     alice.refresh_from_db()
     assert alice.check_password("another-horse-8")
 
@@ -198,9 +198,9 @@ def test_refuses_bad_values(alice_api: APIClient, alice: User, field: str, value
     token = jwt.issue_pair(alice).refresh_token
     good = {"full_name": "New Name", "password": "another-horse-8"}
 
-    answer = alice_api.patch(URL, {**good, field: value})
+    response = alice_api.patch(URL, {**good, field: value})
 
-    assert (answer.status_code, list(answer.json())) == (400, [field])
+    assert (response.status_code, list(response.json())) == (400, [field])
     alice.refresh_from_db()
     assert alice.full_name == "Alice"
     assert alice.check_password(PASSWORD)
@@ -225,20 +225,20 @@ def test_refuses_bad_values(alice_api: APIClient, alice: User, field: str, value
     ],
 )
 def test_a_bad_authorization_is_401(api: APIClient, method: str, header: str) -> None:
-    answer = getattr(api, method)(URL, headers={"Authorization": header})
+    response = getattr(api, method)(URL, headers={"Authorization": header})
 
-    assert answer.status_code == 401
-    assert answer["Content-Type"] == "application/json"
-    assert set(answer.json()) == {"detail", "code"}
-    assert all(isinstance(value, str) for value in answer.json().values())
+    assert response.status_code == 401
+    assert response["Content-Type"] == "application/json"
+    assert set(response.json()) == {"detail", "code"}
+    assert all(isinstance(value, str) for value in response.json().values())
 
 
 def test_a_blocked_user_is_refused(alice_api: APIClient, alice: User) -> None:
     services.set_active(alice, False, actor=None)
 
-    answer = alice_api.get(URL)
+    response = alice_api.get(URL)
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "user_inactive")
+    assert (response.status_code, response.json()["code"]) == (401, "user_inactive")
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete"])

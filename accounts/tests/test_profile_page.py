@@ -49,13 +49,13 @@ def test_can_be_left_to_the_browser(as_alice: Client, alice: User) -> None:
     [("full_name", "x" * 201), ("language", "de"), ("time_zone", "Mars/Olympus"), ("time_zone", "../../etc/passwd")],
 )
 def test_refuses(as_alice: Client, alice: User, field: str, value: str) -> None:
-    answer = as_alice.post(URL, {**FORM, field: value})
+    response = as_alice.post(URL, {**FORM, field: value})
 
-    assert list(answer.context["form"].errors) == [field]
+    assert list(response.context["form"].errors) == [field]
     alice.refresh_from_db()
     assert alice.language == ""
     if field != "full_name":
-        assert 'value="Alice A."' in answer.content.decode()
+        assert 'value="Alice A."' in response.content.decode()
 
 
 def test_other_fields_cannot_be_slipped_in(as_alice: Client, alice: User) -> None:

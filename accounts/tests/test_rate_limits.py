@@ -1,4 +1,4 @@
-"""RATE_LIMIT_AUTH: failed logins and sign-ups, per address."""
+"""RATE_LIMIT_AUTH: the limits of failed logins and of sign-ups per address."""
 
 import threading
 import uuid
@@ -46,11 +46,11 @@ def sign_up(api: APIClient, name: str, **request: Any) -> Any:
     )
 
 
-def assert_limited(answer: Any) -> None:
-    assert answer.status_code == 429
-    assert answer.json()["code"] == "rate_limited"
-    assert answer.json()["detail"].startswith("Request was throttled.")
-    assert 3500 < int(answer["Retry-After"]) <= 3600
+def assert_limited(response: Any) -> None:
+    assert response.status_code == 429
+    assert response.json()["code"] == "rate_limited"
+    assert response.json()["detail"].startswith("Request was throttled.")
+    assert 3500 < int(response["Retry-After"]) <= 3600
 
 
 # case E61
@@ -62,7 +62,7 @@ def test_the_sixth_failed_login_is_limited(api: APIClient, alice: User) -> None:
 
 
 # case E61
-def test_a_limited_login_costs_no_hashing(api: APIClient, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limited_login_computes_no_hash(api: APIClient, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     for _attempt in range(5):
         fail(api)
     monkeypatch.setattr(hashers.MD5PasswordHasher, "encode", lambda *_args: pytest.fail("hashed"))
@@ -185,9 +185,9 @@ def test_logins_and_sign_ups_are_counted_apart(api: APIClient, alice: User) -> N
 def test_a_dead_storage_is_503(api: APIClient, alice: User, settings: Any) -> None:
     settings.RATE_LIMIT_STORAGE = "redis://127.0.0.1:1"
 
-    for answer in (succeed(api), sign_up(api, "carol")):
-        assert answer.status_code == 503
-        assert answer.json() == {
+    for response in (succeed(api), sign_up(api, "carol")):
+        assert response.status_code == 503
+        assert response.json() == {
             "detail": "The service cannot answer right now. Try again in a moment.",
             "code": "state_unavailable",
         }

@@ -27,19 +27,19 @@ def refresh(token: str) -> Any:
     return APIClient().post(URL, {"refresh_token": token})
 
 
-def assert_refused(answer: Any) -> None:
-    assert (answer.status_code, answer.json()) == (401, REFUSED)
-    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+def assert_refused(response: Any) -> None:
+    assert (response.status_code, response.json()) == (401, REFUSED)
+    assert response["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
 @pytest.fixture
 def token(alice: User) -> str:
-    """The refresh token of a login of Alice."""
+    """Return the refresh token of a login of Alice."""
     return jwt.issue_pair(alice).refresh_token
 
 
 @pytest.mark.parametrize("place", ["header", "body", "body beside an access token"])
-def test_gives_a_new_pair(api: APIClient, alice: User, token: str, place: str) -> None:
+def test_returns_a_new_pair(api: APIClient, alice: User, token: str, place: str) -> None:
     before = RefreshFamily.objects.get()
     headers = {
         "header": {"Authorization": f"Bearer {token}"},
@@ -47,10 +47,10 @@ def test_gives_a_new_pair(api: APIClient, alice: User, token: str, place: str) -
         "body beside an access token": {"Authorization": f"Bearer {jwt.issue_access(alice)}"},
     }[place]
 
-    answer = api.post(URL, {} if place == "header" else {"refresh_token": token}, headers=headers)
+    response = api.post(URL, {} if place == "header" else {"refresh_token": token}, headers=headers)
 
-    body = answer.json()
-    assert answer.status_code == 200
+    body = response.json()
+    assert response.status_code == 200
     assert list(body) == ["access_token", "refresh_token", "token_type", "expires_in"]
     assert (body["token_type"], body["expires_in"]) == ("bearer", 3600)
     assert body["refresh_token"] != token
@@ -63,16 +63,16 @@ def test_gives_a_new_pair(api: APIClient, alice: User, token: str, place: str) -
 
 
 def test_the_header_needs_no_body(api: APIClient, token: str) -> None:
-    answer = api.generic("POST", URL, headers={"Authorization": f"Bearer {token}"})
+    response = api.generic("POST", URL, headers={"Authorization": f"Bearer {token}"})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_the_chain_goes_on(token: str) -> None:
     for _step in range(3):
-        answer = refresh(token)
-        assert answer.status_code == 200
-        token = answer.json()["refresh_token"]
+        response = refresh(token)
+        assert response.status_code == 200
+        token = response.json()["refresh_token"]
     assert RefreshFamily.objects.count() == 1
 
 
@@ -133,10 +133,10 @@ def test_of_parallel_refreshes_one_wins(alice: User, monkeypatch: pytest.MonkeyP
         thread.join()
     monkeypatch.undo()
 
-    won, *lost = sorted(answers, key=lambda answer: answer.status_code)
+    won, *lost = sorted(answers, key=lambda response: response.status_code)
     assert won.status_code == 200
-    for answer in lost:
-        assert_refused(answer)
+    for response in lost:
+        assert_refused(response)
     assert RefreshFamily.objects.get().revoked_at is None
     assert not AuditEvent.objects.exists()
     assert refresh(won.json()["refresh_token"]).status_code == 200
@@ -151,7 +151,7 @@ def test_a_blocked_user_is_refused(alice: User, token: str) -> None:
     assert_refused(refresh(token))
 
 
-def test_a_family_opened_beside_a_block_is_refused(alice: User, token: str) -> None:
+def test_a_family_created_during_a_block_is_refused(alice: User, token: str) -> None:
     User.objects.update(is_active=False)
 
     assert_refused(refresh(token))
@@ -188,9 +188,9 @@ def test_an_access_token_is_no_refresh_token(alice: User) -> None:
 
 
 def test_a_refresh_token_is_no_access_token(api: APIClient, token: str) -> None:
-    answer = api.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+    response = api.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "token_not_valid")
+    assert (response.status_code, response.json()["code"]) == (401, "token_not_valid")
 
 
 def test_a_token_without_a_family_is_refused(alice: User) -> None:
@@ -225,18 +225,18 @@ def test_another_signature_is_refused(token: str) -> None:
 
 @pytest.mark.parametrize("value", ["", None, 1, [], {}, "a\x00b"])
 def test_a_wrong_type_is_400(api: APIClient, value: Any) -> None:
-    answer = api.post(URL, {"refresh_token": value})
+    response = api.post(URL, {"refresh_token": value})
 
-    assert (answer.status_code, list(answer.json())) == (400, ["refresh_token"])
+    assert (response.status_code, list(response.json())) == (400, ["refresh_token"])
 
 
 def test_logout_ends_every_login(api: APIClient, alice: User, bob: User, token: str) -> None:
     elsewhere = jwt.issue_pair(alice)
     of_bob = jwt.issue_pair(bob).refresh_token
 
-    answer = api.post("/api/v1/auth/logout", headers={"Authorization": f"Bearer {elsewhere.access_token}"})
+    response = api.post("/api/v1/auth/logout", headers={"Authorization": f"Bearer {elsewhere.access_token}"})
 
-    assert (answer.status_code, answer.json()) == (200, {"detail": "You are logged out."})
+    assert (response.status_code, response.json()) == (200, {"detail": "You are logged out."})
     assert RefreshFamily.objects.filter(user=alice, revoked_at=None).count() == 0
     assert_refused(refresh(token))
     assert_refused(refresh(elsewhere.refresh_token))
@@ -245,9 +245,9 @@ def test_logout_ends_every_login(api: APIClient, alice: User, bob: User, token: 
 
 
 def test_logout_needs_a_login(api: APIClient, token: str) -> None:
-    answer = api.post("/api/v1/auth/logout")
+    response = api.post("/api/v1/auth/logout")
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+    assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
     assert RefreshFamily.objects.get().revoked_at is None
 
 

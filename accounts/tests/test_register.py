@@ -19,11 +19,11 @@ pytestmark = pytest.mark.django_db
 
 
 def test_signs_up(api: APIClient) -> None:
-    answer = api.post(URL, {**BODY, "full_name": "Carol Danvers"})
+    response = api.post(URL, {**BODY, "full_name": "Carol Danvers"})
 
     user = User.objects.get()
-    assert answer.status_code == 201
-    assert json.loads(answer.content) == {
+    assert response.status_code == 201
+    assert json.loads(response.content) == {
         "id": str(user.pk),
         "email": "carol@example.com",
         "username": "carol",
@@ -41,11 +41,11 @@ def test_full_name_is_optional(api: APIClient) -> None:
     assert api.post(URL, BODY).json()["full_name"] == ""
 
 
-def test_ignores_what_nobody_may_choose(api: APIClient) -> None:
-    answer = api.post(URL, {**BODY, "is_superuser": True, "is_staff": True, "currency_balance": 1000})
+def test_ignores_fields_that_cannot_be_chosen(api: APIClient) -> None:
+    response = api.post(URL, {**BODY, "is_superuser": True, "is_staff": True, "currency_balance": 1000})
 
     user = User.objects.get()
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert (user.is_staff, user.is_superuser) == (False, False)
     assert user.wallet.balance == 0
 
@@ -59,10 +59,10 @@ def test_email_is_kept_in_lower_case(api: APIClient) -> None:
     [("email", "ALICE@example.com"), ("username", "Alice")],
 )
 def test_email_and_username_are_unique_whatever_the_case(api: APIClient, alice: User, field: str, value: str) -> None:
-    answer = api.post(URL, {**BODY, field: value})
+    response = api.post(URL, {**BODY, field: value})
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == [field]
+    assert response.status_code == 400
+    assert list(response.json()) == [field]
     assert list(User.objects.all()) == [alice]
 
 
@@ -73,7 +73,7 @@ def test_email_and_username_are_unique_whatever_the_case(api: APIClient, alice: 
         ("email", ""),
         ("email", "carol@example.com\x00"),
         ("email", f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{'d' * 63}.com"),
-        # Lower-casing makes two characters of each: 254 become more than the column holds.
+        # In lower case each becomes two characters, so that 254 exceed the length of the column.
         ("email", f"{'a' * 60}@{'İ' * 60}.{'İ' * 60}.{'İ' * 60}.com"),
         ("username", "ab"),
         ("username", "a" * 65),
@@ -98,33 +98,33 @@ def test_email_and_username_are_unique_whatever_the_case(api: APIClient, alice: 
     ],
 )
 def test_refuses_bad_values(api: APIClient, field: str, value: Any) -> None:
-    answer = api.post(URL, {**BODY, field: value})
+    response = api.post(URL, {**BODY, field: value})
 
-    assert answer.status_code == 400, answer.content
-    assert list(answer.json()) == [field]
+    assert response.status_code == 400, response.content
+    assert list(response.json()) == [field]
     assert not User.objects.exists()
 
 
 def test_refuses_a_password_like_the_full_name(api: APIClient) -> None:
-    answer = api.post(URL, {**BODY, "full_name": "Maximiliana", "password": "maximiliana1"})
+    response = api.post(URL, {**BODY, "full_name": "Maximiliana", "password": "maximiliana1"})
 
-    assert answer.status_code == 400
-    assert answer.json() == {"password": ["The password is too similar to the full name."]}
+    assert response.status_code == 400
+    assert response.json() == {"password": ["The password is too similar to the full name."]}
 
 
 @pytest.mark.parametrize("field", ["email", "username", "password"])
 def test_refuses_a_missing_field(api: APIClient, field: str) -> None:
-    answer = api.post(URL, {name: value for name, value in BODY.items() if name != field})
+    response = api.post(URL, {name: value for name, value in BODY.items() if name != field})
 
-    assert answer.status_code == 400
-    assert answer.json() == {field: ["This field is required."]}
+    assert response.status_code == 400
+    assert response.json() == {field: ["This field is required."]}
     assert not User.objects.exists()
 
 
 def test_limits_are_inclusive(api: APIClient) -> None:
-    answer = api.post(URL, {**BODY, "username": "c" * 64, "full_name": "n" * 200, "password": "Zq9" * 42 + "!!"})
+    response = api.post(URL, {**BODY, "username": "c" * 64, "full_name": "n" * 200, "password": "Zq9" * 42 + "!!"})
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
 
 
 def test_spaces_around_a_password_count(api: APIClient) -> None:
@@ -149,10 +149,10 @@ def test_a_wrong_jwt_does_not_stand_in_the_way(api: APIClient) -> None:
 
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
 def test_other_methods_are_405(api: APIClient, method: str) -> None:
-    answer = getattr(api, method)(URL)
+    response = getattr(api, method)(URL)
 
-    assert answer.status_code == 405
-    assert answer.json()["code"] == "method_not_allowed"
+    assert response.status_code == 405
+    assert response.json()["code"] == "method_not_allowed"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -184,7 +184,7 @@ def test_of_parallel_sign_ups_one_wins(monkeypatch: pytest.MonkeyPatch, other: d
     for thread in threads:
         thread.join()
 
-    won, lost = sorted(answers, key=lambda answer: answer.status_code)
+    won, lost = sorted(answers, key=lambda response: response.status_code)
     assert (won.status_code, lost.status_code) == (201, 400)
     assert list(lost.json()) == [field]
     assert User.objects.count() == 1

@@ -1,4 +1,4 @@
-"""Setting up the second factor, its recovery codes, and operators who must have it."""
+"""The second factor: set-up, recovery codes, and operators who need it."""
 
 import base64
 import re
@@ -29,15 +29,15 @@ def as_alice(client: Client, alice: User) -> Client:
 
 
 def set_up(as_alice: Client) -> str:
-    """Read the key from the page and send its code; gives the key."""
+    """Read the key from the page, send its code, and return the key."""
     secret = re.search(r'id="totp-key">([A-Z2-7]+)<', as_alice.get(SET_UP).content.decode())[1]
-    answer = as_alice.post(SET_UP, {"code": code_of(secret)})
-    assert answer["Location"] == "/accounts/2fa/recovery-codes/"
+    response = as_alice.post(SET_UP, {"code": code_of(secret)})
+    assert response["Location"] == "/accounts/2fa/recovery-codes/"
     return secret
 
 
 # case G73
-def test_set_up_ends_other_logins_and_is_told(as_alice: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
+def test_set_up_ends_other_logins_and_notifies(as_alice: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
     other = Client()
     other.force_login(alice)
     jwt.issue_pair(alice)
@@ -62,13 +62,13 @@ def test_the_page_shows_a_picture_without_any_other_server(as_alice: Client) -> 
 def test_a_wrong_code_sets_nothing_up(as_alice: Client, alice: User) -> None:
     as_alice.get(SET_UP)
 
-    answer = as_alice.post(SET_UP, {"code": "000000"})
+    response = as_alice.post(SET_UP, {"code": "000000"})
 
-    assert list(answer.context["form"].errors) == ["code"]
+    assert list(response.context["form"].errors) == ["code"]
     assert not mfa.is_on(alice)
 
 
-def test_the_code_of_the_set_up_logs_nobody_in(as_alice: Client, alice: User) -> None:
+def test_the_code_of_the_set_up_cannot_be_used_to_log_in(as_alice: Client, alice: User) -> None:
     secret = set_up(as_alice)
 
     body = {"email": alice.email, "password": PASSWORD, "otp": code_of(secret)}
@@ -109,10 +109,10 @@ def test_the_password_leads_to_the_page_with_the_codes_and_not_to_their_file(
     client.force_login(alice)
 
     asked = getattr(client, method)("/accounts/2fa/recovery-codes/download/")
-    answer = client.post(asked["Location"], {"password": PASSWORD}, follow=True)
+    response = client.post(asked["Location"], {"password": PASSWORD}, follow=True)
 
-    assert answer.redirect_chain[-1][0] == "/accounts/2fa/recovery-codes/"
-    page = answer.content.decode()
+    assert response.redirect_chain[-1][0] == "/accounts/2fa/recovery-codes/"
+    page = response.content.decode()
     assert recovery_codes_of(alice)[0] in page
     assert '<form method="post" action="/accounts/2fa/recovery-codes/download/">' in page
 
@@ -138,21 +138,21 @@ def test_nothing_is_shown_or_changed_without_the_password_again(client: Client, 
 
     for path in ("totp/deactivate/", "recovery-codes/", "recovery-codes/download/", "recovery-codes/generate/"):
         for method in (client.get, client.post):
-            answer = method(f"/accounts/2fa/{path}")
-            assert answer.status_code == 405 or answer["Location"].startswith("/accounts/reauthenticate/"), path
+            response = method(f"/accounts/2fa/{path}")
+            assert response.status_code == 405 or response["Location"].startswith("/accounts/reauthenticate/"), path
 
 
 def test_an_unconfirmed_address_comes_first(client: Client, alice: User) -> None:
     client.force_login(alice)
 
-    answer = client.get(SET_UP, follow=True)
+    response = client.get(SET_UP, follow=True)
 
-    assert "Confirm your e-mail address before" in answer.content.decode()
+    assert "Confirm your e-mail address before" in response.content.decode()
 
 
 # case E65
 class TestOperators:
-    """ADMIN_REQUIRE_MFA."""
+    """ADMIN_REQUIRE_MFA requires a second factor of operators."""
 
     @pytest.fixture(autouse=True)
     def _required(self, settings: Any) -> None:

@@ -1,4 +1,4 @@
-"""The page for signing up: the API's rule, and the confirmation of the address."""
+"""The sign-up page: the same rules as the API, and the confirmation of the address."""
 
 import html
 import re
@@ -28,10 +28,10 @@ def signed_in(client: Client) -> bool:
 def test_a_newcomer_is_in_at_once_and_asked_to_confirm(client: Client, mailoutbox: list[EmailMessage]) -> None:
     bob = UserFactory(username="bob")
 
-    answer = client.post(URL, {**CAROL, "full_name": "Carol", "referral_code": bob.referral_code})
+    response = client.post(URL, {**CAROL, "full_name": "Carol", "referral_code": bob.referral_code})
 
     carol = User.objects.get(username="carol")
-    assert (answer.status_code, signed_in(client)) == (302, True)
+    assert (response.status_code, signed_in(client)) == (302, True)
     assert (carol.email, carol.full_name, carol.referred_by) == ("carol@example.com", "Carol", bob)
     assert carol.check_password(CAROL["password"])
     address = EmailAddress.objects.get(user=carol)
@@ -39,7 +39,8 @@ def test_a_newcomer_is_in_at_once_and_asked_to_confirm(client: Client, mailoutbo
     (message,) = mailoutbox
     assert (message.to, message.subject) == (["carol@example.com"], "Confirm your e-mail address")
     page = client.get(link_in(message))
-    assert not EmailAddress.objects.get(user=carol).verified  # a scanner of mails confirms nothing
+    # A GET, such as that of a mail scanner, confirms nothing.
+    assert not EmailAddress.objects.get(user=carol).verified
     assert "carol@example.com" in page.content.decode()
     client.post(link_in(message))
     assert EmailAddress.objects.get(user=carol).verified
@@ -50,15 +51,15 @@ def test_where_confirmation_is_mandatory_the_link_lets_in(
 ) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 
-    answer = client.post(URL, CAROL, follow=True)
+    response = client.post(URL, CAROL, follow=True)
 
-    assert answer.redirect_chain == [("/accounts/confirm-email/", 302)]
+    assert response.redirect_chain == [("/accounts/confirm-email/", 302)]
     assert not signed_in(client)
     client.post(link_in(mailoutbox[0]))
     assert signed_in(client)
 
 
-def test_the_link_lets_nobody_in_who_did_not_sign_up_here(
+def test_the_link_logs_in_only_the_browser_of_the_sign_up(
     client: Client, settings: Any, mailoutbox: list[EmailMessage]
 ) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
@@ -89,17 +90,17 @@ def test_messages_are_in_the_language_of_the_sign_up(client: Client, mailoutbox:
         ({"referral_code": "nobody"}, "referral_code"),
     ],
 )
-def test_refusals_stand_at_their_field_and_nothing_is_lost(
+def test_errors_stand_at_their_fields_and_the_input_is_kept(
     client: Client, change: dict[str, str], field: str
 ) -> None:
     UserFactory(username="alice")
 
-    answer = client.post(URL, {**CAROL, "full_name": "Carol C.", **change})
+    response = client.post(URL, {**CAROL, "full_name": "Carol C.", **change})
 
-    assert answer.status_code == 200
-    assert list(answer.context["form"].errors) == [field]
-    assert 'value="Carol C."' in answer.content.decode()
-    assert PASSWORD not in answer.content.decode()
+    assert response.status_code == 200
+    assert list(response.context["form"].errors) == [field]
+    assert 'value="Carol C."' in response.content.decode()
+    assert PASSWORD not in response.content.decode()
     assert User.objects.count() == 1
 
 
@@ -107,10 +108,10 @@ def test_the_sixth_sign_up_of_an_address_is_limited_with_those_of_the_api(client
     settings.RATE_LIMIT_AUTH = "1/hour"
     client.post("/api/v1/auth/register", CAROL, content_type="application/json", REMOTE_ADDR="198.51.100.1")
 
-    answer = client.post(URL, {**CAROL, "email": "dan@example.com", "username": "dan"}, REMOTE_ADDR="198.51.100.1")
+    response = client.post(URL, {**CAROL, "email": "dan@example.com", "username": "dan"}, REMOTE_ADDR="198.51.100.1")
 
-    assert (answer.status_code, int(answer["Retry-After"]) > 3500) == (429, True)
-    assert 'value="dan@example.com"' in answer.content.decode()
+    assert (response.status_code, int(response["Retry-After"]) > 3500) == (429, True)
+    assert 'value="dan@example.com"' in response.content.decode()
     assert not User.objects.filter(username="dan").exists()
 
 
@@ -121,11 +122,11 @@ def test_a_referral_link_fills_the_field(client: Client) -> None:
 BUY = "/tokens/buy?scope=full&duration_hours=24"
 
 
-def sign_up_on_the_way_to(client: Client, wanted: str) -> None:
-    """As a browser does it, with the link and the fields of the pages."""
+def sign_up_before(client: Client, wanted: str) -> None:
+    """Sign up as a browser does, with the link and the hidden fields of the pages."""
     login = client.get("/accounts/login/", {"next": wanted}).content.decode()
     links = set(re.findall(r'href="(/accounts/signup/[^"]*)"', login))
-    assert len(links) == 1  # that of the header keeps the way, too
+    assert len(links) == 1  # the link in the header keeps the target, too
     page = client.get(html.unescape(links.pop()))
     client.post(URL, {**CAROL, "next": page.context["redirect_field_value"] or ""})
 
@@ -135,19 +136,19 @@ def sign_up_on_the_way_to(client: Client, wanted: str) -> None:
     ("wanted", "led_to"),
     [(BUY, BUY), ("https://evil.example/", "/dashboard"), ("//evil.example/", "/dashboard")],
 )
-def test_the_link_leads_on_to_where_the_sign_up_was_on_its_way(
+def test_the_link_leads_to_the_page_requested_before_the_sign_up(
     client: Client, settings: Any, mailoutbox: list[EmailMessage], later: timedelta, wanted: str, led_to: str
 ) -> None:
-    """After a quarter of an hour it lets nobody in, and the login that it asks for leads on."""
+    """After a quarter of an hour the link no longer logs in, but the login after it leads to the page."""
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
-    sign_up_on_the_way_to(client, wanted)
+    sign_up_before(client, wanted)
 
     with time_machine.travel(timezone.now() + later):
-        answer = client.post(link_in(mailoutbox[0]))
+        response = client.post(link_in(mailoutbox[0]))
         if later > timedelta(minutes=15):
-            assert answer["Location"] == "/accounts/login/"
-            answer = client.post("/accounts/login/", {"login": CAROL["email"], "password": CAROL["password"]})
-        assert (answer.status_code, answer["Location"]) == (302, led_to)
+            assert response["Location"] == "/accounts/login/"
+            response = client.post("/accounts/login/", {"login": CAROL["email"], "password": CAROL["password"]})
+        assert (response.status_code, response["Location"]) == (302, led_to)
         client.post("/accounts/logout/")
-        answer = client.post("/accounts/login/", {"login": CAROL["email"], "password": CAROL["password"]})
-        assert answer["Location"] == "/dashboard"
+        response = client.post("/accounts/login/", {"login": CAROL["email"], "password": CAROL["password"]})
+        assert response["Location"] == "/dashboard"
