@@ -21,7 +21,7 @@ from access.signals import access_revoked
 logger = logging.getLogger(__name__)
 
 CHANNEL = "zenzefi:revocations"
-_TIMEOUT = 0.5
+_TIMEOUT = 0.5  # seconds
 _RECONNECT_SECONDS = 1.0
 # Ping after this long without a message, and reconnect after as long again without a response.
 _QUIET_SECONDS = 2.0

@@ -73,25 +73,14 @@ def _growth(sessions: list[Any]) -> _Hours:
     activity.
     """
     hours: _Hours = defaultdict(_Growth)
-    for (
-        _pk,
-        token,
-        user,
-        started,
-        last_activity,
-        rolled_until,
-        size,
-        rolled_size,
-        requests,
-        rolled_requests,
-    ) in sessions:
+    for _pk, token, user, started, last_activity, rolled_until, size, rolled_size, count, rolled_count in sessions:
         since = datetime.fromisoformat(rolled_until or started)
         until = max(since, datetime.fromisoformat(last_activity))
         for hour, active in _by_hour(since, until):
             hours[token, hour, user].active += active
         last = hours[token, _hour(until), user]
         last.bytes += size - rolled_size
-        last.requests += requests - rolled_requests
+        last.requests += count - rolled_count
     return hours
 
 
