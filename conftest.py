@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: the named cast, and a database that is emptied quickly."""
+"""Fixtures of the whole suite: the named cast, and a fast way to empty the database."""
 
 import os
 from collections.abc import Iterator
@@ -44,30 +44,30 @@ def _fast_and_quiet(settings: Any) -> Iterator[None]:
 
 @pytest.fixture
 def api() -> APIClient:
-    """An anonymous client of the API."""
+    """Return an anonymous client of the API."""
     return APIClient()
 
 
 @pytest.fixture
 def alice(db: None) -> User:
-    """A customer who owns things."""
+    """Return a customer, the owner in most tests."""
     return UserFactory(username="alice")
 
 
 @pytest.fixture
 def bob(db: None) -> User:
-    """Another customer, who must not get at them."""
+    """Return another customer, who has no access to what Alice owns."""
     return UserFactory(username="bob")
 
 
 @pytest.fixture
 def olga(db: None) -> User:
-    """The operator."""
+    """Return an operator."""
     return UserFactory(username="olga", is_staff=True, is_superuser=True)
 
 
 def client_of(user: User) -> APIClient:
-    """A client of the API with a JWT of `user`."""
+    """Return a client of the API with a JWT of the user."""
     from accounts.jwt import issue_access
 
     client = APIClient()
@@ -91,5 +91,5 @@ def olga_api(olga: User) -> APIClient:
 
 
 def fund(user: User, amount: str | Decimal) -> None:
-    """Give a user credits, through the ledger."""
+    """Add credits to the user's balance, through the ledger."""
     ledger.move(user, Decimal(amount), SystemAccount.DEPOSITS, TransactionType.DEPOSIT, "test money")

@@ -1,4 +1,4 @@
-"""The project: settings, the choice of the plane, URLs, background jobs and the main command."""
+"""The project: settings, choice of the plane, URLs, site, API conventions, background jobs and the main command."""
 
 from zenzefi.celery import app as celery_app
 

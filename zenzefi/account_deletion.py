@@ -1,4 +1,4 @@
-"""The end of an account: what it holds is given back or given up, who it was is forgotten, what it did stays."""
+"""Deletion of an account: tokens are refunded, credits given up, personal data erased; the books stay."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,8 +20,8 @@ _REASON = "Given up when the account was deleted"
 
 
 @dataclass(frozen=True)
-class Closing:
-    """What a deletion now would end and forfeit; amounts in ZNC."""
+class DeletionPreview:
+    """The active tokens that a deletion would revoke, and the credits that it would forfeit; amounts in ZNC."""
 
     tokens: int
     refund: Decimal
@@ -29,21 +29,23 @@ class Closing:
 
     @property
     def forfeited(self) -> Decimal:
+        """Return the balance after all refunds."""
         return self.balance + self.refund
 
 
-def preview(user: User) -> Closing:
+def preview(user: User) -> DeletionPreview:
+    """Return the consequences of a deletion at this moment."""
     now = timezone.now()
     tokens = list(selectors.tokens_of(user, active_only=True))
     refund = sum((selectors.refund_quote(token, now).amount for token in tokens), Decimal("0.00"))
-    return Closing(len(tokens), refund, ledger.balance(user))
+    return DeletionPreview(len(tokens), refund, ledger.balance(user))
 
 
 @transaction.atomic
-def close(user: User, *, gives_up_credits: bool) -> None:
-    """Delete the account: its tokens are revoked with their refunds, its ledger and the audit trail stay.
+def delete_account(user: User, *, gives_up_credits: bool) -> None:
+    """Delete the account. Revoke its tokens with their refunds; keep its ledger and the audit trail.
 
-    Raises `ValidationError` where credits are left and not given up, and for the last operator.
+    Raise `ValidationError` if credits are left and the user does not forfeit them, and for the last operator.
     """
     call = Call(user, "account/delete", key="", body=None)
     for token in selectors.tokens_of(user, active_only=True):

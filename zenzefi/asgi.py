@@ -21,7 +21,7 @@ _websocket: Application = WebSocketRelay.as_asgi()
 
 
 def choose(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-    """Return the response of the plane that serves the connection: the data plane, the health checks or Django."""
+    """Serve a connection by the data plane, the health checks or Django."""
     if scope["type"] == "lifespan":
         return _lifespan(receive, send)
     if settings.PROXY_HOST and names_proxy_host(scope, settings.PROXY_HOST):
@@ -37,6 +37,7 @@ def choose(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
+    """Start the data plane with the server, and stop it with the server."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":

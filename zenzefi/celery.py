@@ -11,7 +11,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zenzefi.settings")
 
 
 class _Connection(kombu.Connection):
-    """Tries again each two seconds: kombu's pauses grow to half a minute, in which no job is done though it could."""
+    """A connection that is retried every two seconds.
+
+    kombu's pauses grow to half a minute, in which jobs would wait although the broker is back.
+    """
 
     def ensure_connection(self, *arguments: Any, **options: Any) -> Self:
         return super().ensure_connection(*arguments, **{"interval_step": 0, **options})
@@ -22,7 +25,7 @@ class _AMQP(AMQP):
 
 
 app = Celery("zenzefi", amqp=_AMQP)
-# Else a thread that finds no current application silently talks to amqp://localhost.
+# Without a default application, other threads would connect to amqp://localhost.
 app.set_default()
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

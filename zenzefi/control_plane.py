@@ -1,5 +1,4 @@
-"""Django as an ASGI application, with what its handler lacks: a request id, a strict reading of the request's form,
-and limits on what it reads and for how long."""
+"""Django as an ASGI application, with a request id, strict checks of requests, and limits on body size and time."""
 
 import asyncio
 from collections.abc import MutableMapping
@@ -22,7 +21,7 @@ _TOO_LARGE = Denial("payload_too_large", 413, 1009, _("The request body is too l
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer through Django; `X-Request-ID` is on every answer and in every log line of the request."""
+    """Serve a request by Django. `X-Request-ID` is in the response, and in all log records of the request."""
     given = dict(scope["headers"])
     identifier = request_id(given.get(b"x-request-id", b""))
 
@@ -31,14 +30,14 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             message["headers"] = [*message.get("headers", []), (b"x-request-id", identifier)]
         await send(message)
 
-    refused: list[Denied] = []
+    timeouts: list[Denied] = []
     with structlog.contextvars.bound_contextvars(request_id=identifier.decode()):
         try:
             check_form(scope["headers"], scope["http_version"])
             with answers_within(_DATABASE_SECONDS):
-                await _django(*await _measured(scope, _limited(scope, receive, refused)), send_with_id)
-            if refused:
-                raise refused[0]
+                await _django(*await _with_content_length(scope, _limit_body(scope, receive, timeouts)), send_with_id)
+            if timeouts:
+                raise timeouts[0]
         except Denied as denied:
             status, headers, body = denial_response(denied, given.get(b"accept-language", b""))
             if (b"connection", b"close") not in headers:
@@ -47,9 +46,12 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "http.response.body", "body": body})
 
 
-def _limited(scope: Scope, receive: Receive, refused: list[Denied]) -> Receive:
-    """`receive` that ends a body above the limit, or one that does not come: Django's handler reads all of it to disk
-    before a view runs. Raises `Denied`; for one that does not come, Django is told that the client left."""
+def _limit_body(scope: Scope, receive: Receive, timeouts: list[Denied]) -> Receive:
+    """Return a `receive` that limits the body in size and time: Django reads all of it to disk before a view runs.
+
+    It raises `Denied` for a body that is too large. If the client is too slow, it adds the denial to `timeouts` and
+    returns a disconnect to Django.
+    """
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     announced = int(declared) if declared.isdigit() and len(declared) < 19 else 0
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -60,11 +62,11 @@ def _limited(scope: Scope, receive: Receive, refused: list[Denied]) -> Receive:
         if announced > limit:
             raise Denied(_TOO_LARGE)
         try:
-            # Once the body is there, Django listens for the client's end.
+            # After the body, Django waits for the client to disconnect.
             async with asyncio.timeout(None if complete else settings.CLIENT_BODY_TIMEOUT):
                 message = await receive()
         except TimeoutError:
-            refused.append(Denied(REQUEST_TIMEOUT))
+            timeouts.append(Denied(REQUEST_TIMEOUT))
             return {"type": "http.disconnect"}
         complete = not message.get("more_body", False)
         counted += len(message.get("body", b""))
@@ -75,8 +77,8 @@ def _limited(scope: Scope, receive: Receive, refused: list[Denied]) -> Receive:
     return receive_limited
 
 
-async def _measured(scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-    """The request with a `Content-Length`: Django takes a chunked body, which has none, for no body at all."""
+async def _with_content_length(scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+    """Return the request with a `Content-Length`. Django ignores a chunked body, which has none."""
     if not any(name == b"transfer-encoding" for name, _value in scope["headers"]):
         return scope, receive
     messages = [await receive()]

@@ -1,4 +1,4 @@
-"""The demo's cast, made at the first start: an operator, and a customer with credits and a bought token."""
+"""Users of the demo, created at the first start: an operator, and a customer with credits and a token."""
 
 import secrets
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _HOURS = 720
 
 @dataclass(frozen=True)
 class Demo:
-    """What a newcomer needs to try it."""
+    """Credentials for a first try."""
 
     operator_password: str
     customer_password: str
@@ -32,7 +32,7 @@ class Demo:
 
 
 def prepare() -> Demo:
-    """The demo's users and a token that works; made where they are missing, else as they are."""
+    """Return the credentials of the demo. Create its users and a valid token if they are missing."""
     operator_password, customer_password = _password("operator"), _password("customer")
     with transaction.atomic():
         if not User.objects.filter(email=OPERATOR).exists():
@@ -41,17 +41,18 @@ def prepare() -> Demo:
         if customer is None:
             customer = User.objects.create_user(CUSTOMER, "customer", customer_password, full_name="Alice Customer")
             ledger.move(customer, _CREDITS, SystemAccount.PROMOTIONS, TransactionType.BONUS, "Demo credits")
-    return Demo(operator_password, customer_password, _working_token(customer))
+    return Demo(operator_password, customer_password, _active_token(customer))
 
 
-def _password(who: str) -> str:
-    return env.generated_secret(settings.DATA_DIR / f"demo_{who}_password", lambda: secrets.token_urlsafe(9))
+def _password(role: str) -> str:
+    """Return the password, which is generated at the first start."""
+    return env.generated_secret(settings.DATA_DIR / f"demo_{role}_password", lambda: secrets.token_urlsafe(9))
 
 
-def _working_token(customer: User) -> str:
-    """The newest active token; bought again once the last one has expired."""
+def _active_token(customer: User) -> str:
+    """Return the newest active token. Buy one if there is none."""
     token = selectors.tokens_of(customer, active_only=True).first()
     if token is None:
         call = Call(customer, "demo", key="", body=None)
         token = services.purchase(call, _HOURS, Scope.FULL)
-    return token_secret.decrypt(token.ciphertext) or "(its encryption key is gone)"
+    return token_secret.decrypt(token.ciphertext) or "(its encryption key is missing)"

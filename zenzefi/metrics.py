@@ -1,4 +1,4 @@
-"""`/metrics`: what this process counted, and what is known to all."""
+"""`/metrics`: the counters of this process, and the state that all processes share."""
 
 from django.http import HttpRequest, HttpResponse
 from django_prometheus.exports import ExportToDjangoView
@@ -7,6 +7,7 @@ from billing import nightly_verification
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
+    """Return the metrics in the Prometheus text format."""
     nightly_verification.update_metrics()
     exported: HttpResponse = ExportToDjangoView(request)
     return exported

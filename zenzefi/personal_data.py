@@ -1,4 +1,4 @@
-"""All that is known of a user, in one archive: a file of JSON for each kind of thing."""
+"""Personal data of a user, in one archive with a JSON file per kind of data."""
 
 import json
 import zipfile
@@ -15,7 +15,7 @@ from proxy import personal_data as proxy
 
 
 def write_archive(user: User, file: IO[bytes]) -> None:
-    """Write a ZIP archive. Memory is bounded: rows go from the database to the file one by one."""
+    """Write a ZIP archive. Rows are written one by one, so that memory is bounded."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for app in (accounts, billing, access, proxy):
             for name, rows in app.sections(user).items():
@@ -24,6 +24,7 @@ def write_archive(user: User, file: IO[bytes]) -> None:
 
 
 def _write_rows(entry: IO[bytes], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write the rows as a JSON array, one per line."""
     before = "[\n"
     for row in rows:
         text = json.dumps(row, cls=DjangoJSONEncoder, ensure_ascii=False)

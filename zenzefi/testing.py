@@ -1,7 +1,7 @@
-"""A pytest plugin, loaded before the settings: tests see neither `.env` nor the settings of who runs them.
+"""A pytest plugin that is loaded before the settings, so that tests ignore `.env` and the developer's environment.
 
-`TEST_SERVICES=1` (`make test-services`) keeps `DATABASE_URL` and `REDIS_URL`; of Redis, a database of their own is
-used and cleared: 15, or one below it per parallel worker.
+`TEST_SERVICES=1` (`make test-services`) keeps `DATABASE_URL` and `REDIS_URL`. The tests use, and clear, a separate
+Redis database: 15 or, for parallel workers, those below it.
 """
 
 import os

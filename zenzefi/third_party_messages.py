@@ -1,6 +1,7 @@
-"""Texts of Django REST framework and simplejwt that reach clients and are not, or badly, in their Russian catalogues.
+"""Messages of Django REST framework and simplejwt that reach clients, but lack a good Russian translation there.
 
-Never imported: marked here, they are collected into this project's catalogue, which Django asks first.
+The module is not imported. The messages are marked here so that they belong to the catalogue of this project, which
+Django searches first.
 """
 
 from django.utils.translation import gettext_noop

@@ -1,4 +1,4 @@
-"""The control plane's URLs. The data plane and `/health` never come here (`zenzefi.asgi`)."""
+"""URLs of the control plane. Requests for the data plane and `/health` do not reach it (`zenzefi.asgi`)."""
 
 from csp.constants import SELF, UNSAFE_INLINE
 from csp.decorators import csp_update
@@ -8,8 +8,8 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, 
 
 from zenzefi.metrics import metrics
 
-# Redoc writes styles into its page and searches in a worker that it makes itself. It may load from here alone: it
-# would fetch its maker's logo from the network.
+# Redoc writes styles into its page and creates a worker for its search. It may load from this host only; otherwise it
+# would fetch the logo of its maker from the network.
 REDOC = {"style-src": [SELF, UNSAFE_INLINE], "worker-src": [SELF, "blob:"]}
 
 urlpatterns = [
@@ -29,5 +29,5 @@ urlpatterns = [
 handler400 = "zenzefi.api.errors.bad_request"
 handler403 = "zenzefi.api.errors.permission_denied"
 handler404 = "zenzefi.api.errors.not_found"
-handler429 = "zenzefi.api.errors.too_many_requests"  # asked for by allauth
+handler429 = "zenzefi.api.errors.too_many_requests"  # used by allauth
 handler500 = "zenzefi.api.errors.server_error"

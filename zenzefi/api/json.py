@@ -1,4 +1,4 @@
-"""JSON in and out: money as exact numbers, and nothing that a database or a client could choke on."""
+"""JSON parser and renderer: money as exact numbers, and only text that databases and clients accept."""
 
 import json
 from collections.abc import Mapping
@@ -19,13 +19,18 @@ from rest_framework.utils.encoders import JSONEncoder
 
 
 class PayloadTooLarge(APIException):
+    """The body exceeds `API_MAX_BODY_BYTES`."""
+
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "payload_too_large"
     default_detail = _("The request body is too large: at most 1 MiB is accepted.")
 
 
 class JSONParser(BaseParser):
-    """Strict JSON (RFC 8259): numbers with a point become `Decimal`; NaN, lone surrogates and abysses are refused."""
+    """Parser of strict JSON (RFC 8259). Numbers with a decimal point become `Decimal`.
+
+    NaN, lone surrogates and very deep nesting are errors.
+    """
 
     media_type = "application/json"
 
@@ -39,26 +44,26 @@ class JSONParser(BaseParser):
 
 
 def loads(body: bytes) -> Any:
-    """The parsed body. Raises DRF's `ParseError` with a sentence for whatever is not strict JSON."""
+    """Return the parsed body. Raise DRF's `ParseError`, with a sentence for the user, if it is not strict JSON."""
     try:
-        data = json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=_refuse_constant)
-        # A lone surrogate ("\ud800") parses but is no text: no database takes it.
+        data = json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=_raise_for_constant)
+        # json.loads accepts a lone surrogate ("\ud800"), but no database does.
         simplejson.dumps(data, ensure_ascii=False).encode("utf-8")
     except UnicodeError as error:
         raise ParseError(_("The request body is not valid UTF-8 text.")) from error
     except RecursionError as error:
         raise ParseError(_("The request body is nested too deeply.")) from error
-    except (ValueError, ArithmeticError) as error:  # ArithmeticError: an exponent beyond what Decimal holds
+    except (ValueError, ArithmeticError) as error:  # ArithmeticError: an exponent too large for Decimal
         raise ParseError(_("The request body is not valid JSON.")) from error
     return data
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _raise_for_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
 class JSONRenderer(RestJSONRenderer):
-    """DRF's renderer, with `Decimal` as an exact JSON number instead of a string."""
+    """DRF's renderer, but `Decimal` is an exact JSON number instead of a string."""
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
         if data is None:
@@ -70,7 +75,7 @@ class JSONRenderer(RestJSONRenderer):
 
 
 class AlwaysJSON(DefaultContentNegotiation):
-    """The API speaks JSON whatever the `Accept` header says (RFC 9110 §12.5.1 allows to disregard it)."""
+    """Negotiation that always chooses JSON. RFC 9110 §12.5.1 allows servers to disregard `Accept`."""
 
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None

@@ -1,4 +1,4 @@
-"""Lists: `{"items", "total", "limit", "offset"}`."""
+"""Pages of lists: `{"items", "total", "limit", "offset"}`."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 _PARAMETERS = {
-    "limit": "How many at most: 20 by default, capped at 100.",
-    "offset": "How many to leave out at the beginning.",
+    "limit": "Maximum number of items: 20 by default, at most 100.",
+    "offset": "Number of items to skip at the start.",
     "skip": "Another name of `offset`.",
 }
-# Beyond this no engine's OFFSET goes (a signed 64-bit integer).
-_LARGEST = 2**63 - 1
+# The maximum of OFFSET in the databases (a signed 64-bit integer).
+_MAX_OFFSET = 2**63 - 1
 
 
 class Pagination(LimitOffsetPagination):
-    """`limit` (20 by default, capped at 100) and `offset`, also called `skip`; negative or non-numeric: 400."""
+    """Pages by `limit` (20 by default, at most 100) and `offset`, or its alias `skip`. Other values are a 400."""
 
     default_limit = 20
     max_limit = 100
@@ -62,6 +62,6 @@ def _number(request: Request, name: str, default: int) -> int:
     value = request.query_params.get(name)
     if value is None:
         return default
-    if not (value.isascii() and value.isdigit()) or len(value) > 19 or int(value) > _LARGEST:
+    if not (value.isascii() and value.isdigit()) or len(value) > 19 or int(value) > _MAX_OFFSET:
         raise ValidationError({name: [_("A whole number, zero or above, is expected.")]})
     return int(value)

@@ -8,11 +8,13 @@ from rest_framework.throttling import BaseThrottle
 
 from zenzefi.common.rate_limits import RateLimit
 
-if TYPE_CHECKING:  # DRF's views import this module by its settings
+if TYPE_CHECKING:  # DRF's views import this module through the settings
     from rest_framework.views import APIView
 
 
 class ApiThrottle(BaseThrottle):
+    """Limit of calls by the id of the user or, for anonymous calls, by their address."""
+
     def allow_request(self, request: Request, view: "APIView") -> bool:
         user = request.user
         self._key = str(user.pk) if user.is_authenticated else str(request.META.get("REMOTE_ADDR"))

@@ -1,4 +1,4 @@
-"""`/api/v1`: the apps' own URLs; what no app knows is a JSON 404."""
+"""URLs of the API, `/api/v1`. Any other path is a 404 in JSON."""
 
 from django.urls import include, path
 

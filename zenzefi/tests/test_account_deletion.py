@@ -23,7 +23,7 @@ from billing.models import Entry
 from conftest import client_of, fund
 from proxy.models import ProxySession
 from proxy.personal_data import forget_deleted_users
-from zenzefi.account_deletion import close
+from zenzefi.account_deletion import delete_account
 
 URL = "/accounts/delete/"
 AGREED = {"password": PASSWORD, "gives_up_credits": "on"}
@@ -179,7 +179,7 @@ def test_a_blocked_operator_does_not_count(olga: User) -> None:
     services.set_active(UserFactory(username="oscar", is_superuser=True), False, actor=None)
 
     with pytest.raises(ValidationError):
-        close(olga, gives_up_credits=True)
+        delete_account(olga, gives_up_credits=True)
 
 
 def test_operators_see_it_and_cannot_undo_it(as_alice: Client, alice: User, olga: User) -> None:
@@ -200,7 +200,7 @@ def test_a_session_that_is_written_later_is_forgotten_by_the_hour(alice: User, b
     fund(alice, 30)
     fund(bob, 30)
     late, foreign = visit(buy(alice)), visit(buy(bob))
-    close(alice, gives_up_credits=True)
+    delete_account(alice, gives_up_credits=True)
     ProxySession.objects.update(ip="203.0.113.9")
 
     assert forget_deleted_users() == 1

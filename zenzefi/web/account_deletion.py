@@ -23,6 +23,8 @@ from zenzefi.common.throttled_forms import with_status
 
 
 class DeletionForm(PasswordForm):
+    """The password, and the consent to lose the credits that are left."""
+
     gives_up_credits = forms.BooleanField(label=gettext_lazy("I give up the credits that are left."), required=False)
 
 
@@ -30,18 +32,18 @@ class DeletionForm(PasswordForm):
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest) -> HttpResponse:
-    """Says what will happen; with the password, and with a tick where credits are lost, it does."""
+    """Show the consequences; delete the account if the form is complete."""
     user, form = current_user(request), DeletionForm(request.POST or None)
-    found = account_deletion.preview(user)
-    if not found.forfeited:
+    preview = account_deletion.preview(user)
+    if not preview.forfeited:
         del form.fields["gives_up_credits"]
-    if _deleted(request, user, form):
+    if _delete_account(request, user, form):
         logout(request)
         messages.success(request, gettext("Your account is deleted."))
         return redirect("landing")
     context = {
         "title": gettext("Delete my account"),
-        "consequences": _consequences(found),
+        "consequences": _consequences(preview),
         "action": gettext("Delete for good"),
         "cancel_url": reverse("profile"),
         "form": form,
@@ -49,32 +51,33 @@ def delete(request: HttpRequest) -> HttpResponse:
     return with_status(render(request, "confirm.html", context), form)
 
 
-def _deleted(request: HttpRequest, user: User, form: DeletionForm) -> bool:
-    """Whether it was done; else the form says why not."""
+def _delete_account(request: HttpRequest, user: User, form: DeletionForm) -> bool:
+    """Delete the account. Return whether it was deleted; if not, the form has the reason."""
     if not form.verify(request):
         return False
     try:
-        account_deletion.close(user, gives_up_credits=form.cleaned_data.get("gives_up_credits", False))
-    except ValidationError as refused:
-        for field, problems in cast("dict[str, list[str]]", refused.detail).items():
+        account_deletion.delete_account(user, gives_up_credits=form.cleaned_data.get("gives_up_credits", False))
+    except ValidationError as error:
+        for field, problems in cast("dict[str, list[str]]", error.detail).items():
             form.add_error(field if field in form.fields else None, [str(problem) for problem in problems])
     return not form.errors
 
 
-def _consequences(found: account_deletion.Closing) -> list[str]:
+def _consequences(preview: account_deletion.DeletionPreview) -> list[str]:
+    """Return the consequences of the deletion, one sentence each."""
     sentences = [
         gettext(
             "Your e-mail address, your names and the addresses you came from are deleted. Nobody can log in again."
         ),
         gettext("Payments and movements of credits stay in our books, without your name."),
     ]
-    if found.tokens:
+    if preview.tokens:
         text = ngettext(
             "%(count)d active token is revoked, and its connections end. Its unused time is worth %(refund)s.",
             "%(count)d active tokens are revoked, and their connections end. Their unused time is worth %(refund)s.",
-            found.tokens,
+            preview.tokens,
         )
-        sentences.append(text % {"count": found.tokens, "refund": money(found.refund)})
-    if found.forfeited:
-        sentences.append(gettext("You lose %(amount)s of credits.") % {"amount": money(found.forfeited)})
+        sentences.append(text % {"count": preview.tokens, "refund": money(preview.refund)})
+    if preview.forfeited:
+        sentences.append(gettext("You lose %(amount)s of credits.") % {"amount": money(preview.forfeited)})
     return sentences

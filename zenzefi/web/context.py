@@ -1,4 +1,4 @@
-"""What every page of the site knows: `frame` in templates."""
+"""Context of every page of the site: `frame` in templates."""
 
 from decimal import Decimal
 
@@ -11,25 +11,25 @@ from zenzefi.common.themes import known_theme
 
 
 class Frame:
-    """Read as a template asks: an error page, which does not, needs no database."""
+    """Values that a template reads when it needs them, so that error pages need no database."""
 
     zone_cookie = settings.TIME_ZONE_COOKIE_NAME
-    status_url = "/health"  # answered outside Django
+    status_url = "/health"  # served outside Django
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
 
     @property
     def theme(self) -> str:
-        """The chosen colours; empty: as the device has them."""
+        """Return the chosen colours; empty means those of the device."""
         return known_theme(self._request.COOKIES.get(settings.THEME_COOKIE_NAME, ""))
 
     @property
     def balance(self) -> Decimal:
-        """The signed-in user's, in ZNC."""
+        """Return the balance of the logged-in user in ZNC."""
         return ledger.balance(current_user(self._request))
 
 
 def frame(request: HttpRequest) -> dict[str, Frame]:
-    """Not `site`: django-allauth calls the host so in the contexts of its pages."""
+    """Return the context. Its name is not `site`, which django-allauth uses for the host."""
     return {"frame": Frame(request)}

@@ -1,10 +1,9 @@
-"""The dashboard: what one has, what it carried, what it costs, and what needs attention."""
+"""The dashboard: balance, tokens, traffic, recent transactions, and notices."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from access import selectors
 from access.models import AccessToken
+from accounts import email_addresses
 from accounts.models import User
 from accounts.requests import current_user
 from billing import ledger
@@ -32,7 +32,7 @@ SOON = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that needs attention, and the page that helps."""
+    """A matter that needs attention, and the page that helps."""
 
     kind: str
     text: str
@@ -44,6 +44,7 @@ class Notice:
 @login_required
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
+    """Show the dashboard of the logged-in user."""
     user, now = current_user(request), timezone.now()
     tokens = list(selectors.live_tokens_of(user, now))
     held, days = holders(tokens), daily_usage(user, DAYS)
@@ -56,12 +57,15 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "days": days,
         "traffic": sum(day.bytes for day in days),
         "movements": history(user).select_related("transaction__payment")[:MOVEMENTS],
-        "notices": [*_of_account(user, debt), *(_expiring(token) for token in tokens if _ends_soon(token))],
+        "notices": [
+            *_account_notices(user, debt),
+            *(_expiry_notice(token) for token in tokens if _expires_soon(token)),
+        ],
     }
     return render(request, "zenzefi/dashboard.html", context)
 
 
-def _of_account(user: User, debt: Any) -> list[Notice]:
+def _account_notices(user: User, debt: Any) -> list[Notice]:
     notices = []
     if settings.MAINTENANCE:
         notices.append(Notice("warning", _("Maintenance: the server cannot be reached through us for now.")))
@@ -69,18 +73,18 @@ def _of_account(user: User, debt: Any) -> list[Notice]:
         text = _("You owe %(debt)s: your tokens are frozen until it is paid.") % {"debt": money(debt)}
         url = f"{reverse('topup')}?amount={debt}"
         notices.append(Notice("error", text, url, _("Top up %(debt)s") % {"debt": money(debt)}))
-    if not EmailAddress.objects.filter(user=user, primary=True, verified=True).exists():
+    if not email_addresses.is_confirmed(user):
         text = _("Your e-mail address is not confirmed yet: we could not reach you about your account.")
         notices.append(Notice("warning", text, reverse("account_email"), _("Confirm it")))
     return notices
 
 
-def _ends_soon(token: AccessToken) -> bool:
-    """Within a day, of a token that was bought for longer."""
+def _expires_soon(token: AccessToken) -> bool:
+    """Return whether a token that was bought for longer than a day expires within a day."""
     bought_for_longer = timedelta(hours=token.duration_hours) > SOON
     return bought_for_longer and token.expires_at - timezone.now() < SOON
 
 
-def _expiring(token: AccessToken) -> Notice:
+def _expiry_notice(token: AccessToken) -> Notice:
     text = _("Your token for %(time)s expires within a day.") % {"time": hours(token.duration_hours)}
     return Notice("warning", text, reverse("token-extend", args=[token.pk]), _("Extend it"))

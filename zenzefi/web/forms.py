@@ -1,4 +1,4 @@
-"""How Django renders forms on the site: `{{ form }}` is the component templates/components/form.html."""
+"""Rendering of forms on the site: `{{ form }}` is the component templates/components/form.html."""
 
 from django.forms.renderers import TemplatesSetting
 

@@ -14,7 +14,7 @@ from zenzefi.common.currencies import price_of, shown
 
 @require_safe
 def landing(request: HttpRequest) -> HttpResponse:
-    """What it is and what it costs; full access, which most want, stands first."""
+    """Show what is sold and its prices; tariffs for full access come first, as most customers want it."""
     tariffs = sorted(selectors.tariffs(), key=lambda tariff: tariff.scope != Scope.FULL)
     hundred = shown(price_of(Decimal(100), settings.ZNC_PRICE, settings.PAYMENT_CURRENCY), settings.PAYMENT_CURRENCY)
     return render(request, "landing.html", {"tariffs": tariffs, "hundred": hundred})

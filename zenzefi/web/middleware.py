@@ -1,6 +1,6 @@
-"""Language, time zone and content policy of every answer of the control plane, in one hop.
+"""Language, time zone and content policy of every response of the control plane.
 
-Django's own, one class for each, would cross between threads twice per class under ASGI.
+One middleware does all three: under ASGI, each of Django's classes would cost two switches between threads.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from zenzefi.common.time_zones import time_zone
 
 
 class SiteMiddleware:
-    """Stands behind the session and the user; what it activates counts until the next request of its context."""
+    """Middleware that needs those of session and user before it. Language and zone last until the next request."""
 
     sync_capable = async_capable = True
 
@@ -30,44 +30,45 @@ class SiteMiddleware:
 
     def __call__(self, request: HttpRequest) -> Any:
         if self._async:
-            return self._answer(request)
+            return self._respond_async(request)
         self._prepare(request)
-        if _may_be_signed_in(request):
-            _prefer_the_users(request)
+        if _may_have_user(request):
+            _apply_profile(request)
         return self._finish(request, self._get_response(request))
 
-    async def _answer(self, request: HttpRequest) -> HttpResponse:
+    async def _respond_async(self, request: HttpRequest) -> HttpResponse:
         self._prepare(request)
-        if _may_be_signed_in(request):
-            await sync_to_async(_prefer_the_users)(request)
+        if _may_have_user(request):
+            await sync_to_async(_apply_profile)(request)
         return self._finish(request, await self._get_response(request))
 
     def _prepare(self, request: HttpRequest) -> None:
-        """From the request alone: so that an error page has its language even without a database."""
+        """Use the request alone, so that error pages have a language without the database."""
         self._csp.process_request(request)
-        _speak(request, translation.get_language_from_request(request))
+        _activate_language(request, translation.get_language_from_request(request))
         timezone.activate(time_zone(request.COOKIES.get(settings.TIME_ZONE_COOKIE_NAME, "")))
 
     def _finish(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Add the headers of language and content policy."""
         patch_vary_headers(response, ("Accept-Language",))
         response.headers.setdefault("Content-Language", translation.get_language() or settings.LANGUAGE_CODE)
         self._csp.process_response(request, response)
         return response
 
 
-def _may_be_signed_in(request: HttpRequest) -> bool:
-    """The API knows no sessions: it answers by `Accept-Language` alone."""
+def _may_have_user(request: HttpRequest) -> bool:
+    """Return whether there may be a logged-in user. The API has no sessions; it uses `Accept-Language` only."""
     return settings.SESSION_COOKIE_NAME in request.COOKIES and not request.path_info.startswith("/api/")
 
 
-def _prefer_the_users(request: HttpRequest) -> None:
-    """What the user has chosen in the profile comes before what the browser says."""
+def _apply_profile(request: HttpRequest) -> None:
+    """Activate the choices in the user's profile, which take precedence over those of the browser."""
     if language := getattr(request.user, "language", ""):
-        _speak(request, language)
+        _activate_language(request, language)
     if zone := getattr(request.user, "time_zone", ""):
         timezone.activate(time_zone(zone))
 
 
-def _speak(request: HttpRequest, language: str) -> None:
+def _activate_language(request: HttpRequest, language: str) -> None:
     translation.activate(language)
     request.LANGUAGE_CODE = translation.get_language()

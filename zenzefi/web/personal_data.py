@@ -1,4 +1,4 @@
-"""The page on which users download all data about them."""
+"""The page on which users download their personal data."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest
@@ -18,7 +18,7 @@ from zenzefi.personal_data import write_archive
 @reauthentication_required_at("personal-data")
 @require_http_methods(["GET", "HEAD", "POST"])
 def personal_data(request: HttpRequest) -> HttpResponseBase:
-    """Says what is in the archive; POST gives it, as a file leaves the page that asked for it where it is."""
+    """Describe the archive; on POST return it. The browser saves the file and stays on the page."""
     user = current_user(request)
     if request.method == "POST":
         return Download(

@@ -1,4 +1,4 @@
-"""The visitor's choice of language and colours, on every page."""
+"""The choice of language and colours in the footer of every page."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +14,7 @@ from zenzefi.common.themes import known_theme
 
 @require_POST
 def set_language(request: HttpRequest) -> HttpResponse:
-    """Keeps the language in a cookie, and in the profile of who is signed in, which comes first."""
+    """Keep the language in a cookie and, for users who are logged in, in their profile, which takes precedence."""
     language = request.POST.get("language", "")
     if request.user.is_authenticated and check_for_language(language):
         update_profile(request.user, language=language)
@@ -23,7 +23,7 @@ def set_language(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def set_theme(request: HttpRequest) -> HttpResponse:
-    """Keeps the colours in a cookie, which the server reads for the next page: nothing flashes."""
+    """Keep the colours in a cookie. The server reads it for the next page, so no page flashes in other colours."""
     target = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
         target = "/"

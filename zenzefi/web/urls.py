@@ -1,3 +1,5 @@
+"""URLs of the site's own pages."""
+
 from django.urls import path
 
 from zenzefi.web import account_deletion, dashboard, landing, personal_data, preferences
