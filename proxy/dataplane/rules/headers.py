@@ -116,10 +116,13 @@ def read_request(headers: Headers, http_version: str) -> RequestHead:
                 seen[name] = pair[1]
     _read_framing(head, seen, http_version)
     _read_claims(head, seen)
-    named_by_connection -= {b"close", b"keep-alive", b"upgrade"}
-    if named_by_connection:
-        head.passed = [pair for pair in head.passed if pair[0] not in named_by_connection]
+    _drop(head, named_by_connection - {b"close", b"keep-alive", b"upgrade"})
     return head
+
+
+def _drop(head: RequestHead, names: set[bytes]) -> None:
+    if names:
+        head.passed = [pair for pair in head.passed if pair[0] not in names]
 
 
 def check_form(headers: Headers, http_version: str) -> None:

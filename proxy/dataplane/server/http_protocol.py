@@ -158,9 +158,7 @@ class GatewayProtocol(HttpToolsProtocol):
         # All programs read the origin form alike (RFC 9112 §3.2); httptools would drop a host and a fragment.
         if not self.url.startswith(b"/") or b"#" in self.url or self.parser.get_method() == b"CONNECT":
             raise ValueError("the request target is not in origin form")
-        values = b"\n".join([value for _, value in self.headers])
-        if b" \n" in values or b"\t\n" in values or values.endswith((b" ", b"\t")):
-            self._strip_values()
+        self._strip_values()
         if self.parser.should_upgrade():
             if not self._should_upgrade():
                 return  # parsed again without the upgrade
@@ -168,8 +166,8 @@ class GatewayProtocol(HttpToolsProtocol):
                 # Its response would come before that of the earlier request (RFC 9112 §9.3.2), which the client would
                 # then read as frames.
                 raise ValueError("a WebSocket handshake while an earlier request has no response")
-        if self.expect_100_continue and self.parser.get_http_version() == "1.0":
-            self.expect_100_continue = False  # the client would take 100 for the response (RFC 9110 §10.1.1)
+        # A client of HTTP/1.0 would take the 100 for the response (RFC 9110 §10.1.1).
+        self.expect_100_continue = self.expect_100_continue and self.parser.get_http_version() != "1.0"
         self._pending = 0
         self._stop_head_timer()
         previous = self.cycle
@@ -194,6 +192,9 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _strip_values(self) -> None:
         """Remove whitespace after values (RFC 9112 §5), which httptools keeps; look for `Expect` again after that."""
+        values = b"\n".join([value for _, value in self.headers])
+        if b" \n" not in values and b"\t\n" not in values and not values.endswith((b" ", b"\t")):
+            return
         self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
         self.expect_100_continue = any(
             name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers
