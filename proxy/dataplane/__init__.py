@@ -24,7 +24,7 @@ The way of an HTTP request (a WebSocket goes the same way through `websocket/` i
          denials/responses  denials/pages  denials/messages   as JSON or as a page
          denials/log                                          kept for those who ask for the reason
 
-Beside the requests, `plane` starts jobs in each worker:
+Besides the requests, each worker runs jobs, which `plane` starts:
 
     admission/revocation_feed   reads the outbox of revocations; jobs/cutoffs applies them
     jobs/cutoffs                ends what outlived its token or waits too long

@@ -1,14 +1,14 @@
-"""CSS in a stream: `url(…)` and `@import`, everything else byte for byte.
+"""Streaming rewriter of the URLs in CSS: `url(…)` and `@import`; everything else passes byte for byte.
 
-A tokenizer of what may hold an address, or hide one (CSS Syntax Level 3 §4): comments, strings, `url(`, `@import`.
-It keeps some hundred bytes at most, because an address is decided by how it begins.
+It recognizes the tokens that may contain a URL or hide one (CSS Syntax Level 3 §4): comments, strings, `url(` and
+`@import`. It keeps at most some hundred bytes, because the beginning of a URL decides about its rewriting.
 """
 
 import re
 from collections.abc import Callable
 from enum import Enum, auto
 
-from proxy.dataplane.rewriting.urls import Addresses
+from proxy.dataplane.rewriting.urls import UrlRewriter
 
 _TOKEN = re.compile(rb"""/\*|["']|\\[\s\S]|(?<![\w\x80-\xff-])url\(|@import(?![\w\x80-\xff-])""", re.IGNORECASE)
 _BEGUN = re.compile(rb"(?:/|\\|@(?:i(?:m(?:p(?:o(?:rt?)?)?)?)?)?|u(?:rl?)?)\Z", re.IGNORECASE)
@@ -26,19 +26,19 @@ class _State(Enum):
     URL = auto()  # after `url(`
     IMPORT = auto()  # after `@import`
     IMPORT_COMMENT = auto()
-    ADDRESS = auto()  # at the beginning of one
+    URL_START = auto()  # at the first byte of the URL
 
 
 class CssRewriter:
-    """`feed` gives what is decided of the output, `close` the rest; how the input is cut makes no difference."""
+    """`feed` returns the output so far, `close` the rest; the result does not depend on how the input is cut."""
 
-    def __init__(self, addresses: Addresses, under: Callable[[bytes], bytes] | None = None) -> None:
-        self._under = under or addresses.under
-        self._decisive = addresses.decisive
+    def __init__(self, urls: UrlRewriter, rewrite: Callable[[bytes], bytes] | None = None) -> None:
+        self._rewrite = rewrite or urls.rewrite
+        self._needed_bytes = urls.needed_bytes
         self._state = _State.TOP
-        self._quote = b""  # around the string; none: an address without quotes
+        self._quote = b""  # around the string; empty for a URL without quotes
         self._buffer = bytearray()
-        self._at = 0  # what is before it was given out; at most one byte is kept of that, to look back at
+        self._at = 0  # bytes before this position are in the output; one of them is kept, to look back at
         self._out: list[bytes] = []
         self._ended = False
 
@@ -73,7 +73,7 @@ class CssRewriter:
                 continue
             if kind == b"@import" and search == end and not self._ended:
                 self._emit(token.start())
-                return False  # `@importance` is something else
+                return False  # it may become `@importance`
             self._emit(search)
             if kind == b"/*":
                 self._state = _State.COMMENT
@@ -119,19 +119,19 @@ class CssRewriter:
                 self._state = _State.TOP
                 return True
         end = len(self._buffer)
-        # An escape is two bytes, of which one has come.
+        # The first byte of an escape; the second has not come yet.
         self._emit(end - 1 if end > search and self._buffer[end - 1] == ord("\\") else end)
         return False
 
     def _url(self) -> bool:
-        return self._space() and self._begin_address(quoted=self._next() in (b'"', b"'"))
+        return self._skip_space() and self._begin_url(quoted=self._next() in (b'"', b"'"))
 
     def _import(self) -> bool:
-        if not self._space():
+        if not self._skip_space():
             return False
         following = self._next()
         if following in (b'"', b"'"):
-            return self._begin_address(quoted=True)
+            return self._begin_url(quoted=True)
         if following == b"/":
             if len(self._buffer) - self._at == 1 and not self._ended:
                 return False
@@ -142,8 +142,8 @@ class CssRewriter:
         self._state = _State.TOP
         return True
 
-    def _space(self) -> bool:
-        """Whether something stands after the whitespace."""
+    def _skip_space(self) -> bool:
+        """Skip whitespace, and return whether another byte follows."""
         space = _SPACE.match(self._buffer, self._at)
         self._emit(space.end() if space else self._at)
         return self._at < len(self._buffer)
@@ -151,33 +151,33 @@ class CssRewriter:
     def _next(self) -> bytes:
         return bytes(self._buffer[self._at : self._at + 1])
 
-    def _begin_address(self, *, quoted: bool) -> bool:
+    def _begin_url(self, *, quoted: bool) -> bool:
         self._quote = self._next() if quoted else b""
         self._emit(self._at + len(self._quote))
-        self._state = _State.ADDRESS
+        self._state = _State.URL_START
         return True
 
-    def _address(self) -> bool:
-        if not self._space() and not self._ended:
+    def _url_start(self) -> bool:
+        if not self._skip_space() and not self._ended:
             return False
-        begin = bytes(self._buffer[self._at : self._at + self._decisive])
+        begin = bytes(self._buffer[self._at : self._at + self._needed_bytes])
         ending = (_STRING_END[self._quote] if self._quote else _UNQUOTED_END).search(begin)
-        if ending is None and len(begin) < self._decisive and not self._ended:
+        if ending is None and len(begin) < self._needed_bytes and not self._ended:
             return False
-        address = begin[: ending.start()] if ending else begin
-        self._out.append(self._under(address))
-        self._at += len(address)
+        url = begin[: ending.start()] if ending else begin
+        self._out.append(self._rewrite(url))
+        self._at += len(url)
         self._state = _State.STRING if self._quote else _State.UNQUOTED
         return True
 
 
 _STEPS: dict[_State, Callable[[CssRewriter], bool]] = {
-    _State.TOP: CssRewriter._top,  # noqa: SLF001  (its own)
+    _State.TOP: CssRewriter._top,  # noqa: SLF001  (same class)
     _State.COMMENT: CssRewriter._comment,  # noqa: SLF001
     _State.IMPORT_COMMENT: CssRewriter._import_comment,  # noqa: SLF001
     _State.STRING: CssRewriter._string,  # noqa: SLF001
     _State.UNQUOTED: CssRewriter._unquoted,  # noqa: SLF001
     _State.URL: CssRewriter._url,  # noqa: SLF001
     _State.IMPORT: CssRewriter._import,  # noqa: SLF001
-    _State.ADDRESS: CssRewriter._address,  # noqa: SLF001
+    _State.URL_START: CssRewriter._url_start,  # noqa: SLF001
 }

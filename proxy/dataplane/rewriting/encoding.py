@@ -1,7 +1,7 @@
-"""Content codings (RFC 9110 §8.4.1) in a stream: decoded in small pieces; what goes out is gzip or plain.
+"""Streaming decoder of content codings (RFC 9110 §8.4.1), in small pieces.
 
-gzip goes out where the upstream had encoded and the client accepts gzip: every browser does, and zlib costs neither
-the window of a strong brotli nor a second library's bounds. What came plain goes out plain.
+A rewritten body is sent as gzip if the upstream had encoded it and the client accepts gzip: every browser does, and
+zlib needs neither the window of a strong brotli nor the limits of a second library. A plain body stays plain.
 """
 
 import sys
@@ -18,20 +18,22 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-PIECE = 16 * 1024  # of what is decoded at once
-# A bomb is what decodes to more than this, and to more than so many times of what came.
-MOST_DECODED, MOST_RATIO = 16 * 1024 * 1024, 100
-_MOST_LAYERS = 4
+PIECE = 16 * 1024  # bytes that are decoded at once
+# A body is a decompression bomb if it decodes to more than this, and to more than so many times its own size.
+MAX_DECODED, MAX_RATIO = 16 * 1024 * 1024, 100
+_MAX_LAYERS = 4
 _ZSTD_WINDOW = {int(zstd.DecompressionParameter.window_log_max): 23}  # 8 MiB (RFC 9659 §3)
 _FAILURES = (zlib.error, brotli.error, zstd.ZstdError)
 
 
-class _Decoder(Protocol):
+class _Layer(Protocol):
+    """The decoder of one coding."""
+
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What the data decodes to, in pieces of about `PIECE` at most."""
+        """Yield the decoded data in pieces of about `PIECE` bytes at most."""
 
     def is_complete(self) -> bool:
-        """Whether what was fed may end here."""
+        """Return whether the data may end here."""
 
 
 class _Zlib:
@@ -40,7 +42,7 @@ class _Zlib:
     def __init__(self, *, gzip: bool) -> None:
         self._gzip = gzip
         self._object: Any = None
-        self._begin = b""  # not enough to see what it is
+        self._begin = b""  # too few bytes to recognize the format
         self._garbage = False
         self._members = 0
 
@@ -57,7 +59,7 @@ class _Zlib:
             data = self._object.unconsumed_tail
             if piece:
                 yield piece
-            while len(piece) == PIECE and not data and not self._object.eof:  # more of it may be in zlib
+            while len(piece) == PIECE and not data and not self._object.eof:  # zlib may hold more output
                 piece = self._object.decompress(b"", PIECE)
                 if piece:
                     yield piece
@@ -66,7 +68,7 @@ class _Zlib:
 
     def _open(self, data: bytes) -> None:
         if self._gzip:
-            # What follows the last member is padding; browsers overlook it.
+            # Bytes after the last member are padding, which browsers ignore.
             self._garbage = bool(self._members) and not data.startswith(b"\x1f\x8b")
             bits = 31
         else:
@@ -80,6 +82,8 @@ class _Zlib:
 
 
 class _Brotli:
+    """Brotli (RFC 7932)."""
+
     def __init__(self) -> None:
         self._object = brotli.Decompressor()
         self._fed = False
@@ -122,7 +126,7 @@ class _Zstd:
         return self._object is None
 
 
-_DECODERS: dict[bytes, Callable[[], _Decoder]] = {
+_DECODERS: dict[bytes, Callable[[], _Layer]] = {
     b"gzip": lambda: _Zlib(gzip=True),
     b"x-gzip": lambda: _Zlib(gzip=True),
     b"deflate": lambda: _Zlib(gzip=False),
@@ -131,49 +135,52 @@ _DECODERS: dict[bytes, Callable[[], _Decoder]] = {
 }
 
 
-class Decoding:
+class Decoder:
     """The decoder of a body. Raises `InvalidResponse` if the body is malformed, cut short or a decompression bomb."""
 
     def __init__(self, codings: list[bytes]) -> None:
-        """The codings in the order in which they were applied, each of which `can_decode` knows."""
-        self._layers: list[_Decoder] = [_DECODERS[coding]() for coding in reversed(codings)]
+        """Take the codings in the order in which they were applied; `can_decode` must accept them."""
+        self._layers: list[_Layer] = [_DECODERS[coding]() for coding in reversed(codings)]
         self._sizes = [0] * len(self._layers)
-        self._came = 0
+        self._received = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        self._came += len(data)
+        """Yield the decoded data in pieces of at most `PIECE` bytes."""
+        self._received += len(data)
         try:
-            yield from self._through(0, data)
+            yield from self._decode(0, data)
         except _FAILURES as error:
             raise InvalidResponse(str(error)) from error
 
     def close(self) -> None:
-        if self._came and not all(layer.is_complete() for layer in self._layers):
+        """Raise `InvalidResponse` if the body is cut short."""
+        if self._received and not all(layer.is_complete() for layer in self._layers):
             raise InvalidResponse("the encoded content ends early")
 
-    def _through(self, number: int, data: bytes) -> Iterator[bytes]:
+    def _decode(self, number: int, data: bytes) -> Iterator[bytes]:
         if number == len(self._layers):
             yield from (data[start : start + PIECE] for start in range(0, len(data), PIECE))
             return
         for piece in self._layers[number].feed(data):
             self._sizes[number] += len(piece)
-            if self._sizes[number] > max(MOST_DECODED, MOST_RATIO * self._came):
-                raise InvalidResponse("the encoded content is a bomb")
-            yield from self._through(number + 1, piece)
+            if self._sizes[number] > max(MAX_DECODED, MAX_RATIO * self._received):
+                raise InvalidResponse("the encoded content is a decompression bomb")
+            yield from self._decode(number + 1, piece)
 
 
 def codings_of(value: bytes) -> list[bytes]:
-    """The codings of `Content-Encoding` values, joined by commas; `identity` is none."""
+    """Return the codings of `Content-Encoding` values joined by commas, without `identity`."""
     named = [coding.strip().lower() for coding in value.split(b",")]
     return [coding for coding in named if coding not in (b"", b"identity")]
 
 
 def can_decode(codings: list[bytes]) -> bool:
-    return len(codings) <= _MOST_LAYERS and all(coding in _DECODERS for coding in codings)
+    """Return whether all codings are known and there are not too many."""
+    return len(codings) <= _MAX_LAYERS and all(coding in _DECODERS for coding in codings)
 
 
-def narrowed(accept_encoding: bytes) -> bytes:
-    """The client's `Accept-Encoding` (RFC 9110 §12.5.3) without what we cannot decode."""
+def narrow_accept_encoding(accept_encoding: bytes) -> bytes:
+    """Return the client's `Accept-Encoding` (RFC 9110 §12.5.3) without codings that cannot be decoded."""
     kept = [
         part.strip()
         for part in accept_encoding.split(b",")
@@ -183,7 +190,7 @@ def narrowed(accept_encoding: bytes) -> bytes:
 
 
 def accepts_gzip(accept_encoding: bytes) -> bool:
-    """Whether gzip is named with a weight above zero, or `*` is and gzip is not."""
+    """Return whether gzip has a weight above zero, or `*` has one and gzip is not named."""
     weights = {_coding(part): _weight(part) for part in accept_encoding.split(b",")}
     return weights.get(b"gzip", weights.get(b"x-gzip", weights.get(b"*", 0.0))) > 0
 

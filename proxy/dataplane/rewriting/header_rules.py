@@ -1,14 +1,14 @@
-"""Header rules of a rewritten answer, without I/O."""
+"""Header rules for a rewritten response, without I/O."""
 
 import re
 from collections.abc import Callable
 
-from proxy.dataplane.rewriting.urls import Addresses
+from proxy.dataplane.rewriting.urls import UrlRewriter
 from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.rules.paths import PREFIX, rewrite_location, under_prefix
 
-# What speaks of the bytes as the upstream sent them.
-OF_THE_BYTES = frozenset(
+# Fields that describe the bytes as the upstream sent them.
+BODY_FIELDS = frozenset(
     {
         b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"content-digest",
         b"accept-ranges",
@@ -16,7 +16,7 @@ OF_THE_BYTES = frozenset(
 )  # fmt: skip
 _LINK = re.compile(rb'<([^<>]*)>|"(?:[^"\\]|\\.)*"')
 _SCRIPT_SOURCES = (b"script-src-elem", b"script-src", b"default-src")
-# With one of these in a source list 'unsafe-inline' means nothing (CSP Level 3 §6.7.3.2).
+# A source list with one of these ignores 'unsafe-inline' (CSP Level 3 §6.7.3.2).
 _STRICT = re.compile(rb"'(?:nonce-|sha(?:256|384|512)-|strict-dynamic')", re.IGNORECASE)
 _SOURCE = re.compile(
     rb"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<authority>[^/?#'*]+)(?P<path>/[^?#]*)?", re.IGNORECASE
@@ -25,57 +25,58 @@ _LISTS = frozenset({b"form-action", b"frame-ancestors", b"base-uri", b"navigate-
 _TAG = re.compile(rb'(W/)?"([^"]*)"')
 
 
-def link(value: bytes, addresses: Addresses) -> bytes:
-    """A `Link` with the upstream's addresses under the prefix (RFC 8288 §3)."""
-    return _LINK.sub(lambda found: found[0] if found[1] is None else b"<" + addresses.under(found[1]) + b">", value)
+def rewrite_link(value: bytes, urls: UrlRewriter) -> bytes:
+    """Return a `Link` value (RFC 8288 §3) with rewritten URLs."""
+    return _LINK.sub(lambda found: found[0] if found[1] is None else b"<" + urls.rewrite(found[1]) + b">", value)
 
 
 class EntityTags:
     """Entity tags of rewritten bodies: weak (RFC 9110 §8.8.1), and marked with the rewriter's version.
 
-    The mark tells ours from the upstream's own weak tags and from those of another version, whose script a policy
-    would refuse. What comes back with it goes to the upstream as it was, so that `If-None-Match` and `If-Match`
-    compare what they would without us.
+    The mark distinguishes them from the upstream's own weak tags and from those of another version, whose script a
+    policy would block. In requests the mark is removed again, so that `If-None-Match` and `If-Match` compare the
+    upstream's own tags.
     """
 
     def __init__(self, version: bytes) -> None:
         self._strong, self._weak = b"-zs" + version, b"-zw" + version
 
-    def marked(self, tag: bytes) -> bytes:
+    def mark(self, tag: bytes) -> bytes:
+        """Return the tag of a rewritten body."""
         found = _TAG.fullmatch(tag.strip())
         if not found:
             return tag
         return b'W/"' + found[2] + (self._weak if found[1] else self._strong) + b'"'
 
-    def restored(self, tags: bytes) -> bytes:
-        """The list of a request with the upstream's own tags."""
-        return _TAG.sub(self._own, tags)
+    def restore(self, tags: bytes) -> bytes:
+        """Return the list of tags of a request with the upstream's own tags."""
+        return _TAG.sub(self._restore_one, tags)
 
-    def _own(self, tag: re.Match[bytes]) -> bytes:
+    def _restore_one(self, tag: re.Match[bytes]) -> bytes:
         for mark, weak in ((self._strong, b""), (self._weak, b"W/")):
             if tag[1] and tag[2].endswith(mark):
                 return weak + b'"' + tag[2].removesuffix(mark) + b'"'
         return tag[0]
 
 
-class Policy:
-    """Content-Security-Policies of the upstream as they hold on the gateway, seen at `own_origin`."""
+class PolicyRewriter:
+    """Rewrites the upstream's Content-Security-Policies for the gateway, which the browser sees at `own_origin`."""
 
-    def __init__(self, addresses: Addresses, own_origin: bytes, hash_source: bytes) -> None:
-        self._addresses = addresses
+    def __init__(self, urls: UrlRewriter, own_origin: bytes, hash_source: bytes) -> None:
+        self._urls = urls
         self._own_origin = own_origin
         self._hash_source = hash_source
 
-    def rewritten(self, value: bytes) -> bytes:
-        """Each policy of the list, with sources on the upstream's host under the prefix and the script allowed."""
-        return b",".join(self._one(policy) for policy in value.split(b","))
+    def rewrite(self, value: bytes) -> bytes:
+        """Return the policies with rewritten sources on the upstream's host, with the gateway's script allowed."""
+        return b",".join(self._rewrite_one(policy) for policy in value.split(b","))
 
-    def _one(self, policy: bytes) -> bytes:
+    def _rewrite_one(self, policy: bytes) -> bytes:
         directives = [directive.split() for directive in policy.split(b";")]
         names: dict[bytes, int] = {}
         for number, words in enumerate(directives):
             if words:
-                names.setdefault(words[0].lower(), number)  # of several the first counts (CSP Level 3 §2.2.1)
+                names.setdefault(words[0].lower(), number)  # the first of several counts (CSP Level 3 §2.2.1)
         changed = {number: self._sources(name, directives[number]) for name, number in names.items()}
         parts = [
             b" " * part.startswith(b" ") + b" ".join(changed[number]) if number in changed
@@ -87,38 +88,38 @@ class Policy:
             number = names[governing]
             allowed = self._allowing(changed[number][1:])
             if allowed is not None and governing == b"default-src":
-                parts.append(b" script-src " + b" ".join(allowed))  # the hash is for scripts alone
+                parts.append(b" script-src " + b" ".join(allowed))  # the hash must allow scripts only
             elif allowed is not None:
                 parts[number] = b" " * parts[number].startswith(b" ") + b" ".join([changed[number][0], *allowed])
         return b";".join(parts)
 
     def _sources(self, name: bytes, words: list[bytes]) -> list[bytes]:
         if name == b"report-uri":
-            return [words[0], *map(self._addresses.under, words[1:])]
+            return [words[0], *map(self._urls.rewrite, words[1:])]
         if name.endswith((b"-src", b"-src-elem", b"-src-attr")) or name in _LISTS:
             return [words[0], *(self._source(word, with_path=name != b"frame-ancestors") for word in words[1:])]
         return words
 
     def _source(self, word: bytes, *, with_path: bool) -> bytes:
-        """A source on the upstream's host (CSP Level 3 §2.3.1) as the gateway's."""
+        """Return a source on the upstream's host (CSP Level 3 §2.3.1) as one on the gateway."""
         found = _SOURCE.fullmatch(word)
         if not found:
             return word
         scheme = (found["scheme"] or b"").lower()
-        upstream_scheme = self._addresses.origin.partition(b"://")[0]
-        asked = {b"ws": b"http", b"wss": b"https"}.get(scheme, scheme) or upstream_scheme
-        origin = asked + b"://" + found["authority"]
-        if rewrite_location(origin + b"/", self._addresses.origin, b"") == origin + b"/":
+        upstream_scheme = self._urls.origin.partition(b"://")[0]
+        target_scheme = {b"ws": b"http", b"wss": b"https"}.get(scheme, scheme) or upstream_scheme
+        origin = target_scheme + b"://" + found["authority"]
+        if rewrite_location(origin + b"/", self._urls.origin, b"") == origin + b"/":
             return word  # another host
         own = self._own_origin
         if scheme in (b"ws", b"wss"):
             own = own.replace(b"http", b"ws", 1)
         if not with_path:
             return own
-        return own + (under_prefix(found["path"], self._addresses.base_path) if found["path"] else PREFIX + b"/")
+        return own + (under_prefix(found["path"], self._urls.base_path) if found["path"] else PREFIX + b"/")
 
     def _allowing(self, sources: list[bytes]) -> list[bytes] | None:
-        """The sources with that of the script; None where it runs already."""
+        """Return the sources with the hash of the script, or None if the script is allowed already."""
         if b"'unsafe-inline'" in map(bytes.lower, sources) and not any(map(_STRICT.match, sources)):
             return None
         return [source for source in sources if source.lower() != b"'none'"] + [self._hash_source]
@@ -127,6 +128,6 @@ class Policy:
 Rewrite = Callable[[bytes], bytes]
 
 
-def rewritten(headers: Headers, rules: dict[bytes, Rewrite]) -> Headers:
-    """The headers with the values of these names rewritten."""
+def rewrite_fields(headers: Headers, rules: dict[bytes, Rewrite]) -> Headers:
+    """Return the fields with the values of these names rewritten."""
     return [(name, rules[name](value) if name in rules else value) for name, value in headers]

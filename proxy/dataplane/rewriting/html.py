@@ -1,7 +1,8 @@
-"""HTML in a stream: addresses in attributes, `<style>` and `style`, our script; everything else byte for byte.
+"""Streaming rewriter of HTML: URLs in attributes, `<style>` and `style`, and the gateway's script.
 
-The tokenizer of HTML (13.2.5) over bytes, as far as it finds tags and their attributes; no tree is built. At most one
-tag of `LONGEST_TAG` bytes is kept; a longer one passes as it is. Each byte is looked at a bounded number of times.
+Everything else passes byte for byte. The tokenizer of HTML (13.2.5) works on bytes and finds tags and their
+attributes; no tree is built. At most one tag of `MAX_TAG_BYTES` is kept; a longer one passes unchanged. Each byte is
+read a limited number of times.
 """
 
 import html
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from proxy.dataplane.rewriting.css import CssRewriter
-from proxy.dataplane.rewriting.urls import Addresses
+from proxy.dataplane.rewriting.urls import UrlRewriter
 
-LONGEST_TAG = 64 * 1024
-MOST_ATTRIBUTES = 256  # of a tag; what follows them is left alone
+MAX_TAG_BYTES = 64 * 1024
+MAX_ATTRIBUTES = 256  # of a tag; further ones pass unchanged
 _BLANK = re.compile(rb"[ \t\r\n\f\xef\xbb\xbf]*")  # with the bytes of a byte order mark
 _NAME_END = re.compile(rb"[^ \t\r\n\f/>]*")
 _BETWEEN = re.compile(rb"[ \t\r\n\f/]*")
@@ -29,7 +30,8 @@ _CDATA_END, _BOGUS_END = re.compile(rb"\]\]>"), re.compile(rb">")
 _SCRIPT_TOKEN = re.compile(rb"<!--|-->|<(/?)script(?=[ \t\r\n\f/>])", re.IGNORECASE)
 _SCRIPT_BEGUN = re.compile(rb"(?:<[!/\w-]{0,8}|--?)\Z")
 _QUOTE_ENTITY = re.compile(rb"&(?:quot|apos|#0*3[49]|#[xX]0*2[27]);\s*")
-# Whose content is text to a browser (HTML 13.2.6.4); `<noscript>` is not among them, for browsers without scripts.
+# Elements whose content is text to a browser (HTML 13.2.6.4). `<noscript>` is not one of them in browsers without
+# scripts.
 _RAW = frozenset({b"script", b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"noframes"})
 _RAW_END = {name: re.compile(rb"</" + name + rb"(?=[ \t\r\n\f/>])", re.IGNORECASE) for name in _RAW}
 _FOREIGN = frozenset({b"svg", b"math"})
@@ -41,14 +43,14 @@ _ADDRESS = frozenset(
 class _State(Enum):
     TEXT = auto()
     COMMENT = auto()
-    BOGUS = auto()  # until the next `>`
+    BOGUS = auto()  # a bogus comment: until the next `>`
     CDATA = auto()
     TAG = auto()
     RAW = auto()  # the content of one of `_RAW`
 
 
 class _In(Enum):
-    """Where in a tag."""
+    """The position in a tag."""
 
     NAME = auto()
     BETWEEN = auto()
@@ -61,7 +63,7 @@ class _In(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Attribute:
-    """Positions in the tag."""
+    """The positions of an attribute in its tag."""
 
     begin: int
     name_end: int
@@ -71,33 +73,33 @@ class _Attribute:
 
 
 class HtmlRewriter:
-    """`feed` gives what is decided of the output, `close` the rest; how the input is cut makes no difference."""
+    """`feed` returns the output so far, `close` the rest; the result does not depend on how the input is cut."""
 
     def __init__(
-        self, addresses: Addresses, policy: Callable[[bytes], bytes], *, script: bytes = b"", xhtml: bool = False
+        self, urls: UrlRewriter, policy: Callable[[bytes], bytes], *, script: bytes = b"", xhtml: bool = False
     ) -> None:
-        """`policy` rewrites the content of a `<meta>` Content-Security-Policy; `script` is a whole element."""
-        self._addresses = addresses
+        """Take the rewriter of a `<meta>` Content-Security-Policy, and the script as a whole element."""
+        self._urls = urls
         self._policy = policy
-        self._script = script  # until it was given out
+        self._script = script  # empty when it is in the output
         self._xhtml = xhtml
         self._state = _State.TEXT
         self._buffer = bytearray()
-        self._at = 0  # what is before it was given out
+        self._at = 0  # bytes before this position are in the output
         self._out: list[bytes] = []
-        self._foreign = 0  # how many <svg> and <math> are open
-        # The tag that is being read
+        self._foreign = 0  # open <svg> and <math> elements
+        # The current tag
         self._in = _In.NAME
         self._scan = 0
         self._quote = b""
         self._marks: list[int] = []
         self._attributes: list[_Attribute] = []
         self._name = b""
-        self._passing = False  # it is too long
-        # The raw content
+        self._passing = False  # the tag is too long
+        # The current raw content
         self._raw = b""
         self._css: CssRewriter | None = None
-        self._escaped = 0  # of a script: 1 within `<!--`, 2 within a <script> there (HTML 13.2.5.20, .27)
+        self._escaped = 0  # in a script: 1 inside `<!--`, 2 inside a <script> in it (HTML 13.2.5.20, .27)
 
     def feed(self, data: bytes) -> bytes:
         self._buffer += data
@@ -110,7 +112,7 @@ class HtmlRewriter:
         return b"".join(out)
 
     def close(self) -> bytes:
-        """What is left, as it came: a tag without an end is none."""
+        """Return the rest unchanged: a tag without an end is not a tag."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         if self._css is not None:
@@ -123,7 +125,7 @@ class HtmlRewriter:
             self._at = end
 
     def _before_content(self, text: bytes) -> bytes:
-        """The script before the first text that is not blank; a document of XML has none there."""
+        """Return the text with the script before its first byte that is not blank; not in XML documents."""
         if not self._script or self._xhtml:
             return text
         blank = _BLANK.match(text)
@@ -145,11 +147,11 @@ class HtmlRewriter:
         return begin >= 0 and self._markup()
 
     def _markup(self) -> bool:
-        """At a `<`."""
+        """Read the markup at a `<`."""
         begun = bytes(self._buffer[self._at : self._at + 9])
         if begun in (b"<", b"</") or (len(begun) < 9 and (b"<![CDATA[".startswith(begun) or begun == b"<!-")):
             return False
-        if plain := _PLAIN_TAG.match(self._buffer, self._at):  # most are
+        if plain := _PLAIN_TAG.match(self._buffer, self._at):  # like most tags
             self._begin_tag(1)
             self._scan, self._name = plain.end(), plain[1].lower()
             self._end_tag()
@@ -203,7 +205,7 @@ class HtmlRewriter:
         self._passing = False
 
     def _tag(self) -> bool:
-        """Read on in the tag (HTML 13.2.5.8 to .40), and rewrite it where its end has come."""
+        """Read the tag (HTML 13.2.5.8 to .40), and rewrite it when it is complete."""
         buffer = self._buffer
         while self._scan < len(buffer):
             if _TAG_STEPS[self._in](self):
@@ -211,7 +213,7 @@ class HtmlRewriter:
                 return True
         if self._passing:
             self._emit(self._scan)
-        elif self._scan - self._at > LONGEST_TAG:
+        elif self._scan - self._at > MAX_TAG_BYTES:
             self._pass_tag()
         return False
 
@@ -226,7 +228,7 @@ class HtmlRewriter:
         return bytes(self._buffer[self._scan : self._scan + 1])
 
     def _skip(self, pattern: re.Pattern[bytes]) -> bytes:
-        """The byte after what the pattern matches; none where that has not come."""
+        """Return the byte after the match of the pattern; empty if it has not come yet."""
         found = pattern.match(self._buffer, self._scan)
         if found:
             self._scan = found.end()
@@ -251,7 +253,7 @@ class HtmlRewriter:
             return True
         if following:
             self._mark()
-            self._scan += 1  # the first byte of a name may be anything, even `=`
+            self._scan += 1  # the first byte of a name may be any, even `=`
             self._in = _In.ATTRIBUTE
         return False
 
@@ -308,7 +310,7 @@ class HtmlRewriter:
         return False
 
     def _note(self, end: int) -> None:
-        if not self._passing and len(self._attributes) < MOST_ATTRIBUTES:
+        if not self._passing and len(self._attributes) < MAX_ATTRIBUTES:
             begin, name_end, value, value_end = (*self._marks, end, end)[:4]
             self._attributes.append(_Attribute(begin, name_end, value, value_end, end))
         self._marks = []
@@ -316,10 +318,10 @@ class HtmlRewriter:
     def _end_tag(self) -> None:
         self._state = _State.TEXT
         tag, name = bytes(self._buffer[self._at : self._scan]), self._name
-        if not self._passing and len(tag) > LONGEST_TAG:
+        if not self._passing and len(tag) > MAX_TAG_BYTES:
             self._pass_tag()
         elif not self._passing and not name.startswith(b"/"):
-            tag = self._with_script(self._rewritten(tag), name)
+            tag = self._with_script(self._rewrite(tag), name)
         elif not self._passing:
             tag = self._with_script(tag, name)
         if self._scan > self._at:
@@ -330,11 +332,13 @@ class HtmlRewriter:
             self._foreign = max(0, self._foreign + (-1 if name.startswith(b"/") else 1))
         if name in _RAW and not (closed and (self._foreign or self._xhtml)):
             self._raw, self._state, self._escaped = name, _State.RAW, 0
-            self._css = CssRewriter(self._addresses) if name == b"style" else None
+            self._css = CssRewriter(self._urls) if name == b"style" else None
 
     def _with_script(self, tag: bytes, name: bytes) -> bytes:
-        """The script comes within the head as its first element, or before whatever opens the head by itself
-        (HTML 13.2.6.4.2, .3)."""
+        """Return the tag with the script as the first element of the head, or before the tag that implies a head.
+
+        See HTML 13.2.6.4.2 and .3.
+        """
         if not self._script or name == b"html" or (self._xhtml and (name != b"head" or tag.endswith(b"/>"))):
             return tag
         script, self._script = self._script, b""
@@ -342,7 +346,7 @@ class HtmlRewriter:
 
     # --- Attributes
 
-    def _rewritten(self, tag: bytes) -> bytes:
+    def _rewrite(self, tag: bytes) -> bytes:
         parts, at = [], 0
         for each in self._attributes:
             attribute = tag[each.begin : each.name_end].lower()
@@ -359,48 +363,48 @@ class HtmlRewriter:
         return b"".join([*parts, tag[at:]]) if parts else tag
 
     def _rewriter_of(self, attribute: bytes, tag: bytes) -> Callable[[bytes], bytes] | None:
-        addresses = self._addresses
+        urls = self._urls
         if attribute in _ADDRESS or (attribute == b"data" and self._name == b"object"):
-            return addresses.under
+            return urls.rewrite
         if attribute in (b"srcset", b"imagesrcset"):
-            return addresses.srcset
+            return urls.rewrite_srcset
         if attribute == b"ping":
-            return addresses.words
+            return urls.rewrite_list
         if attribute == b"style":
             return self._declarations
         if attribute == b"content" and self._name == b"meta":
             kind = self._value(tag, b"http-equiv").lower()
             if kind == b"refresh":
-                return addresses.refresh
+                return urls.rewrite_refresh
             if kind in (b"content-security-policy", b"content-security-policy-report-only"):
                 return self._meta_policy
         return None
 
     def _value(self, tag: bytes, attribute: bytes) -> bytes:
-        """Of the first attribute of this name, as browsers see it (HTML 13.2.5.33)."""
+        """Return the value of the first attribute of this name, which browsers use (HTML 13.2.5.33)."""
         for each in self._attributes:
             if tag[each.begin : each.name_end].lower() == attribute:
                 return tag[each.value : each.value_end].strip()
         return b""
 
     def _is_stylesheet(self, tag: bytes) -> bool:
-        """Whether this links CSS that is rewritten, so that its hash would be another."""
+        """Return whether this links CSS that is rewritten, so that its hash changes."""
         if self._name != b"link":
             return False
         kinds = self._value(tag, b"rel").lower().split()
         if b"stylesheet" not in kinds and self._value(tag, b"as").lower() != b"style":
             return False
-        return self._addresses.is_own(self._value(tag, b"href"))
+        return self._urls.is_own(self._value(tag, b"href"))
 
     def _declarations(self, value: bytes) -> bytes:
-        """CSS as it stands in an attribute, where quotes may be written `&quot;`."""
-        css = CssRewriter(self._addresses, self._after_quote)
+        """Return the rewritten CSS of an attribute, in which quotes may be written `&quot;`."""
+        css = CssRewriter(self._urls, self._rewrite_after_quote)
         return css.feed(value) + css.close()
 
-    def _after_quote(self, address: bytes) -> bytes:
-        entity = _QUOTE_ENTITY.match(address)
+    def _rewrite_after_quote(self, url: bytes) -> bytes:
+        entity = _QUOTE_ENTITY.match(url)
         begin = entity.end() if entity else 0
-        return address[:begin] + self._addresses.under(address[begin:])
+        return url[:begin] + self._urls.rewrite(url[begin:])
 
     def _meta_policy(self, value: bytes) -> bytes:
         policy = html.unescape(value.decode("latin-1")).encode("latin-1", "xmlcharrefreplace")
@@ -416,16 +420,16 @@ class HtmlRewriter:
         found = _RAW_END[self._raw].search(buffer, self._at)
         if found is None:
             held = buffer.rfind(b"<", max(self._at, len(buffer) - len(self._raw) - 2))
-            self._give_raw(len(buffer) if held < 0 else held)
+            self._emit_raw(len(buffer) if held < 0 else held)
             return False
-        self._give_raw(found.start())
+        self._emit_raw(found.start())
         if self._css is not None:
             self._out.append(self._css.close())
             self._css = None
         self._state = _State.TEXT
         return True
 
-    def _give_raw(self, end: int) -> None:
+    def _emit_raw(self, end: int) -> None:
         if self._css is None:
             self._emit(end)
         else:
@@ -455,7 +459,7 @@ class HtmlRewriter:
 
 
 _STEPS: dict[_State, Callable[[HtmlRewriter], bool]] = {
-    _State.TEXT: HtmlRewriter._text,  # noqa: SLF001  (its own)
+    _State.TEXT: HtmlRewriter._text,  # noqa: SLF001  (same class)
     _State.COMMENT: HtmlRewriter._comment,  # noqa: SLF001
     _State.BOGUS: HtmlRewriter._bogus,  # noqa: SLF001
     _State.CDATA: HtmlRewriter._cdata,  # noqa: SLF001

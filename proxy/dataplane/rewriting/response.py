@@ -1,4 +1,4 @@
-"""Rewriting of the upstream's pages, so that their addresses stay under the path prefix in a browser.
+"""Rewriting of the upstream's pages, so that their URLs stay under the path prefix in a browser.
 
 Only responses to requests with the browser's cookie are rewritten; clients that send the credentials in header fields
 get every byte unchanged.
@@ -12,10 +12,10 @@ from http import HTTPStatus
 
 from proxy.dataplane.rewriting import header_rules as rules
 from proxy.dataplane.rewriting.css import CssRewriter
-from proxy.dataplane.rewriting.encoding import Decoding, accepts_gzip, can_decode, codings_of, narrowed
+from proxy.dataplane.rewriting.encoding import Decoder, accepts_gzip, can_decode, codings_of, narrow_accept_encoding
 from proxy.dataplane.rewriting.html import HtmlRewriter
 from proxy.dataplane.rewriting.script import Script
-from proxy.dataplane.rewriting.urls import Addresses
+from proxy.dataplane.rewriting.urls import UrlRewriter
 from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.upstream.http1 import Response
 
@@ -35,8 +35,8 @@ class Rewriting:
     """The rewriting rules for one upstream."""
 
     def __init__(self, origin: bytes, base_path: bytes) -> None:
-        self.addresses = Addresses(origin, base_path)
-        self.script = Script(self.addresses)
+        self.urls = UrlRewriter(origin, base_path)
+        self.script = Script(self.urls)
         self.tags = rules.EntityTags(self.script.version)
 
     def begin(self, passed: Headers, own_origin: bytes) -> tuple["ExchangeRewriter", Headers]:
@@ -44,7 +44,7 @@ class Rewriting:
 
         `own_origin` is the origin under which the browser sees the gateway.
         """
-        rewriter = ExchangeRewriter(self, rules.Policy(self.addresses, own_origin, self.script.hash_source))
+        rewriter = ExchangeRewriter(self, rules.PolicyRewriter(self.urls, own_origin, self.script.hash_source))
         return rewriter, [pair for each in passed if (pair := rewriter.read_field(*each)) is not None]
 
 
@@ -53,7 +53,7 @@ class ExchangeRewriter:
     """The rewriting of the response to one request."""
 
     rewriting: Rewriting
-    policy: rules.Policy
+    policy: rules.PolicyRewriter
     gzip: bool = False
     document: bool = True
     conditional: bool = False  # the request names one of the gateway's own entity tags
@@ -63,9 +63,9 @@ class ExchangeRewriter:
         """Note the wishes of a request's field, and return the field for the upstream, or None to drop it."""
         if name == b"accept-encoding":
             self.gzip = accepts_gzip(value)
-            return name, narrowed(value)
+            return name, narrow_accept_encoding(value)
         if name in (b"if-none-match", b"if-match"):
-            restored = self.rewriting.tags.restored(value)
+            restored = self.rewriting.tags.restore(value)
             self.conditional = self.conditional or restored != value
             return name, restored
         if name == b"sec-fetch-dest":
@@ -84,26 +84,26 @@ class ExchangeRewriter:
 
     def response(self, method: str, status: int, headers: Headers) -> tuple[Headers, "BodyRewriter | None"]:
         """Return the response's fields, with names in lower case, and the rewriter of its body if it has one."""
-        addresses, tags = self.rewriting.addresses, self.rewriting.tags
+        urls, tags = self.rewriting.urls, self.rewriting.tags
         changes: dict[bytes, rules.Rewrite] = {
-            b"link": lambda value: rules.link(value, addresses),
-            b"refresh": addresses.refresh,
-            b"service-worker-allowed": addresses.under,
-            **dict.fromkeys(_POLICIES, self.policy.rewritten),
+            b"link": lambda value: rules.rewrite_link(value, urls),
+            b"refresh": urls.rewrite_refresh,
+            b"service-worker-allowed": urls.rewrite,
+            **dict.fromkeys(_POLICIES, self.policy.rewrite),
         }
         joined: dict[bytes, bytes] = {}
         for name, value in headers:
             joined[name] = joined[name] + b"," + value if name in joined else value
         kind = _kind_of(joined)
         if status == HTTPStatus.NOT_MODIFIED and self.conditional:
-            changes[b"etag"] = tags.marked
+            changes[b"etag"] = tags.mark
         if kind is None or status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED, HTTPStatus.PARTIAL_CONTENT):
-            return rules.rewritten(headers, changes), None
+            return rules.rewrite_fields(headers, changes), None
         codings = codings_of(joined.get(b"content-encoding", b""))
-        changes[b"etag"] = tags.marked
+        changes[b"etag"] = tags.mark
         # Without a tag only the date remains, which does not change when the script in the page changes.
-        dropped = rules.OF_THE_BYTES if b"etag" in joined else rules.OF_THE_BYTES | {b"last-modified"}
-        result = rules.rewritten([pair for pair in headers if pair[0] not in dropped], changes)
+        dropped = rules.BODY_FIELDS if b"etag" in joined else rules.BODY_FIELDS | {b"last-modified"}
+        result = rules.rewrite_fields([pair for pair in headers if pair[0] not in dropped], changes)
         zipped = bool(codings) and self.gzip
         if zipped:
             result.append((b"content-encoding", b"gzip"))
@@ -113,11 +113,11 @@ class ExchangeRewriter:
             return result, None
         rewriter: HtmlRewriter | CssRewriter
         if kind == _CSS:
-            rewriter = CssRewriter(addresses)
+            rewriter = CssRewriter(urls)
         else:
             script = self.rewriting.script.element if self.document else b""
-            rewriter = HtmlRewriter(addresses, self.policy.rewritten, script=script, xhtml=kind == _XHTML)
-        return result, BodyRewriter(rewriter, Decoding(codings), zipped=zipped)
+            rewriter = HtmlRewriter(urls, self.policy.rewrite, script=script, xhtml=kind == _XHTML)
+        return result, BodyRewriter(rewriter, Decoder(codings), zipped=zipped)
 
 
 def _kind_of(headers: dict[bytes, bytes]) -> bytes | None:
@@ -139,7 +139,7 @@ class BodyRewriter:
     """Rewrites a body as it arrives. Raises `InvalidResponse` if the body cannot be decoded."""
 
     rewriter: HtmlRewriter | CssRewriter
-    decoding: Decoding
+    decoder: Decoder
     zipped: bool
     _zip: "zlib._Compress | None" = field(init=False)
     _begin: bytes | None = field(init=False, default=b"")  # until it is known whether the body is UTF-16
@@ -150,23 +150,23 @@ class BodyRewriter:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the rewritten bytes in pieces; all that can be sent is yielded before more data is needed."""
-        for piece in self.decoding.feed(data):
-            if out := self._encoded(self._rewritten(piece)):
+        for piece in self.decoder.feed(data):
+            if out := self._encode(self._rewrite(piece)):
                 yield out
         if self._zip is not None and (out := self._zip.flush(zlib.Z_SYNC_FLUSH)):
             yield out
 
     def close(self) -> bytes:
         """Return the last bytes of the body."""
-        self.decoding.close()
+        self.decoder.close()
         rest = b"" if self._begin is None else self.rewriter.feed(self._begin)
         rest = b"" if self._is_utf16 else rest + self.rewriter.close()
-        return self._encoded(rest) + (self._zip.flush() if self._zip is not None else b"")
+        return self._encode(rest) + (self._zip.flush() if self._zip is not None else b"")
 
-    def _encoded(self, data: bytes) -> bytes:
+    def _encode(self, data: bytes) -> bytes:
         return self._zip.compress(data) if self._zip is not None and data else data
 
-    def _rewritten(self, data: bytes) -> bytes:
+    def _rewrite(self, data: bytes) -> bytes:
         if self._begin is not None:
             data = self._begin + data
             if len(data) < 2:

@@ -1,7 +1,7 @@
-"""The script that keeps what a page's own scripts ask for under the prefix, as an element of the page.
+"""The script element that adds the prefix to URLs which a page's own scripts request.
 
-It stands in the page itself: it needs no request, runs before every other script, and its hash is known to a policy
-of any kind (CSP Level 2, `strict-dynamic` too); a file would need a host of a source list, which that ignores.
+It is part of the page, so it needs no request and runs before every other script. A policy of any kind can allow it
+by its hash (CSP Level 2, also with `strict-dynamic`, which ignores the hosts that a script file would need).
 """
 
 import base64
@@ -9,17 +9,17 @@ import hashlib
 import json
 from pathlib import Path
 
-from proxy.dataplane.rewriting.urls import Addresses
+from proxy.dataplane.rewriting.urls import UrlRewriter
 from proxy.dataplane.rules.paths import PREFIX
 
 _SOURCE = (Path(__file__).parent / "script.js").read_text("utf-8").strip()
 
 
 class Script:
-    """The element, what of a Content-Security-Policy lets it run, and a name that changes with it."""
+    """The script element, its source expression for a Content-Security-Policy, and a version that changes with it."""
 
-    def __init__(self, addresses: Addresses) -> None:
-        known = (PREFIX, addresses.origin, addresses.base_path)
+    def __init__(self, urls: UrlRewriter) -> None:
+        known = (PREFIX, urls.origin, urls.base_path)
         content = (_compact(_SOURCE) + "(" + ", ".join(_literal(value) for value in known) + ");").encode("ascii")
         digest = hashlib.sha256(content).digest()
         self.element = b"<script>" + content + b"</script>"
@@ -33,6 +33,6 @@ def _compact(source: str) -> str:
 
 
 def _literal(value: bytes) -> str:
-    """As a literal that stands in HTML and in XML (HTML 4.12.1.3)."""
+    """Return a JavaScript literal that is safe in HTML and XML (HTML 4.12.1.3)."""
     text = json.dumps(value.decode("latin-1"))
     return text.replace("<", "\\u003c").replace("&", "\\u0026").replace("]]>", "]]\\u003e")

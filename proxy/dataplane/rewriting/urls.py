@@ -1,11 +1,11 @@
-"""Addresses as pages write them, without I/O: those of the upstream are put under the prefix."""
+"""Rewriting of URLs in pages, without I/O: URLs of the upstream get the path prefix."""
 
 import re
 from dataclasses import dataclass
 
 from proxy.dataplane.rules.paths import PREFIX, rewrite_location
 
-# Browsers strip these at the start of an address (WHATWG URL, "basic URL parser": C0 controls and spaces).
+# Browsers strip these bytes at the start of a URL (WHATWG URL, "basic URL parser": C0 controls and space).
 _STRIPPED = bytes(range(0x21))
 _ELSEWHERE = re.compile(rb"[a-z][a-z0-9+.-]*:|[/\\\\]{2}", re.IGNORECASE)
 _GAP = re.compile(rb"[\s,]*")
@@ -15,35 +15,37 @@ _REFRESH = re.compile(rb"(\s*[\d.]+\s*(?:[;,]\s*)?(?:url\s*=\s*)?[\"']?)(.*)", r
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
-    """What is known of the upstream: its origin (`http://host:port`) and the path below which it is (empty: `/`)."""
+class UrlRewriter:
+    """Rewrites URLs for one upstream: its origin (`http://host:port`) and its base path (empty for `/`)."""
 
     origin: bytes
     base_path: bytes
 
     @property
-    def decisive(self) -> int:
-        """With so many bytes of an address, less what is stripped, it is decided how it begins."""
+    def needed_bytes(self) -> int:
+        """Return the number of bytes, without stripped ones, that suffice to rewrite the beginning of a URL."""
         return len(self.origin) + len(self.base_path) + len(PREFIX) + 16
 
-    def under(self, value: bytes) -> bytes:
-        """An address on the upstream (`/x`, `http://upstream/x`) under the prefix; any other, and what is under the
-        prefix already, as it is."""
-        address = value.lstrip(_STRIPPED)
-        if address[:2] == b"/\\" or is_under_prefix(address):
+    def rewrite(self, value: bytes) -> bytes:
+        """Return a URL of the upstream (`/x`, `http://upstream/x`) with the prefix.
+
+        Other URLs, and those that have the prefix already, are returned unchanged.
+        """
+        url = value.lstrip(_STRIPPED)
+        if url[:2] == b"/\\" or is_under_prefix(url):
             return value
-        return value[: len(value) - len(address)] + rewrite_location(address, self.origin, self.base_path)
+        return value[: len(value) - len(url)] + rewrite_location(url, self.origin, self.base_path)
 
     def is_own(self, value: bytes) -> bool:
-        """Whether the address is on the upstream, or relative to the page, which is."""
-        return self.under(value) != value or is_under_prefix(value) or not _ELSEWHERE.match(value)
+        """Return whether the URL is one of the upstream, or relative to the page."""
+        return self.rewrite(value) != value or is_under_prefix(value) or not _ELSEWHERE.match(value)
 
-    def words(self, value: bytes) -> bytes:
-        """Addresses with whitespace between them (`ping`)."""
-        return _WORD.sub(lambda word: self.under(word[0]), value)
+    def rewrite_list(self, value: bytes) -> bytes:
+        """Return URLs separated by whitespace (`ping`), rewritten."""
+        return _WORD.sub(lambda word: self.rewrite(word[0]), value)
 
-    def srcset(self, value: bytes) -> bytes:
-        """Images with descriptors and commas between them (HTML, "parse a srcset attribute")."""
+    def rewrite_srcset(self, value: bytes) -> bytes:
+        """Return a list of images with descriptors (HTML, "parse a srcset attribute"), rewritten."""
         parts: list[bytes] = []
         at = 0
         while True:
@@ -51,18 +53,19 @@ class Addresses:
             word = _WORD.match(value, gap.end()) if gap else None
             if gap is None or word is None:
                 return b"".join([*parts, value[at:]])
-            address = word[0].rstrip(b",")
-            parts += [gap[0], self.under(address), word[0][len(address) :]]
+            url = word[0].rstrip(b",")
+            parts += [gap[0], self.rewrite(url), word[0][len(url) :]]
             at = word.end()
-            if len(address) == len(word[0]) and (descriptors := _DESCRIPTORS.match(value, at)):
+            if len(url) == len(word[0]) and (descriptors := _DESCRIPTORS.match(value, at)):
                 parts.append(descriptors[0])
                 at = descriptors.end()
 
-    def refresh(self, value: bytes) -> bytes:
-        """`5; url=/x`, of the header or of `<meta http-equiv=refresh>`."""
+    def rewrite_refresh(self, value: bytes) -> bytes:
+        """Return a refresh (`5; url=/x`) of the header field or of `<meta http-equiv=refresh>`, rewritten."""
         found = _REFRESH.fullmatch(value)
-        return found[1] + self.under(found[2]) if found else value
+        return found[1] + self.rewrite(found[2]) if found else value
 
 
 def is_under_prefix(path: bytes) -> bool:
+    """Return whether the path has the prefix."""
     return path.startswith(PREFIX) and path[len(PREFIX) : len(PREFIX) + 1] in (b"", b"/", b"?", b"#")

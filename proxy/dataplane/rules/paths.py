@@ -1,4 +1,4 @@
-"""Paths, without I/O: from the gateway's to the upstream's, and what a scope admits."""
+"""Rules for paths, without I/O: mapping to and from the upstream's paths, and the check of a token's scope."""
 
 import re
 import unicodedata
@@ -8,31 +8,31 @@ from proxy.dataplane.errors import BAD_REQUEST, SCOPE_DENIED, Denied
 
 PREFIX = b"/api/v1/proxy"
 
-# Anything from which two programs could read different paths: escaped slashes, backslashes and dots, and
-# semicolons (RFC 3986 §3.3 path parameters), encoded or not; controls; what ends a path.
+# Characters that two programs could read differently: escaped slashes, backslashes and dots; semicolons (path
+# parameters, RFC 3986 §3.3), escaped or not; control characters; characters that end a path.
 _AMBIGUOUS = re.compile(
     rb"%2f|%5c|%2e|%25|%3b|[\\;#?\x00-\x20\x7f-\xff]|%[01][0-9a-f]|%7f|%(?![0-9a-f]{2})", re.IGNORECASE
 )
-# A dot segment (RFC 3986 §3.3), also where a server that decodes first would end the path behind it.
+# A dot segment (RFC 3986 §3.3), also if a server that decodes first would end the path after it.
 _DOT_SEGMENT = re.compile(rb"/\.\.?(?:/|%23|%3f|\Z)", re.IGNORECASE)
 _NON_ASCII_ESCAPE = re.compile(rb"%[89a-f][0-9a-f]", re.IGNORECASE)
-# Browsers drop tabs, and take a backslash for a slash (WHATWG URL §4.4).
+# Browsers drop tabs and read a backslash as a slash (WHATWG URL §4.4).
 _OTHER_HOST = re.compile(rb"/\t*[/\\]")
 _ABSOLUTE = re.compile(rb"(?:(https?):)?//([^/?#]*)", re.IGNORECASE)
 
 
 def is_proxied(raw_path: bytes) -> bool:
-    """Whether a request path, as received, belongs to the data plane."""
+    """Return whether a request path, as received, belongs to the data plane."""
     return raw_path.startswith(PREFIX) and raw_path[len(PREFIX) : len(PREFIX) + 1] in (b"", b"/")
 
 
 def upstream_path(raw_path: bytes, prefix: bytes = PREFIX) -> bytes:
-    """The path to send upstream: what follows the prefix, byte for byte, at least `/`."""
+    """Return the path for the upstream: the bytes after the prefix, at least `/`."""
     return raw_path[len(prefix) :] or b"/"
 
 
 def check_certificates_only(path: bytes) -> None:
-    """Admit `/certificates` and what is below it.
+    """Check that the path is `/certificates` or below it.
 
     Raises `Denied`: `bad_request` for a path that two programs could read differently (dot segments, encoded
     slashes or dots, backslashes, `;`, control characters), `scope_denied` for any other.
@@ -48,8 +48,11 @@ def check_certificates_only(path: bytes) -> None:
 
 
 def _reads_one_way(path: bytes) -> bool:
-    """Whether the escapes are UTF-8 (an overlong `/` or `.` is none, RFC 3629 §3) without controls, and without
-    characters that some servers fold to an ASCII delimiter (Unicode NFKC)."""
+    """Return whether all programs decode the escapes alike.
+
+    They must be valid UTF-8 (an overlong `/` or `.` is not, RFC 3629 §3), without control characters and without
+    characters that some servers fold to an ASCII delimiter (Unicode NFKC).
+    """
     if not _NON_ASCII_ESCAPE.search(path):
         return True
     try:
@@ -64,9 +67,10 @@ def _reads_one_way(path: bytes) -> bool:
 
 
 def rewrite_location(value: bytes, target_origin: bytes, target_path: bytes, prefix: bytes = PREFIX) -> bytes:
-    """A `Location` that points into the upstream, put under the prefix; any other as it is (RFC 9110 §10.2.2).
+    """Return a `Location` (RFC 9110 §10.2.2) with the prefix if it points to the upstream; any other unchanged.
 
-    Without a prefix, what begins with two slashes would name another host (RFC 3986 §4.2), so `/.` goes before them.
+    Without a prefix, a path that begins with two slashes would name another host (RFC 3986 §4.2), so `/.` is put
+    before them.
     """
     scheme, _, authority = target_origin.partition(b"://")
     absolute, path = _ABSOLUTE.match(value), value
@@ -82,7 +86,7 @@ def rewrite_location(value: bytes, target_origin: bytes, target_path: bytes, pre
 
 
 def under_prefix(path: bytes, target_path: bytes, prefix: bytes = PREFIX) -> bytes:
-    """The gateway's path for one of the upstream, whose own begin with `target_path` (empty: at its root)."""
+    """Return the gateway's path for a path of the upstream, whose own paths begin with `target_path`."""
     below = path[len(target_path) :]
     inside = path.startswith(target_path) and below[:1] in (b"", b"/", b"?", b"#")
     path = prefix + (below if inside else path)
@@ -90,6 +94,6 @@ def under_prefix(path: bytes, target_path: bytes, prefix: bytes = PREFIX) -> byt
 
 
 def _origin(scheme: bytes, authority: bytes) -> tuple[bytes, bytes]:
-    """Comparable (RFC 3986 §6.2): in lower case, without the scheme's default port."""
+    """Return a comparable origin (RFC 3986 §6.2): in lower case, without the scheme's default port."""
     scheme = scheme.lower()
     return scheme, authority.lower().removesuffix(b":443" if scheme == b"https" else b":80")

@@ -117,7 +117,7 @@ class GatewayProtocol(HttpToolsProtocol):
         return self.cycle is not None and self.scope is not self.cycle.scope
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Note where the header block ends: the parser stops there, and uvicorn drops the data that follows."""
+        """Note the end of the header block: the parser stops there, and uvicorn drops the data that follows."""
         if isinstance(stopped := sys.exception(), HttpParserUpgrade):
             self._ignored_upgrade = stopped.args[0]
 

@@ -1,4 +1,4 @@
-"""State in the memory of the only worker."""
+"""State in memory, for a gateway with one worker."""
 
 import math
 import time
@@ -14,15 +14,15 @@ from proxy.dataplane.state.base import COUNTS_SECONDS, Counts, Lease, Report, to
 
 @dataclass(slots=True)
 class _Held:
-    """A lease, until this time of the monotonic clock."""
+    """A lease; `until` is a time of the monotonic clock."""
 
     lease: Lease
     until: float
 
 
 @dataclass(slots=True)
-class _Known:
-    """A session's counts by its parts, until this time of the monotonic clock."""
+class _KnownCounts:
+    """The counts of a session by part; `until` is a time of the monotonic clock."""
 
     parts: dict[int, Counts] = field(default_factory=dict)
     until: float = 0.0
@@ -33,24 +33,24 @@ def _never_silent(_token_id: UUID, _lease: Lease) -> float:
 
 
 class MemoryState:
-    """The state of a gateway with one worker; see `proxy.dataplane.state.base.State`.
+    """See `proxy.dataplane.state.base.State`.
 
-    It is found by the numbers of UUIDs, as their own hash is worked out in Python each time.
+    Keys are the integers of UUIDs: hashing a UUID runs Python code each time.
     """
 
-    # Nobody else can take a token, nor is it forgotten who has it.
+    # No other worker can take a token, and the memory does not lose a lease.
     lease_memo = math.inf
 
     def __init__(
         self, rate: limits.RateLimitItem | None, seconds_left: Callable[[UUID, Lease], float] = _never_silent
     ) -> None:
-        """`seconds_left`: how long who holds a token keeps it from now on, should nothing more be carried."""
+        """Take the rate limit, and a function that returns the seconds for which an idle device keeps its lease."""
         self._leases: dict[int, _Held] = {}
         self._seconds_left = seconds_left
-        self._counts: dict[int, _Known] = {}
+        self._counts: dict[int, _KnownCounts] = {}
         self._rate = rate
-        # Users' moving windows: of each block drawn the time of the monotonic clock at which it counts no more, then
-        # its permits; oldest first, as in Redis.
+        # Moving windows by user: for each drawn block the monotonic time at which it expires, then its permits;
+        # oldest first, like in Redis.
         self._windows: dict[int, array[float]] = {}
         self._spent: dict[str, float] = {}
         self._began = time.time()
@@ -77,7 +77,7 @@ class MemoryState:
         return held
 
     async def release_lease(self, token_id: UUID, notice_id: int) -> Lease | None:  # noqa: ARG002
-        # The only worker is told once.
+        # With one worker each notice comes once.
         self._leases.pop(token_id.int, None)
         return None
 
@@ -87,7 +87,7 @@ class MemoryState:
         for session_id, part, counts in reports:
             known = self._counts.get(session_id.int)
             if known is None:
-                known = self._counts[session_id.int] = _Known()
+                known = self._counts[session_id.int] = _KnownCounts()
             known.parts[part.int], known.until = counts, until
             totals.append(counts if len(known.parts) == 1 else total(known.parts.values()))
         return totals
@@ -113,7 +113,7 @@ class MemoryState:
         return max(1, math.ceil(window[0] - now)) if window else 1
 
     async def spend(self, code: str, issued: float, seconds: float) -> bool:
-        # What was used before there was this memory is not known.
+        # Codes that were used before this process started are not known.
         if issued < self._began or code in self._spent:
             return False
         self._spent[code] = time.monotonic() + seconds
@@ -133,7 +133,7 @@ class MemoryState:
             del self._spent[code]
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there are no connections."""
 
 
 def _forget_ended(window: "array[float]", now: float) -> None:

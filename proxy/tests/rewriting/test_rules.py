@@ -10,16 +10,15 @@ from hypothesis import strategies as st
 
 from proxy.dataplane.rewriting import header_rules as rules
 from proxy.dataplane.rewriting.css import CssRewriter
-from proxy.dataplane.rewriting.html import LONGEST_TAG, HtmlRewriter
+from proxy.dataplane.rewriting.html import MAX_TAG_BYTES, HtmlRewriter
 from proxy.dataplane.rewriting.response import Rewriting
 from proxy.dataplane.rewriting.script import Script
-from proxy.dataplane.rewriting.urls import Addresses
-from proxy.dataplane.rules.headers import RequestHead
+from proxy.dataplane.rewriting.urls import UrlRewriter
 
 pytestmark = pytest.mark.embedded
 
 ORIGIN = b"http://up:9000"
-ADDRESSES = Addresses(ORIGIN, b"")
+URLS = UrlRewriter(ORIGIN, b"")
 SCRIPT = b"<script>ours</script>"
 
 
@@ -28,12 +27,12 @@ def fed(rewriter, data, cuts=()):
     return b"".join(map(rewriter.feed, pieces)) + rewriter.close()
 
 
-def page(data, cuts=(), *, script=b"", addresses=ADDRESSES, **options):
-    return fed(HtmlRewriter(addresses, lambda policy: policy, script=script, **options), data, cuts)
+def page(data, cuts=(), *, script=b"", urls=URLS, **options):
+    return fed(HtmlRewriter(urls, lambda policy: policy, script=script, **options), data, cuts)
 
 
-def css(data, cuts=(), addresses=ADDRESSES):
-    return fed(CssRewriter(addresses), data, cuts)
+def css(data, cuts=(), urls=URLS):
+    return fed(CssRewriter(urls), data, cuts)
 
 
 def expected(template):
@@ -112,15 +111,15 @@ def test_styles(template):
 )  # fmt: skip
 def test_addresses_with_a_host(address, under):
     wanted = under or address
-    assert ADDRESSES.under(address) == wanted
+    assert URLS.rewrite(address) == wanted
     for cuts in ((), range(1, len(address) + 9)):
         assert page(b"<a href='" + address + b"'>", cuts) == b"<a href='" + wanted + b"'>"
     assert css(b"url(" + address + b")", range(1, len(address) + 5)) == b"url(" + wanted + b")"
 
 
 def test_an_upstream_below_a_path():
-    below = Addresses(ORIGIN, b"/app")
-    assert page(b"<a href=/app/x><a href=/app><a href=/application>", addresses=below) == expected(
+    below = UrlRewriter(ORIGIN, b"/app")
+    assert page(b"<a href=/app/x><a href=/app><a href=/application>", urls=below) == expected(
         b"<a href=^/x><a href=^><a href=^/application>"
     )
     assert css(b"url(/app/x)", range(1, 10), below) == expected(b"url(^/x)")
@@ -204,8 +203,8 @@ class TestWhereTheScriptStands:
             assert page(data, script=SCRIPT, xhtml=True) == data
 
     def test_it_stands_in_html_and_xml_alike(self):
-        for addresses in (ADDRESSES, Addresses(b"http://[::1]:9000", b"/a&b<c>]]>\"'\xc3\xa4")):
-            content = Script(addresses).element.removeprefix(b"<script>").removesuffix(b"</script>")
+        for urls in (URLS, UrlRewriter(b"http://[::1]:9000", b"/a&b<c>]]>\"'\xc3\xa4")):
+            content = Script(urls).element.removeprefix(b"<script>").removesuffix(b"</script>")
             assert not re.search(rb"[<&\x80-\xff]|\]\]>", content)
 
 
@@ -220,7 +219,7 @@ class TestBounds:
     )  # fmt: skip
     @pytest.mark.parametrize("filling", [b"x", b" ", b"-", b"<", b"/", b"'", b"\\", b"url(", b"<!--", b"=x "])
     def test_what_never_ends_costs_neither_memory_nor_time(self, begin, filling):
-        rewriter = HtmlRewriter(ADDRESSES, lambda policy: policy, script=SCRIPT)
+        rewriter = HtmlRewriter(URLS, lambda policy: policy, script=SCRIPT)
         block, size = filling * (16_384 // len(filling)), 0
         tracemalloc.start()
         started = time.process_time()
@@ -236,7 +235,7 @@ class TestBounds:
 
     def test_a_tag_that_is_too_long_passes(self):
         for name, after in ((b"a", b"<a href=^/x>"), (b"script", b"'<a href=/x>'</script><a href=^/x>")):
-            tag = b"<" + name + b" href=/y title='" + b"x" * LONGEST_TAG + b">' src=/z>"
+            tag = b"<" + name + b" href=/y title='" + b"x" * MAX_TAG_BYTES + b">' src=/z>"
             data = tag + given_of(after)
             wanted = SCRIPT + tag + expected(after)
             for cuts in ((), range(1000, len(data), 1000), [len(data) - 40]):
@@ -244,13 +243,13 @@ class TestBounds:
 
     def test_the_longest_tag_that_is_rewritten(self):
         for more, changed in ((0, True), (1, False)):
-            tag = b"<a href=/y title='" + b"x" * (LONGEST_TAG - 20 + more) + b"'>"
-            assert len(tag) == LONGEST_TAG + more
+            tag = b"<a href=/y title='" + b"x" * (MAX_TAG_BYTES - 20 + more) + b"'>"
+            assert len(tag) == MAX_TAG_BYTES + more
             for cuts in ((), range(999, len(tag), 999)):
                 assert (b"/api/v1" in page(tag, cuts)) is changed
 
 
-POLICY = rules.Policy(ADDRESSES, b"https://own", b"'sha256-x'")
+POLICY = rules.PolicyRewriter(URLS, b"https://own", b"'sha256-x'")
 
 
 @pytest.mark.parametrize(
@@ -281,12 +280,12 @@ POLICY = rules.Policy(ADDRESSES, b"https://own", b"'sha256-x'")
     ],
 )  # fmt: skip
 def test_policies(given_policy, wanted):
-    assert POLICY.rewritten(given_policy) == wanted
+    assert POLICY.rewrite(given_policy) == wanted
 
 
 def test_a_policy_in_the_page():
     def read(data):
-        return fed(HtmlRewriter(ADDRESSES, POLICY.rewritten), data)
+        return fed(HtmlRewriter(URLS, POLICY.rewrite), data)
 
     meta = b'<meta http-equiv=Content-Security-Policy content="script-src &#39;self&#39; http://up:9000/x">'
     assert read(meta) == (
@@ -305,16 +304,16 @@ def test_a_policy_in_the_page():
 def test_entity_tags_come_back(opaque, weak):
     tags = rules.EntityTags(b"01234567")
     tag = (b"W/" if weak else b"") + b'"' + opaque.encode() + b'"'
-    marked = tags.marked(tag)
+    marked = tags.mark(tag)
     assert marked.startswith(b'W/"')
-    assert tags.restored(b'"a", ' + marked + b", *") == b'"a", ' + tag + b", *"
-    assert rules.EntityTags(b"76543210").restored(marked) == marked
+    assert tags.restore(b'"a", ' + marked + b", *") == b'"a", ' + tag + b", *"
+    assert rules.EntityTags(b"76543210").restore(marked) == marked
 
 
 def test_a_link_header():
     value = b'</a>; rel=preload; title="</b>", <//c/d>; rel=x, <http://up:9000/e>'
     wanted = b'</api/v1/proxy/a>; rel=preload; title="</b>", <//c/d>; rel=x, </api/v1/proxy/e>'
-    assert rules.link(value, ADDRESSES) == wanted
+    assert rules.rewrite_link(value, URLS) == wanted
 
 
 def test_a_hash_is_dropped_where_the_css_is_rewritten():
@@ -330,4 +329,5 @@ def test_a_hash_is_dropped_where_the_css_is_rewritten():
 def test_the_script_and_its_version_are_of_this_upstream():
     one, other = (Rewriting(origin, b"") for origin in (b"http://one", b"http://other"))
     assert one.script.version != other.script.version
-    assert one.of(RequestHead(), b"http://own").answer("GET", 200, [(b"content-type", b"image/png")])[1] is None
+    rewriter, _passed = one.begin([], b"http://own")
+    assert rewriter.response("GET", 200, [(b"content-type", b"image/png")])[1] is None

@@ -222,7 +222,7 @@ async def test_an_answer_that_nobody_waits_for_reaches_nobody_else():
         for number, token in enumerate(tokens):
             assert (await state.lease(token)).device == f"device-{number}"
     await state.close()
-    assert state._asking == set()
+    assert state._commands == set()
     get_redis_connection().flushdb()
 
 
