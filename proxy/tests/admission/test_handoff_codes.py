@@ -28,7 +28,7 @@ def pressed(gateway, recorded, client, alice, alice_token):
 
 def code_of(page):
     """Of the page's form, which leads to the other host."""
-    action = re.search(r'action="([^"]+)"\s+id="opening"', page.content.decode())[1]
+    action = re.search(r'action="([^"]+)"\s+id="handoff"', page.content.decode())[1]
     address, _, code = action.partition("?code=")
     assert address == f"{ORIGIN}/.zenzefi/open"
     return code
@@ -59,7 +59,7 @@ class TestTheButton:
         assert alice_token.text not in page.content.decode()
         assert alice_token.token.digest not in page.content.decode()
         # The site's own forms stay on the site; of another host's they would tell the token.
-        form = re.search("<form[^>]*opening.*?</form>", page.content.decode(), re.DOTALL)[0]
+        form = re.search("<form[^>]*handoff.*?</form>", page.content.decode(), re.DOTALL)[0]
         assert "csrf" not in form
 
     def test_every_press_has_a_code_of_its_own(self, pressed):
