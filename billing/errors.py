@@ -22,7 +22,7 @@ class IdempotencyConflict(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "idempotency_conflict"
     default_detail = _("This Idempotency-Key was used with another request. Use a new key for a new request.")
-    on_a_page = _(
+    page_message = _(
         "You have already sent this form with a different choice. If you want this one as well, send the form again."
     )
 
@@ -31,7 +31,7 @@ class IdempotencyInProgress(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "idempotency_in_progress"
     default_detail = _("A request with this Idempotency-Key is still running. Try again in a moment.")
-    on_a_page = _(
+    page_message = _(
         "Your first click is still being processed. Wait a moment, then press the button again. It counts only once."
     )
 

@@ -18,7 +18,7 @@ from billing import ledger, payments, provider_leases, providers, settlement
 from billing.errors import IdempotencyConflict, ProviderError, ProviderRefused, RefundInProgress, WebhookMismatch
 from billing.models import Payment, PaymentRefund, PaymentStatus
 from billing.providers.base import RefundState
-from zenzefi.common.currencies import shown, smallest_unit
+from zenzefi.common.currencies import format_amount, smallest_unit
 from zenzefi.common.hundredths import ZERO
 from zenzefi.common.reasons import check_reason
 
@@ -170,6 +170,6 @@ def _record(kind: str, wanted: PaymentRefund) -> None:
         reason=wanted.reason,
         payment_id=str(wanted.payment_id),
         refund_id=str(wanted.pk),
-        amount=shown(wanted.amount, wanted.payment.provider_currency),
+        amount=format_amount(wanted.amount, wanted.payment.provider_currency),
         answer=wanted.answer,
     )

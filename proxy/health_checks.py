@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from proxy.tls import upstream_tls
 from zenzefi.common.iso_times import iso_time
-from zenzefi.common.postgresql import answers_within
+from zenzefi.common.postgresql import database_time_limit
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def _run(probe: Callable[[], object], name: str) -> bool:
 
 
 def _check_database() -> None:
-    with answers_within(_DATABASE_SECONDS), connection.cursor() as cursor:
+    with database_time_limit(_DATABASE_SECONDS), connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
 

@@ -13,7 +13,7 @@ from proxy.dataplane.asgi import Application, Receive, Scope, Send
 from proxy.dataplane.denials.responses import denial_response, request_id
 from proxy.dataplane.errors import REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.rules.headers import check_form
-from zenzefi.common.postgresql import answers_within
+from zenzefi.common.postgresql import database_time_limit
 
 _django: Application = get_asgi_application()  # type: ignore[assignment]  # the stubs know no MutableMapping
 _DATABASE_SECONDS = 8.0  # for one request
@@ -34,7 +34,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     with structlog.contextvars.bound_contextvars(request_id=identifier.decode()):
         try:
             check_form(scope["headers"], scope["http_version"])
-            with answers_within(_DATABASE_SECONDS):
+            with database_time_limit(_DATABASE_SECONDS):
                 await _django(*await _with_content_length(scope, _limit_body(scope, receive, timeouts)), send_with_id)
             if timeouts:
                 raise timeouts[0]

@@ -21,7 +21,7 @@ from babel.numbers import is_currency
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
-from zenzefi.common.currencies import FINER
+from zenzefi.common.currencies import MORE_THAN_TWO_DECIMALS
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -126,7 +126,7 @@ def price(name: str, default: str) -> Decimal:
 def currency(name: str, default: str) -> str:
     """Return the ISO 4217 code of a currency with at most two decimals."""
     value = text(name) or default
-    if not is_currency(value) or value in FINER:
+    if not is_currency(value) or value in MORE_THAN_TWO_DECIMALS:
         raise wrong(name, value, "the ISO 4217 code of a currency with at most two decimals, such as EUR or RUB")
     return value
 

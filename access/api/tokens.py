@@ -30,7 +30,7 @@ from access.models import AccessToken
 from accounts.api.serializers import DetailSerializer
 from accounts.requests import current_user
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
-from zenzefi.common.api.query import query
+from zenzefi.common.api.query import validated_query
 
 TAGS = ["access tokens"]
 
@@ -58,7 +58,7 @@ class MyTokensView(ListAPIView[AccessToken]):
     serializer_class = TokenSerializer
 
     def get_queryset(self) -> QuerySet[AccessToken]:
-        filters = query(TokenFilterSerializer, self.request)
+        filters = validated_query(TokenFilterSerializer, self.request)
         return selectors.tokens_of(current_user(self.request), **filters)
 
     @extend_schema(

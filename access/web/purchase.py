@@ -24,7 +24,7 @@ from accounts.models import User
 from accounts.requests import current_user
 from billing import ledger
 from billing.errors import IdempotencyConflict, InsufficientBalance
-from zenzefi.common.error_messages import sentence
+from zenzefi.common.error_messages import error_message
 
 _DEFAULT_HOURS = 24
 
@@ -44,7 +44,7 @@ def buy(request: HttpRequest) -> HttpResponse:
             messages.warning(request, _("Your previous purchase succeeded. Its token is in the list below."))
             return redirect("tokens")
         except APIException as error:
-            form.add_error(None, sentence(error))
+            form.add_error(None, error_message(error))
     choice = _choice(user, ChoiceQuery(request.POST or request.GET).choice())
     back = f"{reverse('token-buy')}?scope={choice.scope}&duration_hours="
     context = {"form": form, "back": back, "short": status == InsufficientBalance.status_code, **vars(choice)}

@@ -28,9 +28,9 @@ from accounts.web.reauthentication import PasswordForm
 from billing import ledger
 from billing.errors import InsufficientBalance
 from billing.idempotency import Call
-from zenzefi.common.error_messages import sentence
-from zenzefi.common.htmx_partials import fragment
-from zenzefi.common.throttled_forms import with_status
+from zenzefi.common.error_messages import error_message
+from zenzefi.common.htmx_partials import htmx_partial
+from zenzefi.common.throttled_forms import with_throttled_status
 
 PER_PAGE = 20
 
@@ -56,7 +56,7 @@ def reveal(request: HttpRequest, token_id: UUID) -> HttpResponse:
     secret = token_secret.decrypt(token.ciphertext) if form.verify(request) else None
     lost = form.is_bound and not form.errors and not secret
     context = {"token": token, "form": form, "secret": secret, "lost": lost}
-    return with_status(render(request, "access/reveal.html", context), form)
+    return with_throttled_status(render(request, "access/reveal.html", context), form)
 
 
 @never_cache
@@ -75,7 +75,7 @@ def extend(request: HttpRequest, token_id: UUID) -> HttpResponse:
             except InsufficientBalance as error:
                 status = error.status_code
             except APIException as error:
-                return _redirect_with_error(request, token, sentence(error))
+                return _redirect_with_error(request, token, error_message(error))
     return render(request, "access/extend.html", _extension_context(request, token, form, status), status=status)
 
 
@@ -130,7 +130,7 @@ def _revoke(call: Call, token: AccessToken) -> str:
     return _("The token was revoked. You got back %(refund)s ZNC. Your balance is %(balance)s ZNC.") % facts
 
 
-@fragment
+@htmx_partial
 def refund_quote(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Render the refund quote, the part of the page that is refreshed."""
     token = get_own_token_or_404(request, token_id)
@@ -167,7 +167,7 @@ def _act_and_redirect(request: HttpRequest, token: AccessToken, act: Callable[[]
     try:
         messages.success(request, act())
     except APIException as error:
-        return _redirect_with_error(request, token, sentence(error))
+        return _redirect_with_error(request, token, error_message(error))
     return redirect("token", token.pk)
 
 

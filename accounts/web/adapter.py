@@ -18,7 +18,7 @@ from accounts.errors import InvalidCredentials, InvalidOtp
 from accounts.models import User
 from accounts.requests import address_of
 from zenzefi.common.encryption import cipher
-from zenzefi.common.throttled_forms import too_many
+from zenzefi.common.throttled_forms import throttled_error
 
 SIGNUP_NEXT_KEY = "signup_wanted"  # the key in the session for the page to open after a sign-up
 
@@ -41,7 +41,7 @@ class AccountAdapter(DefaultAccountAdapter):
         except InvalidCredentials:
             return None
         except Throttled as error:
-            raise too_many(error) from None
+            raise throttled_error(error) from None
 
     def reauthenticate(self, user: Any, password: str) -> bool:
         found = self.authenticate(context.request, email=user.email, password=password)

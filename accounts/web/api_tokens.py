@@ -17,7 +17,7 @@ from accounts.errors import ApiTokenAlreadyCreated, ApiTokenNotFound
 from accounts.requests import current_user
 from accounts.web.forms import ApiTokenForm
 from accounts.web.reauthentication import reauthentication_required
-from zenzefi.common.error_messages import sentence
+from zenzefi.common.error_messages import error_message
 
 
 @never_cache
@@ -36,7 +36,7 @@ def api_tokens_page(request: HttpRequest) -> HttpResponse:
             for problem in error.detail["name"]:  # type: ignore[call-overload]
                 form.add_error("name", str(problem))
         except ApiTokenAlreadyCreated as error:  # the form was reloaded or sent twice
-            messages.warning(request, sentence(error))
+            messages.warning(request, error_message(error))
             return redirect("api-tokens-page")
     text = made and made[1]
     return render(

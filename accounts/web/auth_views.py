@@ -13,14 +13,14 @@ from rest_framework.exceptions import Throttled, ValidationError
 
 from accounts.web.adapter import SIGNUP_NEXT_KEY
 from accounts.web.reauthentication import reauthentication_required, reauthentication_required_at
-from zenzefi.common.throttled_forms import SaysTooMany, too_many
+from zenzefi.common.throttled_forms import ThrottledFormMixin, throttled_error
 
 
-class LoginView(SaysTooMany, account.LoginView):
+class LoginView(ThrottledFormMixin, account.LoginView):
     pass
 
 
-class SignupView(SaysTooMany, account.SignupView):
+class SignupView(ThrottledFormMixin, account.SignupView):
     def get_initial(self) -> dict[str, Any]:
         """Fill in the code of a referral link (`?ref=`), besides allauth's `?email=`."""
         return {**super().get_initial(), "referral_code": self.request.GET.get("ref", "")[:16]}
@@ -37,7 +37,7 @@ class SignupView(SaysTooMany, account.SignupView):
                     form.add_error(field, str(problem))
             response = self.form_invalid(form)
         except Throttled as error:
-            form.add_error(None, too_many(error))
+            form.add_error(None, throttled_error(error))
             response = self.form_invalid(form)
         return response
 
@@ -47,25 +47,25 @@ class EmailView(account.EmailView):
     pass
 
 
-class PasswordChangeView(SaysTooMany, account.PasswordChangeView):
+class PasswordChangeView(ThrottledFormMixin, account.PasswordChangeView):
     pass
 
 
-class PasswordResetView(SaysTooMany, account.PasswordResetView):
+class PasswordResetView(ThrottledFormMixin, account.PasswordResetView):
     def form_valid(self, form: Any) -> HttpResponse:
         try:
             response: HttpResponse = super().form_valid(form)
         except Throttled as error:
-            form.add_error(None, too_many(error))
+            form.add_error(None, throttled_error(error))
             response = self.form_invalid(form)
         return response
 
 
-class ReauthenticateView(SaysTooMany, account.ReauthenticateView):
+class ReauthenticateView(ThrottledFormMixin, account.ReauthenticateView):
     pass
 
 
-class MFAAuthenticateView(SaysTooMany, mfa.AuthenticateView):
+class MFAAuthenticateView(ThrottledFormMixin, mfa.AuthenticateView):
     pass
 
 
@@ -89,7 +89,7 @@ class PasswordResetFromKeyView(OriginReferrerMixin, account.PasswordResetFromKey
     pass
 
 
-class MFAReauthenticateView(SaysTooMany, mfa.ReauthenticateView):
+class MFAReauthenticateView(ThrottledFormMixin, mfa.ReauthenticateView):
     pass
 
 

@@ -21,7 +21,7 @@ from accounts.errors import InvalidOtp
 from accounts.models import ApiToken, User, normalise_email, username_form
 from accounts.requests import address_of
 from accounts.web.adapter import AccountAdapter
-from zenzefi.common.throttled_forms import too_many
+from zenzefi.common.throttled_forms import throttled_error
 from zenzefi.common.time_zones import time_zone_names
 
 if TYPE_CHECKING:  # generic in the stubs only
@@ -183,7 +183,7 @@ class _CodeMixin:
         except InvalidOtp as error:
             raise forms.ValidationError(str(error.detail)) from None
         except Throttled as error:
-            raise too_many(error) from None
+            raise throttled_error(error) from None
         return code
 
 

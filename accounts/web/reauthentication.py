@@ -17,7 +17,7 @@ from accounts import services
 from accounts.errors import InvalidCredentials
 from accounts.requests import address_of, current_user
 from accounts.web.forms import current_password_field
-from zenzefi.common.throttled_forms import too_many
+from zenzefi.common.throttled_forms import throttled_error
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -66,5 +66,5 @@ class PasswordForm(forms.Form):
         except InvalidCredentials:
             self.add_error("password", gettext("The password is wrong."))
         except Throttled as error:
-            self.add_error("password", too_many(error))
+            self.add_error("password", throttled_error(error))
         return not self.errors

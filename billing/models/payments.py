@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.fields import MoneyField
 from billing.models.ledger import Transaction
-from zenzefi.common.currencies import shown
+from zenzefi.common.currencies import format_amount
 from zenzefi.common.hundredths import ZERO
 
 
@@ -116,12 +116,12 @@ class Payment(models.Model):
     @property
     def price(self) -> str:
         """What it costs, in its currency."""
-        return shown(self.provider_amount, self.provider_currency)
+        return format_amount(self.provider_amount, self.provider_currency)
 
     @property
     def refunded_price(self) -> str:
         """What the provider has given back, in the payment's currency."""
-        return shown(self.provider_refunded, self.provider_currency)
+        return format_amount(self.provider_refunded, self.provider_currency)
 
     @property
     def receipt_number(self) -> str:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from billing.models import MockCheckout, PaymentStatus
 from billing.providers import mock
-from zenzefi.common.currencies import shown
+from zenzefi.common.currencies import format_amount
 
 OUTCOMES = {
     "pay": PaymentStatus.SUCCEEDED,
@@ -34,5 +34,7 @@ def mock_checkout(request: HttpRequest, checkout_id: UUID) -> HttpResponse:
             raise BadRequest("unknown action")
         mock.press(checkout, OUTCOMES[action])
     elif checkout.status == PaymentStatus.PENDING:
-        return render(request, "billing/mock_checkout.html", {"price": shown(checkout.amount, checkout.currency)})
+        return render(
+            request, "billing/mock_checkout.html", {"price": format_amount(checkout.amount, checkout.currency)}
+        )
     return HttpResponseRedirect(reverse("payment-return", args=[checkout.payment_id]))

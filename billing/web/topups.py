@@ -18,8 +18,8 @@ from billing.errors import IdempotencyConflict
 from billing.models import Payment
 from billing.web import way_back
 from billing.web.forms import TopUpForm
-from zenzefi.common.currencies import price_of, shown
-from zenzefi.common.error_messages import sentence
+from zenzefi.common.currencies import format_amount, price_of
+from zenzefi.common.error_messages import error_message
 from zenzefi.common.hundredths import CENT
 
 PRESETS = [Decimal(amount) for amount in (10, 20, 50, 100, 300)]
@@ -61,7 +61,7 @@ def _requested_amount(request: HttpRequest) -> dict[str, Any]:
 
 def _price(amount: Decimal) -> str:
     currency = settings.PAYMENT_CURRENCY
-    return shown(price_of(amount, settings.ZNC_PRICE, currency), currency)
+    return format_amount(price_of(amount, settings.ZNC_PRICE, currency), currency)
 
 
 def _create_payment(form: TopUpForm, user: User) -> Payment | None:
@@ -71,10 +71,10 @@ def _create_payment(form: TopUpForm, user: User) -> Payment | None:
     try:
         return topups.create_payment(call, given["amount"], provider=given["provider"])
     except ValidationError as error:
-        form.add_error("amount", sentence(error))
+        form.add_error("amount", error_message(error))
     except IdempotencyConflict as error:
         form.renew_key()
-        form.add_error(None, sentence(error))
+        form.add_error(None, error_message(error))
     except APIException as error:
-        form.add_error(None, sentence(error))
+        form.add_error(None, error_message(error))
     return None

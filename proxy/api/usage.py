@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 from accounts.requests import current_user
 from proxy.api.serializers import UsageQuerySerializer, UsageSerializer
 from proxy.usage import usage_of
-from zenzefi.common.api.query import query
+from zenzefi.common.api.query import validated_query
 from zenzefi.common.time_zones import time_zone
 
 
@@ -29,7 +29,7 @@ class UsageView(APIView):
 
         The figures are less than half a minute old. For a token of another user they are zero.
         """
-        user, wanted = current_user(request), query(UsageQuerySerializer, request)
+        user, wanted = current_user(request), validated_query(UsageQuerySerializer, request)
         zone = time_zone(user.time_zone)
         found = usage_of(user, wanted["period"], zone, wanted["token_id"])
         return Response(UsageSerializer({**vars(found), "time_zone": zone.key}).data)

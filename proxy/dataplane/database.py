@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from zenzefi.common.postgresql import answers_within
+from zenzefi.common.postgresql import database_time_limit
 
 Result = TypeVar("Result")
 
@@ -51,7 +51,7 @@ class Database:
 
 
 def _with_connection(function: Callable[..., Result], *args: object) -> Result:
-    with answers_within(_TIMEOUT_SECONDS):
+    with database_time_limit(_TIMEOUT_SECONDS):
         close_old_connections()
         try:
             return function(*args)

@@ -16,7 +16,7 @@ from accounts.requests import current_user
 from accounts.web.reauthentication import PasswordForm
 from proxy.web import devices
 from proxy.web.examples import PLACEHOLDER, examples, gateway
-from zenzefi.common.throttled_forms import with_status
+from zenzefi.common.throttled_forms import with_throttled_status
 
 
 @never_cache
@@ -42,7 +42,7 @@ def connect(request: HttpRequest) -> HttpResponse:
         "device": device,
         "examples": {example.name: example.text for example in examples(text or PLACEHOLDER, device)},
     }
-    return with_status(render(request, "proxy/connect.html", context), form)
+    return with_throttled_status(render(request, "proxy/connect.html", context), form)
 
 
 def _selected(tokens: list[AccessToken], wanted: str) -> AccessToken | None:

@@ -29,7 +29,7 @@ from proxy.dataplane.rules.proxy_host import origin_of
 from proxy.selectors import holders, sessions_of
 from proxy.web import devices
 from proxy.web.examples import gateway
-from zenzefi.common.htmx_partials import fragment
+from zenzefi.common.htmx_partials import htmx_partial
 
 PER_PAGE = 20
 
@@ -45,7 +45,7 @@ def token_page(request: HttpRequest, token_id: UUID) -> HttpResponse:
     return render(request, "proxy/token.html", context)
 
 
-@fragment
+@htmx_partial
 def token_live(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """Return the part of the page that refreshes itself: the device and its traffic."""
     live = _live(get_own_token_or_404(request, token_id))

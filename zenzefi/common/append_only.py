@@ -41,7 +41,7 @@ def append_only(table: str) -> RunPython:
     return RunPython(_running(append_only_sql, table), _running(drop_append_only_sql, table))
 
 
-def guarded_tables(connection: BaseDatabaseWrapper) -> list[str]:
+def append_only_tables(connection: BaseDatabaseWrapper) -> list[str]:
     """The append-only tables of an SQLite database: its flush deletes row by row and must lift the guards."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT tbl_name FROM sqlite_master WHERE type = 'trigger' AND name LIKE '%_no_delete'")

@@ -3,7 +3,7 @@
 from decimal import ROUND_HALF_UP, Decimal
 
 # Currencies without a minor unit in use; all others that are accepted have hundredths.
-WHOLE = frozenset(
+NO_DECIMALS = frozenset(
     [
         "BIF",
         "CLP",
@@ -26,12 +26,12 @@ WHOLE = frozenset(
     ]
 )
 # More than two decimals: not accepted.
-FINER = frozenset(["BHD", "CLF", "IQD", "JOD", "KWD", "LYD", "OMR", "TND", "UYW"])
+MORE_THAN_TWO_DECIMALS = frozenset(["BHD", "CLF", "IQD", "JOD", "KWD", "LYD", "OMR", "TND", "UYW"])
 
 
 def smallest_unit(currency: str) -> Decimal:
     """The smallest amount of a currency: 1 or 0.01."""
-    return Decimal(1) if currency in WHOLE else Decimal("0.01")
+    return Decimal(1) if currency in NO_DECIMALS else Decimal("0.01")
 
 
 def price_of(znc: Decimal, znc_price: Decimal, currency: str) -> Decimal:
@@ -39,6 +39,6 @@ def price_of(znc: Decimal, znc_price: Decimal, currency: str) -> Decimal:
     return (znc * znc_price).quantize(smallest_unit(currency), ROUND_HALF_UP)
 
 
-def shown(amount: Decimal, currency: str) -> str:
+def format_amount(amount: Decimal, currency: str) -> str:
     """An amount as people read it, such as `25.50 EUR` or `300 JPY`."""
     return f"{amount.quantize(smallest_unit(currency))} {currency}"

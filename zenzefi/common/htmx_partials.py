@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def fragment(view: View) -> View:
+def htmx_partial(view: View) -> View:
     """A view for who is signed in; to others 401, which htmx leaves aside, and no login page inside the page."""
 
     @wraps(view)

@@ -8,7 +8,7 @@ from zenzefi.common.errors import OUTAGES
 SECONDS = 60.0
 
 
-class Sparse(logging.Filter):
+class FloodFilter(logging.Filter):
     """One record per message and minute: clients cannot fill the log with warnings about their mistakes.
 
     The next record that passes has `suppressed`, the number of records dropped since the last one. Messages are
@@ -33,7 +33,7 @@ class Sparse(logging.Filter):
         return True
 
 
-class Brief(logging.Filter):
+class OutageFilter(logging.Filter):
     """One line for an outage, without the traceback that each failed request would repeat."""
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -29,7 +29,7 @@ _patience: ContextVar[_Patience | None] = ContextVar("patience with the database
 
 
 @contextmanager
-def answers_within(seconds: float) -> Iterator[None]:
+def database_time_limit(seconds: float) -> Iterator[None]:
     """In this block, PostgreSQL has this long for all that it is asked together; then `OperationalError`."""
     outer = _patience.set(_Patience(seconds))
     try:
@@ -39,7 +39,7 @@ def answers_within(seconds: float) -> Iterator[None]:
 
 
 class Connection(psycopg.Connection[Any]):
-    """Keeps `answers_within`. Nothing else notices a server that is frozen: its kernel goes on to acknowledge."""
+    """Keeps the time limit. Nothing else notices a server that is frozen: its kernel goes on to acknowledge."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         patience = _patience.get()

@@ -11,7 +11,7 @@ from rest_framework.exceptions import Throttled
 _CODE = "throttled"
 
 
-def too_many(refused: Throttled) -> ValidationError:
+def throttled_error(refused: Throttled) -> ValidationError:
     """The refusal as an error of a form."""
     wait = getattr(refused, "wait", None) or 1  # seconds; DRF sets it
     minutes = math.ceil(wait / 60)
@@ -23,8 +23,8 @@ def too_many(refused: Throttled) -> ValidationError:
     return ValidationError(text, _CODE, {"minutes": minutes, "wait": int(wait)})
 
 
-def with_status(response: HttpResponse, form: Any) -> HttpResponse:
-    """The page of a form: 429 where the form was refused with `too_many`."""
+def with_throttled_status(response: HttpResponse, form: Any) -> HttpResponse:
+    """The page of a form: 429 where the form was refused with `throttled_error`."""
     errors = [error for errors in form.errors.as_data().values() for error in errors] if form.is_bound else []
     for error in errors:
         if error.code == _CODE:
@@ -33,9 +33,9 @@ def with_status(response: HttpResponse, form: Any) -> HttpResponse:
     return response
 
 
-class SaysTooMany:
-    """A view with a form: 429 where the form was refused with `too_many`."""
+class ThrottledFormMixin:
+    """A view with a form: 429 where the form was refused with `throttled_error`."""
 
     def render_to_response(self, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().render_to_response(context, **kwargs)  # type: ignore[misc]
-        return with_status(response, context["form"])
+        return with_throttled_status(response, context["form"])

@@ -28,19 +28,19 @@ LOGGING = {
         }
     },
     "filters": {
-        "brief": {"()": "zenzefi.common.logging_filters.Brief"},
-        "sparse": {"()": "zenzefi.common.logging_filters.Sparse"},
+        "outages": {"()": "zenzefi.common.logging_filters.OutageFilter"},
+        "floods": {"()": "zenzefi.common.logging_filters.FloodFilter"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": "INFO"} for name in ("accounts", "billing", "access", "proxy", "zenzefi")},
         # Errors of clients (4xx) are not logged: clients could fill the log.
-        "django.request": {"level": "ERROR", "filters": ["brief"]},
+        "django.request": {"level": "ERROR", "filters": ["outages"]},
         # Errors of functions that run after a commit, such as a job that could not be sent.
-        "django.db.backends.base": {"filters": ["brief"]},
+        "django.db.backends.base": {"filters": ["outages"]},
         "django.security": {"level": "CRITICAL"},
         # uvicorn logs a line for each request that is not HTTP.
-        "uvicorn.error": {"filters": ["sparse"]},
+        "uvicorn.error": {"filters": ["floods"]},
     },
 }

@@ -15,7 +15,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models.signals import post_migrate
 
-from zenzefi.common.append_only import append_only_sql, drop_append_only_sql, guarded_tables
+from zenzefi.common.append_only import append_only_sql, append_only_tables, drop_append_only_sql
 
 KEPT = {ContentType._meta.db_table, Permission._meta.db_table}
 
@@ -38,7 +38,7 @@ def _sql_flush(_operations: Any, _style: Any, tables: Sequence[str], **_options:
 
 
 def _on_sqlite(rows: list[str]) -> list[str]:
-    tables = guarded_tables(connection)
+    tables = append_only_tables(connection)
     lift = [sql for table in tables for sql in drop_append_only_sql("sqlite", table)]
     restore = [sql for table in tables for sql in append_only_sql("sqlite", table)]
     return [*lift, *rows, *restore]

@@ -121,7 +121,7 @@ def test_pagination_keeps_the_filter() -> None:
     ("url", "marked"), [("/list", True), ("/", True), ("/lis", False), ("/list/", True), ("/other", False)]
 )
 def test_the_place_in_the_navigation(url: str, marked: bool) -> None:
-    assert ("aria-current" in render("{% here url %}", url=url)) is marked
+    assert ("aria-current" in render("{% aria_current url %}", url=url)) is marked
 
 
 def test_texts_are_escaped() -> None:

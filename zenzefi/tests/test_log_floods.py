@@ -7,7 +7,7 @@ import pytest
 
 from proxy.tests.support.raw_client import connected
 from zenzefi.common import logging_filters
-from zenzefi.common.logging_filters import SECONDS, Sparse
+from zenzefi.common.logging_filters import SECONDS, FloodFilter
 
 MALFORMED = "Invalid HTTP request received."
 
@@ -30,7 +30,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def say(clock):
     """Log a message: how many before it were suppressed, None where it is suppressed itself."""
-    sparse = Sparse()
+    sparse = FloodFilter()
 
     def say(message, *arguments, level=logging.WARNING):
         record = logging.LogRecord("uvicorn.error", level, "", 0, message, arguments, None)

@@ -19,7 +19,7 @@ from accounts.requests import current_user
 from accounts.web.reauthentication import PasswordForm
 from zenzefi import account_deletion
 from zenzefi.common.templatetags.ui import money
-from zenzefi.common.throttled_forms import with_status
+from zenzefi.common.throttled_forms import with_throttled_status
 
 
 class DeletionForm(PasswordForm):
@@ -48,7 +48,7 @@ def delete(request: HttpRequest) -> HttpResponse:
         "cancel_url": reverse("profile"),
         "form": form,
     }
-    return with_status(render(request, "confirm.html", context), form)
+    return with_throttled_status(render(request, "confirm.html", context), form)
 
 
 def _delete_account(request: HttpRequest, user: User, form: DeletionForm) -> bool:

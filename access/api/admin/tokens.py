@@ -19,7 +19,7 @@ from access.api.admin.serializers import (
 from access.models import AccessToken
 from accounts.api.permissions import IsSuperuser
 from accounts.requests import current_user
-from zenzefi.common.api.query import query
+from zenzefi.common.api.query import validated_query
 
 
 class AdminTokensView(ListAPIView[AccessToken]):
@@ -27,7 +27,7 @@ class AdminTokensView(ListAPIView[AccessToken]):
     serializer_class = AdminTokenSerializer
 
     def get_queryset(self) -> QuerySet[AccessToken]:
-        filters = query(AdminTokenFilterSerializer, self.request)
+        filters = validated_query(AdminTokenFilterSerializer, self.request)
         found = selectors.tokens(active_only=filters["active_only"])
         return found.filter(user=filters["user_id"]) if "user_id" in filters else found
 
@@ -53,6 +53,6 @@ class AdminTokenView(APIView):
     )
     def delete(self, request: Request, token_id: UUID) -> Response:
         services.revoke_by_force(
-            token_id, actor=current_user(request), reason=query(ReasonSerializer, request)["reason"]
+            token_id, actor=current_user(request), reason=validated_query(ReasonSerializer, request)["reason"]
         )
         return Response(ForcedRevocationSerializer({"revoked": True}).data)

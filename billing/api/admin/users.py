@@ -14,7 +14,7 @@ from accounts.models import User
 from billing import customers
 from billing.api.admin.serializers import AdminUserSerializer, UserChangeSerializer, UserFilterSerializer
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
-from zenzefi.common.api.query import query
+from zenzefi.common.api.query import validated_query
 
 
 class AdminUsersView(ListAPIView[User]):
@@ -22,7 +22,7 @@ class AdminUsersView(ListAPIView[User]):
     serializer_class = AdminUserSerializer
 
     def get_queryset(self) -> QuerySet[User]:
-        return customers.find_customers(**query(UserFilterSerializer, self.request))
+        return customers.find_customers(**validated_query(UserFilterSerializer, self.request))
 
     @extend_schema(
         operation_id="admin_list_users",

@@ -28,7 +28,7 @@ from proxy.tests.support.faults import Link, at_once
 from proxy.tests.support.processes import database_url
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import closing
-from zenzefi.common.postgresql import answers_within
+from zenzefi.common.postgresql import database_time_limit
 
 FAULTS = ["refused", "frozen", *(pytest.param(fault, marks=pytest.mark.slow) for fault in ("reset", "slow"))]
 UNKNOWN = {"X-Access-Token": "no-such-token", "X-Device-ID": "device-of-nobody"}
@@ -221,14 +221,14 @@ def test_a_question_that_takes_too_long_is_given_up(transactional_db, alice):  #
             User.objects.update(full_name="Somebody else")
             connection.cursor().execute("SELECT pg_sleep(10)")
 
-    with answers_within(0.3), pytest.raises(OperationalError):
+    with database_time_limit(0.3), pytest.raises(OperationalError):
         rename_slowly()
     assert User.objects.get().full_name == alice.full_name
 
 
 @pytest.mark.services
 def test_what_comes_before_the_first_question_is_not_the_databases_fault(transactional_db):
-    with answers_within(0.3):
+    with database_time_limit(0.3):
         time.sleep(0.4)
         assert User.objects.count() == 0
 

@@ -171,13 +171,13 @@ def pagination(context: Context, page: Page[Any]) -> dict[str, Any]:
 
 
 @register.filter
-def is_check(field: BoundField) -> bool:
+def is_checkbox(field: BoundField) -> bool:
     """Whether the field is a tick box, whose label stands after it."""
     return isinstance(field.field.widget, CheckboxInput)
 
 
 @register.filter
-def is_group(field: BoundField) -> bool:
+def is_radio_group(field: BoundField) -> bool:
     """Whether the field is several inputs with one legend."""
     return isinstance(field.field.widget, RadioSelect)
 
@@ -196,7 +196,7 @@ def control(field: BoundField) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
-def here(context: Context, url: str) -> SafeString:
+def aria_current(context: Context, url: str) -> SafeString:
     """Marks a link of the navigation as the one of this page, or of the section that it is in."""
     request = context.get("request")
     path = f"{request.path}/" if request else ""

@@ -6,14 +6,14 @@ import pytest
 from django.db import OperationalError
 from redis.exceptions import RedisError
 
-from zenzefi.common.logging_filters import Brief
+from zenzefi.common.logging_filters import OutageFilter
 
 
 def logged(error):
     """The record of `error`, as it passes the filter."""
     given = ("Failed", "/x"), (type(error), error, None)
     record = logging.LogRecord("django.request", logging.ERROR, "", 0, "%s: %s", *given)
-    assert Brief().filter(record)
+    assert OutageFilter().filter(record)
     return record
 
 
