@@ -1,4 +1,4 @@
-"""The ledger, payments and what providers told us, in the admin: to look at, and to give a payment back."""
+"""The admin pages of billing: read-only lists, and the refund of a payment."""
 
 from typing import Any
 

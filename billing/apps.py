@@ -7,5 +7,5 @@ class BillingConfig(AppConfig):
     verbose_name = _("Billing")
 
     def ready(self) -> None:
-        # Adds to what `verify_ledger` checks, and connects the signals.
+        # Register the checks of payments for `verify_ledger`, and connect the signal receivers.
         from billing import payment_verification, receivers  # noqa: F401

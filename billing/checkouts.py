@@ -1,4 +1,4 @@
-"""From a wish to pay to the provider's checkout: claimed in the database, asked for outside of it, then noted."""
+"""Provider checkouts: requested outside of any transaction for a payment whose lease the caller holds."""
 
 from datetime import timedelta
 
@@ -6,16 +6,17 @@ from billing import payments, provider_leases, providers
 from billing.errors import ProviderRefused, ProviderUnavailable
 from billing.models import Payment, PaymentStatus
 
-# Of a checkout whose provider does not say when it ends.
+# How long a checkout is valid if the provider does not say.
 LIFETIME = timedelta(hours=24)
 
 
 def open_checkout(payment: Payment, *, cause: str) -> None:
-    """Ask the provider for the checkout of a created payment that the caller has claimed.
+    """Request the checkout of a created payment whose provider lease the caller holds.
 
-    A repetition, also after a crash, sends the same idempotence key and gets the same checkout. Raises
-    `ProviderUnavailable` (the payment stays as it is, and may be claimed at once) and `ProviderRefused` (it has
-    failed).
+    A repeated call, even after a crash, sends the same idempotence key and returns the same checkout.
+
+    Raises `ProviderUnavailable` if there is no response: the payment is unchanged, and its lease is released. Raises
+    `ProviderRefused` if the provider refuses: the payment has failed.
     """
     try:
         checkout = providers.for_payment(payment).create(payment)
@@ -34,5 +35,5 @@ def open_checkout(payment: Payment, *, cause: str) -> None:
         expires_at=checkout.expires_at or payment.created_at + LIFETIME,
         next_check_at=provider_leases.first_deadline(),
     )
-    if not opened:  # somebody else did, after this one's lease
+    if not opened:  # another worker opened it after this lease ended
         payment.refresh_from_db()

@@ -1,8 +1,8 @@
-"""Credits that must be taken back although they may be spent: a wallet is never negative, the rest becomes a debt.
+"""Debts: credits that are taken back after the user has spent them.
 
-In the ledger, what is lacking is lent to the wallet by the receivables, and the whole amount is then taken from it.
-So a user's debt is what the transactions of the wallet with the receivables sum to, and each is seen in the history.
-Any later credit pays the debt first.
+A wallet is never negative. The receivables account lends the missing amount to the wallet, and then the whole amount
+is taken from it. A user's debt is therefore the sum of the wallet's transactions with the receivables, all visible in
+the history. Any later credit pays the debt first.
 """
 
 from decimal import Decimal
@@ -18,17 +18,17 @@ from billing.signals import debt_incurred
 
 @transaction.atomic
 def take_back(user: User, amount: Decimal, description: str, *, actor: User | None = None) -> None:
-    """Move `amount` ZNC from the wallet back to the deposits; what it lacks, the user owes from now on."""
-    # Held first: nothing is spent between the reading and the taking.
+    """Move `amount` ZNC from the wallet back to the deposits. If the wallet holds less, the rest becomes a debt."""
+    # Lock the wallet first, so that nothing is spent between the read and the debit.
     Account.objects.filter(user=user).update(balance=F("balance"))
-    lacking = amount - ledger.balance(user)
-    if lacking > 0:
-        ledger.lend(user, lacking, f"Owed: {description}", actor=actor)
+    missing = amount - ledger.balance(user)
+    if missing > 0:
+        ledger.lend(user, missing, f"Owed: {description}", actor=actor)
     ledger.move(user, -amount, SystemAccount.DEPOSITS, TransactionType.ADJUSTMENT, description, actor=actor)
-    if lacking > 0:
+    if missing > 0:
         debt_incurred.send(sender=Account, user=user)
 
 
 def give_back(user: User, amount: Decimal, description: str, *, actor: User | None = None) -> None:
-    """Undo `take_back`: the money did not go back after all."""
+    """Undo `take_back` of `amount` ZNC, because the money was not returned after all."""
     ledger.move(user, amount, SystemAccount.DEPOSITS, TransactionType.ADJUSTMENT, description, actor=actor)

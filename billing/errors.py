@@ -1,4 +1,4 @@
-"""Refusals of billing, with their HTTP status and `code`."""
+"""Errors of billing, with their HTTP status and `code`."""
 
 from decimal import Decimal
 
@@ -55,19 +55,19 @@ class RefundInProgress(APIException):
 
 
 class ProviderError(Exception):
-    """A payment provider did not do what it was asked for; the text is for operators and the log."""
+    """A failed call to a payment provider. The text is for operators and the log."""
 
 
 class ProviderUnavailable(ProviderError):
-    """No answer, or none that can be used: the same call may be made again later."""
+    """No response, or an unusable one. The same call may be repeated later."""
 
 
 class ProviderRefused(ProviderError):
-    """A definite no, which repeating does not change."""
+    """A final refusal by the provider. Repeating the call does not change it."""
 
 
 class PaymentsDown(APIException):
-    """Kept under the code of payments that are not offered: to the customer it is the same, only for a while."""
+    """A provider that is not responding. It has the `code` of `PaymentsUnavailable`: for the user it is the same."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "payments_unavailable"
@@ -93,7 +93,7 @@ class WebhookMalformed(WebhookRefused):
 
 
 class WebhookMismatch(WebhookRefused):
-    """Genuine, but not about a payment of ours as we know it; the text is for the log."""
+    """A genuine message that does not match a stored payment. The text is for the log."""
 
     default_detail = _("This message does not match any payment.")
 

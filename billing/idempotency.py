@@ -1,7 +1,7 @@
-"""`Idempotency-Key`: a call that moves money acts once, however often it is sent.
+"""Idempotency keys: a call that moves money acts once, even if it is sent several times.
 
-The success is written in the transaction of the act, as ids. A crash leaves either both or neither, so a
-repeated call either acts or is answered again.
+The success is stored as ids, in the same transaction as the movement. A crash leaves either both or neither, so a
+repeated call either acts or returns the first result again.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a user: its name with its path's parameters, its key (empty: none given) and its body."""
+    """One call of a user: its name with path parameters, its key (empty if there is none) and its body."""
 
     user: User
     name: str
@@ -42,8 +42,8 @@ class Call:
 
 
 def _number(value: Decimal) -> int | str:
-    """Amounts compare as numbers: 18, 18.0 and 18.00 make one body."""
-    if abs(value.adjusted()) > 18:  # no amount, and beyond what arithmetic takes without an overflow
+    """Return a number in one canonical form, so that 18, 18.0 and 18.00 make the same body."""
+    if abs(value.adjusted()) > 18:  # too large for an amount, and for arithmetic without an overflow
         return str(value)
     whole = value.to_integral_value()
     return int(whole) if value == whole else str(value.normalize())
@@ -52,7 +52,7 @@ def _number(value: Decimal) -> int | str:
 def once(
     call: Call, act: Callable[[], tuple[Result, dict[str, Any]]], replay: Callable[[dict[str, Any]], Result]
 ) -> Result:
-    """Run `act` in one transaction, or answer an earlier success of the same call through `replay`.
+    """Run `act` in one transaction, or return the earlier success of the same call through `replay`.
 
     `act` returns its result and the ids from which `replay` rebuilds it. Raises `IdempotencyConflict` for the
     same key with another body, `IdempotencyInProgress` while the first call is running.
@@ -93,9 +93,10 @@ def _running(call: Call) -> Iterator[None]:
 
 
 def _lock(call: Call) -> None:
-    """Across processes: an advisory lock that ends with the transaction, also by a crash.
+    """Take an advisory lock across workers. It ends with the transaction, even after a crash.
 
-    SQLite needs none: its transactions take the only write lock at their start.
+    SQLite needs none: its transactions take the only write lock when they begin. Raises `IdempotencyInProgress` if
+    another worker holds the lock.
     """
     if connection.vendor != "postgresql":
         return
@@ -108,10 +109,10 @@ def _lock(call: Call) -> None:
 
 
 def forget(call: Call) -> None:
-    """Let a call that was refused after all be made again with its key."""
+    """Delete the key of a call that failed after it was stored, so that the call can be repeated with its key."""
     IdempotencyKey.objects.filter(user=call.user, call=call.name, key=call.key).delete()
 
 
 def forget_old_keys() -> int:
-    """Delete the keys older than `KEPT`; gives how many."""
+    """Delete the keys older than `KEPT`. Return their number."""
     return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()[0]

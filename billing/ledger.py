@@ -1,7 +1,7 @@
-"""The double-entry ledger, and its only writer.
+"""The only writer of the double-entry ledger.
 
-A transaction is a set of entries that sum to zero. The database refuses the rest: a negative wallet and a
-changed or deleted row on every engine, an unbalanced transaction on PostgreSQL.
+The entries of a transaction sum to zero. The database rejects a negative wallet and a changed or deleted row on every
+engine, and an unbalanced transaction on PostgreSQL.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from zenzefi.common.hundredths import ZERO
 
 @dataclass(frozen=True)
 class Move:
-    """What a wallet's movement gave: the transaction, its signed amount and the new balance in ZNC."""
+    """A movement of a wallet: the transaction, its signed amount and the balance after it, in ZNC."""
 
     transaction: Transaction
     amount: Decimal
@@ -29,17 +29,17 @@ class Move:
 
 
 def open_wallet(user: User) -> Account:
-    """The wallet of a new user, empty."""
+    """Create the empty wallet of a new user."""
     return Account.objects.create(user=user, balance=ZERO)
 
 
 def open_system_accounts() -> None:
-    """The accounts of `SystemAccount`; those that exist stay as they are."""
+    """Create the accounts of `SystemAccount` that do not exist yet."""
     Account.objects.bulk_create((Account(code=code) for code in SystemAccount), ignore_conflicts=True)
 
 
 def balance(user: User) -> Decimal:
-    """The user's balance in ZNC, read from the database now."""
+    """Return the user's balance in ZNC, read from the database."""
     return Account.objects.values_list("balance", flat=True).get(user=user) or ZERO
 
 
@@ -54,36 +54,36 @@ def move(
     idempotency_key: str = "",
     reverses: Transaction | None = None,
 ) -> Move:
-    """Move `amount` ZNC (negative: a debit) between the user's wallet and a system account.
+    """Move `amount` ZNC (negative for a debit) between the user's wallet and a system account.
 
-    The wallet moves by one conditional UPDATE, so that parallel debits cannot overdraw it on any engine.
-    Raises `InsufficientBalance` where the wallet holds less than a debit, `ValueError` for an amount of zero.
+    One conditional UPDATE changes the wallet, so that parallel debits cannot overdraw it on any engine.
+    Raises `InsufficientBalance` if the wallet holds less than the debit, `ValueError` if the amount is zero.
     """
     if amount == ZERO:
-        raise ValueError("A movement of zero is no movement.")
+        raise ValueError("The amount of a movement must not be zero.")
     posted = Transaction(
         type=kind, description=description, actor=actor, idempotency_key=idempotency_key, reverses=reverses
     )
-    # Within a caller's transaction no savepoint: what fails here ends it, and the refusal below has written nothing.
+    # No savepoint inside a caller's transaction: a failure ends it, and if the balance is too low nothing is written.
     with transaction.atomic(savepoint=False):
-        # A bare Decimal beside F() would be bound as a decimal number, not as hundredths.
-        if _can_bear(user, amount).update(balance=F("balance") + Value(amount, output_field=MoneyField())):
+        # A bare Decimal in an expression with F() would be bound as a decimal number, not as hundredths.
+        if _wallet_covering(user, amount).update(balance=F("balance") + Value(amount, output_field=MoneyField())):
             return _post(user, amount, counterpart, posted)
     raise InsufficientBalance(required=-amount, available=balance(user))
 
 
-def _can_bear(user: User, amount: Decimal) -> QuerySet[Account]:
-    """The wallet, where it holds enough for a debit; a credit always fits."""
+def _wallet_covering(user: User, amount: Decimal) -> QuerySet[Account]:
+    """Return the user's wallet if it holds enough for a debit. Every credit is covered."""
     return Account.objects.filter(user=user, balance__gte=max(-amount, ZERO))
 
 
 @transaction.atomic
 def adjust(user: User, seen: Decimal, target: Decimal, description: str, *, actor: User) -> Move | None:
-    """Bring a wallet that holds `seen` ZNC to `target` ZNC; None where it holds something else by now.
+    """Set a wallet that holds `seen` ZNC to `target` ZNC. Return None if it no longer holds `seen` ZNC.
 
-    Where that is more, the adjustment pays the user's debt as well.
+    An adjustment that raises the balance also pays the user's debt.
     """
-    owed = standing(user)[1] if target > seen else ZERO
+    owed = balance_and_debt(user)[1] if target > seen else ZERO
     wallet = Account.objects.filter(user=user, balance=seen, **({"debt": owed} if owed else {}))
     if not wallet.update(balance=target + owed):
         return None
@@ -92,7 +92,7 @@ def adjust(user: User, seen: Decimal, target: Decimal, description: str, *, acto
 
 
 def _post(user: User, amount: Decimal, counterpart: SystemAccount, posted: Transaction) -> Move:
-    """Write the two entries of a wallet that was moved just before, in the same transaction."""
+    """Write the two entries of a wallet whose balance the same transaction has just changed."""
     accounts = {account.code: account for account in Account.objects.filter(Q(user=user) | Q(code=counterpart))}
     wallet = accounts[None]
     posted.save(force_insert=True)
@@ -107,23 +107,26 @@ def _post(user: User, amount: Decimal, counterpart: SystemAccount, posted: Trans
     return _pay_debt(user, moved, wallet.debt) if owing else moved
 
 
-def standing(user: User) -> tuple[Decimal, Decimal]:
-    """The user's balance and debt in ZNC, read from the database now."""
+def balance_and_debt(user: User) -> tuple[Decimal, Decimal]:
+    """Return the user's balance and debt in ZNC, read from the database."""
     balance_now, debt = Account.objects.values_list("balance", "debt").get(user=user)
     return balance_now or ZERO, debt
 
 
 @transaction.atomic
-def lend(user: User, lacking: Decimal, description: str, *, actor: User | None = None) -> Move:
-    """Put what a wallet lacks into it, and note it as the user's debt, which the next credits pay first."""
-    more = Value(lacking, output_field=MoneyField())
+def lend(user: User, missing: Decimal, description: str, *, actor: User | None = None) -> Move:
+    """Credit a wallet with the missing amount and add it to the user's debt, which later credits pay first."""
+    more = Value(missing, output_field=MoneyField())
     Account.objects.filter(user=user).update(balance=F("balance") + more, debt=F("debt") + more)
     loan = Transaction(type=TransactionType.ADJUSTMENT, description=description, actor=actor)
-    return _post(user, lacking, SystemAccount.RECEIVABLES, loan)
+    return _post(user, missing, SystemAccount.RECEIVABLES, loan)
 
 
 def _pay_debt(user: User, credited: Move, owed: Decimal) -> Move:
-    """Let a credit pay the debt of a wallet that this transaction holds; the credit, with the balance after it."""
+    """Pay the debt from a credit to a wallet that this transaction has locked.
+
+    Return the credit with the balance after the payment.
+    """
     paid = min(owed, credited.balance)
     less = Value(paid, output_field=MoneyField())
     Account.objects.filter(user=user).update(balance=F("balance") - less, debt=F("debt") - less)

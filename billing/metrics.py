@@ -1,4 +1,4 @@
-"""Figures of billing at `/metrics`."""
+"""Prometheus metrics of billing."""
 
 from prometheus_client import Counter
 

@@ -66,12 +66,12 @@ def test_a_revocation_pays_the_debt_first(alice: User, alice_api: APIClient, buy
     assert alice_api.get(f"{TOKENS}/{token.pk}/refund-quote").json()["refund_amount"] == 18.0
     response = alice_api.delete(f"{TOKENS}/{token.pk}")
     assert response.json() == {"revoked": True, "refund_amount": 18.0, "new_balance": 8.0}
-    assert ledger.standing(alice) == (8, 0)
+    assert ledger.balance_and_debt(alice) == (8, 0)
 
     other = buy(alice)
     owe(alice, 100)
     assert alice_api.delete(f"{TOKENS}/{other.pk}").json()["new_balance"] == 0.0
-    assert ledger.standing(alice) == (0, 74)
+    assert ledger.balance_and_debt(alice) == (0, 74)
 
 
 def test_what_an_operator_has_frozen_stays_frozen(alice: User, olga: User, buy: Buy) -> None:
@@ -104,5 +104,5 @@ def test_a_revocation_a_purchase_and_a_refund_by_the_provider_at_once(alice: Use
     )
     assert [response.status_code for response in responses[:3]] == [200] * 3
     bought = 1 if responses[3].status_code == 200 else 0
-    assert ledger.standing(alice) == (0, 80 - 55 + bought)
+    assert ledger.balance_and_debt(alice) == (0, 80 - 55 + bought)
     assert ledger.verify() == []

@@ -60,7 +60,7 @@ def unconditional(monkeypatch: pytest.MonkeyPatch) -> None:
         all_checked.wait()
         return wallet if enough else wallet.none()
 
-    monkeypatch.setattr(ledger, "_can_bear", check)
+    monkeypatch.setattr(ledger, "_wallet_covering", check)
 
 
 @pytest.fixture

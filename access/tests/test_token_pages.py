@@ -178,7 +178,7 @@ class TestRevoke:
     def test_one_in_debt_pays_it(self, client, alice, token):
         take_back(alice, Decimal(5), "Money went back")
         client.post(url(token, "revoke"), key())
-        assert ledger.standing(alice) == (Decimal(13), Decimal(0))
+        assert ledger.balance_and_debt(alice) == (Decimal(13), Decimal(0))
 
 
 class TestResetDevice:

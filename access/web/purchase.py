@@ -78,7 +78,7 @@ def _choice(user: User, preselected: dict[str, Any]) -> Choice:
     on_sale = {scope: list(rows) for scope, rows in groupby(selectors.tariffs(), lambda tariff: tariff.scope)}
     scopes = sorted(map(Scope, on_sale), key=lambda scope: scope != Scope.FULL)
     scope = Scope(preselected.get("scope", next(iter(scopes), Scope.FULL)))
-    balance, debt = ledger.standing(user)
+    balance, debt = ledger.balance_and_debt(user)
     found = offers(on_sale.get(scope, []), balance, debt)
     chosen = choose_offer(found, preselected.get("duration_hours", _DEFAULT_HOURS))
     return Choice(scopes, scope, found, chosen, balance, debt)

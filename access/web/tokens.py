@@ -87,7 +87,7 @@ def _extend(request: HttpRequest, token: AccessToken, form: ExtensionForm) -> Ht
 
 
 def _extension_context(request: HttpRequest, token: AccessToken, form: ExtensionForm, status: int) -> dict[str, Any]:
-    balance, debt = ledger.standing(token.user)
+    balance, debt = ledger.balance_and_debt(token.user)
     on_sale = selectors.tariffs().filter(scope=token.scope)
     found = offers(on_sale, balance, debt, token.expires_at)
     hours = ChoiceQuery(request.POST or request.GET).choice().get("duration_hours", 0)

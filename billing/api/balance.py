@@ -18,6 +18,6 @@ class BalanceView(APIView):
 
     @extend_schema(operation_id="currency_balance", tags=["currency"], responses=BalanceSerializer)
     def get(self, request: Request) -> Response:
-        balance, debt = ledger.standing(current_user(request))
+        balance, debt = ledger.balance_and_debt(current_user(request))
         owed = {"debt": debt} if debt else {}
         return Response(BalanceSerializer({"balance": balance, "currency": CURRENCY, **owed}).data)

@@ -36,7 +36,7 @@ def topup(request: HttpRequest) -> HttpResponse:
         if path_back:
             way_back.remember(request, payment, path_back)
         return HttpResponseRedirect(payment.payment_url)
-    balance, debt = ledger.standing(user)
+    balance, debt = ledger.balance_and_debt(user)
     context = {
         "form": form,
         "offered": settings.PAYMENT_PROVIDERS,

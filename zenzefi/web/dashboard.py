@@ -48,7 +48,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     user, now = current_user(request), timezone.now()
     tokens = list(selectors.live_tokens_of(user, now))
     held, days = holders(tokens), daily_usage(user, DAYS)
-    balance, debt = ledger.standing(user)
+    balance, debt = ledger.balance_and_debt(user)
     context = {
         "balance": balance,
         "debt": debt,
