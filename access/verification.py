@@ -12,7 +12,7 @@ from billing.models import TransactionType
 from billing.verification import NOTHING, Discrepancy
 
 
-@verification.also
+@verification.register
 def sales() -> Iterator[Discrepancy]:
     """Report wallets that did not pay the cost of their tokens, or got back more than their revoked tokens cost."""
     tokens = AccessToken.objects.filter(user=OuterRef("user")).order_by()

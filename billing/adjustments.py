@@ -20,10 +20,10 @@ _ATTEMPTS = 20
 
 @transaction.atomic
 def adjust_balance(user: User, new_balance: Decimal, *, actor: User, reason: str) -> Move | None:
-    """Bring the user's wallet to `new_balance` ZNC through an adjustment; None where it holds that already.
+    """Set the user's balance to `new_balance` ZNC by an adjustment. Return None if it is that already.
 
-    The user sees the reason in the history. Raises `ValidationError` without a reason or for a balance that
-    is negative, above `MAX_BALANCE` or finer than 0.01; `BalanceInMotion` where it keeps changing meanwhile.
+    The user sees the reason in the history. Raises `ValidationError` for a missing reason or for a balance that is
+    negative, above `MAX_BALANCE` or finer than 0.01, `BalanceInMotion` if the balance keeps changing meanwhile.
     """
     reason = reason.strip()
     _check_adjustment(new_balance, reason)

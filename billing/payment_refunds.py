@@ -1,4 +1,4 @@
-"""An operator gives a payment back: kept first, then asked of the provider, and the ledger follows its answer."""
+"""Refunds of payments by operators: stored, then requested from the provider, whose state the ledger follows."""
 
 import logging
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ from zenzefi.common.reasons import check_reason
 logger = logging.getLogger(__name__)
 
 REFUNDABLE = (PaymentStatus.SUCCEEDED, PaymentStatus.PARTLY_REFUNDED)
-# Providers forget an idempotence key after 24 hours: asked again later, they would pay twice.
-_REPEATED = timedelta(hours=23)
+# Providers forget an idempotence key after 24 hours. A request repeated after that would refund twice.
+_RETRY_PERIOD = timedelta(hours=23)
 _Status = PaymentRefund.Status
 
 
 def start(payment_id: UUID, amount: Decimal, *, actor: User, reason: str, key: str) -> PaymentRefund:
-    """Ask the provider to give `amount` of the payment's currency back, once per `key`.
+    """Refund `amount`, in the payment's currency, through the provider, once per `key`.
 
-    Where the provider does not answer, the refund stays `requested`, and the poller goes on with it. Raises
-    `ValidationError` by field for an amount that cannot be refunded or a missing reason, `RefundInProgress` while
-    another refund of the payment is on its way, `IdempotencyConflict` for the key of another refund.
+    If the provider does not respond, the refund stays `requested` and the poller retries it. Raises `ValidationError`
+    by field for an amount that cannot be refunded or a missing reason, `RefundInProgress` while another refund of the
+    payment is in progress, `IdempotencyConflict` for the key of a different refund.
     """
     wanted, new = _find_or_create(payment_id, amount, actor, reason.strip(), key)
     if new:
@@ -48,18 +48,18 @@ def start(payment_id: UUID, amount: Decimal, *, actor: User, reason: str, key: s
 
 
 def check(payment: Payment, amount: Decimal, reason: str) -> None:
-    """Raise `ValidationError` by field for a refund that cannot be."""
+    """Raise `ValidationError` by field if the payment cannot be refunded by `amount`, or without a reason."""
     left = payment.provider_amount - payment.provider_refunded
     if payment.status not in REFUNDABLE:
         raise ValidationError({"amount": [_("Only a credited payment that is not disputed can be refunded.")]})
     if not 0 < amount <= left or amount % smallest_unit(payment.provider_currency):
         text = _("Enter an amount from %(smallest)s to %(left)s %(currency)s.")
-        facts = {
+        limits = {
             "smallest": smallest_unit(payment.provider_currency),
             "left": left,
             "currency": payment.provider_currency,
         }
-        raise ValidationError({"amount": [text % facts]})
+        raise ValidationError({"amount": [text % limits]})
     check_reason(reason, missing=_("Give a reason for the refund."))
 
 
@@ -86,7 +86,7 @@ def preview(payment: Payment, amount: Decimal) -> Effect:
 def _find_or_create(
     payment_id: UUID, amount: Decimal, actor: User, reason: str, key: str
 ) -> tuple[PaymentRefund, bool]:
-    """The refund of this key, and whether it is new; a new one is claimed by the caller."""
+    """Return the refund of this key, and whether it is new. The caller holds the provider lease of a new one."""
     payment = payments.lock(payment_id)
     known = PaymentRefund.objects.filter(idempotence_key=key).first()
     if known and (known.payment_id, known.amount) != (payment_id, amount):
@@ -104,65 +104,70 @@ def _find_or_create(
         idempotence_key=key,
         next_check_at=provider_leases.first_deadline(),
     )
-    _record("payment_refund_requested", wanted)
+    _audit("payment_refund_requested", wanted)
     return wanted, True
 
 
 def advance(wanted: PaymentRefund) -> None:
-    """Ask the provider, or ask again with the same key, for a refund that the caller has claimed; then look what it
-    came to. Raises `ProviderUnavailable`, `ProviderRefused`."""
+    """Request a refund whose lease the caller holds, repeating the stored key, and apply its current state.
+
+    Raises `ProviderUnavailable`, `ProviderRefused`, or `WebhookMismatch` if the payment differs at the provider.
+    """
     if wanted.status == _Status.REQUESTED and not _request(wanted):
         return
-    # Asked for before the payment's own state, which then holds what this one came to.
+    # Fetched before the state of the payment, so that the latter includes the outcome of this refund.
     state = providers.for_payment(wanted.payment).fetch_refund(wanted.answer)
     fetched = settlement.fetch_state(wanted.payment)
     settlement.settle(wanted.payment, fetched, cause=f"refund {wanted.pk}", actor=wanted.actor)
     if state == RefundState.SUCCEEDED:
-        _accepted_rows(wanted).update(status=_Status.DONE, next_check_at=None)
+        _if_accepted(wanted).update(status=_Status.DONE, next_check_at=None)
     if state == RefundState.FAILED:
         _fail(wanted)
 
 
 def _request(wanted: PaymentRefund) -> bool:
-    if wanted.created_at < timezone.now() - _REPEATED:
+    """Request the refund from the provider, and store its response. Return whether the provider accepted it."""
+    if wanted.created_at < timezone.now() - _RETRY_PERIOD:
         logger.error("refund_unanswered", extra={"refund_id": str(wanted.pk)})
-        return _note(wanted, _Status.REFUSED, "No answer for 23 hours: look at the provider's own pages.")
+        return _store_response(
+            wanted, _Status.REFUSED, "No response for 23 hours. Check the refund on the provider's own pages."
+        )
     try:
         answer = providers.for_payment(wanted.payment).refund(wanted.payment, wanted.amount, wanted.idempotence_key)
     except ProviderRefused as refusal:
-        return _note(wanted, _Status.REFUSED, str(refusal))
-    return _note(wanted, _Status.ACCEPTED, answer.refund_id)
+        return _store_response(wanted, _Status.REFUSED, str(refusal))
+    return _store_response(wanted, _Status.ACCEPTED, answer.refund_id)
 
 
 @transaction.atomic
-def _note(wanted: PaymentRefund, status: PaymentRefund.Status, answer: str) -> bool:
-    """Keep the provider's answer; whether it is a yes."""
+def _store_response(wanted: PaymentRefund, status: PaymentRefund.Status, answer: str) -> bool:
+    """Store the provider's response to a requested refund. Return whether the provider accepted it."""
     accepted = status == _Status.ACCEPTED
     kept = PaymentRefund.objects.filter(pk=wanted.pk, status=_Status.REQUESTED).update(
         status=status, answer=answer[:500], **({} if accepted else {"next_check_at": None})
     )
     wanted.status, wanted.answer = status, answer
     if kept:
-        _record("payment_refund_accepted" if accepted else "payment_refund_refused", wanted)
+        _audit("payment_refund_accepted" if accepted else "payment_refund_refused", wanted)
     return accepted
 
 
 @transaction.atomic
 def _fail(wanted: PaymentRefund) -> None:
-    """Note that the money did not arrive at the customer; another refund may be asked for."""
-    answer = f"{wanted.answer} failed on its way"
-    if _accepted_rows(wanted).update(status=_Status.REFUSED, answer=answer[:500], next_check_at=None):
+    """Store that the money did not reach the customer. After that, another refund may be requested."""
+    answer = f"{wanted.answer} failed after it was accepted"
+    if _if_accepted(wanted).update(status=_Status.REFUSED, answer=answer[:500], next_check_at=None):
         wanted.answer = answer
         logger.error("refund_failed", extra={"refund_id": str(wanted.pk), "answer": answer})
-        _record("payment_refund_failed", wanted)
+        _audit("payment_refund_failed", wanted)
 
 
-def _accepted_rows(wanted: PaymentRefund) -> QuerySet[PaymentRefund]:
-    """The refund, while it is accepted."""
+def _if_accepted(wanted: PaymentRefund) -> QuerySet[PaymentRefund]:
+    """Return the refund as a queryset that is empty unless its status is still `accepted`."""
     return PaymentRefund.objects.filter(pk=wanted.pk, status=_Status.ACCEPTED)
 
 
-def _record(kind: str, wanted: PaymentRefund) -> None:
+def _audit(kind: str, wanted: PaymentRefund) -> None:
     audit.record(
         kind,
         wanted.payment.user,

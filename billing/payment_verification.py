@@ -1,4 +1,4 @@
-"""What payments know of the ledger: each was credited to its user once, and what went back was taken back."""
+"""Checks of payments for `verify_ledger`: each was credited to its user once, and refunds were taken back."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,9 @@ from billing.models import Entry, Payment, ReceiptCounter, SystemAccount, Transa
 from billing.verification import NOTHING, Discrepancy
 
 
-@verification.also
+@verification.register
 def credited() -> Iterator[Discrepancy]:
-    """The transaction of each credited payment moved its amount into its user's wallet."""
+    """Check that the transaction of each credited payment moved its amount into the wallet of its user."""
     moved = Entry.objects.filter(
         transaction=OuterRef("transaction"),
         transaction__type=TransactionType.DEPOSIT,
@@ -21,12 +21,12 @@ def credited() -> Iterator[Discrepancy]:
     )
     wrong = Payment.objects.filter(~Exists(moved), transaction__isnull=False).order_by("pk")
     for pk, amount, transaction in wrong.values_list("pk", "amount", "transaction").iterator():
-        yield Discrepancy("payment", str(pk), f"of {amount} ZNC is not what transaction {transaction} credited")
+        yield Discrepancy("payment", str(pk), f"of {amount} ZNC does not match transaction {transaction}")
 
 
-@verification.also
+@verification.register
 def taken_back() -> Iterator[Discrepancy]:
-    """From each wallet as much was taken back as its user's payments say."""
+    """Check that the credits taken back from each wallet match the payments of its user."""
     corrections = Transaction.objects.filter(
         type=TransactionType.ADJUSTMENT, entries__account__code=SystemAccount.DEPOSITS, reverses__isnull=True
     )
@@ -37,13 +37,13 @@ def taken_back() -> Iterator[Discrepancy]:
     )
     wrong = sums.exclude(moved=NOTHING - F("gone")).values_list("pk", "moved", "gone")
     for pk, moved, gone in wrong.iterator():
-        found = f"gave back {-moved} ZNC for payments of which {gone} ZNC are noted as taken back"
+        found = f"returned {-moved} ZNC for payments that record {gone} ZNC as taken back"
         yield Discrepancy("wallet", str(pk), found)
 
 
-@verification.also
+@verification.register
 def receipts() -> Iterator[Discrepancy]:
-    """The receipts of each year count from 1 to what the counter shows."""
+    """Check that the receipts of each year are numbered from 1 to the value of the counter."""
     numbered = Payment.objects.filter(receipt_year=OuterRef("year")).order_by().values("receipt_year")
     counters = ReceiptCounter.objects.order_by("year").annotate(
         size=Coalesce(Subquery(numbered.annotate(size=Count("pk")).values("size")), 0),
@@ -51,5 +51,5 @@ def receipts() -> Iterator[Discrepancy]:
     )
     for year, last, size, highest in counters.values_list("year", "last", "size", "highest"):
         if not last == size == highest:
-            found = f"{size} receipts up to number {highest}, and a counter that shows {last}"
+            found = f"{size} receipts up to number {highest}, but the counter shows {last}"
             yield Discrepancy("year", str(year), found)

@@ -1,4 +1,4 @@
-"""What billing knows of a user, for her to take along."""
+"""The data of billing in a user's data export."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from billing.models import CURRENCY
 
 
 def sections(user: User) -> dict[str, Iterable[Mapping[str, Any]]]:
-    """Rows by the name of the file that they become."""
+    """Return the rows of each file of the export, by file name."""
     return {
         "balance": [{"balance": ledger.balance(user), "currency": CURRENCY}],
         "transactions": selectors.history(user)

@@ -1,4 +1,4 @@
-"""Asks the providers about what their webhooks did not tell, and ends what has waited for too long."""
+"""The poller: fetches the state of payments and refunds whose webhooks are missing, and expires unpaid payments."""
 
 import logging
 import time
@@ -14,50 +14,50 @@ from billing.models import Payment, PaymentRefund, PaymentStatus
 
 logger = logging.getLogger(__name__)
 
-# Without a checkout by then, the payment is given up; the user has long been told to try again.
+# A payment expires if it has no checkout after this time. The user was asked to try again long before.
 CREATION = timedelta(hours=1)
-# The provider's last word may be late.
+# Time after the end of a checkout for a late result from the provider.
 GRACE = timedelta(hours=1)
-# The next run begins a minute after this one, and goes on with what is left.
+# The next run starts a minute after this one and continues with the rest.
 _RUN_SECONDS = 50
-_ROWS = 1000
+_MAX_ROWS = 1000
 
 Row = TypeVar("Row", Payment, PaymentRefund)
 
 
 def run() -> None:
-    """Look at every payment and refund that is due, each claimed first, so that several runs share the work.
+    """Process every payment and refund that is due. Each is leased first, so that several runs share the work.
 
-    A provider that does not answer is left alone for the rest of the run; the others are not held up.
+    A provider that does not respond is skipped for the rest of the run, so that it does not delay the others.
     """
     down: set[str] = set()
     until = time.monotonic() + _RUN_SECONDS
     now = timezone.now()
     due_payments = Payment.objects.filter(status__in=payments.OPEN, next_check_at__lte=now)
     due_refunds = PaymentRefund.objects.filter(next_check_at__lte=now).select_related("payment")
-    for refund in due_refunds.order_by("next_check_at")[:_ROWS]:
-        _look_at(refund, refund.payment.provider, payment_refunds.advance, down, until)
-    for payment in due_payments.order_by("next_check_at")[:_ROWS]:
-        _look_at(payment, payment.provider, _go_on, down, until)
+    for refund in due_refunds.order_by("next_check_at")[:_MAX_ROWS]:
+        _process(refund, refund.payment.provider, payment_refunds.advance, down, until)
+    for payment in due_payments.order_by("next_check_at")[:_MAX_ROWS]:
+        _process(payment, payment.provider, _advance, down, until)
 
 
-def _look_at(row: Row, provider: str, act: Callable[[Row], None], down: set[str], until: float) -> None:
+def _process(row: Row, provider: str, act: Callable[[Row], None], down: set[str], until: float) -> None:
     if provider in down or time.monotonic() > until or not provider_leases.acquire(row):
         return
-    about = {"provider": provider, "row": f"{type(row).__name__} {row.pk}"}
+    fields = {"provider": provider, "row": f"{type(row).__name__} {row.pk}"}
     try:
         act(row)
     except ProviderUnavailable as error:
         down.add(provider)
-        logger.warning("poller_provider_down", extra=about | {"error": str(error)})
+        logger.warning("poller_provider_down", extra=fields | {"error": str(error)})
     except (ProviderRefused, WebhookMismatch) as error:
-        logger.error("poller_refused", extra=about | {"error": str(error)})  # noqa: TRY400  (no trace: it is no bug)
+        logger.error("poller_refused", extra=fields | {"error": str(error)})  # noqa: TRY400  (not a bug, so no traceback)
     except Exception:
-        # One that cannot be dealt with must not keep the others from their money.
-        logger.exception("poller_failed", extra=about)
+        # A single broken row must not stop the run.
+        logger.exception("poller_failed", extra=fields)
 
 
-def _go_on(payment: Payment) -> None:
+def _advance(payment: Payment) -> None:
     now = timezone.now()
     if payment.status == PaymentStatus.CREATED:
         if payment.created_at < now - CREATION:

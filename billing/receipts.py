@@ -1,4 +1,4 @@
-"""Receipts: numbered without gaps per year, and shown to who may see them."""
+"""Receipts, numbered per year without gaps, and the signed links that open them."""
 
 from datetime import UTC, datetime
 
@@ -9,16 +9,16 @@ from django.urls import reverse
 
 from billing.models import Payment, ReceiptCounter
 
-# Long enough to open a page from an answer of the API, too short to be passed around.
+# Long enough to open the page from an API response, too short for sharing the link.
 LINK_SECONDS = 3600
 _signer = signing.TimestampSigner(salt="billing.receipts")
 
 
 def next_number(credited_at: datetime) -> tuple[int, int]:
-    """The year (UTC) of the credit and the next number in it, within the transaction that uses it.
+    """Return the year (UTC) of a credit and the next receipt number in it, inside the credit's transaction.
 
-    The counter's row is held until that transaction ends: a rolled-back one gives its number back, and two numbers
-    are never the same.
+    The row of the counter stays locked until that transaction ends. So numbers are unique, and a rollback frees its
+    number again.
     """
     year = credited_at.astimezone(UTC).year
     counter = ReceiptCounter.objects.filter(year=year)
@@ -29,15 +29,18 @@ def next_number(credited_at: datetime) -> tuple[int, int]:
 
 
 def url(payment: Payment) -> str:
-    """The absolute URL of a receipt's page, signed for its owner, who opens it in a browser without a login there."""
+    """Return the absolute signed URL of a receipt, or an empty string if there is none.
+
+    The URL opens in a browser without a login, for `LINK_SECONDS`.
+    """
     if not payment.receipt_number:
         return ""
     page = reverse("receipt", args=[payment.pk])
     return f"{settings.BACKEND_URL}{page}?key={_signer.sign(str(payment.pk)).partition(':')[2]}"
 
 
-def opens(payment: Payment, key: str) -> bool:
-    """Whether `key` is of a link to this receipt that is still good."""
+def is_valid_key(payment: Payment, key: str) -> bool:
+    """Return whether `key` belongs to a link to this receipt that has not expired."""
     try:
         _signer.unsign(f"{payment.pk}:{key}", max_age=LINK_SECONDS)
     except signing.BadSignature:

@@ -1,4 +1,4 @@
-"""Wallets of new users, the ledger's system accounts, and the word to a user whose payment has arrived."""
+"""Signal receivers: wallets of new users, the system accounts, and the e-mail after a top-up."""
 
 from typing import Any
 
@@ -26,6 +26,6 @@ def open_system_accounts(sender: AppConfig, **_kwargs: Any) -> None:
 
 
 @receiver(payment_credited)
-def tell_the_user(payment: Payment, **_kwargs: Any) -> None:
-    # Robust: the credit stands, whatever becomes of the message.
+def send_top_up_email(payment: Payment, **_kwargs: Any) -> None:
+    # robust: a failure to queue the e-mail must not affect the credit.
     transaction.on_commit(lambda: tasks.send_top_up.delay(str(payment.pk)), robust=True)

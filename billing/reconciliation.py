@@ -1,4 +1,4 @@
-"""Our payments beside what the providers have in their books."""
+"""Comparison of payments with the books of their providers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from zenzefi.common.time_zones import midnight
 
 @dataclass(frozen=True)
 class Difference:
-    """What is off about one payment."""
+    """One difference between a payment and its provider's books."""
 
     payment: Payment
     found: str
 
 
 def reconcile(first: date, last: date) -> Iterator[Difference]:
-    """The differences among the payments begun from `first` to `last`, both included, by days in UTC.
+    """Yield the differences of the payments created from `first` to `last` (UTC days, both included).
 
-    Asks the provider about each of them, one after the other; nothing is changed.
+    Fetches the state of each payment from its provider, one after the other. Changes nothing.
     """
     begin = midnight(first, UTC)
     end = midnight(last + timedelta(days=1), UTC)
@@ -36,9 +36,9 @@ def _compare(payment: Payment) -> Iterator[str]:
     try:
         state = settlement.fetch_state(payment).state
     except ProviderError as error:
-        yield f"the provider could not be asked: {error}"
+        yield f"the provider could not be queried: {error}"
         return
-    payment.refresh_from_db()  # a webhook may have come while the provider was asked
+    payment.refresh_from_db()  # a webhook may have arrived during the call
     paid, credited = state.status == PaymentStatus.SUCCEEDED, payment.status in CREDITED
     if paid and not credited:
         yield "paid but not credited"

@@ -1,4 +1,4 @@
-"""What a provider says about a payment becomes what we say: one look, one comparison, one transaction."""
+"""Settlement: apply the state of a payment at its provider to the payment and the ledger, in one transaction."""
 
 import logging
 from dataclasses import dataclass
@@ -22,24 +22,27 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FetchedState:
-    """The provider's state of a payment, asked for at this time."""
+    """The state of a payment at its provider, and the time at which the call began."""
 
     state: ProviderState
     fetched_at: datetime
 
 
 def fetch_state(payment: Payment) -> FetchedState:
-    """Ask the provider, outside of any transaction. Raises `ProviderUnavailable`, `ProviderRefused`."""
+    """Fetch the state of a payment from its provider, outside of any transaction.
+
+    Raises `ProviderUnavailable`, `ProviderRefused`.
+    """
     fetched_at = timezone.now()
     return FetchedState(providers.for_payment(payment).fetch(payment), fetched_at)
 
 
 @transaction.atomic
 def settle(payment: Payment, fetched: FetchedState, *, cause: str, actor: User | None = None) -> str:
-    """Bring a payment to the state that was seen; gives what came of it, in a few words.
+    """Apply a fetched state to a payment. Return the outcome in a few words.
 
-    Several at once take turns, and those behind find it done. Raises `WebhookMismatch` where the provider's amount or
-    currency is not the payment's: nothing changes, and an error is logged.
+    Parallel calls take turns, and later ones find the payment settled. Raises `WebhookMismatch`, without a change, if
+    the provider's amount or currency differs from the payment's.
     """
     payment, state = payments.lock(payment.pk), fetched.state
     _check_amount(payment, state)
@@ -52,25 +55,25 @@ def settle(payment: Payment, fetched: FetchedState, *, cause: str, actor: User |
     if payment.status in CREDITED:
         return _apply_refunds(payment, fetched, cause, actor)
     logger.error("payment_paid_too_late", extra={"payment_id": str(payment.pk), "status": payment.status})
-    return f"ignored: paid, but {payment.status} before"
+    return f"ignored: paid, but already {payment.status}"
 
 
 def _check_amount(payment: Payment, state: ProviderState) -> None:
-    same = (payment.provider_amount, payment.provider_currency) == (state.amount, state.currency)
-    if not same or not 0 <= state.refunded <= state.amount:
+    matches = (payment.provider_amount, payment.provider_currency) == (state.amount, state.currency)
+    if not matches or not 0 <= state.refunded <= state.amount:
         logger.error("payment_mismatch", extra={"payment_id": str(payment.pk), "found": str(state)})
         raise WebhookMismatch
 
 
 def _close_unpaid(payment: Payment, status: PaymentStatus, cause: str, actor: User | None) -> str:
-    """An end without money, or no end yet."""
+    """Apply a state without money: the payment is still pending, or has ended unpaid."""
     if payment.status in CREDITED:
         logger.error("payment_credited_unpaid", extra={"payment_id": str(payment.pk), "found": status})
     if status == PaymentStatus.PENDING:
         return "ignored: still pending"
     if payments.change(payment, status, cause=cause, actor=actor):
         return status.value
-    return f"ignored: {payment.status} before"
+    return f"ignored: already {payment.status}"
 
 
 def _credit(payment: Payment, cause: str, actor: User | None) -> None:
@@ -95,15 +98,15 @@ def _credit(payment: Payment, cause: str, actor: User | None) -> None:
 
 
 def _apply_refunds(payment: Payment, fetched: FetchedState, cause: str, actor: User | None) -> str:
-    """Take credits back, or give them back, by the difference to what is taken already."""
+    """Apply refunds and disputes: take credits back, or return them, by the difference to the last known state."""
     status, taken, refunded = _target_state(payment, fetched.state)
     older = payment.provider_seen_at and fetched.fetched_at <= payment.provider_seen_at
     if (status, taken, refunded) == (payment.status, payment.refunded_amount, payment.provider_refunded):
-        if not older:  # noted although nothing changes: an answer from in between must not undo it
+        if not older:  # stored even without a change: a response from before this one must not be applied later
             Payment.objects.filter(pk=payment.pk).update(provider_seen_at=fetched.fetched_at)
-        return f"ignored: {payment.status} before"
+        return f"ignored: already {payment.status}"
     if older:
-        return "ignored: older than what is known"
+        return "ignored: older than the known state"
     difference = taken - payment.refunded_amount
     what = f"{payment.provider} payment {payment.receipt_number}"
     if difference > 0:
@@ -123,13 +126,13 @@ def _apply_refunds(payment: Payment, fetched: FetchedState, cause: str, actor: U
 
 
 def _change(payment: Payment, to: PaymentStatus, **details: Any) -> None:
-    """Change a payment that this transaction holds, along with what was moved for it."""
+    """Change the status of a payment that this transaction has locked and moved money for."""
     if not payments.change(payment, to, **details):
-        raise RuntimeError(f"a payment does not go from {payment.status} to {to}")
+        raise RuntimeError(f"A payment cannot change from {payment.status} to {to}.")
 
 
 def _target_state(payment: Payment, state: ProviderState) -> tuple[PaymentStatus, Decimal, Decimal]:
-    """The status of a paid payment, the ZNC to have been taken back for it, and the money refunded."""
+    """Return the status of a paid payment, the total ZNC to take back, and the total refunded by the provider."""
     if state.disputed:
         return PaymentStatus.DISPUTED, payment.amount, state.refunded
     taken = credits_for(payment, state.refunded)
@@ -140,5 +143,5 @@ def _target_state(payment: Payment, state: ProviderState) -> tuple[PaymentStatus
 
 
 def credits_for(payment: Payment, refunded: Decimal) -> Decimal:
-    """The ZNC that so much of the price has bought, half-up to 0.01; for the whole price all of them."""
+    """Return the ZNC bought by `refunded`, a part of the price, rounded half-up to 0.01."""
     return (payment.amount * refunded / payment.provider_amount).quantize(CENT, ROUND_HALF_UP)

@@ -1,7 +1,7 @@
-"""News from billing for the layers above, sent inside the transaction that makes it true."""
+"""Signals of billing for the layers above, sent inside the transaction of the change."""
 
 from django.dispatch import Signal
 
-debt_incurred = Signal()  # kwargs: user, who owes more than before
-debt_paid = Signal()  # kwargs: user, who owes nothing any more
-payment_credited = Signal()  # kwargs: payment, whose credits are on the balance
+debt_incurred = Signal()  # kwargs: user; their debt has grown
+debt_paid = Signal()  # kwargs: user; their debt is zero again
+payment_credited = Signal()  # kwargs: payment; its credits are on the balance

@@ -1,4 +1,4 @@
-"""Several reads that see one state of the database."""
+"""Consistent reads: several queries that see one state of the database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +9,15 @@ from django.db import connection, transaction
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """What is read in this block is of one moment, whoever writes meanwhile, and keeps no writer waiting.
+    """Run a block whose reads all see the database at one moment, without blocking writers.
 
-    Nothing is to be written in it: PostgreSQL refuses that. Within a transaction of the caller it is this
-    transaction that decides what is seen.
+    The block must not write; PostgreSQL rejects writes. Inside a transaction of the caller, the isolation of that
+    transaction applies instead.
     """
     if connection.in_atomic_block:
         yield
     elif connection.vendor == "sqlite":
-        with _reading_only(), transaction.atomic():
+        with _deferred_transactions(), transaction.atomic():
             yield
     else:
         with transaction.atomic():
@@ -27,13 +27,13 @@ def snapshot() -> Iterator[None]:
 
 
 @contextmanager
-def _reading_only() -> Iterator[None]:
-    """SQLite's transactions of this thread do not take the write lock at their start, as they do otherwise."""
+def _deferred_transactions() -> Iterator[None]:
+    """Begin SQLite transactions of this thread without taking the write lock, as the default mode does."""
     sqlite: Any = connection
-    sqlite.ensure_connection()  # which reads the settings
-    usual = sqlite.transaction_mode
+    sqlite.ensure_connection()  # reads the settings, and so sets the mode
+    default_mode = sqlite.transaction_mode
     sqlite.transaction_mode = "DEFERRED"
     try:
         yield
     finally:
-        sqlite.transaction_mode = usual
+        sqlite.transaction_mode = default_mode

@@ -1,4 +1,4 @@
-"""A statement as CSV (RFC 4180), for spreadsheets and bookkeeping."""
+"""Statements as CSV (RFC 4180), for spreadsheets and bookkeeping."""
 
 import csv
 import io
@@ -13,12 +13,15 @@ from zenzefi.common.download import Download
 from zenzefi.common.iso_times import iso_time
 
 _COLUMNS = ["created_at", "id", "transaction_type", "description", "amount", "balance_after"]
-# A cell that begins so, also after spaces, is a formula for spreadsheets (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Spreadsheets take a cell that begins with one of these, even after spaces, for a formula (OWASP, CSV injection).
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def csv_response(statement: Statement) -> Download:
-    """The statement's file: what a slow client reads holds up no snapshot of the database."""
+    """Return the statement as a file, written completely before it is sent.
+
+    So a slow client does not keep the database snapshot open.
+    """
     last_day = statement.end - timedelta(microseconds=1)
     return Download(
         partial(_write, statement),
@@ -34,13 +37,17 @@ def _write(statement: Statement, file: IO[bytes]) -> None:
 
 
 def _rows(statement: Statement) -> Iterator[list[str]]:
-    """The balances stand at both ends, the totals before the last: a file without its last row is not complete."""
+    """Yield the opening balance, the movements, the totals and the closing balance.
+
+    A file without the last row is incomplete.
+    """
     yield _COLUMNS
     start, end = iso_time(statement.start), iso_time(statement.end)
     yield [start, "", "opening_balance", "", "", _number(statement.opening_balance)]
     for line in statement.lines():
         moved = [_number(line.amount), _number(line.balance_after)]
-        yield [iso_time(line.created_at), str(line.id), line.transaction_type, _harmless(line.description), *moved]
+        text = _escape_formula(line.description)
+        yield [iso_time(line.created_at), str(line.id), line.transaction_type, text, *moved]
     yield [end, "", "total_in", "", _number(statement.total_in), ""]
     yield [end, "", "total_out", "", _number(-statement.total_out), ""]
     yield [end, "", "closing_balance", "", "", _number(statement.closing_balance)]
@@ -50,6 +57,6 @@ def _number(amount: Decimal) -> str:
     return f"{amount:.2f}"
 
 
-def _harmless(text: str) -> str:
-    """Text that a spreadsheet shows and does not run."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+def _escape_formula(text: str) -> str:
+    """Return text that a spreadsheet displays and does not evaluate."""
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text

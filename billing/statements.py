@@ -1,4 +1,4 @@
-"""A statement: the movements of a wallet in a period, with what it held before and after."""
+"""Statements: the movements of a wallet in a period, with the balance before and after it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +14,14 @@ from billing.models import CURRENCY, Entry
 from billing.snapshot import snapshot
 from zenzefi.common.hundredths import ZERO
 
-# A leap year: books are closed by the month, the quarter or the year.
+# A leap year, because books are closed by the month, the quarter or the year.
 LONGEST = timedelta(days=366)
-_CHUNK = 2000  # rows read at once
+_CHUNK = 2000  # rows per read
 
 
 @dataclass(frozen=True)
 class Line:
-    """One movement: its signed amount, and what the wallet held after it, in ZNC."""
+    """One movement: its signed amount and the balance after it, in ZNC."""
 
     created_at: datetime
     id: UUID
@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Statement:
-    """From `start` to before `end`; amounts in ZNC, opening + in − out = closing."""
+    """A statement from `start` (included) to `end` (excluded), in ZNC: opening + in − out = closing."""
 
     start: datetime
     end: datetime
@@ -49,7 +49,7 @@ class Statement:
         return self.opening_balance + self.total_in - self.total_out
 
     def lines(self) -> Iterator[Line]:
-        """The movements, oldest first, streamed."""
+        """Yield the movements, oldest first."""
         balance = self.opening_balance
         rows = self._entries.order_by("id").values_list(
             "transaction__created_at", "transaction", "transaction__type", "transaction__description", "amount"
@@ -61,7 +61,7 @@ class Statement:
 
 @contextmanager
 def statement(user: User, start: datetime, end: datetime) -> Iterator[Statement]:
-    """The user's statement; within the block all of it is of one moment."""
+    """Provide the user's statement to a block in which all reads see the database at one moment."""
     entries = Entry.objects.filter(account__user=user)
     within = entries.filter(transaction__created_at__gte=start, transaction__created_at__lt=end)
     with snapshot():

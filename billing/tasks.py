@@ -1,4 +1,4 @@
-"""Background jobs of billing; `CELERY_BEAT_SCHEDULE` says when."""
+"""Background jobs of billing. `CELERY_BEAT_SCHEDULE` sets their times."""
 
 from celery import shared_task
 from django.core.mail import send_mail
@@ -11,33 +11,33 @@ from billing.models import Payment
 
 @shared_task
 def forget_idempotency_keys() -> int:
-    """Delete the idempotency keys that nobody will repeat any more; gives how many."""
+    """Delete old idempotency keys. Return their number."""
     return idempotency.forget_old_keys()
 
 
 @shared_task
 def prove_ledger() -> int:
-    """Recompute the whole ledger and tell the operators what is off; gives how much."""
+    """Verify the whole ledger, and alert the operators to discrepancies. Return their number."""
     found = nightly_verification.run()
     if found.discrepancies and nightly_verification.claim_daily_alarm():
-        send_ledger_alarm.delay(found.discrepancies, found.named)
+        send_ledger_alarm.delay(found.discrepancies, found.listed)
     return found.discrepancies
 
 
 @shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
-def send_ledger_alarm(discrepancies: int, named: list[str]) -> None:
-    nightly_verification.send_alarm(discrepancies, named)
+def send_ledger_alarm(discrepancies: int, listed: list[str]) -> None:
+    nightly_verification.send_alarm(discrepancies, listed)
 
 
 @shared_task
 def poll_payments() -> None:
-    """Ask the providers about what their webhooks did not tell."""
+    """Fetch the state of payments and refunds whose webhooks are missing."""
     poller.run()
 
 
 @shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
 def send_top_up(payment_id: str) -> None:
-    """Tell a user, in the user's language, that a payment was credited."""
+    """Send the user an e-mail, in the user's language, that a payment was credited."""
     payment = Payment.objects.select_related("user").get(pk=payment_id)
     with mail.in_language_of(payment.user):
         message = _(

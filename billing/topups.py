@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 
 
 def create_payment(call: Call, amount: Decimal, payment_method: str = "", provider: str = "") -> Payment:
-    """A pending payment of the caller, to be paid at the provider's checkout; by default at the first provider.
+    """Create a payment of the caller with a checkout at the named provider, or at the first one offered.
 
-    Kept before the provider is asked: a repeated call goes on with it. Raises `PaymentsUnavailable` for a provider
-    that is not offered, `ValidationError` for an amount that is less than the currency's smallest unit,
-    `PaymentsDown` where the provider does not answer, `PaymentRefused` where it says no.
+    The payment is stored before the provider is called, and a repeated call continues with it. Raises
+    `PaymentsUnavailable` for a provider that is not offered, `ValidationError` if the price is below the smallest
+    unit of the currency, `PaymentsDown` if the provider does not respond, `PaymentRefused` if it refuses the payment.
     """
     name = providers.available(provider).name
 
@@ -43,13 +43,13 @@ def create_payment(call: Call, amount: Decimal, payment_method: str = "", provid
         payments.begin(payment, cause="purchase", actor=call.user)
         return payment, {"payment_id": str(payment.pk)}
 
-    payment = once(call, act, lambda kept: _claimed_again(kept["payment_id"]))
+    payment = once(call, act, lambda ids: _resume(ids["payment_id"]))
     if payment.status == PaymentStatus.CREATED:
         _open_checkout(call, payment)
-    elif not payment.provider_id:  # it came to nothing before there was a checkout
+    elif not payment.provider_id:  # it failed before it had a checkout
         idempotency.forget(call)
         raise PaymentRefused
-    # The first answer is given again, whatever has become of the payment.
+    # A repeated call returns the response of the first one, so these fields show the payment as it was then.
     payment.status, payment.receipt_serial, payment.refunded_amount = PaymentStatus.PENDING, None, ZERO
     return payment
 
@@ -68,8 +68,11 @@ def _price(amount: Decimal) -> dict[str, Any]:
     return {"provider_amount": price, "provider_currency": currency}
 
 
-def _claimed_again(payment_id: str) -> Payment:
-    """The payment of an earlier call; where that one came to no checkout, claimed by this one."""
+def _resume(payment_id: str) -> Payment:
+    """Return the payment of an earlier call. Take its provider lease if it has no checkout yet.
+
+    Raises `IdempotencyInProgress` while another worker holds the lease.
+    """
     payment = Payment.objects.get(pk=payment_id)
     if payment.status == PaymentStatus.CREATED and not provider_leases.acquire(payment):
         raise IdempotencyInProgress
@@ -89,7 +92,7 @@ def _open_checkout(call: Call, payment: Payment) -> None:
 
 
 def mock_purchase(call: Call, amount: Decimal) -> Move:
-    """Credit the caller at once. Raises `PaymentsUnavailable` unless the mock provider is configured."""
+    """Credit the caller without a payment. Raises `PaymentsUnavailable` unless the mock provider is offered."""
     providers.available("mock")
 
     def act() -> tuple[Move, dict[str, Any]]:
@@ -104,9 +107,9 @@ def mock_purchase(call: Call, amount: Decimal) -> Move:
         )
         return moved, {"transaction_id": str(moved.transaction.pk), "balance": str(moved.balance)}
 
-    return once(call, act, lambda kept: _earlier_move(call.user, kept))
+    return once(call, act, lambda result: _earlier_move(call.user, result))
 
 
-def _earlier_move(user: User, kept: dict[str, Any]) -> Move:
-    entry = selectors.history(user).get(transaction=kept["transaction_id"])
-    return Move(entry.transaction, entry.amount, Decimal(kept["balance"]))
+def _earlier_move(user: User, result: dict[str, Any]) -> Move:
+    entry = selectors.history(user).get(transaction=result["transaction_id"])
+    return Move(entry.transaction, entry.amount, Decimal(result["balance"]))

@@ -1,6 +1,6 @@
-"""The ledger proves itself: everything that can be recomputed is, by statements over whole tables.
+"""Verification of the ledger: recompute its transactions and wallets by queries over whole tables.
 
-Each check gives what is off, streamed. A layer above adds what it knows of the money through `also`.
+Each check yields the discrepancies that it finds. Other modules and layers above add their checks by `register`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,7 @@ NOTHING = Value(Decimal(0), output_field=MoneyField())
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """One thing that is off: what, which row, and how."""
+    """One discrepancy: the kind of row, its key, and a description."""
 
     what: str
     row: str
@@ -35,46 +35,47 @@ Check = Callable[[], Iterable[Discrepancy]]
 
 
 def verify() -> list[Discrepancy]:
-    """Recompute every transaction and wallet from its entries; empty where all of it holds."""
-    return list(_found(_LEDGER))
+    """Recompute every transaction and wallet from its entries. Return the discrepancies."""
+    return list(_run(_LEDGER_CHECKS))
 
 
 def verify_all() -> Iterator[Discrepancy]:
-    """What `verify` finds and what the layers above find, one by one, all of one moment."""
-    return _found([*_LEDGER, *_from_above])
+    """Yield the discrepancies found by the checks of the ledger and all registered checks, in one snapshot."""
+    return _run([*_LEDGER_CHECKS, *_registered])
 
 
-def also(check: Check) -> Check:
-    """Let `verify_all` run this check of a layer above, too."""
-    _from_above.append(check)
+def register(check: Check) -> Check:
+    """Add a check to `verify_all`. Works as a decorator."""
+    _registered.append(check)
     return check
 
 
-_from_above: list[Check] = []
+_registered: list[Check] = []
 
 
-def _found(checks: Iterable[Check]) -> Iterator[Discrepancy]:
+def _run(checks: Iterable[Check]) -> Iterator[Discrepancy]:
     with snapshot():
         for check in checks:
             yield from check()
 
 
 def moved(kind: TransactionType) -> Coalesce:
-    """The sum of a wallet's entries of one type, for `wallets().annotate(…)`."""
+    """Return the sum of a wallet's entries of one type, as an expression for `wallets().annotate(…)`."""
     return Coalesce(Sum("entries__amount", filter=Q(entries__transaction__type=kind)), NOTHING)
 
 
 def paid() -> ExpressionWrapper[Any]:
-    """What a wallet's purchases cost, for `wallets().annotate(…)`."""
+    """Return the total cost of a wallet's purchases, as an expression for `wallets().annotate(…)`."""
     return ExpressionWrapper(NOTHING - moved(TransactionType.PURCHASE), output_field=MoneyField())
 
 
 def wallets() -> QuerySet[Account]:
+    """Return the accounts that are wallets, in a stable order."""
     return Account.objects.filter(user__isnull=False).order_by("pk")
 
 
 def _transactions() -> Iterator[Discrepancy]:
-    """Each has two entries that sum to zero, one of them on a wallet."""
+    """Check that each transaction has two entries that sum to zero, one of them on a wallet."""
     shapes = Transaction.objects.order_by("created_at", "pk").annotate(
         total=Coalesce(Sum("entries__amount"), NOTHING),
         size=Count("entries"),
@@ -90,11 +91,13 @@ def _shape(total: Decimal, size: int, on_wallets: int) -> str:
         return "has no entries"
     if total:
         return f"sums to {total} ZNC"
-    return f"has {size} entries, {on_wallets} of them on wallets, instead of a wallet's and a system account's"
+    return (
+        f"has {size} entries, {on_wallets} of them on wallets, instead of one on a wallet and one on a system account"
+    )
 
 
 def _wallets() -> Iterator[Discrepancy]:
-    """Each shows the sum of its entries, and no less than nothing."""
+    """Check that each user has a wallet, and that its balance is the sum of its entries and not negative."""
     sums = wallets().annotate(total=Coalesce(Sum("entries__amount"), NOTHING))
     wrong = sums.filter(~Q(balance=F("total")) | Q(balance__lt=0)).values_list("pk", "balance", "total")
     for pk, shown, total in wrong.iterator():
@@ -104,27 +107,27 @@ def _wallets() -> Iterator[Discrepancy]:
 
 
 def _debts() -> Iterator[Discrepancy]:
-    """Each is what the wallet's transactions with the receivables sum to, and leaves no balance beside it."""
+    """Check that each debt is the sum of the wallet's transactions with the receivables, and leaves no balance."""
     lent = Q(entries__transaction__in=Transaction.objects.filter(entries__account__code=SystemAccount.RECEIVABLES))
     sums = wallets().annotate(owed=Coalesce(Sum("entries__amount", filter=lent), NOTHING))
     wrong = sums.filter(~Q(debt=F("owed")) | Q(debt__gt=0, balance__gt=0)).values_list(
         "pk", "debt", "owed", "balance"
     )
     for pk, shown, owed, balance in wrong.iterator():
-        found = f"shows a debt of {shown} ZNC beside {balance} ZNC, its entries sum to a debt of {owed} ZNC"
+        found = f"shows a debt of {shown} ZNC and a balance of {balance} ZNC, its entries sum to a debt of {owed} ZNC"
         yield Discrepancy("wallet", str(pk), found)
 
 
 def _refunds() -> Iterator[Discrepancy]:
-    """Nobody got back more than was paid."""
+    """Check that no wallet was refunded more than it paid."""
     sums = wallets().annotate(paid=paid(), given_back=moved(TransactionType.REFUND))
     wrong = sums.filter(given_back__gt=F("paid")).values_list("pk", "paid", "given_back")
     for pk, price, given_back in wrong.iterator():
-        yield Discrepancy("wallet", str(pk), f"was refunded {given_back} ZNC, and had paid {price} ZNC")
+        yield Discrepancy("wallet", str(pk), f"was refunded {given_back} ZNC but paid {price} ZNC")
 
 
 def _reversals() -> Iterator[Discrepancy]:
-    """Each moves the wallet of an earlier transaction the other way, by no more than that had moved it."""
+    """Check that each reversal moves the same wallet in the opposite direction, by at most the original amount."""
     reversed_rows: dict[str, Any] = {"transaction__reverses__entries__account": F("account")}
     reversals = Entry.objects.filter(account__user__isnull=False, transaction__reverses__isnull=False).annotate(
         original=Sum("transaction__reverses__entries__amount", filter=Q(**reversed_rows)),
@@ -137,4 +140,4 @@ def _reversals() -> Iterator[Discrepancy]:
             yield Discrepancy("transaction", str(pk), f"moves {amount} ZNC to reverse {reverses} of {original} ZNC")
 
 
-_LEDGER: tuple[Check, ...] = (_transactions, _wallets, _debts, _refunds, _reversals)
+_LEDGER_CHECKS: tuple[Check, ...] = (_transactions, _wallets, _debts, _refunds, _reversals)

@@ -1,4 +1,4 @@
-"""What providers tell us: a hint to ask them, stored once, in the transaction of what it causes."""
+"""Webhooks of payment providers: hints to fetch the payment's state, stored once, in the transaction they cause."""
 
 import logging
 from collections.abc import Iterator
@@ -15,27 +15,28 @@ from billing.settlement import FetchedState
 
 logger = logging.getLogger(__name__)
 
-UNKNOWN_KIND = "ignored: nothing is done about this kind"
+NO_ACTION = "ignored: no action for this kind of event"
 
 
 @contextmanager
-def refusals_counted(provider_name: str) -> Iterator[None]:
-    """A refused webhook leaves a line in the log and a figure, and nothing else."""
+def count_rejections(provider_name: str) -> Iterator[None]:
+    """Log and count a webhook that the block rejects. Nothing else is kept of it."""
     try:
         yield
-    except APIException as refusal:
-        # What a stranger puts into the path is no label.
+    except APIException as error:
+        # A name from the path that is not a provider must not become a label.
         provider = provider_name if provider_name in providers.KNOWN else "unknown"
-        metrics.WEBHOOKS.labels(provider, refusal.default_code).inc()
-        logger.warning("webhook_refused", extra={"provider": provider, "code": refusal.default_code})
+        metrics.WEBHOOKS.labels(provider, error.default_code).inc()
+        logger.warning("webhook_refused", extra={"provider": provider, "code": error.default_code})
         raise
 
 
 def receive(provider_name: str, request: WebhookRequest) -> None:
-    """Check a webhook, ask the provider about its payment, store the event and act, once however often it is sent.
+    """Check a webhook, fetch the state of its payment, store the event and settle the payment.
 
-    Raises `PaymentsUnavailable` for a provider that is not heard; `WebhookRefused` for a message that is forged or
-    does not fit a payment of ours, of which nothing is stored; `WebhookNotReady` where the provider cannot be asked.
+    An event that is sent again changes nothing. Raises `PaymentsUnavailable` for a provider whose webhooks are not
+    accepted; `WebhookRefused` for a message that is forged or matches no payment; `WebhookNotReady` if the provider
+    does not respond. None of these is stored.
     """
     event = providers.accepting_webhooks(provider_name).parse_webhook(request)
     known = WebhookEvent.objects.filter(provider=provider_name, event_id=event.event_id).first()
@@ -49,9 +50,9 @@ def receive(provider_name: str, request: WebhookRequest) -> None:
 
 
 def _payment_of(provider_name: str, event: PaymentEvent) -> Payment | None:
-    """The payment that an event names; None for an event that names none.
+    """Return the payment that an event names, or None if it names none.
 
-    Raises `WebhookMismatch` for one that is not ours, `WebhookNotReady` before we know the checkout of ours.
+    Raises `WebhookMismatch` if there is no such payment, `WebhookNotReady` if its checkout is not stored yet.
     """
     if event.payment_id is None and not event.provider_id:
         return None
@@ -59,7 +60,7 @@ def _payment_of(provider_name: str, event: PaymentEvent) -> Payment | None:
     by = {"pk": event.payment_id} if event.payment_id else {"provider_id": event.provider_id}
     payment = own.filter(**by).first()
     if payment and payment.status == PaymentStatus.CREATED:
-        raise WebhookNotReady  # faster than the answer to our call, or that was lost: the poller makes it again
+        raise WebhookNotReady  # the response to our call is late or lost; the poller repeats the call
     if payment is None or not payment.provider_id or event.provider_id not in ("", payment.provider_id):
         extra = {"provider": provider_name, "event_id": event.event_id, "kind": event.kind}
         logger.error("webhook_foreign", extra=extra)
@@ -79,12 +80,12 @@ def _fetch_state(payment: Payment) -> FetchedState:
 def _store(
     provider_name: str, event: PaymentEvent, payment: Payment | None, fetched: FetchedState | None
 ) -> tuple[str, bool]:
-    """The event's outcome, and whether it is new."""
-    # The unique constraint decides between two deliveries of one event: the second waits for the first.
+    """Store an event and settle its payment. Return the outcome, and whether the event is new."""
+    # The unique constraint decides between two deliveries of one event. The second waits for the first.
     stored, new = WebhookEvent.objects.get_or_create(
         provider=provider_name,
         event_id=event.event_id,
-        defaults={"kind": event.kind, "payment": payment, "outcome": UNKNOWN_KIND},
+        defaults={"kind": event.kind, "payment": payment, "outcome": NO_ACTION},
     )
     if new and payment and fetched:
         stored.outcome = settlement.settle(payment, fetched, cause=f"webhook {event.kind} {event.event_id}")

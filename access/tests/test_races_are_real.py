@@ -164,6 +164,6 @@ def test_without_the_condition_a_token_is_refunded_many_times(
     assert (refunds.count(), ledger.balance(alice)) == (BUYERS, 18 * BUYERS)
     refunded = f"was refunded {18 * BUYERS}.00 ZNC"
     assert [str(found) for found in verify_all()] == [
-        f"wallet {alice.wallet.pk}: {refunded}, and had paid 18.00 ZNC",
+        f"wallet {alice.wallet.pk}: {refunded} but paid 18.00 ZNC",
         f"wallet {alice.wallet.pk}: {refunded} for revoked access tokens that cost 18.00 ZNC",
     ]

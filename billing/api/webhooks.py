@@ -34,7 +34,7 @@ class WebhookView(APIView):
     )
     def post(self, request: Request, provider: str) -> Response:
         """A payment provider's message; signed by the provider, safe to repeat."""
-        with webhooks.refusals_counted(provider):
+        with webhooks.count_rejections(provider):
             sent = WebhookRequest(request.headers, _raw_body(request), address_of(request))
             webhooks.receive(provider, sent)
         return Response(ReceivedSerializer({"received": True}).data)

@@ -81,7 +81,7 @@ def test_the_operators_hear_of_it_once_a_night(overwritten, olga, mailoutbox):
 
 
 def test_a_long_list_is_cut_and_counted(overwritten, olga, bob, mailoutbox, monkeypatch):
-    monkeypatch.setattr(nightly_verification, "NAMED", 1)
+    monkeypatch.setattr(nightly_verification, "MAX_LISTED", 1)
     Account.objects.filter(user=bob).update(balance=Decimal(7))
     assert tasks.prove_ledger() == 2
     (mail,) = mailoutbox
@@ -93,7 +93,7 @@ def test_a_long_list_is_cut_and_counted(overwritten, olga, bob, mailoutbox, monk
 def test_without_an_operator_it_is_logged(overwritten, mailoutbox, caplog):
     tasks.prove_ledger()
     assert mailoutbox == []
-    assert "nobody hears that the ledger does not hold" in caplog.text
+    assert "ledger_alarm_not_sent" in caplog.messages
 
 
 def test_once_it_is_repaired_the_command_clears_the_figure(scrape, overwritten, olga):
@@ -113,8 +113,8 @@ def test_without_the_cache_the_operators_still_hear_of_it(scrape, overwritten, o
     assert tasks.prove_ledger() == 1
     assert len(mailoutbox) == 1
     scrape()
-    assert "could not be kept" in caplog.text
-    assert "could not be read" in caplog.text
+    assert "verification_result_not_stored" in caplog.messages
+    assert "verification_result_not_read" in caplog.messages
 
 
 def test_it_is_scheduled_for_the_night():

@@ -167,7 +167,7 @@ def test_what_a_provider_has_forgotten_is_not_asked_again(payment, olga, monkeyp
         poller.run()
     given_up = PaymentRefund.objects.get()
     assert (given_up.status, called) == ("refused", [])
-    assert "look at the provider's own pages" in given_up.answer
+    assert "Check the refund on the provider's own pages." in given_up.answer
     assert "refund_unanswered" in caplog.messages
 
 

@@ -94,7 +94,7 @@ def test_an_older_answer_does_not_undo_a_newer_one(alice):
     payment = paid(alice, "100")
     older = settlement.fetch_state(payment)
     told(payment, refunded=Decimal(100))
-    assert settlement.settle(payment, older, cause="late") == "ignored: older than what is known"
+    assert settlement.settle(payment, older, cause="late") == "ignored: older than the known state"
     assert standing(alice) == (0, 0)
 
 
@@ -104,7 +104,7 @@ def test_an_older_answer_does_not_undo_a_newer_one_that_changed_nothing(alice):
     at_provider(payment, refunded=Decimal(100))
     older = settlement.fetch_state(payment)
     assert told(payment, refunded=Decimal(0)) == ("succeeded", 0, 0)
-    assert settlement.settle(payment, older, cause="late") == "ignored: older than what is known"
+    assert settlement.settle(payment, older, cause="late") == "ignored: older than the known state"
     assert standing(alice) == (100, 0)
 
 

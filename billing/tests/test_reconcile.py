@@ -87,7 +87,7 @@ def test_a_provider_that_does_not_answer_is_a_difference(november, monkeypatch):
     outages.down(monkeypatch, "fetch")
     code, lines = run()
     assert (code, len(lines)) == (1, 3)
-    assert lines[1].endswith("the provider could not be asked: no answer")
+    assert lines[1].endswith("the provider could not be queried: no answer")
 
 
 def test_both_days_are_included_and_no_more(november):

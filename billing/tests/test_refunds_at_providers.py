@@ -95,7 +95,7 @@ def test_a_pending_refund_that_fails_ends_and_another_may_be_asked_for(standin, 
     wanted.refresh_from_db()
     assert (wanted.status, wanted.answer, wanted.next_check_at) == (
         "refused",
-        f"{refund_id} failed on its way",
+        f"{refund_id} failed after it was accepted",
         None,
     )
     assert "refund_failed" in caplog.messages

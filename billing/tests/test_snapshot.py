@@ -64,7 +64,7 @@ def test_all_checks_see_the_same_moment(alice, monkeypatch):
         seen.append(Transaction.objects.count())
         return [Discrepancy("count", "transactions", str(seen))]
 
-    monkeypatch.setattr(verification, "_from_above", [look_before_and_after])
+    monkeypatch.setattr(verification, "_registered", [look_before_and_after])
     assert [found.detail for found in verification.verify_all()] == ["[0, 0]"]
 
 

@@ -100,7 +100,7 @@ def test_a_transaction_between_two_wallets_is_named(alice, bob, unguarded):
     Entry.objects.filter(account__code="deposits").update(account=bob.wallet)
     Account.objects.filter(user=bob).update(balance=Decimal(0))
     posted = Transaction.objects.get()
-    shape = "has 2 entries, 2 of them on wallets, instead of a wallet's and a system account's"
+    shape = "has 2 entries, 2 of them on wallets, instead of one on a wallet and one on a system account"
     assert run()[1][0] == f"transaction {posted.pk}: {shape}"
 
 
@@ -110,7 +110,7 @@ def test_a_transaction_of_three_entries_is_named(alice, unguarded):
     deposits, revenue = (Account.objects.get(code=code) for code in ("deposits", "revenue"))
     Entry.objects.filter(account=deposits).update(amount=Decimal(-4))
     Entry.objects.create(transaction=posted, account=revenue, amount=Decimal(-6))
-    shape = "has 3 entries, 1 of them on wallets, instead of a wallet's and a system account's"
+    shape = "has 3 entries, 1 of them on wallets, instead of one on a wallet and one on a system account"
     assert run() == (1, [f"transaction {posted.pk}: {shape}"])
 
 
@@ -121,7 +121,7 @@ def test_a_user_without_a_wallet_is_named(alice):
 
 def test_a_refund_without_a_purchase_is_named(alice):
     ledger.move(alice, Decimal(3), SystemAccount.REVENUE, TransactionType.REFUND, "back")
-    assert run()[1][0] == f"wallet {alice.wallet.pk}: was refunded 3.00 ZNC, and had paid 0.00 ZNC"
+    assert run()[1][0] == f"wallet {alice.wallet.pk}: was refunded 3.00 ZNC but paid 0.00 ZNC"
 
 
 def reverse(user, amount, original):

@@ -27,7 +27,7 @@ def test_a_payment_that_was_not_credited_as_it_says_is_named(alice, bob):
     code, lines = run()
     assert code == 1
     assert sorted(lines) == sorted(
-        f"payment {wrong.pk}: of {amount} ZNC is not what transaction {wrong.transaction_id} credited"
+        f"payment {wrong.pk}: of {amount} ZNC does not match transaction {wrong.transaction_id}"
         for wrong, amount in ((payment, "11.00"), (others, "10.00"))
     )
 
@@ -37,10 +37,10 @@ def test_credits_that_were_taken_twice_or_not_at_all_are_named(alice, bob):
     Payment.objects.filter(pk=payment.pk).update(refunded_amount=Decimal(4))
     fund(bob, 5)
     ledger.move(bob, Decimal(-5), SystemAccount.DEPOSITS, TransactionType.ADJUSTMENT, "once too often")
-    found = "ZNC for payments of which"
+    found = "ZNC for payments that record"
     expected = [
-        f"wallet {alice.wallet.pk}: gave back 0.00 {found} 4.00 ZNC are noted as taken back",
-        f"wallet {bob.wallet.pk}: gave back 5.00 {found} 0.00 ZNC are noted as taken back",
+        f"wallet {alice.wallet.pk}: returned 0.00 {found} 4.00 ZNC as taken back",
+        f"wallet {bob.wallet.pk}: returned 5.00 {found} 0.00 ZNC as taken back",
     ]
     assert run() == (1, sorted(expected))
 
@@ -50,4 +50,4 @@ def test_a_gap_among_the_receipts_is_named(alice):
     year = payment.receipt_year
     Payment.objects.update(receipt_serial=2)
     ReceiptCounter.objects.update(last=2)
-    assert run() == (1, [f"year {year}: 1 receipts up to number 2, and a counter that shows 2"])
+    assert run() == (1, [f"year {year}: 1 receipts up to number 2, but the counter shows 2"])

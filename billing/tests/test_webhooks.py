@@ -60,7 +60,7 @@ def test_two_events_for_one_payment_credit_once(payment):
     assert state(payment) == ("succeeded", Decimal("25.50"))
     assert list(WebhookEvent.objects.order_by("id").values_list("outcome", flat=True)) == [
         "succeeded",
-        "ignored: succeeded before",
+        "ignored: already succeeded",
     ]
 
 
@@ -109,11 +109,11 @@ def test_of_paid_and_cancelled_at_once_one_wins(payment):
 @pytest.mark.parametrize(
     ("first", "second", "outcome"),
     [
-        ("succeeded", "failed", "ignored: succeeded before"),
-        ("succeeded", "cancelled", "ignored: succeeded before"),
-        ("failed", "cancelled", "ignored: failed before"),
-        ("failed", "succeeded", "ignored: paid, but failed before"),
-        ("cancelled", "succeeded", "ignored: paid, but cancelled before"),
+        ("succeeded", "failed", "ignored: already succeeded"),
+        ("succeeded", "cancelled", "ignored: already succeeded"),
+        ("failed", "cancelled", "ignored: already failed"),
+        ("failed", "succeeded", "ignored: paid, but already failed"),
+        ("cancelled", "succeeded", "ignored: paid, but already cancelled"),
     ],
 )
 def test_what_is_final_stays(payment, caplog, first, second, outcome):
@@ -191,7 +191,7 @@ def test_an_unknown_kind_is_kept(payment):
     assert (event.kind, event.payment, event.outcome) == (
         "payout.created",
         None,
-        "ignored: nothing is done about this kind",
+        "ignored: no action for this kind of event",
     )
     assert state(payment) == ("pending", 0)
 

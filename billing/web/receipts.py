@@ -17,6 +17,6 @@ def receipt(request: HttpRequest, payment_id: UUID) -> HttpResponse:
     """A receipt to print: for the payment's user, for operators, and by the link of the API; else there is none."""
     payment = get_object_or_404(selectors.credited_payments(), pk=payment_id)
     own = request.user == payment.user or request.user.has_perm("billing.view_payment")
-    if not own and not receipts.opens(payment, request.GET.get("key", "")):
+    if not own and not receipts.is_valid_key(payment, request.GET.get("key", "")):
         raise Http404
     return render(request, "billing/receipt.html", {"payment": payment, "provider": LABELS[payment.provider]})
