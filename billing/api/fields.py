@@ -1,4 +1,4 @@
-"""Money in JSON: exact numbers, never text."""
+"""Serializer fields for amounts of money: exact JSON numbers, never text."""
 
 from abc import ABC, abstractmethod
 from decimal import Decimal
@@ -17,7 +17,7 @@ _Base = serializers.Field[Decimal, Any, Any, Decimal]
 
 @extend_schema_field({"type": "number", "multipleOf": 0.01, "example": 18.0})
 class MoneyField(_Base):
-    """An amount or a balance in an answer."""
+    """An amount or a balance in a response."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(read_only=True, **kwargs)
@@ -27,7 +27,7 @@ class MoneyField(_Base):
 
 
 class _ExactNumber(_Base, ABC):
-    """A JSON number with at most two decimals within bounds; text, booleans and the rest are refused."""
+    """A JSON number within bounds, with at most two decimals. Any other type is an error."""
 
     default_error_messages = {
         "not_a_number": _("A JSON number is expected, such as 18 or 18.50."),
@@ -37,7 +37,7 @@ class _ExactNumber(_Base, ABC):
 
     @abstractmethod
     def bounds(self) -> tuple[Decimal, Decimal]:
-        """The lowest and the highest number, in ZNC."""
+        """Return the lowest and the highest number accepted, in ZNC."""
 
     def to_internal_value(self, data: Any) -> Decimal:
         if isinstance(data, bool) or not isinstance(data, int | Decimal):
@@ -61,7 +61,7 @@ class _ExactNumber(_Base, ABC):
     }
 )
 class AmountField(_ExactNumber):
-    """An amount to pay in: above zero, at most `MAX_DEPOSIT`."""
+    """An amount to top up: above zero, at most `MAX_DEPOSIT`."""
 
     def bounds(self) -> tuple[Decimal, Decimal]:
         return CENT, settings.MAX_DEPOSIT
@@ -69,7 +69,7 @@ class AmountField(_ExactNumber):
 
 @extend_schema_field({"type": "number", "minimum": 0, "maximum": int(MAX_BALANCE), "multipleOf": 0.01})
 class BalanceField(_ExactNumber):
-    """A balance to be reached: zero or above."""
+    """A balance to set: zero or more."""
 
     def bounds(self) -> tuple[Decimal, Decimal]:
         return Decimal(0), MAX_BALANCE

@@ -22,9 +22,9 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 
 
 def call_of(request: Request, name: str, *ids: object) -> Call:
-    """The call for `billing.idempotency.once`; `ids` are its path's parameters.
+    """Return the call for `billing.idempotency.once`. `ids` are the parameters of its path.
 
-    Raises `ValidationError` for a malformed key.
+    Raises `ValidationError` if the key is malformed.
     """
     key = request.headers.get(HEADER)
     if key is not None and not _KEY.fullmatch(key):

@@ -1,4 +1,4 @@
-"""The period of a statement, in a query string."""
+"""The period of a statement in a query string."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -16,9 +16,9 @@ _Base = serializers.Field[datetime, Any, Any, datetime]
 
 @extend_schema_field({"type": "string", "example": "2026-03-01"})
 class Moment(_Base):
-    """A date or a date-time (ISO 8601, UTC where no offset is given) as an instant.
+    """A date or date-time (ISO 8601, UTC if it has no offset) as an instant.
 
-    A date stands for the beginning of its day in UTC; with `ends_day`, for the end of it.
+    A date means the start of that day in UTC, or its end with `ends_day`.
     """
 
     default_error_messages = {
@@ -32,7 +32,7 @@ class Moment(_Base):
     def to_internal_value(self, data: Any) -> datetime:
         try:
             return self._instant(data)
-        except (ValueError, OverflowError) as error:  # no such day, or beyond the years that there are
+        except (ValueError, OverflowError) as error:  # no such day, or a year out of range
             raise serializers.ValidationError(self.error_messages["invalid"], code="invalid") from error
 
     def _instant(self, text: str) -> datetime:
@@ -51,7 +51,7 @@ class PeriodSerializer(serializers.Serializer[Any]):
     """`from` and `to`, two instants with at most `LONGEST` between them."""
 
     def get_fields(self) -> dict[str, Any]:
-        """`from` cannot be the name of an attribute."""
+        """Add `from`, which is a keyword and so cannot be a class attribute."""
         begins = _("The first day, or the first instant.")
         ends = _("The last day (included), or the instant at which the period ends (not included).")
         period = {

@@ -1,4 +1,4 @@
-"""What the currency API takes and gives."""
+"""Serializers of the currency API."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from billing.statements import Line, Statement
 from zenzefi.common.api.fields import Text
 
 
-class RefusalSerializer(serializers.Serializer[Any]):
+class ErrorSerializer(serializers.Serializer[Any]):
     """The error object."""
 
     detail = serializers.CharField()
@@ -23,12 +23,12 @@ class RefusalSerializer(serializers.Serializer[Any]):
 class BalanceSerializer(serializers.Serializer[Any]):
     balance = MoneyField()
     currency = serializers.ChoiceField(choices=[CURRENCY])
-    # Not a MoneyField: what is read-only stands in the schema as always there.
+    # Not a MoneyField, because the schema shows a read-only field as always present.
     debt = serializers.DecimalField(
         max_digits=18,
         decimal_places=2,
         required=False,
-        help_text="Only while there is one: the next credits pay it first.",
+        help_text="Present only while there is a debt. The next credits pay it first.",
     )
 
 
@@ -37,7 +37,7 @@ class HistoryQuerySerializer(serializers.Serializer[Any]):
 
 
 class HistorySerializer(serializers.ModelSerializer[Entry]):
-    """A transaction as its user sees it: the wallet's entry, with a signed amount."""
+    """A transaction as its user sees it: the entry of their wallet, with a signed amount."""
 
     id = serializers.UUIDField(source="transaction.pk")
     amount = MoneyField()
@@ -65,7 +65,10 @@ class StatementItemSerializer(serializers.Serializer[Line]):
 
 
 class StatementSerializer(serializers.Serializer[Statement]):
-    """From `from` to before `to`, oldest first; `opening_balance` + `total_in` − `total_out` = `closing_balance`."""
+    """A statement from `from` (included) to `to` (excluded), oldest movement first.
+
+    `opening_balance` + `total_in` − `total_out` = `closing_balance`.
+    """
 
     to = serializers.DateTimeField(source="end")
     currency = serializers.ChoiceField(choices=[CURRENCY])
@@ -76,7 +79,7 @@ class StatementSerializer(serializers.Serializer[Statement]):
     items = StatementItemSerializer(source="lines", many=True)
 
     def get_fields(self) -> dict[str, Any]:
-        """`from` cannot be the name of an attribute."""
+        """Add `from`, which is a keyword and so cannot be a class attribute."""
         return {"from": serializers.DateTimeField(source="start"), **super().get_fields()}
 
 
@@ -96,7 +99,7 @@ class PaymentSerializer(serializers.ModelSerializer[Payment]):
     status = serializers.ChoiceField(choices=PaymentStatus.choices, read_only=True)
     provider_amount = MoneyField()
     receipt_number = serializers.CharField(read_only=True)
-    receipt_url = serializers.SerializerMethodField(help_text="Opens in a browser, for an hour.")
+    receipt_url = serializers.SerializerMethodField(help_text="A link that opens in a browser for one hour.")
     refunded_amount = MoneyField()
 
     class Meta:

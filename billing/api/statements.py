@@ -14,8 +14,8 @@ from billing.api.serializers import StatementQuerySerializer, StatementSerialize
 from billing.statement_csv import csv_response
 from billing.statements import statement
 
-# About 3 MB: a JSON answer is made in memory, a CSV one is not.
-MOST_ITEMS = 10_000
+# About 3 MB. A JSON response is built in memory, a CSV file is not.
+MAX_ITEMS = 10_000
 
 
 class StatementView(APIView):
@@ -28,7 +28,7 @@ class StatementView(APIView):
         responses={(200, "application/json"): StatementSerializer, (200, "text/csv"): OpenApiTypes.STR},
     )
     def get(self, request: Request) -> HttpResponseBase:
-        """The movements of a period of at most 366 days, with the balance before and after.
+        """Return the movements of a period of at most 366 days, with the balance before and after it.
 
         As JSON at most 10 000 movements.
         """
@@ -38,10 +38,10 @@ class StatementView(APIView):
         with statement(current_user(request), wanted["start"], wanted["end"]) as found:
             if wanted["format"] == "csv":
                 return csv_response(found)
-            if found.movements > MOST_ITEMS:
+            if found.movements > MAX_ITEMS:
                 message = _(
                     "The period has %(found)d movements, but JSON returns at most %(most)d. "
                     "Choose a shorter period or CSV."
                 )
-                raise ValidationError({"format": [message % {"found": found.movements, "most": MOST_ITEMS}]})
+                raise ValidationError({"format": [message % {"found": found.movements, "most": MAX_ITEMS}]})
             return Response(StatementSerializer(found).data)

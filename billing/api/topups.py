@@ -10,13 +10,13 @@ from billing import topups
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
 from billing.api.serializers import (
     DepositSerializer,
+    ErrorSerializer,
     MockTopUpSerializer,
     PaymentSerializer,
-    RefusalSerializer,
     TopUpSerializer,
 )
 
-_UNAVAILABLE = OpenApiResponse(RefusalSerializer, description="Payments of this kind are not available here")
+_UNAVAILABLE = OpenApiResponse(ErrorSerializer, description="This payment method is not available")
 
 
 class PurchaseView(APIView):
@@ -30,7 +30,7 @@ class PurchaseView(APIView):
         responses={201: PaymentSerializer, 404: _UNAVAILABLE},
     )
     def post(self, request: Request) -> Response:
-        """Begin a payment: the user pays at `payment_url`, the provider's webhook credits the wallet."""
+        """Create a payment. The user pays at `payment_url`, and the provider's webhook credits the wallet."""
         body = TopUpSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         payment = topups.create_payment(call_of(request, "currency.purchase"), **body.validated_data)
@@ -48,7 +48,7 @@ class MockPurchaseView(APIView):
         responses={200: DepositSerializer, 404: _UNAVAILABLE},
     )
     def post(self, request: Request) -> Response:
-        """Credit the wallet at once, without paying; only where the mock provider is configured."""
+        """Credit the wallet without a payment. Available only if the mock provider is configured."""
         body = MockTopUpSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         moved = topups.mock_purchase(call_of(request, "currency.mock-purchase"), **body.validated_data)

@@ -9,8 +9,8 @@ from rest_framework.views import APIView
 from accounts.requests import address_of
 from billing import webhooks
 from billing.api.serializers import (
+    ErrorSerializer,
     ReceivedSerializer,
-    RefusalSerializer,
 )
 from billing.errors import WebhookTooLarge
 from billing.providers.base import WebhookRequest
@@ -21,7 +21,7 @@ MAX_WEBHOOK_BYTES = 64 * 1024
 class WebhookView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = ()  # a provider sends many from few addresses; a forged one costs one HMAC
+    throttle_classes = ()  # a provider sends many from few addresses, and checking a forged one is cheap
 
     @extend_schema(
         operation_id="currency_webhook",
@@ -29,11 +29,11 @@ class WebhookView(APIView):
         request={"application/json": {"type": "object"}},
         responses={
             200: ReceivedSerializer,
-            413: OpenApiResponse(RefusalSerializer, description="The body is larger than 64 KiB"),
+            413: OpenApiResponse(ErrorSerializer, description="The body is larger than 64 KiB"),
         },
     )
     def post(self, request: Request, provider: str) -> Response:
-        """A payment provider's message; signed by the provider, safe to repeat."""
+        """Receive a message of a payment provider. A repeated message changes nothing."""
         with webhooks.count_rejections(provider):
             sent = WebhookRequest(request.headers, _raw_body(request), address_of(request))
             webhooks.receive(provider, sent)
@@ -41,7 +41,10 @@ class WebhookView(APIView):
 
 
 def _raw_body(request: Request) -> bytes:
-    """The bytes as they came, because the signature is over them; never more than the limit is read."""
+    """Return the body as received, because the signature covers its bytes. Read no more than the limit.
+
+    Raises `WebhookTooLarge`.
+    """
     body: bytes = request.stream.read(MAX_WEBHOOK_BYTES + 1) if request.stream else b""
     if len(body) > MAX_WEBHOOK_BYTES:
         raise WebhookTooLarge

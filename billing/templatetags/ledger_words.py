@@ -1,4 +1,4 @@
-"""`{% load ledger_words %}`: what the ledger keeps, in the reader's words and language."""
+"""`{% load ledger_words %}`: descriptions of transactions in the language of the user."""
 
 import re
 
@@ -12,7 +12,7 @@ from zenzefi.common.templatetags.ui import hours
 
 register = template.Library()
 
-# What the services write before a colon, or alone; operators' reasons and titles of their own are left as they are.
+# The parts of descriptions that the application writes, alone or before a colon. All other text is not translated.
 HEADS = {
     **{
         f"Top-up through {name}": format_lazy("{}: {}", gettext_lazy("Top-up"), label)
@@ -45,7 +45,10 @@ _PAYMENT = re.compile(r"(\w+) payment (\d{4}-\d+)")
 
 @register.filter
 def in_words(description: str) -> str:
-    """A description of the ledger, `Access token: 24 hours, full access` as `Access token: 1 day, full access`."""
+    """Return a stored description in the user's language.
+
+    `Access token: 24 hours, full access` becomes `Access token: 1 day, full access`.
+    """
     head, colon, tail = description.partition(": ")
     if head not in HEADS:
         return description

@@ -100,7 +100,7 @@ def test_once_it_is_repaired_the_command_clears_the_figure(scrape, overwritten, 
 
     tasks.prove_ledger()
     Account.objects.filter(pk=overwritten.pk).update(balance=Decimal(10))
-    assert run() == (0, ["The ledger holds."])
+    assert run() == (0, ["The ledger is consistent."])
     assert scrape()[0] == 0
 
 

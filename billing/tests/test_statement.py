@@ -182,7 +182,7 @@ def test_a_leap_year_is_the_longest(alice_api):
 
 
 def test_a_very_long_answer_is_for_csv_alone(alice_api, moved, monkeypatch):
-    monkeypatch.setattr(view, "MOST_ITEMS", 2)
+    monkeypatch.setattr(view, "MAX_ITEMS", 2)
     refused = get(alice_api, **MARCH)
     assert (refused.status_code, list(refused.json())) == (400, ["format"])
     assert "3 movements, but JSON returns at most 2." in refused.json()["format"][0]

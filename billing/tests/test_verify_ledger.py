@@ -39,7 +39,7 @@ def test_a_sound_ledger_passes(alice, bob):
     fund(alice, "10.10")
     fund(bob, 3)
     ledger.move(alice, Decimal("-0.10"), SystemAccount.ADJUSTMENTS, TransactionType.ADJUSTMENT, "a correction")
-    assert run() == (0, ["The ledger holds."])
+    assert run() == (0, ["The ledger is consistent."])
 
 
 def test_a_wallet_that_was_overwritten_is_named(alice, bob):
@@ -139,7 +139,7 @@ def test_a_reversal_of_all_or_a_part_passes(alice):
     for amount in (-10, -4):
         fund(alice, 10)
         reverse(alice, amount, Transaction.objects.filter(type="deposit").latest("created_at"))
-    assert run() == (0, ["The ledger holds."])
+    assert run() == (0, ["The ledger is consistent."])
 
 
 def test_a_reversal_of_more_than_there_was_is_named(alice):

@@ -17,7 +17,7 @@ def test_payments_that_were_credited_refunded_and_disputed_pass(alice, bob):
     told(disputed, "disputed", disputed=True)
     told(paid(bob, "7"), "refunded", refunded=Decimal(7))
     paid(alice)
-    assert run() == (0, ["The ledger holds."])
+    assert run() == (0, ["The ledger is consistent."])
 
 
 def test_a_payment_that_was_not_credited_as_it_says_is_named(alice, bob):

@@ -1,4 +1,4 @@
-"""Forms that move money, and the choice of a period."""
+"""Forms for moving money and for choosing a period."""
 
 import uuid
 from datetime import date, datetime, timedelta
@@ -26,22 +26,22 @@ _FIRST, _LAST = date(2000, 1, 1), date(2999, 12, 30)
 
 
 class KeyedForm(account_forms.KeyedForm):
-    """A form that moves money."""
+    """A form that moves money once per key."""
 
     def renew_key(self) -> None:
-        """Let the form, shown again, be another call."""
+        """Give the form a new key, so that it is a new call if it is sent again."""
         self.data = {**cast("QueryDict", self.data).dict(), "key": str(uuid.uuid4())}
 
     def call(self, user: User, name: str, *ids: object) -> Call:
-        """The call of the valid form, for `billing.idempotency.once`; `ids` are its path's parameters."""
+        """Return the call of a valid form for `billing.idempotency.once`. `ids` are the parameters of its path."""
         body = {name: value for name, value in self.cleaned_data.items() if name != "key"}
         return Call(user, "/".join([name, *map(str, ids)]), self.cleaned_data["key"], body)
 
 
 class AmountField(forms.DecimalField):
-    """An amount as people write it: `10.5`, `10,50`, `1 000`.
+    """An amount as users type it: `10.5`, `10,50`, `1 000`.
 
-    A text field: of a number field, browsers drop the comma while it is typed, and 10,5 becomes 105.
+    It is a text field, because browsers drop a comma typed into a number field: 10,5 becomes 105.
     """
 
     widget = forms.TextInput
@@ -51,7 +51,7 @@ class AmountField(forms.DecimalField):
 
 
 class TopUpForm(KeyedForm):
-    """An amount in ZNC, one of the presets or an own one, and a provider where several are offered."""
+    """A top-up: an amount in ZNC, and a provider if several are offered."""
 
     amount = AmountField(
         label=_("Amount, ZNC"),
@@ -79,7 +79,7 @@ class TopUpForm(KeyedForm):
 
 
 def _day(label: Any) -> forms.DateField:
-    """A date that every time zone and database can compute with."""
+    """Return a date field limited to dates that every time zone and database supports."""
     return forms.DateField(
         label=label,
         required=False,
@@ -89,7 +89,7 @@ def _day(label: Any) -> forms.DateField:
 
 
 class HistoryForm(forms.Form):
-    """Which movements to show: of a type, from a day to a day, both included, in the user's time zone."""
+    """A selection of movements: by type, and by first and last day (both included) in the user's time zone."""
 
     type = forms.ChoiceField(label=_("Type"), required=False, choices=[("", _("All")), *TransactionType.choices])
     since = _day(_("From"))
@@ -103,14 +103,14 @@ class HistoryForm(forms.Form):
         return given
 
     def instants(self) -> tuple[datetime, datetime]:
-        """From when to before when; what is left open is beyond all that there is."""
+        """Return the period as start (included) and end (excluded). An open end lies beyond all data."""
         since, until = self.cleaned_data["since"] or _FIRST, self.cleaned_data["until"] or _LAST
         zone = timezone.get_current_timezone()
         return midnight(since, zone), midnight(until + timedelta(days=1), zone)
 
 
 class StatementForm(HistoryForm):
-    """A period for a statement; what is left open is the last year, until today."""
+    """The period of a statement. By default it covers the last year, up to today."""
 
     def clean(self) -> dict[str, Any]:
         given = super().clean()

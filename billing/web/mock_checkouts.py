@@ -24,7 +24,10 @@ OUTCOMES = {
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def mock_checkout(request: HttpRequest, checkout_id: UUID) -> HttpResponse:
-    """The mock provider's page: whoever has the link may pay. A finished checkout leads back to us."""
+    """Show the checkout, or finish it by the pressed button. Anyone with the link may pay.
+
+    A finished checkout redirects to the return page.
+    """
     if mock.MockProvider.name not in settings.PAYMENT_PROVIDERS:
         raise Http404
     checkout = get_object_or_404(MockCheckout, pk=checkout_id)

@@ -1,4 +1,4 @@
-"""The admin's page on which an operator gives a payment back: the wish, what it will do, and then the deed."""
+"""The admin page for refunding a payment: enter the amount, see the effect, confirm."""
 
 import uuid
 from typing import Any, cast
@@ -20,7 +20,7 @@ from billing.models import Payment, PaymentRefund
 
 
 class RefundForm(forms.Form):
-    """`key` makes a second click the same refund."""
+    """The amount and the reason of a refund. `key` makes a second click the same refund."""
 
     amount = forms.DecimalField(label=_("Amount"), max_digits=18, decimal_places=2)
     reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.Textarea(attrs={"rows": 3}))
@@ -36,8 +36,8 @@ class RefundForm(forms.Form):
         if "amount" in given and "reason" in given:
             try:
                 payment_refunds.check(self.payment, given["amount"], given["reason"])
-            except ValidationError as refusal:
-                for field, texts in cast("dict[str, Any]", refusal.detail).items():
+            except ValidationError as error:
+                for field, texts in cast("dict[str, Any]", error.detail).items():
                     self.add_error(field, [str(text) for text in texts])
         return given
 
@@ -71,8 +71,8 @@ class RefundView(View):
             refund = payment_refunds.start(
                 payment.pk, given["amount"], actor=actor, reason=given["reason"], key=str(given["key"])
             )
-        except APIException as refusal:
-            form.add_error(None, str(refusal.detail))
+        except APIException as error:
+            form.add_error(None, str(error.detail))
             return self._render(request, payment, form)
         return self._show_outcome(request, refund)
 
@@ -88,7 +88,7 @@ class RefundView(View):
         return TemplateResponse(request, "admin/billing/payment/refund.html", context)
 
     def _reject_reused_form(self, request: HttpRequest, payment: Payment) -> HttpResponse:
-        """The form of an earlier refund, with another amount in it."""
+        """Redirect to a new form, because this one was already sent with a different amount."""
         text = _(
             "This form was already sent with a different amount. Nothing was refunded this time. "
             "Check the payment, then start again."

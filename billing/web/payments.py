@@ -29,9 +29,9 @@ def payment_list(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def payment_return(request: HttpRequest, payment_id: UUID) -> HttpResponse:
-    """Shows what has become of a payment; it never credits. Whoever has the link may look: it names nobody.
+    """Show the state of a payment without changing it. Anyone with the link may see it: it contains no personal data.
 
-    While the payment is underway, the page asks again for its changing part, `?part`.
+    While the payment is open, the page reloads its changing part, `?part`.
     """
     payment = get_object_or_404(Payment, pk=payment_id)
     own = request.user.pk == payment.user_id

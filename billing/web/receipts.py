@@ -14,7 +14,10 @@ from billing.providers import LABELS
 @never_cache
 @require_safe
 def receipt(request: HttpRequest, payment_id: UUID) -> HttpResponse:
-    """A receipt to print: for the payment's user, for operators, and by the link of the API; else there is none."""
+    """Show a receipt to the payment's user, to operators, and to visitors with a valid link of the API.
+
+    Raises 404 for all others.
+    """
     payment = get_object_or_404(selectors.credited_payments(), pk=payment_id)
     own = request.user == payment.user or request.user.has_perm("billing.view_payment")
     if not own and not receipts.is_valid_key(payment, request.GET.get("key", "")):

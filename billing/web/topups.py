@@ -29,7 +29,10 @@ PRESETS = [Decimal(amount) for amount in (10, 20, 50, 100, 300)]
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def topup(request: HttpRequest) -> HttpResponse:
-    """`?amount=` fills it in; `?next=`, a path of this site, is offered once the payment is through."""
+    """Show the form, and create the payment when it is sent.
+
+    `?amount=` fills in the amount. `?next=` is a path of this site, linked from the page shown after the payment.
+    """
     user, path_back = current_user(request), way_back.requested(request)
     form = TopUpForm(request.POST) if request.method == "POST" else TopUpForm(initial=_requested_amount(request))
     if form.is_valid() and (payment := _create_payment(form, user)):
@@ -65,7 +68,7 @@ def _price(amount: Decimal) -> str:
 
 
 def _create_payment(form: TopUpForm, user: User) -> Payment | None:
-    """The payment, or None where the form says why there is none."""
+    """Create the payment. If that fails, add the reason to the form and return None."""
     given = form.cleaned_data
     call = form.call(user, "currency/purchase")
     try:

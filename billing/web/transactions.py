@@ -46,7 +46,7 @@ def _movements(user: User, form: HistoryForm) -> QuerySet[Entry]:
 @login_required
 @require_safe
 def statement_csv(request: HttpRequest) -> HttpResponseBase:
-    """The statement of the period as a file; a wrong period is said on the page of the transactions."""
+    """Return the statement of the period as a file, or the page of transactions if the period is invalid."""
     form = StatementForm(request.GET)
     if not form.is_valid():
         return _render(request, form)

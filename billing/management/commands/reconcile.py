@@ -1,4 +1,4 @@
-"""`manage.py reconcile --from 2026-11-01 --to 2026-11-30`: compare payments with their providers."""
+"""`manage.py reconcile --from 2026-11-01 --to 2026-11-30`: compare payments with the books of their providers."""
 
 import sys
 from datetime import date
@@ -11,7 +11,8 @@ from billing.reconciliation import Difference, reconcile
 
 class Command(BaseCommand):
     help = (
-        "Compare the payments begun in these days (UTC, both included) with their providers; exit 1 if any differs."
+        "Compare the payments created in these days (UTC, both included) with the books of their providers. "
+        "Exit with status 1 if any differs."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py verify_ledger`: recompute all of the money."""
+"""`manage.py verify_ledger`: recompute the whole ledger."""
 
 import sys
 import time
@@ -10,7 +10,10 @@ from billing import nightly_verification, verification
 
 
 class Command(BaseCommand):
-    help = "Recompute every transaction and wallet, and what was sold for them; name what is off and exit 1."
+    help = (
+        "Recompute every transaction, wallet, payment and sale. "
+        "Print each discrepancy, and exit with status 1 if there is one."
+    )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         found = 0
@@ -20,4 +23,4 @@ class Command(BaseCommand):
         nightly_verification.store_result(found, time.time())
         if found:
             sys.exit(1)
-        self.stdout.write(self.style.SUCCESS("The ledger holds."))
+        self.stdout.write(self.style.SUCCESS("The ledger is consistent."))
