@@ -12,7 +12,7 @@ from billing import debts, topups
 from billing.idempotency import Call
 from billing.models import Transaction
 from billing.providers import LABELS
-from billing.templatetags.ledger_words import HEADS, in_words
+from billing.templatetags.ledger_descriptions import HEADS, in_words
 from billing.tests.webhook_client import paid
 from zenzefi import demo
 

@@ -1,4 +1,4 @@
-"""`{% load ledger_words %}`: descriptions of transactions in the language of the user."""
+"""`{% load ledger_descriptions %}`: descriptions of transactions in the language of the user."""
 
 import re
 
