@@ -14,7 +14,7 @@ CURRENCY = "ZNC"
 
 
 class SystemAccount(models.TextChoices):
-    """The other side of every movement of a wallet."""
+    """The account on the other side of a movement of a wallet."""
 
     DEPOSITS = "deposits", _("deposits")
     REVENUE = "revenue", _("revenue")
@@ -26,8 +26,8 @@ class SystemAccount(models.TextChoices):
 class Account(models.Model):
     """A user's wallet, or a system account.
 
-    A wallet's `balance` caches the sum of its entries and is never negative; its `debt` caches what its
-    transactions with the receivables sum to. A system account keeps neither, so that no row is written by everybody.
+    A wallet's `balance` caches the sum of its entries and is never negative. Its `debt` caches the sum of its
+    transactions with the receivables. A system account has neither, so that no row is shared by all writers.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -69,7 +69,7 @@ class TransactionType(models.TextChoices):
 
 
 class Transaction(models.Model):
-    """One movement of money: entries that sum to zero. Never changed or deleted; a correction reverses it."""
+    """One movement of money, with entries that sum to zero. It is never changed or deleted, only reversed."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     type = models.CharField(_("type"), max_length=16, choices=TransactionType.choices)

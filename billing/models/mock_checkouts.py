@@ -11,7 +11,7 @@ from zenzefi.common.hundredths import ZERO
 
 
 class MockCheckout(models.Model):
-    """The mock provider's own books: what it would say about a payment. Nothing of ours is read from here."""
+    """A payment in the mock provider's own books. Only the mock provider reads it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     idempotence_key = models.CharField(max_length=64, unique=True)

@@ -12,7 +12,7 @@ from billing.models.payments import Payment
 
 
 class PaymentRefund(models.Model):
-    """A refund that an operator asked for, kept before the provider is asked: a crash leaves it to be found."""
+    """A refund requested by an operator, stored before the provider is called so that a crash does not lose it."""
 
     class Status(models.TextChoices):
         REQUESTED = "requested", _("requested")

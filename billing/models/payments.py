@@ -14,7 +14,7 @@ from zenzefi.common.hundredths import ZERO
 
 
 class PaymentStatus(models.TextChoices):
-    """`billing.payments` says which follows which."""
+    """The status of a payment. `billing.payments` holds the allowed transitions."""
 
     CREATED = "created", _("created")
     PENDING = "pending", _("pending")
@@ -27,12 +27,12 @@ class PaymentStatus(models.TextChoices):
     DISPUTED = "disputed", _("disputed")
 
 
-# Those of a payment that was credited; the credits may have been taken back since.
+# The statuses of a credited payment. Its credits may have been taken back since.
 CREDITED = ("succeeded", "partly_refunded", "refunded", "disputed")
 
 
 def new_idempotence_key() -> str:
-    """What makes a provider's call safe to repeat; 36 characters, YooKassa takes 64."""
+    """Return a new key that makes a call to a provider safe to repeat: 36 characters (YooKassa allows 64)."""
     return str(uuid.uuid4())
 
 
@@ -115,22 +115,22 @@ class Payment(models.Model):
 
     @property
     def price(self) -> str:
-        """What it costs, in its currency."""
+        """Return the price with its currency."""
         return format_amount(self.provider_amount, self.provider_currency)
 
     @property
     def refunded_price(self) -> str:
-        """What the provider has given back, in the payment's currency."""
+        """Return the amount refunded by the provider, with its currency."""
         return format_amount(self.provider_refunded, self.provider_currency)
 
     @property
     def receipt_number(self) -> str:
-        """Such as 2026-000042; empty before the payment is credited."""
+        """Return the receipt's number such as 2026-000042, or an empty string before the payment is credited."""
         return f"{self.receipt_year}-{self.receipt_serial:06d}" if self.receipt_serial else ""
 
 
 class PaymentTransition(models.Model):
-    """One change of a payment's status and its cause. Never changed or deleted."""
+    """One change of a payment's status, with its cause. It is never changed or deleted."""
 
     id = models.BigAutoField(primary_key=True)
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="transitions", verbose_name=_("payment"))
@@ -157,7 +157,7 @@ class PaymentTransition(models.Model):
 
 
 class ReceiptCounter(models.Model):
-    """The last number that a receipt of this year has."""
+    """The number of the last receipt of a year."""
 
     year = models.PositiveSmallIntegerField(primary_key=True)
     last = models.PositiveIntegerField(default=0)

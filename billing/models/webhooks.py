@@ -7,7 +7,7 @@ from billing.models.payments import Payment
 
 
 class WebhookEvent(models.Model):
-    """A provider's message, stored once, in the transaction of what it caused."""
+    """A message of a provider, stored once, in the transaction of the change that it caused."""
 
     id = models.BigAutoField(primary_key=True)
     provider = models.CharField(_("provider"), max_length=32)

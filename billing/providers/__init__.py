@@ -1,4 +1,4 @@
-"""Payment providers behind one protocol; `PAYMENT_PROVIDER` names those that are offered."""
+"""Payment providers behind one protocol. The setting `PAYMENT_PROVIDER` names those that are offered."""
 
 from functools import cache
 
@@ -11,14 +11,14 @@ from billing.errors import PaymentsUnavailable
 from billing.models import Payment
 from billing.providers.base import Provider
 
-# Imported at the first use: no SDK is loaded for a provider that nobody uses.
+# Imported at first use, so that no SDK is loaded for an unused provider.
 KNOWN = {
     "mock": "billing.providers.mock.MockProvider",
     "stripe": "billing.providers.stripe.StripeProvider",
     "yookassa": "billing.providers.yookassa.YooKassaProvider",
 }
 
-# How customers know them.
+# Names shown to users.
 LABELS = {
     "mock": _("Test payment, no real money"),
     "stripe": _("Bank card, through Stripe"),
@@ -33,7 +33,10 @@ def _load(name: str) -> Provider:
 
 
 def available(name: str = "") -> Provider:
-    """The provider `name`, or without a name the first that is offered. Raises `PaymentsUnavailable` for another."""
+    """Return the provider `name`, or the first one offered if `name` is empty.
+
+    Raises `PaymentsUnavailable` if the provider is not offered.
+    """
     names = settings.PAYMENT_PROVIDERS
     if not names or (name and name not in names):
         raise PaymentsUnavailable
@@ -41,10 +44,10 @@ def available(name: str = "") -> Provider:
 
 
 def accepting_webhooks(name: str) -> Provider:
-    """The provider whose webhooks are taken. Raises `PaymentsUnavailable` for another.
+    """Return the provider `name`. Raises `PaymentsUnavailable` if its webhooks are not accepted.
 
-    One that is no longer offered is heard for as long as there are payments of it: they may be paid, refunded and
-    disputed for months. The mock's can be paid only where it is offered.
+    A provider that is no longer offered is accepted as long as it has payments, because they may be paid, refunded
+    and disputed for months. The mock provider is accepted only while it is offered.
     """
     made = Payment.objects.filter(provider=name).exclude(provider_id="")
     if name in settings.PAYMENT_PROVIDERS or (name in KNOWN and name != "mock" and made.exists()):
@@ -53,10 +56,10 @@ def accepting_webhooks(name: str) -> Provider:
 
 
 def for_payment(payment: Payment) -> Provider:
-    """The provider that a payment was made with, also where it is no longer offered."""
+    """Return the provider of a payment, even if it is no longer offered."""
     return _load(payment.provider)
 
 
 def return_url(payment: Payment) -> str:
-    """The absolute URL of the page to which a provider sends the user back. It shows the state and never credits."""
+    """Return the absolute URL of the page to which a provider sends the user back after a payment."""
     return settings.BACKEND_URL + reverse("payment-return", args=[payment.pk])

@@ -1,11 +1,11 @@
-"""What billing expects of a payment provider: one file per provider, nothing of it known elsewhere.
+"""The protocol of a payment provider. Each provider is one module, and no other module knows its details.
 
-A provider's methods are called outside of any transaction, and may be called again with the same stored keys. Each
-call has a time-out; none takes longer than `CALL_SECONDS` in all. Money is `Decimal` in the currency's main unit.
+The methods are called outside of any transaction, and may be repeated with the same stored keys. Each call has a
+time-out, and a method takes at most `CALL_SECONDS`. Money is a `Decimal` in the main unit of the currency.
 
-ProviderError (of `billing.errors`)
-├── ProviderUnavailable   no answer, or none that can be used: the same call may be made again later
-└── ProviderRefused       a definite no, which repeating does not change
+ProviderError (in `billing.errors`)
+├── ProviderUnavailable   no response, or an unusable one: the same call may be repeated later
+└── ProviderRefused       a final refusal: repeating the call does not change it
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ CALL_SECONDS = 20
 
 @dataclass(frozen=True)
 class Checkout:
-    """Where the user pays: the provider's id of it, its absolute URL, and when it ends (None: it does not say)."""
+    """The page on which the user pays: its id at the provider, its absolute URL, and its end (None if unknown)."""
 
     provider_id: str
     url: str
@@ -32,13 +32,14 @@ class Checkout:
 
 @dataclass(frozen=True)
 class ProviderState:
-    """A payment as the provider's API gives it now.
+    """The current state of a payment in the provider's API.
 
-    `status` is `PENDING`, `SUCCEEDED`, `FAILED`, `CANCELLED` or `EXPIRED`: a final one only where the provider
-    will not come back to it. `amount` and `currency` are what was charged (while pending: what is asked for), before
-    fees. `refunded` is the sum of the refunds that went through. `disputed` while the bank has the money back: a
-    dispute is open or was lost. `processing`: the user has paid and the money is underway, so that
-    the payment does not expire here.
+    - `status`: `PENDING`, `SUCCEEDED`, `FAILED`, `CANCELLED` or `EXPIRED`. A final status only if the provider will
+      not change it any more.
+    - `amount`, `currency`: the amount charged before fees, or the amount requested while the payment is pending.
+    - `refunded`: the sum of the refunds that succeeded.
+    - `disputed`: the bank has taken the money back, because a dispute is open or was lost.
+    - `processing`: the user has paid and the money has not arrived yet, so the payment must not expire.
     """
 
     status: PaymentStatus
@@ -50,7 +51,7 @@ class ProviderState:
 
 
 class RefundState(Enum):
-    """A refund that a provider took over: under way, at the customer's, or come to nothing for good."""
+    """The state of an accepted refund: in progress, received by the customer, or finally failed."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -58,15 +59,15 @@ class RefundState(Enum):
 
 
 @dataclass(frozen=True)
-class RefundAnswer:
-    """The provider took a refund over: its id of it. What became of it, `fetch_refund` says."""
+class AcceptedRefund:
+    """A refund that the provider has accepted, with its id there. `fetch_refund` returns its state."""
 
     refund_id: str
 
 
 @dataclass(frozen=True)
 class WebhookRequest:
-    """A webhook as it came: headers (names in any case), raw body, the client's address behind trusted proxies."""
+    """A webhook as received: headers (names in any case), raw body, and the address of its sender."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -75,11 +76,10 @@ class WebhookRequest:
 
 @dataclass(frozen=True)
 class PaymentEvent:
-    """A provider's message: something happened to this payment, ask for its state.
+    """A provider's message that the state of a payment has changed.
 
-    `event_id` identifies the message among the provider's. The payment is named by `payment_id` (our id, which the
-    provider was given) or by `provider_id`; an event without either is of a kind that nothing is done about: it is
-    kept and answered 2xx.
+    `event_id` identifies the message at the provider. `payment_id` (our id, sent to the provider) or `provider_id`
+    names the payment. An event with neither needs no action: it is stored, and the response is 2xx.
     """
 
     event_id: str
@@ -92,24 +92,27 @@ class Provider(Protocol):
     name: str
 
     def create(self, payment: Payment) -> Checkout:
-        """Ask for a checkout of `payment.provider_amount` in `payment.provider_currency`.
+        """Create a checkout of `payment.provider_amount` in `payment.provider_currency`.
 
-        Sends `payment.idempotence_key`, so that a repeated call gives the same checkout. The user comes back to
-        `billing.providers.return_url(payment)`. Raises `ProviderUnavailable`, `ProviderRefused`.
+        Send `payment.idempotence_key`, so that a repeated call returns the same checkout. After it, the user returns
+        to `billing.providers.return_url(payment)`. Raises `ProviderUnavailable`, `ProviderRefused`.
         """
 
     def fetch(self, payment: Payment) -> ProviderState:
-        """The state of a payment that has a `provider_id`. Raises `ProviderUnavailable`, `ProviderRefused`."""
+        """Fetch the state of a payment that has a `provider_id`. Raises `ProviderUnavailable`, `ProviderRefused`."""
 
     def parse_webhook(self, request: WebhookRequest) -> PaymentEvent:
-        """Which payment a webhook is about. Raises `WebhookRefused` unless it is the provider's own, fresh, for
-        this account and mode; `WebhookNotReady` where the provider must be asked and does not answer."""
+        """Check a webhook, and return the event that it reports.
 
-    def refund(self, payment: Payment, amount: Decimal, idempotence_key: str) -> RefundAnswer:
-        """Ask for `amount` in the payment's currency to be given back; a repeated key refunds once.
+        Raises `WebhookRefused` unless the webhook is recent and sent by the provider for this account and mode,
+        `WebhookNotReady` if the provider must be queried and does not respond.
+        """
+
+    def refund(self, payment: Payment, amount: Decimal, idempotence_key: str) -> AcceptedRefund:
+        """Request a refund of `amount` in the payment's currency. A repeated key refunds once.
 
         Raises `ProviderUnavailable`, `ProviderRefused` (its text is shown to operators).
         """
 
     def fetch_refund(self, refund_id: str) -> RefundState:
-        """What has become of a refund that was taken over. Raises `ProviderUnavailable`, `ProviderRefused`."""
+        """Fetch the state of an accepted refund. Raises `ProviderUnavailable`, `ProviderRefused`."""

@@ -1,4 +1,4 @@
-"""The mock provider: a checkout page of our own, and webhooks signed and sent as a real provider does."""
+"""The mock provider: a checkout page on this site, and webhooks signed and sent as by a real provider."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from rest_framework import serializers
 from billing.errors import ProviderRefused, WebhookMalformed, WebhookRefused
 from billing.fields import MoneyField
 from billing.models import MockCheckout, Payment, PaymentStatus
-from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, RefundState, WebhookRequest
+from billing.providers.base import AcceptedRefund, Checkout, PaymentEvent, ProviderState, RefundState, WebhookRequest
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +59,14 @@ class MockProvider:
         event = _Event(data=_parsed(request.body))
         if not event.is_valid():
             raise WebhookMalformed
-        said = event.validated_data
-        known = said["type"] in _KINDS
-        return PaymentEvent(str(said["id"]), said["type"], said["payment_id"] if known else None)
+        data = event.validated_data
+        known = data["type"] in _KINDS
+        return PaymentEvent(str(data["id"]), data["type"], data["payment_id"] if known else None)
 
-    def refund(self, payment: Payment, amount: Decimal, idempotence_key: str) -> RefundAnswer:
+    def refund(self, payment: Payment, amount: Decimal, idempotence_key: str) -> AcceptedRefund:
         checkout = _checkout_of(payment)
         if idempotence_key in checkout.refund_keys:
-            return RefundAnswer(idempotence_key)
+            return AcceptedRefund(idempotence_key)
         paid = MockCheckout.objects.filter(
             pk=checkout.pk,
             status=PaymentStatus.SUCCEEDED,
@@ -75,11 +75,11 @@ class MockProvider:
         )
         refunded = F("refunded") + Value(amount, output_field=MoneyField())
         if not paid.update(refunded=refunded, refund_keys=[*checkout.refund_keys, idempotence_key]):
-            raise ProviderRefused("more than what is left of the payment, or it was not paid")
-        return RefundAnswer(idempotence_key)
+            raise ProviderRefused("the payment was not paid, or less than this amount is left of it")
+        return AcceptedRefund(idempotence_key)
 
     def fetch_refund(self, refund_id: str) -> RefundState:  # noqa: ARG002
-        """It pays at once or refuses."""
+        """Return `SUCCEEDED`, because the mock provider refunds at once or refuses."""
         return RefundState.SUCCEEDED
 
 
@@ -90,11 +90,11 @@ def _checkout_of(payment: Payment) -> MockCheckout:
     return checkout
 
 
-def press(checkout: MockCheckout, outcome: PaymentStatus) -> bool:
-    """What the user does on the checkout page: the provider notes it, and tells us by webhook.
+def finish_checkout(checkout: MockCheckout, outcome: PaymentStatus) -> bool:
+    """Store the outcome that the user chose on the checkout page, and send the webhook about it.
 
-    False where the checkout was finished before. A message that cannot be delivered is logged: as with
-    a real provider, the poller finds out.
+    Return False if the checkout was already finished. A webhook that cannot be delivered is logged; as with a real
+    provider, the poller settles the payment then.
     """
     pending = MockCheckout.objects.filter(pk=checkout.pk, status=PaymentStatus.PENDING)
     if not pending.update(status=outcome):
@@ -104,7 +104,7 @@ def press(checkout: MockCheckout, outcome: PaymentStatus) -> bool:
 
 
 def deliver(body: bytes) -> None:
-    """Send an event to our webhook over HTTP."""
+    """Send an event to this application's webhook over HTTP."""
     url = f"{settings.BACKEND_URL}/api/v1/currency/webhooks/{MockProvider.name}"
     headers = {"Content-Type": "application/json", **signed(body)}
     try:
@@ -140,11 +140,11 @@ def _parsed(body: bytes) -> Any:
 
 
 def signed(body: bytes) -> dict[str, str]:
-    """The headers under which the provider sends `body` now."""
+    """Return the headers with which the provider sends `body` now."""
     timestamp = str(int(time.time()))
     return {SIGNATURE_HEADER: f"t={timestamp},v1={_signature(timestamp, body)}"}
 
 
 def event_body(payment_id: uuid.UUID, kind: str) -> bytes:
-    """A new event about a payment, as the provider sends it."""
+    """Return a new event about a payment, as the provider sends it."""
     return json.dumps({"id": str(uuid.uuid4()), "type": kind, "payment_id": str(payment_id)}).encode()

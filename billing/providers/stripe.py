@@ -1,7 +1,7 @@
 """Stripe: Checkout Sessions through the official SDK, signed webhooks, delayed payments, refunds and disputes.
 
-An event says which payment to look at, no more: its objects have the shape of whatever API version the endpoint was
-made with, so only ids are read from them. All else comes from the API, in the version that the SDK speaks.
+An event only names the payment to check. The shape of its objects depends on the API version with which the endpoint
+was created, so only ids are read from them. Everything else is fetched from the API, in the version of the SDK.
 """
 
 import json
@@ -30,17 +30,17 @@ from billing.errors import (
 )
 from billing.models import Payment, PaymentStatus
 from billing.providers import return_url
-from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, RefundState, WebhookRequest
+from billing.providers.base import AcceptedRefund, Checkout, PaymentEvent, ProviderState, RefundState, WebhookRequest
 
 logger = logging.getLogger(__name__)
 
 API_URL = "https://api.stripe.com"
-# Seconds to connect, and to wait for an answer; no method makes more than three calls.
+# Seconds to connect, and to wait for a response. No method makes more than three calls.
 TIMEOUTS = (2.0, 4.5)
 TOLERANCE_SECONDS = 300
 
-# Amounts are whole numbers of these, and of hundredths of all other currencies; ISK and UGX, too, although they
-# have none (https://docs.stripe.com/currencies).
+# Currencies whose amounts are whole units. Amounts of all others are hundredths, even of ISK and UGX, which have none
+# (https://docs.stripe.com/currencies).
 _ZERO_DECIMAL = frozenset(
     ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"]
 )
@@ -51,10 +51,10 @@ _REFUND_STATES = {
     "failed": RefundState.FAILED,
     "canceled": RefundState.FAILED,
 }
-# The bank has the money in these; a `warning_…` is a question that moves none.
+# Dispute statuses in which the bank has taken the money. A `warning_…` is an inquiry that moves no money.
 _MONEY_IS_GONE = {"needs_response", "under_review", "lost"}
 
-# It would write a file into the home directory and describe this machine to Stripe.
+# Telemetry would write a file into the home directory and send details of this machine to Stripe.
 stripe.enable_telemetry = False
 
 
@@ -109,7 +109,7 @@ class StripeProvider:
             payment_id, provider_id = _session_of(str(about["payment_intent"]))
         return PaymentEvent(event_id, kind, payment_id, provider_id)
 
-    def refund(self, payment: Payment, amount: Decimal, idempotence_key: str) -> RefundAnswer:
+    def refund(self, payment: Payment, amount: Decimal, idempotence_key: str) -> AcceptedRefund:
         with _api() as client:
             refund = client.v1.refunds.create(
                 {
@@ -120,7 +120,7 @@ class StripeProvider:
             )
         if refund.status in {"failed", "canceled"}:
             raise ProviderRefused(f"Stripe: the refund {refund.id} is {refund.status}.")
-        return RefundAnswer(refund.id)
+        return AcceptedRefund(refund.id)
 
     def fetch_refund(self, refund_id: str) -> RefundState:
         with _api() as client:
@@ -133,9 +133,9 @@ class StripeProvider:
 
 @contextmanager
 def _api() -> Iterator[stripe.StripeClient]:
-    """A client with settings of its own, and what its errors mean here."""
+    """Provide a client with separate settings, and translate its errors to `ProviderError`."""
     with requests.Session() as session:
-        session.trust_env = False  # no proxies and passwords from the environment
+        session.trust_env = False  # ignore proxies and passwords from the environment
         client = stripe.StripeClient(
             settings.STRIPE_SECRET_KEY,
             base_addresses={"api": API_URL},
@@ -146,12 +146,12 @@ def _api() -> Iterator[stripe.StripeClient]:
             yield client
         except (stripe.AuthenticationError, stripe.PermissionError) as error:
             logger.error("provider_refuses_our_key", extra={"provider": "stripe", "status": error.http_status})  # noqa: TRY400  (the text quotes the key)
-            raise ProviderUnavailable("Stripe refuses our key.") from None
+            raise ProviderUnavailable("Stripe rejected the API key.") from None
         except (stripe.InvalidRequestError, stripe.IdempotencyError, stripe.CardError) as error:
             raise ProviderRefused(f"Stripe: {error.user_message}") from error
         except stripe.StripeError as error:
             logger.warning("provider_unavailable", extra={"provider": "stripe", "error": type(error).__name__})
-            raise ProviderUnavailable("Stripe does not answer.") from error
+            raise ProviderUnavailable("Stripe is not responding.") from error
 
 
 def _session(client: stripe.StripeClient, payment: Payment, expand: list[str] | None = None) -> Session:
@@ -162,7 +162,7 @@ def _session(client: stripe.StripeClient, payment: Payment, expand: list[str] | 
 
 
 def _charge(session: Session) -> stripe.Charge | None:
-    """The charge that paid; before, the latest may be one that was declined."""
+    """Return the charge that paid the session, or None. An unpaid session may have a declined charge."""
     intent = session.payment_intent
     if session.payment_status != "paid" or not isinstance(intent, stripe.PaymentIntent):
         return None
@@ -175,12 +175,12 @@ def _status(session: Session) -> PaymentStatus:
     if session.status == "expired":
         return PaymentStatus.EXPIRED
     if session.status == "complete" and not _is_processing(session):
-        return PaymentStatus.FAILED  # a delayed payment that did not come: a complete session takes no other
+        return PaymentStatus.FAILED  # the delayed payment failed, and a complete session accepts no other
     return PaymentStatus.PENDING
 
 
 def _is_processing(session: Session) -> bool:
-    """Whether the user has paid with a delayed method whose money is underway."""
+    """Return whether the user has paid with a delayed method and the money has not arrived yet."""
     intent = session.payment_intent
     return (
         session.status == "complete"
@@ -191,7 +191,7 @@ def _is_processing(session: Session) -> bool:
 
 
 def _refunded(client: stripe.StripeClient, charge: stripe.Charge) -> Decimal:
-    """What went back; the charge's own sum counts refunds that are only asked for."""
+    """Return the sum of the refunds that succeeded. The sum in the charge also counts refunds in progress."""
     if not charge.amount_refunded:
         return Decimal(0)
     refunds = client.v1.refunds.list({"charge": charge.id, "limit": 100}).auto_paging_iter()
@@ -204,7 +204,7 @@ def _is_disputed(client: stripe.StripeClient, charge: stripe.Charge) -> bool:
 
 
 def _session_of(intent_id: str) -> tuple[UUID | None, str]:
-    """Our payment and its session, of a payment intent; nothing where no session of ours led to it."""
+    """Return our payment id and the session id of a payment intent, or (None, "") if it has no session."""
     try:
         with _api() as client:
             sessions = client.v1.checkout.sessions.list({"payment_intent": intent_id, "limit": 1}).data
@@ -221,7 +221,7 @@ def _session_of(intent_id: str) -> tuple[UUID | None, str]:
 def _minor_units(amount: Decimal, currency: str) -> int:
     minor = amount * _per_unit(currency)
     if minor != int(minor):
-        raise ProviderRefused(f"Stripe: {amount} {currency} is finer than the currency.")
+        raise ProviderRefused(f"Stripe: {amount} {currency} has more decimals than the currency.")
     return int(minor)
 
 
@@ -237,9 +237,9 @@ def _per_unit(currency: str) -> int:
 
 
 def _verified(request: WebhookRequest) -> Any:
-    """The event of a request that Stripe signed now, by any of the secrets in use."""
+    """Return the event of a request that Stripe signed recently with any of the configured secrets."""
     header = request.headers.get("Stripe-Signature", "")
-    # The SDK bounds the past alone.
+    # The SDK rejects old timestamps only, so reject future ones here.
     timestamp = re.match(r"t=(\d{1,12}),", header, re.ASCII)
     if not timestamp or int(timestamp[1]) > time.time() + TOLERANCE_SECONDS:
         raise WebhookRefused
@@ -260,7 +260,7 @@ def _is_signed(body: bytes, header: str, secret: str) -> bool:
 
 
 def _read(event: Any) -> tuple[str, str, dict[str, Any]]:
-    """The id and the kind of an event, and the object that it is about; refused where its money is not ours."""
+    """Return the id, the kind and the object of an event. Raise `WebhookRefused` if it is not for this account."""
     match event:
         case {"id": str(event_id), "type": str(kind), "livemode": bool(livemode), "data": {"object": dict(about)}}:
             _check_origin(event_id, livemode, event.get("account"))
@@ -269,7 +269,7 @@ def _read(event: Any) -> tuple[str, str, dict[str, Any]]:
 
 
 def _check_origin(event_id: str, livemode: bool, account: Any) -> None:
-    """Refuse an event of the other mode (test or live), or of a connected account."""
+    """Raise `WebhookMismatch` for an event of the other mode (test or live) or of a connected account."""
     if livemode == ("_live_" in settings.STRIPE_SECRET_KEY) and not account:
         return
     details = {"event_id": event_id, "livemode": livemode, "account": account}

@@ -1,7 +1,7 @@
-"""YooKassa through its official SDK: unsigned notifications, so that its API confirms each before it is believed.
+"""YooKassa through its official SDK. Its notifications are not signed, so each is confirmed through its API.
 
-Of the SDK its client, errors and networks are used. Its models are not: they carry amounts through `float`, which
-turns 90071992547409.93 into …94.
+Only the client, the errors and the networks of the SDK are used. Its models convert amounts to `float`, which turns
+90071992547409.93 into 90071992547409.94.
 """
 
 import ipaddress
@@ -39,19 +39,19 @@ from billing.errors import (
 )
 from billing.models import Payment, PaymentStatus
 from billing.providers import return_url
-from billing.providers.base import Checkout, PaymentEvent, ProviderState, RefundAnswer, RefundState, WebhookRequest
+from billing.providers.base import AcceptedRefund, Checkout, PaymentEvent, ProviderState, RefundState, WebhookRequest
 
 logger = logging.getLogger(__name__)
 
 API_URL = "https://api.yookassa.ru/v3"
-TIMEOUTS = (3.0, 6.5)  # seconds to connect, and to wait for an answer
+TIMEOUTS = (3.0, 6.5)  # seconds to connect, and to wait for a response
 
 Object = dict[str, Any]
 
-_STRANGER = _("This message was not sent from an address of the payment provider.")
+_UNKNOWN_SENDER = _("This message was not sent from an address of the payment provider.")
 _NETWORKS = [ipaddress.ip_network(network) for network in SecurityHelper.YOOKASSA_NETWORKS]
-# What each notification claims of its object: where the API has it, and in which status.
-_CLAIMS = {
+# For each notification, the API path of its object and the status that the object must have.
+_EXPECTED = {
     EventType.PAYMENT_SUCCEEDED: ("/payments/", "succeeded"),
     EventType.PAYMENT_CANCELED: ("/payments/", "canceled"),
     EventType.REFUND_SUCCEEDED: ("/refunds/", "succeeded"),
@@ -63,46 +63,46 @@ class YooKassaProvider:
     name = "yookassa"
 
     def create(self, payment: Payment) -> Checkout:
-        asked = {
+        request = {
             "amount": _amount(payment.provider_amount, payment.provider_currency),
             "capture": True,
             "confirmation": {"type": "redirect", "return_url": return_url(payment)},
             "description": f"{payment.amount:.2f} ZNC",
             "metadata": {"payment_id": str(payment.pk)},
         }
-        created = _read(_Payment, _call(HttpVerb.POST, "/payments", asked, payment.idempotence_key))
-        # Gone where a repeated call finds the payment over.
+        created = _read(_Payment, _call(HttpVerb.POST, "/payments", request, payment.idempotence_key))
+        # A repeated call for a payment that has ended returns no confirmation.
         return Checkout(created["id"], created.get("confirmation", {}).get("confirmation_url", ""))
 
     def fetch(self, payment: Payment) -> ProviderState:
-        said = _payment(payment.provider_id)
-        if said["metadata"].get("payment_id") != str(payment.pk):
+        found = _payment(payment.provider_id)
+        if found["metadata"].get("payment_id") != str(payment.pk):
             raise ProviderRefused(f"YooKassa: {payment.provider_id} belongs to another payment.")
         return ProviderState(
-            status=_status(said),
-            amount=said["amount"]["value"],
-            currency=said["amount"]["currency"],
-            refunded=said["refunded_amount"]["value"] if "refunded_amount" in said else Decimal(0),
+            status=_status(found),
+            amount=found["amount"]["value"],
+            currency=found["amount"]["currency"],
+            refunded=found["refunded_amount"]["value"] if "refunded_amount" in found else Decimal(0),
         )
 
     def parse_webhook(self, request: WebhookRequest) -> PaymentEvent:
-        if not _is_theirs(request.remote_address):
+        if not _is_yookassa_address(request.remote_address):
             logger.warning("webhook_from_stranger", extra={"provider": "yookassa", "address": request.remote_address})
-            raise WebhookRefused(_STRANGER)
-        said = _notification(request.body)
-        kind, object_id = said["event"], said["object"]["id"]
+            raise WebhookRefused(_UNKNOWN_SENDER)
+        notification = _notification(request.body)
+        kind, object_id = notification["event"], notification["object"]["id"]
         event_id = f"{kind}:{object_id}"  # notifications have no id of their own
-        if kind not in _CLAIMS:
+        if kind not in _EXPECTED:
             return PaymentEvent(event_id, kind)
         payment = _confirmed(kind, object_id)
         return PaymentEvent(event_id, kind, _uuid(payment["metadata"].get("payment_id")), payment["id"])
 
-    def refund(self, payment: Payment, amount: Decimal, idempotence_key: str) -> RefundAnswer:
-        asked = {"payment_id": payment.provider_id, "amount": _amount(amount, payment.provider_currency)}
-        refund = _read(_Refund, _call(HttpVerb.POST, "/refunds", asked, idempotence_key))
+    def refund(self, payment: Payment, amount: Decimal, idempotence_key: str) -> AcceptedRefund:
+        request = {"payment_id": payment.provider_id, "amount": _amount(amount, payment.provider_currency)}
+        refund = _read(_Refund, _call(HttpVerb.POST, "/refunds", request, idempotence_key))
         if refund["status"] == "canceled":
             raise ProviderRefused(f"YooKassa: the refund {refund['id']} is canceled.")
-        return RefundAnswer(refund["id"])
+        return AcceptedRefund(refund["id"])
 
     def fetch_refund(self, refund_id: str) -> RefundState:
         refund = _read(_Refund, _call(HttpVerb.GET, f"/refunds/{refund_id}"))
@@ -113,7 +113,7 @@ class YooKassaProvider:
 
 
 class _Client(ApiClient):  # type: ignore[misc]  # the SDK is untyped
-    """The SDK's client with settings of its own: the SDK's are global, and its calls never time out."""
+    """The SDK's client with separate settings and a time-out. The SDK has global settings and no time-out."""
 
     def __init__(self) -> None:
         self.configuration = SimpleNamespace(verify=True)
@@ -123,43 +123,46 @@ class _Client(ApiClient):  # type: ignore[misc]  # the SDK is untyped
         self.user_agent = UserAgent()
 
     def get_session(self) -> requests.Session:
-        """One attempt; repeating is for whoever holds the stored key."""
+        """Return a session that makes a single attempt. The caller repeats the call with the stored key."""
         session = requests.Session()
-        session.trust_env = False  # no proxies and passwords from the environment
+        session.trust_env = False  # ignore proxies and passwords from the environment
         for scheme in ("https://", "http://"):
-            session.mount(scheme, _Impatient())
+            session.mount(scheme, _TimeoutAdapter())
         return session
 
 
-class _Impatient(HTTPAdapter):
+class _TimeoutAdapter(HTTPAdapter):
     def send(self, *args: Any, **options: Any) -> requests.Response:
         return super().send(*args, **options | {"timeout": TIMEOUTS})
 
 
 def _call(method: str, path: str, body: Object | None = None, key: str = "") -> Any:
-    """The API's answer, as JSON with amounts as text."""
+    """Call the API and return its JSON response, in which amounts are text.
+
+    Raises `ProviderUnavailable`, `ProviderRefused`.
+    """
     try:
         return _Client().request(method, path, None, {"Idempotence-Key": key} if key else None, body)
     except (UnauthorizedError, ForbiddenError) as error:
         logger.error("provider_refuses_our_key", extra={"provider": "yookassa", "status": error.HTTP_CODE})  # noqa: TRY400
-        raise ProviderUnavailable("YooKassa refuses our key.") from None
+        raise ProviderUnavailable("YooKassa rejected the API key.") from None
     except (BadRequestError, NotFoundError, GoneError) as error:
         raise ProviderRefused(f"YooKassa: {error.content.get('description')}") from error
-    # The last three are the SDK stumbling over an answer that did not come, or is no JSON object.
+    # The SDK raises the last three if there is no response, or if it is not a JSON object.
     except (ApiError, requests.RequestException, AttributeError, TypeError, ValueError) as error:
         extra = {"provider": "yookassa", "error": type(error).__name__}
         logger.warning("provider_unavailable", extra=extra)
-        raise ProviderUnavailable("YooKassa does not answer.") from error
+        raise ProviderUnavailable("YooKassa is not responding.") from error
 
 
 def _payment(provider_id: str) -> Object:
-    """A payment as the API has it now. Refused is one of another shop or of the other mode (test or live)."""
-    said = _read(_Payment, _call(HttpVerb.GET, f"/payments/{provider_id}"))
+    """Fetch a payment from the API. Raises `ProviderRefused` if it is of another shop or mode (test or live)."""
+    found = _read(_Payment, _call(HttpVerb.GET, f"/payments/{provider_id}"))
     live = not settings.YOOKASSA_SECRET_KEY.startswith("test_")
-    if said["recipient"]["account_id"] != settings.YOOKASSA_SHOP_ID or said["test"] == live:
+    if found["recipient"]["account_id"] != settings.YOOKASSA_SHOP_ID or found["test"] == live:
         logger.error("payment_foreign", extra={"provider": "yookassa", "provider_id": provider_id})
-        raise ProviderRefused(f"YooKassa: {provider_id} is of another shop or mode.")
-    return said
+        raise ProviderRefused(f"YooKassa: {provider_id} belongs to another shop or mode.")
+    return found
 
 
 def _status(payment: Object) -> PaymentStatus:
@@ -167,13 +170,13 @@ def _status(payment: Object) -> PaymentStatus:
         return PaymentStatus.SUCCEEDED
     if payment["status"] != "canceled":
         return PaymentStatus.PENDING
-    why = payment.get("cancellation_details", {})
-    if why.get("reason") == "expired_on_confirmation":
+    details = payment.get("cancellation_details", {})
+    if details.get("reason") == "expired_on_confirmation":
         return PaymentStatus.EXPIRED
-    return PaymentStatus.CANCELLED if why.get("party") == "merchant" else PaymentStatus.FAILED
+    return PaymentStatus.CANCELLED if details.get("party") == "merchant" else PaymentStatus.FAILED
 
 
-# --- What the API and its notifications say
+# --- The shapes of API objects and notifications
 
 
 class _Amount(serializers.Serializer[Any]):
@@ -204,7 +207,7 @@ class _Refund(serializers.Serializer[Any]):
 
 
 class _About(serializers.Serializer[Any]):
-    id = serializers.RegexField(r"\A[0-9A-Za-z-]{1,64}\Z")  # goes into a path
+    id = serializers.RegexField(r"\A[0-9A-Za-z-]{1,64}\Z")  # becomes part of a URL path
 
 
 class _Notification(serializers.Serializer[Any]):
@@ -212,46 +215,49 @@ class _Notification(serializers.Serializer[Any]):
     object = _About()
 
 
-def _read(shape: type[serializers.Serializer[Any]], answer: Any) -> Object:
-    read = shape(data=answer)
+def _read(shape: type[serializers.Serializer[Any]], response: Any) -> Object:
+    read = shape(data=response)
     if not read.is_valid():
         logger.error("provider_unreadable", extra={"provider": "yookassa", "errors": str(read.errors)})
-        raise ProviderUnavailable("YooKassa's answer cannot be read.")
-    said: Object = read.validated_data
-    return said
+        raise ProviderUnavailable("The response of YooKassa has an unknown form.")
+    data: Object = read.validated_data
+    return data
 
 
 def _notification(body: bytes) -> Object:
     try:
-        said = _Notification(data=json.loads(body))
+        notification = _Notification(data=json.loads(body))
     except (ValueError, RecursionError) as error:
         raise WebhookMalformed from error
-    if not said.is_valid():
+    if not notification.is_valid():
         raise WebhookMalformed
-    read: Object = said.validated_data
-    return read
+    data: Object = notification.validated_data
+    return data
 
 
 def _confirmed(kind: str, object_id: str) -> Object:
-    """The payment that a notification is about, once the API says of its object what the notification claims."""
-    place, claimed = _CLAIMS[kind]
+    """Return the payment of a notification, if the API confirms the status that the notification claims.
+
+    Raises `WebhookNotReady` if the API does not confirm it yet, `WebhookMismatch` if it refuses.
+    """
+    place, expected = _EXPECTED[kind]
     try:
         if place == "/refunds/":
-            claim = _read(_Refund, _call(HttpVerb.GET, place + object_id))
-            payment = _payment(claim["payment_id"])
+            found = _read(_Refund, _call(HttpVerb.GET, place + object_id))
+            payment = _payment(found["payment_id"])
         else:
-            claim = payment = _payment(object_id)
+            found = payment = _payment(object_id)
     except ProviderUnavailable as error:
         raise WebhookNotReady from error
     except ProviderRefused as error:
         raise WebhookMismatch from error
-    if claim["status"] != claimed:
+    if found["status"] != expected:
         raise WebhookNotReady  # YooKassa sends it again for a day
     return payment
 
 
-def _is_theirs(address: str) -> bool:
-    """Whether YooKassa sends from this address; an IPv4 address may come in the form of IPv6."""
+def _is_yookassa_address(address: str) -> bool:
+    """Return whether an address belongs to YooKassa. An IPv4 address may be in IPv6 form."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

@@ -35,7 +35,7 @@ def mock_checkout(request: HttpRequest, checkout_id: UUID) -> HttpResponse:
         action = request.POST.get("action", "")
         if action not in OUTCOMES:
             raise BadRequest("unknown action")
-        mock.press(checkout, OUTCOMES[action])
+        mock.finish_checkout(checkout, OUTCOMES[action])
     elif checkout.status == PaymentStatus.PENDING:
         return render(
             request, "billing/mock_checkout.html", {"price": format_amount(checkout.amount, checkout.currency)}
