@@ -8,10 +8,10 @@ from django.db import connection, transaction
 from rest_framework.test import APIClient
 
 from billing.providers import mock, stripe, yookassa
-from billing.tests import stripe_client
-from billing.tests.standins.stripe import StripeStandIn
-from billing.tests.standins.yookassa import YooKassaStandIn
-from billing.tests.webhook_client import begun
+from billing.tests.support import stripe_client
+from billing.tests.support.mock_provider import begun
+from billing.tests.support.standins.stripe import StripeStandIn
+from billing.tests.support.standins.yookassa import YooKassaStandIn
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from accounts.models import AuditEvent
 from billing import adjustments, ledger
 from billing.errors import BalanceInMotion
 from billing.models import SystemAccount, Transaction, TransactionType
-from billing.tests.parallel import in_parallel
+from billing.tests.support.parallel import in_parallel
 from conftest import fund
 
 

@@ -15,7 +15,7 @@ from billing.models import (
     Transaction,
     WebhookEvent,
 )
-from billing.tests.webhook_client import happens, send
+from billing.tests.support.mock_provider import happens, send
 from conftest import client_of
 
 MODELS = [

@@ -6,11 +6,11 @@ import pytest
 from rest_framework.test import APIClient
 
 from billing import poller
-from billing.tests import stripe_client
-from billing.tests.stripe_client import begin
+from billing.tests.support import stripe_client
+from billing.tests.support.mock_provider import state
+from billing.tests.support.stripe_client import begin
 from billing.tests.test_refunds_at_providers import _due
 from billing.tests.test_yookassa_notifications import send as send_yookassa
-from billing.tests.webhook_client import state
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from django.utils import timezone
 from billing import poller, provider_leases, providers
 from billing.models import IdempotencyKey, MockCheckout, Payment
 from billing.providers.mock import MockProvider
-from billing.tests import outages
-from billing.tests.parallel import in_parallel
+from billing.tests.support import provider_outages
+from billing.tests.support.parallel import in_parallel
 from conftest import client_of
 
 URL = "/api/v1/currency/purchase"
@@ -92,7 +92,7 @@ def test_the_provider_is_asked_outside_of_any_transaction(alice, monkeypatch, tr
 
 
 def test_no_answer_leaves_what_the_call_goes_on_with(alice, alice_api, monkeypatch):
-    outages.down(monkeypatch, "create")
+    provider_outages.down(monkeypatch, "create")
     answer = begin(alice_api)
     assert (answer.status_code, answer.json()["code"]) == (503, "payments_unavailable")
     assert Payment.objects.get().status == "created"
@@ -106,7 +106,7 @@ def test_no_answer_leaves_what_the_call_goes_on_with(alice, alice_api, monkeypat
 
 def test_a_lost_answer_is_found_again_with_the_stored_key(alice, alice_api, monkeypatch):
     # case B24: a stored idempotence key
-    outages.answer_lost(monkeypatch, "create")
+    provider_outages.answer_lost(monkeypatch, "create")
     assert begin(alice_api).status_code == 503
     checkout = MockCheckout.objects.get()
     monkeypatch.undo()
@@ -115,7 +115,7 @@ def test_a_lost_answer_is_found_again_with_the_stored_key(alice, alice_api, monk
 
 
 def test_a_crash_while_the_provider_is_asked_is_found_by_the_poller(alice_api, monkeypatch):
-    outages.down(monkeypatch, "create", error=SystemExit("killed"))
+    provider_outages.down(monkeypatch, "create", error=SystemExit("killed"))
     with pytest.raises(SystemExit):
         begin(alice_api)
     monkeypatch.undo()
@@ -134,7 +134,7 @@ def test_a_crash_while_the_provider_is_asked_is_found_by_the_poller(alice_api, m
 
 
 def test_a_repeated_call_waits_for_the_first(alice_api, monkeypatch):
-    outages.down(monkeypatch, "create", error=SystemExit("killed"))
+    provider_outages.down(monkeypatch, "create", error=SystemExit("killed"))
     with pytest.raises(SystemExit):
         begin(alice_api)
     monkeypatch.undo()
@@ -145,7 +145,7 @@ def test_a_repeated_call_waits_for_the_first(alice_api, monkeypatch):
 
 
 def test_a_refusal_fails_the_payment_and_frees_the_key(alice_api, monkeypatch):
-    outages.down(monkeypatch, "create", error=outages.NO)
+    provider_outages.down(monkeypatch, "create", error=provider_outages.NO)
     answer = begin(alice_api)
     assert (answer.status_code, answer.json()["code"]) == (400, "payment_refused")
     assert "card testing" not in answer.content.decode()
@@ -161,7 +161,7 @@ def test_a_refusal_fails_the_payment_and_frees_the_key(alice_api, monkeypatch):
 
 
 def test_a_payment_that_never_got_its_checkout_expires(alice_api, monkeypatch):
-    outages.down(monkeypatch, "create")
+    provider_outages.down(monkeypatch, "create")
     begin(alice_api)
     with later(3601):
         poller.run()

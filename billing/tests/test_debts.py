@@ -11,7 +11,7 @@ from billing import adjustments, debts, ledger
 from billing.errors import InsufficientBalance
 from billing.models import Account, Entry, SystemAccount, Transaction, TransactionType
 from billing.signals import debt_incurred, debt_paid
-from billing.tests.parallel import in_parallel
+from billing.tests.support.parallel import in_parallel
 from conftest import fund
 
 

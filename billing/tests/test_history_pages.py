@@ -11,7 +11,7 @@ import time_machine
 
 from billing import ledger
 from billing.models import SystemAccount, TransactionType
-from billing.tests.webhook_client import begun, happens, paid, send
+from billing.tests.support.mock_provider import begun, happens, paid, send
 from conftest import fund
 
 

@@ -13,7 +13,7 @@ from billing.errors import IdempotencyInProgress, InsufficientBalance
 from billing.idempotency import Call, once
 from billing.models import IdempotencyKey, Payment, Transaction
 from billing.tasks import forget_idempotency_keys
-from billing.tests.parallel import in_parallel
+from billing.tests.support.parallel import in_parallel
 from conftest import client_of
 
 URL = "/api/v1/currency/mock-purchase"

@@ -11,7 +11,7 @@ from django.db import connection
 from billing import ledger
 from billing.errors import InsufficientBalance
 from billing.models import Entry, SystemAccount, Transaction, TransactionType
-from billing.tests.parallel import in_parallel
+from billing.tests.support.parallel import in_parallel
 from conftest import fund
 
 

@@ -18,10 +18,10 @@ from billing import payment_refunds, poller, provider_leases
 from billing.errors import IdempotencyConflict, RefundInProgress
 from billing.models import MockCheckout, Payment, PaymentRefund
 from billing.providers.mock import MockProvider
-from billing.tests import outages
-from billing.tests.parallel import in_parallel
+from billing.tests.support import provider_outages
+from billing.tests.support.mock_provider import paid
+from billing.tests.support.parallel import in_parallel
 from billing.tests.test_debts import spend, standing
-from billing.tests.webhook_client import paid
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_payment_that_has_gone_back_is_not_refunded(payment, olga, status):
 
 
 def test_a_provider_that_refuses(payment, olga, monkeypatch):
-    outages.down(monkeypatch, "refund", error=outages.NO)
+    provider_outages.down(monkeypatch, "refund", error=provider_outages.NO)
     refused = refund(payment, "90", olga)
     assert (refused.status, refused.answer, refused.next_check_at) == ("refused", "card testing", None)
     assert standing(payment.user) == (100, 0)
@@ -124,7 +124,7 @@ def test_the_provider_is_asked_outside_of_any_transaction(alice, olga, monkeypat
 
 @pytest.mark.parametrize("call", ["refund", "fetch"])
 def test_no_answer_is_followed_up_by_the_poller(payment, olga, monkeypatch, call):
-    outages.down(monkeypatch, call)
+    provider_outages.down(monkeypatch, call)
     waiting = refund(payment, "30", olga)
     assert waiting.status == ("requested" if call == "refund" else "accepted")
     assert standing(payment.user) == (100, 0)
@@ -137,7 +137,7 @@ def test_no_answer_is_followed_up_by_the_poller(payment, olga, monkeypatch, call
 
 
 def test_a_lost_answer_refunds_once(payment, olga, monkeypatch):
-    outages.answer_lost(monkeypatch, "refund")
+    provider_outages.answer_lost(monkeypatch, "refund")
     assert refund(payment, "30", olga).status == "requested"
     monkeypatch.undo()
     with later():
@@ -147,7 +147,7 @@ def test_a_lost_answer_refunds_once(payment, olga, monkeypatch):
 
 
 def test_a_crash_after_the_claim_is_found_by_the_poller(payment, olga, monkeypatch):
-    outages.down(monkeypatch, "refund", error=SystemExit("killed"))
+    provider_outages.down(monkeypatch, "refund", error=SystemExit("killed"))
     with pytest.raises(SystemExit):
         refund(payment, "30", olga)
     monkeypatch.undo()
@@ -159,10 +159,10 @@ def test_a_crash_after_the_claim_is_found_by_the_poller(payment, olga, monkeypat
 
 
 def test_what_a_provider_has_forgotten_is_not_asked_again(payment, olga, monkeypatch, caplog):
-    outages.down(monkeypatch, "refund")
+    provider_outages.down(monkeypatch, "refund")
     refund(payment, "30", olga)
     monkeypatch.undo()
-    called = outages.down(monkeypatch, "refund")
+    called = provider_outages.down(monkeypatch, "refund")
     with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=1)):
         poller.run()
     given_up = PaymentRefund.objects.get()
@@ -173,7 +173,7 @@ def test_what_a_provider_has_forgotten_is_not_asked_again(payment, olga, monkeyp
 
 # case G83
 def test_one_at_a_time(payment, olga, monkeypatch):
-    outages.down(monkeypatch, "refund")
+    provider_outages.down(monkeypatch, "refund")
     refund(payment, "30", olga, "one")
     with pytest.raises(RefundInProgress):
         refund(payment, "30", olga, "two")
@@ -268,7 +268,7 @@ def test_bad_input_is_shown_and_nothing_is_done(admin, payment, sent):
 
 def test_the_provider_does_not_answer(admin, payment, monkeypatch):
     key = form_of(admin.get(url(payment)))
-    outages.down(monkeypatch, "refund")
+    provider_outages.down(monkeypatch, "refund")
     sent = {"amount": "45", "reason": "asked", "confirmed": "yes", **key}
     assert "will be retried automatically" in admin.post(url(payment), sent, follow=True).content.decode()
     again = admin.post(url(payment), sent | form_of(admin.get(url(payment))))

@@ -8,8 +8,8 @@ from django.db import DatabaseError, transaction
 
 from billing import ledger, payments
 from billing.models import CREDITED, Payment, PaymentStatus, PaymentTransition, SystemAccount, TransactionType
-from billing.tests.parallel import in_parallel
-from billing.tests.webhook_client import begun
+from billing.tests.support.mock_provider import begun
+from billing.tests.support.parallel import in_parallel
 
 S = PaymentStatus
 # Written out here once more: the code's own table must not move unnoticed.

@@ -14,9 +14,9 @@ from billing import ledger, poller, provider_leases, providers
 from billing.models import Payment, Transaction
 from billing.providers.mock import MockProvider
 from billing.tasks import poll_payments
-from billing.tests import outages
-from billing.tests.parallel import in_parallel
-from billing.tests.webhook_client import at_provider, begun, happens, send, state
+from billing.tests.support import provider_outages
+from billing.tests.support.mock_provider import at_provider, begun, happens, send, state
+from billing.tests.support.parallel import in_parallel
 
 
 def later(**passed):
@@ -39,12 +39,12 @@ def test_it_settles_what_no_webhook_told(payment, status, balance):
 
 
 def test_it_leaves_alone_what_is_not_due_and_what_is_over(payment, monkeypatch):
-    called = outages.down(monkeypatch, "fetch")
+    called = provider_outages.down(monkeypatch, "fetch")
     poll_payments()
     assert called == []
     monkeypatch.undo()
     send(happens(payment, "succeeded"))
-    called = outages.down(monkeypatch, "fetch")
+    called = provider_outages.down(monkeypatch, "fetch")
     run_after(hours=30)
     assert called == []
 
@@ -54,7 +54,7 @@ def test_after_an_hour_without_the_provider_everything_is_settled_once(alice, bo
     payments = [begun(user) for user in (alice, bob) for _ in range(5)]
     for payment in payments:
         at_provider(payment, status="succeeded")
-    called = outages.down(monkeypatch, "fetch")
+    called = provider_outages.down(monkeypatch, "fetch")
     for minute in range(1, 61):
         run_after(minutes=minute)
     assert len(called) <= 60  # one try a run: a provider that is down is not asked ten times
@@ -128,7 +128,7 @@ def test_one_provider_that_is_down_does_not_hold_up_the_other(alice, bob, monkey
         name = "other"
 
         def fetch(self, payment):
-            raise outages.SILENCE
+            raise provider_outages.SILENCE
 
     load = providers._load
     monkeypatch.setattr(providers, "_load", lambda name: Other() if name == "other" else load(name))

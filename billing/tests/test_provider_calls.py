@@ -12,8 +12,8 @@ from billing import payments, poller
 from billing.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from billing.models import Payment
 from billing.providers import base, stripe, yookassa
-from billing.tests.parallel import in_parallel
-from billing.tests.stripe_client import begin
+from billing.tests.support.parallel import in_parallel
+from billing.tests.support.stripe_client import begin
 
 MODULES = {"stripe": stripe, "yookassa": yookassa}
 PROVIDERS = {"stripe": stripe.StripeProvider(), "yookassa": yookassa.YooKassaProvider()}

@@ -7,9 +7,9 @@ import pytest
 from billing import ledger, settlement
 from billing.models import Payment, Transaction
 from billing.providers import mock
-from billing.tests.parallel import in_parallel
+from billing.tests.support.mock_provider import at_provider, begun, paid, send
+from billing.tests.support.parallel import in_parallel
 from billing.tests.test_debts import spend, standing
-from billing.tests.webhook_client import at_provider, begun, paid, send
 
 
 def told(payment, kind="refunded", **changes):

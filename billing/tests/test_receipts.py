@@ -13,8 +13,8 @@ from accounts.tests.factories import UserFactory
 from billing import receipts
 from billing.models import Payment, ReceiptCounter
 from billing.providers import mock
-from billing.tests.parallel import in_parallel
-from billing.tests.webhook_client import at_provider, begun, happens, paid, send
+from billing.tests.support.mock_provider import at_provider, begun, happens, paid, send
+from billing.tests.support.parallel import in_parallel
 
 PAYMENTS = "/api/v1/currency/payments"
 

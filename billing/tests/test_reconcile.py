@@ -8,8 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from billing.models import Payment
-from billing.tests import outages
-from billing.tests.webhook_client import at_provider, begun, paid
+from billing.tests.support import provider_outages
+from billing.tests.support.mock_provider import at_provider, begun, paid
 
 
 def run(first="2026-11-01", last="2026-11-30"):
@@ -84,7 +84,7 @@ def test_refunds_disputes_and_currencies(november, changes, found):
 
 
 def test_a_provider_that_does_not_answer_is_a_difference(november, monkeypatch):
-    outages.down(monkeypatch, "fetch")
+    provider_outages.down(monkeypatch, "fetch")
     code, lines = run()
     assert (code, len(lines)) == (1, 3)
     assert lines[1].endswith("the provider could not be queried: no answer")

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from billing import ledger, payment_refunds, poller
 from billing.models import Payment, PaymentRefund, Transaction
-from billing.tests.parallel import in_parallel
-from billing.tests.stripe_client import begin
-from billing.tests.webhook_client import state
+from billing.tests.support.mock_provider import state
+from billing.tests.support.parallel import in_parallel
+from billing.tests.support.stripe_client import begin
 
 REFUNDS = {"stripe": "POST /v1/refunds", "yookassa": "POST /v3/refunds"}
 

@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 
 from billing.models import Payment, WebhookEvent
-from billing.tests import outages
-from billing.tests.webhook_client import at_provider, happens, send, state
+from billing.tests.support import provider_outages
+from billing.tests.support.mock_provider import at_provider, happens, send, state
 
 
 def page(payment):
@@ -17,7 +17,7 @@ def page(payment):
 def test_it_credits_nothing_although_the_provider_has_the_money(payment, monkeypatch):
     # case A11
     at_provider(payment, status="succeeded")
-    called = outages.down(monkeypatch)
+    called = provider_outages.down(monkeypatch)
     answer = page(payment)
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]

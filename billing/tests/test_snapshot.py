@@ -10,7 +10,7 @@ from django.db import connection, connections, transaction
 from billing import ledger, verification
 from billing.models import SystemAccount, Transaction, TransactionType
 from billing.snapshot import snapshot
-from billing.tests.parallel import in_parallel
+from billing.tests.support.parallel import in_parallel
 from billing.verification import Discrepancy
 from conftest import fund
 

@@ -12,7 +12,7 @@ import time_machine
 from billing import ledger, statement_csv, statements
 from billing.api import statements as view
 from billing.models import Entry, SystemAccount, TransactionType
-from billing.tests.parallel import in_parallel
+from billing.tests.support.parallel import in_parallel
 from conftest import fund
 from zenzefi.common import download
 

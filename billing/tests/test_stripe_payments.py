@@ -10,9 +10,9 @@ import pytest
 from billing import ledger
 from billing.models import Payment, Transaction, WebhookEvent
 from billing.providers.stripe import StripeProvider
-from billing.tests.parallel import in_parallel
-from billing.tests.stripe_client import begin, send, signed
-from billing.tests.webhook_client import state
+from billing.tests.support.mock_provider import state
+from billing.tests.support.parallel import in_parallel
+from billing.tests.support.stripe_client import begin, send, signed
 
 CREATE = "POST /v1/checkout/sessions"
 

@@ -6,8 +6,8 @@ import pytest
 
 from billing import ledger
 from billing.models import WebhookEvent
-from billing.tests.stripe_client import begin, send
-from billing.tests.webhook_client import state
+from billing.tests.support.mock_provider import state
+from billing.tests.support.stripe_client import begin, send
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import time_machine
 from django.utils import timezone
 
 from billing.models import WebhookEvent
-from billing.tests.standins.stripe import signature
-from billing.tests.stripe_client import SECRET, begin, send, signed
-from billing.tests.webhook_client import nothing_happened, state
+from billing.tests.support.mock_provider import nothing_happened, state
+from billing.tests.support.standins.stripe import signature
+from billing.tests.support.stripe_client import SECRET, begin, send, signed
 
 MALFORMED = {"detail": "This message is not a valid event of the payment provider.", "code": "webhook_refused"}
 FORGED = {"detail": "This message is not signed by the payment provider.", "code": "webhook_refused"}

@@ -10,8 +10,8 @@ import pytest
 from billing import topups
 from billing.errors import IdempotencyInProgress
 from billing.models import Payment
-from billing.tests import outages
-from billing.tests.webhook_client import happens, send
+from billing.tests.support import provider_outages
+from billing.tests.support.mock_provider import happens, send
 
 URL = "/topup"
 CHOICE = "/tokens/buy?scope=full&duration_hours=168"
@@ -105,7 +105,7 @@ def test_a_changed_key_is_refused(client):
 
 
 def test_the_provider_is_down(client, monkeypatch):
-    outages.down(monkeypatch)
+    provider_outages.down(monkeypatch)
     answer = order(client)
     assert answer.status_code == 400
     assert "is not responding. You have not been charged." in text(answer)

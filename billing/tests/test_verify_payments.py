@@ -4,9 +4,9 @@ from decimal import Decimal
 
 from billing import ledger
 from billing.models import Payment, ReceiptCounter, SystemAccount, TransactionType
+from billing.tests.support.mock_provider import paid
 from billing.tests.test_provider_refunds import told
 from billing.tests.test_verify_ledger import run
-from billing.tests.webhook_client import paid
 from conftest import fund
 
 

@@ -6,8 +6,8 @@ from rest_framework.test import APIClient
 
 from billing.models import PaymentTransition, WebhookEvent
 from billing.providers import mock
-from billing.tests import outages
-from billing.tests.webhook_client import URL, at_provider, happens, send
+from billing.tests.support import provider_outages
+from billing.tests.support.mock_provider import URL, at_provider, happens, send
 
 
 def counted():
@@ -70,7 +70,7 @@ def test_a_mismatch_too(payment, risen):
 def test_a_provider_that_cannot_be_asked_is_told_to_come_again(payment, monkeypatch, risen):
     # case B24: the API does not answer, a retry works
     body = happens(payment, "succeeded")
-    outages.down(monkeypatch, "fetch")
+    provider_outages.down(monkeypatch, "fetch")
     answer = send(body)
     assert (answer.status_code, answer.json()["code"]) == (503, "webhook_not_ready")
     assert not WebhookEvent.objects.exists()

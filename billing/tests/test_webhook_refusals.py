@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from billing.providers import mock
-from billing.tests.webhook_client import URL, happens, nothing_happened, send, state
+from billing.tests.support.mock_provider import URL, happens, nothing_happened, send, state
 
 FORGED = {"detail": "This message is not signed by the payment provider.", "code": "webhook_refused"}
 MALFORMED = {"detail": "This message is not a valid event of the payment provider.", "code": "webhook_refused"}

@@ -10,8 +10,8 @@ from django.utils import timezone
 from billing import ledger, payments, poller, settlement, webhooks
 from billing.models import Payment, Transaction, WebhookEvent
 from billing.providers import mock
-from billing.tests.parallel import in_parallel
-from billing.tests.webhook_client import at_provider, happens, nothing_happened, send, state
+from billing.tests.support.mock_provider import at_provider, happens, nothing_happened, send, state
+from billing.tests.support.parallel import in_parallel
 from conftest import fund
 
 

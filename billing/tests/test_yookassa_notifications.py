@@ -12,9 +12,9 @@ from yookassa.domain.common import SecurityHelper
 
 from billing.models import Transaction, WebhookEvent
 from billing.providers.yookassa import TIMEOUTS
-from billing.tests.parallel import in_parallel
-from billing.tests.stripe_client import begin
-from billing.tests.webhook_client import nothing_happened, state
+from billing.tests.support.mock_provider import nothing_happened, state
+from billing.tests.support.parallel import in_parallel
+from billing.tests.support.stripe_client import begin
 from proxy.dataplane.server.trusted_proxies import TrustedForwarding
 
 URL = "/api/v1/currency/webhooks/yookassa"

@@ -13,7 +13,7 @@ from billing.idempotency import Call
 from billing.models import Transaction
 from billing.providers import LABELS
 from billing.templatetags.ledger_descriptions import HEADS, in_words
-from billing.tests.webhook_client import paid
+from billing.tests.support.mock_provider import paid
 from zenzefi import demo
 
 RUSSIAN = {

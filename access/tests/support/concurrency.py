@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from billing.tests.parallel import in_parallel
+from billing.tests.support.parallel import in_parallel
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:

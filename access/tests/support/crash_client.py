@@ -27,7 +27,7 @@ class Step:
 
 def make(user: Any, step: Step) -> dict[str, Any]:
     """Make the call and return its response: a success, or 409 while the same call is still running elsewhere."""
-    from billing.tests import webhook_client
+    from billing.tests.support import mock_provider
     from conftest import client_of
 
     headers = {"Idempotency-Key": step.key}
@@ -36,7 +36,7 @@ def make(user: Any, step: Step) -> dict[str, Any]:
     elif step.kind == "refund":
         response = client_of(user).delete(f"/api/v1/tokens/{step.token_id}", headers=headers)
     else:
-        response = webhook_client.send(step.message.encode())
+        response = mock_provider.send(step.message.encode())
     assert response.status_code == 200 or response.json().get("code") == "idempotency_in_progress", response.json()
     # `is_active` is the state at the time of the response, so a repetition may differ.
     return {"status": response.status_code, **response.json()} | {"is_active": None}
@@ -44,7 +44,7 @@ def make(user: Any, step: Step) -> dict[str, Any]:
 
 def steps(user: Any, seed: int) -> Generator[Step, dict[str, Any], None]:
     """Yield the steps of a client; each step receives its response through `send`."""
-    from billing.tests.webhook_client import begun, happens
+    from billing.tests.support.mock_provider import begun, happens
 
     choices, bought = random.Random(seed), []
     for number in count():

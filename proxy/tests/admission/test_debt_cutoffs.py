@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosed
 from billing import ledger
 from billing.models import SystemAccount, TransactionType
 from billing.providers import mock
-from billing.tests.webhook_client import at_provider, paid, send
+from billing.tests.support.mock_provider import at_provider, paid, send
 from conftest import fund
 from proxy.tests.http.test_cutoffs import ends_within_two_seconds, is_broken
 from proxy.tests.support.servers import eventually

@@ -19,7 +19,7 @@ from accounts.tests.factories import UserFactory, turn_on_totp
 from billing import settlement
 from billing.idempotency import Call
 from billing.models import Payment, PaymentStatus
-from billing.tests.webhook_client import at_provider, begun
+from billing.tests.support.mock_provider import at_provider, begun
 from billing.topups import create_payment, mock_purchase
 from proxy.models import DenialRecord, ProxySession
 from proxy.rollups import roll_up

@@ -5,7 +5,7 @@ import time
 from rest_framework.test import APIClient
 
 from billing.models import Payment
-from billing.tests.standins.stripe import signature
+from billing.tests.support.standins.stripe import signature
 
 URL = "/api/v1/currency/webhooks/stripe"
 SECRET = "whsec_standin"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from billing.tests.standins.server import Answer, Call, StandIn
+from billing.tests.support.standins.server import Answer, Call, StandIn
 
 Object = dict[str, Any]
 

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl
 
-from billing.tests.standins.server import Answer, Call, StandIn
+from billing.tests.support.standins.server import Answer, Call, StandIn
 
 Object = dict[str, Any]
 
