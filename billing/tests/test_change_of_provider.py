@@ -5,12 +5,10 @@ from decimal import Decimal
 import pytest
 from rest_framework.test import APIClient
 
-from billing import poller
-from billing.tests.support import stripe_client
+from billing.tests.support import stripe_client, yookassa_client
 from billing.tests.support.mock_provider import state
+from billing.tests.support.polling import poll_now
 from billing.tests.support.stripe_client import begin
-from billing.tests.test_refunds_at_providers import _due
-from billing.tests.test_yookassa_notifications import send as send_yookassa
 
 
 @pytest.fixture
@@ -22,27 +20,26 @@ def payment(standin, alice_api, settings):
     return payment
 
 
-def _told(standin, kinds, about):
+def _send(standin, kinds, about):
     body = (standin.event if standin.name == "stripe" else standin.notification)(kinds[standin.name], about)
-    answer = stripe_client.send(body) if standin.name == "stripe" else send_yookassa(body)
+    answer = stripe_client.send(body) if standin.name == "stripe" else yookassa_client.send(body)
     assert answer.status_code == 200, answer.content
 
 
 def test_webhooks_of_a_provider_that_is_no_longer_offered_are_taken(standin, payment):
     paid = {"stripe": "checkout.session.completed", "yookassa": "payment.succeeded"}
-    _told(standin, paid, standin.pay(payment.provider_id))
+    _send(standin, paid, standin.pay(payment.provider_id))
     assert state(payment) == ("succeeded", Decimal("25.50"))
 
     back = {"stripe": "charge.refunded", "yookassa": "refund.succeeded"}
-    _told(standin, back, standin.refund(payment.provider_id, 1000 if standin.name == "stripe" else "10.00"))
+    _send(standin, back, standin.refund(payment.provider_id, 1000 if standin.name == "stripe" else "10.00"))
     assert state(payment) == ("partly_refunded", Decimal("15.50"))
 
 
 # case G74
 def test_the_poller_settles_them_as_well(standin, payment):
     standin.pay(payment.provider_id)
-    _due()
-    poller.run()
+    poll_now()
     assert state(payment) == ("succeeded", Decimal("25.50"))
 
 

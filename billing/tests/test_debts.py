@@ -5,28 +5,14 @@ from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, transaction
-from django.db.models import Sum
 
 from billing import adjustments, debts, ledger
 from billing.errors import InsufficientBalance
-from billing.models import Account, Entry, SystemAccount, Transaction, TransactionType
+from billing.models import Account, Entry, SystemAccount, TransactionType
 from billing.signals import debt_incurred, debt_paid
+from billing.tests.support.debts import balance_and_debt, spend
 from billing.tests.support.parallel import in_parallel
 from conftest import fund
-
-
-def spend(user, amount):
-    return ledger.move(user, -Decimal(amount), SystemAccount.REVENUE, TransactionType.PURCHASE, "a thing")
-
-
-def standing(user):
-    """Balance and debt; the debt as the entries give it, too."""
-    wallet = Account.objects.get(user=user)
-    lent = Transaction.objects.filter(entries__account__code=SystemAccount.RECEIVABLES)
-    derived = Entry.objects.filter(account=wallet, transaction__in=lent).aggregate(sum=Sum("amount"))["sum"]
-    assert wallet.debt == (derived or 0)
-    assert ledger.verify() == []
-    return wallet.balance, wallet.debt
 
 
 @pytest.fixture
@@ -47,7 +33,7 @@ def news():
 def test_what_the_wallet_holds_is_taken(alice, news):
     fund(alice, 10)
     debts.take_back(alice, Decimal(4), "refund")
-    assert standing(alice) == (6, 0)
+    assert balance_and_debt(alice) == (6, 0)
     assert news == []
 
 
@@ -57,7 +43,7 @@ def test_what_it_lacks_becomes_a_debt(alice, news):
     spend(alice, 7)
     debts.take_back(alice, Decimal(10), "Money went back")
 
-    assert standing(alice) == (0, 7)
+    assert balance_and_debt(alice) == (0, 7)
     assert news == [("incurred", "alice")]
     assert list(
         Entry.objects.filter(account__user=alice).order_by("id").values_list("amount", "transaction__description")
@@ -67,7 +53,7 @@ def test_what_it_lacks_becomes_a_debt(alice, news):
 def test_a_second_one_adds_to_it(alice):
     debts.take_back(alice, Decimal("2.50"), "one")
     debts.take_back(alice, Decimal("0.01"), "two")
-    assert standing(alice) == (0, Decimal("2.51"))
+    assert balance_and_debt(alice) == (0, Decimal("2.51"))
 
 
 @pytest.mark.parametrize("changes", [{"debt": Decimal(3)}, {"debt": Decimal(0)}, {"balance": Decimal(1)}])
@@ -94,7 +80,7 @@ def test_the_next_credit_pays_it_first(alice, news, credited, balance, debt, tol
     news.clear()
     moved = ledger.move(alice, Decimal(credited), SystemAccount.DEPOSITS, TransactionType.DEPOSIT, "top-up")
 
-    assert standing(alice) == (balance, debt)
+    assert balance_and_debt(alice) == (balance, debt)
     assert (moved.amount, moved.balance) == (Decimal(credited), balance)
     assert news == told
 
@@ -105,7 +91,7 @@ def test_no_kind_of_credit_escapes_it(alice, kind):
     spend(alice, 5)
     debts.take_back(alice, Decimal(7), "refund")
     ledger.move(alice, Decimal(5), SystemAccount.REVENUE, kind, "a credit")
-    assert standing(alice) == (0, 2)
+    assert balance_and_debt(alice) == (0, 2)
 
 
 def test_the_history_shows_the_top_up_and_what_of_it_paid_the_debt(alice, alice_api):
@@ -129,7 +115,7 @@ def test_the_balance_names_a_debt(alice, alice_api):
 def test_an_operator_who_raises_the_balance_pays_the_debt_with_it(alice, olga, news):
     debts.take_back(alice, Decimal(7), "refund")
     moved = adjustments.adjust_balance(alice, Decimal(3), actor=olga, reason="a gift")
-    assert standing(alice) == (3, 0)
+    assert balance_and_debt(alice) == (3, 0)
     assert (moved.amount, moved.balance) == (10, 3)
     assert news[-1] == ("paid", "alice")
 
@@ -156,11 +142,11 @@ def test_taken_back_while_it_is_spent(alice):
             bought.append(spend(alice, 4))
 
     in_parallel(8, act)
-    assert standing(alice) == (0, 4 * len(bought))
+    assert balance_and_debt(alice) == (0, 4 * len(bought))
 
 
 @pytest.mark.django_db(transaction=True)
 def test_credits_at_once_pay_it_once(alice):
     debts.take_back(alice, Decimal(10), "refund")
     in_parallel(8, lambda _number: fund(alice, 3))
-    assert standing(alice) == (14, 0)
+    assert balance_and_debt(alice) == (14, 0)

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from accounts.models import User
 from billing import nightly_verification, tasks
 from billing.models import Account
-from billing.tests.test_verify_ledger import run
+from billing.tests.support.commands import verify_ledger
 from conftest import fund
 
 
@@ -100,7 +100,7 @@ def test_once_it_is_repaired_the_command_clears_the_figure(scrape, overwritten, 
 
     tasks.prove_ledger()
     Account.objects.filter(pk=overwritten.pk).update(balance=Decimal(10))
-    assert run() == (0, ["The ledger is consistent."])
+    assert verify_ledger() == (0, ["The ledger is consistent."])
     assert scrape()[0] == 0
 
 

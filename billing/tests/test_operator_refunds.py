@@ -19,9 +19,9 @@ from billing.errors import IdempotencyConflict, RefundInProgress
 from billing.models import MockCheckout, Payment, PaymentRefund
 from billing.providers.mock import MockProvider
 from billing.tests.support import provider_outages
+from billing.tests.support.debts import balance_and_debt, spend
 from billing.tests.support.mock_provider import paid
 from billing.tests.support.parallel import in_parallel
-from billing.tests.test_debts import spend, standing
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_full_refund(payment, olga):
     done = refund(payment, "90", olga)
     payment.refresh_from_db()
     assert (done.status, payment.status, at_provider(payment)) == ("done", "refunded", 90)
-    assert standing(payment.user) == (0, 0)
+    assert balance_and_debt(payment.user) == (0, 0)
     transition = payment.transitions.first()
     assert (transition.cause, transition.actor) == (f"refund {done.pk}", olga)
     event = AuditEvent.objects.get(kind="payment_refund_requested")
@@ -70,7 +70,7 @@ def test_what_is_spent_becomes_a_debt(payment, olga):
     # case A12
     spend(payment.user, 80)
     refund(payment, "90", olga)
-    assert standing(payment.user) == (0, 80)
+    assert balance_and_debt(payment.user) == (0, 80)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_provider_that_refuses(payment, olga, monkeypatch):
     provider_outages.down(monkeypatch, "refund", error=provider_outages.NO)
     refused = refund(payment, "90", olga)
     assert (refused.status, refused.answer, refused.next_check_at) == ("refused", "card testing", None)
-    assert standing(payment.user) == (100, 0)
+    assert balance_and_debt(payment.user) == (100, 0)
     assert audited() == ["payment_refund_requested", "payment_refund_refused"]
     monkeypatch.undo()
     assert refund(payment, "90", olga, "another").status == "done"
@@ -127,13 +127,13 @@ def test_no_answer_is_followed_up_by_the_poller(payment, olga, monkeypatch, call
     provider_outages.down(monkeypatch, call)
     waiting = refund(payment, "30", olga)
     assert waiting.status == ("requested" if call == "refund" else "accepted")
-    assert standing(payment.user) == (100, 0)
+    assert balance_and_debt(payment.user) == (100, 0)
     monkeypatch.undo()
     with later():
         poller.run()
     waiting.refresh_from_db()
     assert (waiting.status, at_provider(payment)) == ("done", 30)
-    assert standing(payment.user) == (Decimal("66.67"), 0)
+    assert balance_and_debt(payment.user) == (Decimal("66.67"), 0)
 
 
 def test_a_lost_answer_refunds_once(payment, olga, monkeypatch):
@@ -185,7 +185,7 @@ def test_clicked_many_times_at_once_it_is_one_refund(payment, olga):
     results = in_parallel(8, lambda _number: refund(payment, "30", olga))
     assert len({result.pk for result in results}) == 1
     assert at_provider(payment) == 30
-    assert standing(payment.user) == (Decimal("66.67"), 0)
+    assert balance_and_debt(payment.user) == (Decimal("66.67"), 0)
 
 
 # --- The admin's page
@@ -222,7 +222,7 @@ def test_the_page_says_what_will_happen_and_then_does_it(admin, payment):
 
     answer = admin.post(url(payment), {**form_of(preview), "confirmed": "yes"}, follow=True)
     assert "The money has been returned" in answer.content.decode()
-    assert standing(payment.user) == (0, 30)
+    assert balance_and_debt(payment.user) == (0, 30)
 
 
 def test_a_double_click_is_one_refund(admin, payment):

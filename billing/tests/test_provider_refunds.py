@@ -7,34 +7,26 @@ import pytest
 from billing import ledger, settlement
 from billing.models import Payment, Transaction
 from billing.providers import mock
-from billing.tests.support.mock_provider import at_provider, begun, paid, send
+from billing.tests.support.debts import balance_and_debt, spend
+from billing.tests.support.mock_provider import at_provider, begun, change_and_send, paid, send
 from billing.tests.support.parallel import in_parallel
-from billing.tests.test_debts import spend, standing
-
-
-def told(payment, kind="refunded", **changes):
-    """The provider changes its books, and sends a webhook."""
-    at_provider(payment, **changes)
-    assert send(mock.event_body(payment.pk, f"payment.{kind}")).status_code == 200
-    payment.refresh_from_db()
-    return payment.status, payment.refunded_amount, payment.provider_refunded
 
 
 def test_a_full_refund_takes_all_back(alice):
     payment = paid(alice, "100", price="90")
-    assert told(payment, refunded=Decimal(90)) == ("refunded", 100, 90)
-    assert standing(alice) == (0, 0)
+    assert change_and_send(payment, refunded=Decimal(90)) == ("refunded", 100, 90)
+    assert balance_and_debt(alice) == (0, 0)
     assert payment.transitions.first().cause.startswith("webhook payment.refunded ")
 
 
 def test_partial_refunds_take_the_difference_each(alice):
     payment = paid(alice, "100", price="90")
-    assert told(payment, refunded=Decimal(30)) == ("partly_refunded", Decimal("33.33"), 30)
+    assert change_and_send(payment, refunded=Decimal(30)) == ("partly_refunded", Decimal("33.33"), 30)
     assert ledger.balance(alice) == Decimal("66.67")
-    assert told(payment, refunded=Decimal(60)) == ("partly_refunded", Decimal("66.67"), 60)
-    assert told(payment, refunded=Decimal(60)) == ("partly_refunded", Decimal("66.67"), 60)
-    assert told(payment, refunded=Decimal(90)) == ("refunded", 100, 90)
-    assert standing(alice) == (0, 0)
+    assert change_and_send(payment, refunded=Decimal(60)) == ("partly_refunded", Decimal("66.67"), 60)
+    assert change_and_send(payment, refunded=Decimal(60)) == ("partly_refunded", Decimal("66.67"), 60)
+    assert change_and_send(payment, refunded=Decimal(90)) == ("refunded", 100, 90)
+    assert balance_and_debt(alice) == (0, 0)
     assert [row.to_status for row in payment.transitions.order_by("id")][2:] == [
         "succeeded",
         "partly_refunded",
@@ -47,55 +39,55 @@ def test_what_is_spent_becomes_a_debt_that_the_next_top_up_pays(alice):
     # case A12
     payment = paid(alice, "100")
     spend(alice, 80)
-    assert told(payment, refunded=Decimal(100))[0] == "refunded"
-    assert standing(alice) == (0, 80)
+    assert change_and_send(payment, refunded=Decimal(100))[0] == "refunded"
+    assert balance_and_debt(alice) == (0, 80)
 
     paid(alice, "50")
-    assert standing(alice) == (0, 30)
+    assert balance_and_debt(alice) == (0, 30)
     paid(alice, "50")
-    assert standing(alice) == (20, 0)
+    assert balance_and_debt(alice) == (20, 0)
 
 
 def test_a_dispute_takes_all_and_gives_it_back_when_won(alice):
     # case A12
     payment = paid(alice, "100")
     spend(alice, 30)
-    assert told(payment, "disputed", disputed=True) == ("disputed", 100, 0)
-    assert standing(alice) == (0, 30)
-    assert told(payment, "disputed", disputed=False) == ("succeeded", 0, 0)
-    assert standing(alice) == (70, 0)
+    assert change_and_send(payment, "disputed", disputed=True) == ("disputed", 100, 0)
+    assert balance_and_debt(alice) == (0, 30)
+    assert change_and_send(payment, "disputed", disputed=False) == ("succeeded", 0, 0)
+    assert balance_and_debt(alice) == (70, 0)
 
 
 def test_a_dispute_after_a_partial_refund(alice):
     payment = paid(alice, "100")
-    told(payment, refunded=Decimal(40))
-    assert told(payment, "disputed", disputed=True) == ("disputed", 100, 40)
-    assert told(payment, "disputed", disputed=False) == ("partly_refunded", 40, 40)
-    assert standing(alice) == (60, 0)
+    change_and_send(payment, refunded=Decimal(40))
+    assert change_and_send(payment, "disputed", disputed=True) == ("disputed", 100, 40)
+    assert change_and_send(payment, "disputed", disputed=False) == ("partly_refunded", 40, 40)
+    assert balance_and_debt(alice) == (60, 0)
 
 
 def test_a_refund_that_fails_on_its_way_gives_the_credits_again(alice):
     payment = paid(alice, "100")
-    told(payment, refunded=Decimal(100))
-    assert told(payment, refunded=Decimal(0)) == ("succeeded", 0, 0)
-    assert standing(alice) == (100, 0)
+    change_and_send(payment, refunded=Decimal(100))
+    assert change_and_send(payment, refunded=Decimal(0)) == ("succeeded", 0, 0)
+    assert balance_and_debt(alice) == (100, 0)
 
 
 def test_a_payment_that_is_paid_and_refunded_before_we_hear_of_it(alice):
     # case B22
     payment = begun(alice, "100")
     at_provider(payment, status="succeeded")
-    assert told(payment, refunded=Decimal(40)) == ("partly_refunded", 40, 40)
-    assert standing(alice) == (60, 0)
+    assert change_and_send(payment, refunded=Decimal(40)) == ("partly_refunded", 40, 40)
+    assert balance_and_debt(alice) == (60, 0)
 
 
 def test_an_older_answer_does_not_undo_a_newer_one(alice):
     # case B22: two workers ask, and the one that asked first comes last
     payment = paid(alice, "100")
     older = settlement.fetch_state(payment)
-    told(payment, refunded=Decimal(100))
+    change_and_send(payment, refunded=Decimal(100))
     assert settlement.settle(payment, older, cause="late") == "ignored: older than the known state"
-    assert standing(alice) == (0, 0)
+    assert balance_and_debt(alice) == (0, 0)
 
 
 def test_an_older_answer_does_not_undo_a_newer_one_that_changed_nothing(alice):
@@ -103,9 +95,9 @@ def test_an_older_answer_does_not_undo_a_newer_one_that_changed_nothing(alice):
     payment = paid(alice, "100")
     at_provider(payment, refunded=Decimal(100))
     older = settlement.fetch_state(payment)
-    assert told(payment, refunded=Decimal(0)) == ("succeeded", 0, 0)
+    assert change_and_send(payment, refunded=Decimal(0)) == ("succeeded", 0, 0)
     assert settlement.settle(payment, older, cause="late") == "ignored: older than the known state"
-    assert standing(alice) == (100, 0)
+    assert balance_and_debt(alice) == (100, 0)
 
 
 @pytest.mark.parametrize("refunded", ["100.01", "-1"])
@@ -114,7 +106,7 @@ def test_more_than_was_paid_cannot_be_refunded(alice, caplog, refunded):
     at_provider(payment, refunded=Decimal(refunded))
     assert send(mock.event_body(payment.pk, "payment.refunded")).status_code == 400
     assert "payment_mismatch" in caplog.messages
-    assert standing(alice) == (100, 0)
+    assert balance_and_debt(alice) == (100, 0)
 
 
 def test_a_provider_that_takes_its_word_back_alerts(alice, caplog):
@@ -135,5 +127,5 @@ def test_many_webhooks_of_one_refund_at_once_take_it_once(alice):
     at_provider(payment, refunded=Decimal(100))
     bodies = [mock.event_body(payment.pk, "payment.refunded") for _ in range(10)]
     assert in_parallel(10, lambda number: send(bodies[number]).status_code) == [200] * 10
-    assert standing(alice) == (0, 25)
+    assert balance_and_debt(alice) == (0, 25)
     assert Transaction.objects.filter(description__startswith="Money went back").count() == 1

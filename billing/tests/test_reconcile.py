@@ -2,24 +2,18 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from billing.models import Payment
 from billing.tests.support import provider_outages
+from billing.tests.support.commands import run_command
 from billing.tests.support.mock_provider import at_provider, begun, paid
 
 
 def run(first="2026-11-01", last="2026-11-30"):
-    """Exit code and lines of the command."""
-    output = StringIO()
-    try:
-        call_command("reconcile", "--from", first, "--to", last, stdout=output)
-    except SystemExit as end:
-        return end.code, output.getvalue().splitlines()
-    return 0, output.getvalue().splitlines()
+    return run_command("reconcile", "--from", first, "--to", last)
 
 
 def on(payment, *day):

@@ -1,31 +1,18 @@
 """Refunds that an operator asks for, and what the poller finds, at both providers."""
 
 import uuid
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.utils import timezone
 
 from billing import ledger, payment_refunds, poller
-from billing.models import Payment, PaymentRefund, Transaction
+from billing.models import Transaction
 from billing.tests.support.mock_provider import state
 from billing.tests.support.parallel import in_parallel
+from billing.tests.support.polling import make_all_due, poll_now
 from billing.tests.support.stripe_client import begin
 
 REFUNDS = {"stripe": "POST /v1/refunds", "yookassa": "POST /v3/refunds"}
-
-
-def _due():
-    """Some time passes: the poller may look at everything again."""
-    past = timezone.now() - timedelta(seconds=1)
-    Payment.objects.exclude(next_check_at=None).update(next_check_at=past)
-    PaymentRefund.objects.exclude(next_check_at=None).update(next_check_at=past)
-
-
-def _poll():
-    _due()
-    poller.run()
 
 
 @pytest.fixture
@@ -33,7 +20,7 @@ def paid(standin, alice_api):
     """Alice's payment of 25.50, whose webhook never came."""
     payment = begin(alice_api)
     standin.pay(payment.provider_id)
-    _poll()
+    poll_now()
     assert state(payment) == ("succeeded", Decimal("25.50"))
     return payment
 
@@ -59,7 +46,7 @@ def test_a_refund_whose_answer_is_lost_is_made_once(standin, paid, olga, trouble
         wanted = _refund(paid, olga)
     assert wanted.status == "requested"
     assert state(paid) == ("succeeded", Decimal("25.50"))
-    _poll()
+    poll_now()
     wanted.refresh_from_db()
     assert (wanted.status, len(standin.refunds)) == ("done", 1)
     assert set(standin.keys(REFUNDS[standin.name])) <= {wanted.idempotence_key}
@@ -80,7 +67,7 @@ def test_a_pending_refund_is_followed_to_its_end(standin, paid, olga):
     assert wanted.status == "accepted"
     assert state(paid) == ("succeeded", Decimal("25.50"))
     standin.settle_refund(wanted.answer)
-    _poll()
+    poll_now()
     wanted.refresh_from_db()
     assert wanted.status == "done"
     assert state(paid) == ("partly_refunded", Decimal("20.25"))
@@ -91,7 +78,7 @@ def test_a_pending_refund_that_fails_ends_and_another_may_be_asked_for(standin, 
     wanted = _refund(paid, olga)
     refund_id = wanted.answer
     standin.fail_refund(refund_id)
-    _poll()
+    poll_now()
     wanted.refresh_from_db()
     assert (wanted.status, wanted.answer, wanted.next_check_at) == (
         "refused",
@@ -109,7 +96,7 @@ def test_another_refund_of_the_same_amount_does_not_end_one_that_is_pending(stan
     standin.refunds_are = "pending"
     wanted = _refund(paid, olga, "5.00")
     standin.refund(paid.provider_id, 500 if standin.name == "stripe" else "5.00")  # in the provider's own office
-    _poll()
+    poll_now()
     wanted.refresh_from_db()
     assert wanted.status == "accepted"
     assert state(paid) == ("partly_refunded", Decimal("20.50"))
@@ -123,9 +110,9 @@ def test_after_an_hour_without_the_provider_every_payment_is_settled_once(standi
         standin.pay(payment.provider_id)
     with standin.trouble(silent=True):
         for _ in range(3):
-            _poll()
+            poll_now()
     assert {state(payment) for payment in begun} == {("pending", 0)}
-    _due()
+    make_all_due()
     in_parallel(4, lambda _number: poller.run())
     assert {state(payment) for payment in begun} == {("succeeded", 10)}
     assert Transaction.objects.count() == 5

@@ -1,26 +1,15 @@
 """`manage.py verify_ledger` names what was tampered with."""
 
 from decimal import Decimal
-from io import StringIO
 
 import pytest
-from django.core.management import call_command
 from django.db import connection, transaction
 
 from billing import ledger
 from billing.models import Account, Entry, SystemAccount, Transaction, TransactionType
+from billing.tests.support.commands import verify_ledger
 from conftest import fund
 from zenzefi.common.append_only import drop_append_only_sql
-
-
-def run():
-    """Exit code and lines of the command."""
-    output = StringIO()
-    try:
-        call_command("verify_ledger", stdout=output)
-    except SystemExit as end:
-        return end.code, output.getvalue().splitlines()
-    return 0, output.getvalue().splitlines()
 
 
 @pytest.fixture
@@ -39,7 +28,7 @@ def test_a_sound_ledger_passes(alice, bob):
     fund(alice, "10.10")
     fund(bob, 3)
     ledger.move(alice, Decimal("-0.10"), SystemAccount.ADJUSTMENTS, TransactionType.ADJUSTMENT, "a correction")
-    assert run() == (0, ["The ledger is consistent."])
+    assert verify_ledger() == (0, ["The ledger is consistent."])
 
 
 def test_a_wallet_that_was_overwritten_is_named(alice, bob):
@@ -47,7 +36,7 @@ def test_a_wallet_that_was_overwritten_is_named(alice, bob):
     fund(alice, 10)
     fund(bob, 10)
     Account.objects.filter(user=alice).update(balance=Decimal(1000))
-    assert run() == (1, [f"wallet {alice.wallet.pk}: shows 1000.00 ZNC, its entries sum to 10.00 ZNC"])
+    assert verify_ledger() == (1, [f"wallet {alice.wallet.pk}: shows 1000.00 ZNC, its entries sum to 10.00 ZNC"])
 
 
 def test_an_entry_that_was_changed_is_named(alice, unguarded):
@@ -56,7 +45,7 @@ def test_an_entry_that_was_changed_is_named(alice, unguarded):
     fund(alice, 5)
     entry = Entry.objects.filter(account__user=alice, amount=Decimal(5)).get()
     Entry.objects.filter(pk=entry.pk).update(amount=Decimal("5.01"))
-    assert run() == (
+    assert verify_ledger() == (
         1,
         [
             f"transaction {entry.transaction_id}: sums to 0.01 ZNC",
@@ -67,14 +56,14 @@ def test_an_entry_that_was_changed_is_named(alice, unguarded):
 
 def test_a_transaction_without_entries_is_named(alice, unguarded):
     posted = Transaction.objects.create(type="bonus", description="empty")
-    assert run() == (1, [f"transaction {posted.pk}: has no entries"])
+    assert verify_ledger() == (1, [f"transaction {posted.pk}: has no entries"])
 
 
 def test_deleted_entries_are_found(alice, unguarded):
     fund(alice, 10)
     posted = Transaction.objects.get()
     Entry.objects.filter(account__user=alice).delete()
-    assert run() == (
+    assert verify_ledger() == (
         1,
         [
             f"transaction {posted.pk}: sums to -10.00 ZNC",
@@ -87,7 +76,7 @@ def test_an_entry_that_was_moved_to_another_wallet_is_named(alice, bob, unguarde
     # case A15
     fund(alice, 10)
     Entry.objects.filter(account__user=alice).update(account=bob.wallet)
-    assert sorted(run()[1]) == sorted(
+    assert sorted(verify_ledger()[1]) == sorted(
         [
             f"wallet {alice.wallet.pk}: shows 10.00 ZNC, its entries sum to 0.00 ZNC",
             f"wallet {bob.wallet.pk}: shows 0.00 ZNC, its entries sum to 10.00 ZNC",
@@ -101,7 +90,7 @@ def test_a_transaction_between_two_wallets_is_named(alice, bob, unguarded):
     Account.objects.filter(user=bob).update(balance=Decimal(0))
     posted = Transaction.objects.get()
     shape = "has 2 entries, 2 of them on wallets, instead of one on a wallet and one on a system account"
-    assert run()[1][0] == f"transaction {posted.pk}: {shape}"
+    assert verify_ledger()[1][0] == f"transaction {posted.pk}: {shape}"
 
 
 def test_a_transaction_of_three_entries_is_named(alice, unguarded):
@@ -111,17 +100,17 @@ def test_a_transaction_of_three_entries_is_named(alice, unguarded):
     Entry.objects.filter(account=deposits).update(amount=Decimal(-4))
     Entry.objects.create(transaction=posted, account=revenue, amount=Decimal(-6))
     shape = "has 3 entries, 1 of them on wallets, instead of one on a wallet and one on a system account"
-    assert run() == (1, [f"transaction {posted.pk}: {shape}"])
+    assert verify_ledger() == (1, [f"transaction {posted.pk}: {shape}"])
 
 
 def test_a_user_without_a_wallet_is_named(alice):
     alice.wallet.delete()
-    assert run() == (1, [f"user {alice.pk}: has no wallet"])
+    assert verify_ledger() == (1, [f"user {alice.pk}: has no wallet"])
 
 
 def test_a_refund_without_a_purchase_is_named(alice):
     ledger.move(alice, Decimal(3), SystemAccount.REVENUE, TransactionType.REFUND, "back")
-    assert run()[1][0] == f"wallet {alice.wallet.pk}: was refunded 3.00 ZNC but paid 0.00 ZNC"
+    assert verify_ledger()[1][0] == f"wallet {alice.wallet.pk}: was refunded 3.00 ZNC but paid 0.00 ZNC"
 
 
 def reverse(user, amount, original):
@@ -139,7 +128,7 @@ def test_a_reversal_of_all_or_a_part_passes(alice):
     for amount in (-10, -4):
         fund(alice, 10)
         reverse(alice, amount, Transaction.objects.filter(type="deposit").latest("created_at"))
-    assert run() == (0, ["The ledger is consistent."])
+    assert verify_ledger() == (0, ["The ledger is consistent."])
 
 
 def test_a_reversal_of_more_than_there_was_is_named(alice):
@@ -147,14 +136,17 @@ def test_a_reversal_of_more_than_there_was_is_named(alice):
     fund(alice, 10)
     original = Transaction.objects.earliest("created_at")
     reversal = reverse(alice, -6, original)
-    assert run() == (1, [f"transaction {reversal.pk}: moves -6.00 ZNC to reverse {original.pk} of 5.00 ZNC"])
+    assert verify_ledger() == (
+        1,
+        [f"transaction {reversal.pk}: moves -6.00 ZNC to reverse {original.pk} of 5.00 ZNC"],
+    )
 
 
 def test_a_reversal_in_the_same_direction_is_named(alice):
     fund(alice, 5)
     original = Transaction.objects.get()
     reversal = reverse(alice, 5, original)
-    assert run() == (1, [f"transaction {reversal.pk}: moves 5.00 ZNC to reverse {original.pk} of 5.00 ZNC"])
+    assert verify_ledger() == (1, [f"transaction {reversal.pk}: moves 5.00 ZNC to reverse {original.pk} of 5.00 ZNC"])
 
 
 def test_a_reversal_of_another_wallet_is_named(alice, bob):
@@ -162,7 +154,10 @@ def test_a_reversal_of_another_wallet_is_named(alice, bob):
     fund(bob, 5)
     original = Transaction.objects.filter(entries__account=alice.wallet).get()
     reversal = reverse(bob, -5, original)
-    assert run() == (1, [f"transaction {reversal.pk}: reverses {original.pk}, which did not move this wallet"])
+    assert verify_ledger() == (
+        1,
+        [f"transaction {reversal.pk}: reverses {original.pk}, which did not move this wallet"],
+    )
 
 
 def test_a_wallet_below_zero_is_named(unconstrained, alice):
@@ -171,4 +166,4 @@ def test_a_wallet_below_zero_is_named(unconstrained, alice):
     Account.objects.filter(user=alice).update(balance=Decimal(20))
     ledger.move(alice, Decimal(-15), SystemAccount.ADJUSTMENTS, TransactionType.ADJUSTMENT, "out")
     Account.objects.filter(user=alice).update(balance=Decimal(-10))
-    assert run() == (1, [f"wallet {alice.wallet.pk}: shows -10.00 ZNC, its entries sum to -10.00 ZNC"])
+    assert verify_ledger() == (1, [f"wallet {alice.wallet.pk}: shows -10.00 ZNC, its entries sum to -10.00 ZNC"])

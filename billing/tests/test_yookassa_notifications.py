@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import pytest
 from asgiref.sync import async_to_sync
-from rest_framework.test import APIClient
 from yookassa.domain.common import SecurityHelper
 
 from billing.models import Transaction, WebhookEvent
@@ -15,19 +14,14 @@ from billing.providers.yookassa import TIMEOUTS
 from billing.tests.support.mock_provider import nothing_happened, state
 from billing.tests.support.parallel import in_parallel
 from billing.tests.support.stripe_client import begin
+from billing.tests.support.yookassa_client import YOOKASSA_ADDRESS, send
 from proxy.dataplane.server.trusted_proxies import TrustedForwarding
 
-URL = "/api/v1/currency/webhooks/yookassa"
-THEIRS = "185.71.76.1"
 REFUSED = {
     "detail": "This message was not sent from an address of the payment provider.",
     "code": "webhook_refused",
 }
 MALFORMED = {"detail": "This message is not a valid event of the payment provider.", "code": "webhook_refused"}
-
-
-def send(body, address=THEIRS, **headers):
-    return APIClient().post(URL, body, content_type="application/json", REMOTE_ADDR=address, headers=headers)
 
 
 @pytest.fixture
@@ -79,7 +73,7 @@ def test_the_forms_of_an_address(payment, paid, address, status):
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Real-Ip", "Forwarded", "X-Client-Ip", "Cf-Connecting-Ip"])
 def test_what_a_stranger_claims_of_its_address_is_not_read(payment, paid, caplog, name):
     # case B23
-    answer = send(paid, "203.0.113.9", **{name: THEIRS})
+    answer = send(paid, "203.0.113.9", **{name: YOOKASSA_ADDRESS})
     assert (answer.status_code, answer.json()) == (400, REFUSED)
     assert [record.address for record in caplog.records if record.message == "webhook_from_stranger"] == [
         "203.0.113.9"
@@ -90,12 +84,12 @@ def test_what_a_stranger_claims_of_its_address_is_not_read(payment, paid, caplog
 @pytest.mark.parametrize(
     ("peer", "forwarded_for", "status"),
     [
-        ("10.0.0.1", THEIRS, 200),
-        ("::ffff:10.0.0.1", f"::ffff:{THEIRS}", 200),
-        ("10.0.0.1", f"{THEIRS}, 203.0.113.9", 400),  # a stranger said so to our proxy
+        ("10.0.0.1", YOOKASSA_ADDRESS, 200),
+        ("::ffff:10.0.0.1", f"::ffff:{YOOKASSA_ADDRESS}", 200),
+        ("10.0.0.1", f"{YOOKASSA_ADDRESS}, 203.0.113.9", 400),  # a stranger said so to our proxy
         ("10.0.0.1", "203.0.113.9", 400),
-        ("203.0.113.9", THEIRS, 400),
-        (THEIRS, "203.0.113.9", 200),
+        ("203.0.113.9", YOOKASSA_ADDRESS, 400),
+        (YOOKASSA_ADDRESS, "203.0.113.9", 200),
     ],
 )
 def test_only_a_trusted_proxy_says_where_a_notification_came_from(payment, paid, peer, forwarded_for, status):

@@ -49,6 +49,14 @@ def paid(user, amount="25.50", price=None):
     return payment
 
 
+def change_and_send(payment, kind="refunded", **changes):
+    """Change the provider's books and send a webhook. Return the payment's status and the amounts refunded."""
+    at_provider(payment, **changes)
+    assert send(mock.event_body(payment.pk, f"payment.{kind}")).status_code == 200
+    payment.refresh_from_db()
+    return payment.status, payment.refunded_amount, payment.provider_refunded
+
+
 def nothing_happened(payment):
     return not WebhookEvent.objects.exists() and state(payment) == ("pending", 0)
 
