@@ -24,13 +24,13 @@ def payment(alice):
 def delivered(monkeypatch):
     """The mock provider's webhooks reach our views without a server between, in the test's own transaction."""
 
-    def answer(request):
+    def response(request):
         made = APIClient().post(
             request.url.path, request.content, content_type="application/json", headers=dict(request.headers)
         )
         return httpx.Response(made.status_code, content=made.content)
 
-    transport, client = httpx.MockTransport(answer), httpx.Client
+    transport, client = httpx.MockTransport(response), httpx.Client
     monkeypatch.setattr(mock.httpx, "Client", lambda **options: client(transport=transport, **options))
 
 

@@ -32,8 +32,8 @@ each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._m
 
 def pay(user, key):
     """A settled payment, with its event and its idempotency key."""
-    answer = client_of(user).post("/api/v1/currency/purchase", {"amount": 5}, headers={"Idempotency-Key": key})
-    payment = Payment.objects.get(pk=answer.json()["payment_id"])
+    response = client_of(user).post("/api/v1/currency/purchase", {"amount": 5}, headers={"Idempotency-Key": key})
+    payment = Payment.objects.get(pk=response.json()["payment_id"])
     assert send(happens(payment, "succeeded")).status_code == 200
 
 
@@ -53,9 +53,9 @@ def url(model, page="", pk=""):
 def test_lists_and_pages_are_shown(admin, model):
     row = model.objects.first()
     assert admin.get(url(model)).status_code == 200
-    answer = admin.get(url(model, "change", row.pk))
-    assert answer.status_code == 200
-    assert "_save" not in answer.content.decode()
+    response = admin.get(url(model, "change", row.pk))
+    assert response.status_code == 200
+    assert "_save" not in response.content.decode()
 
 
 @each_model
@@ -74,12 +74,12 @@ def test_nothing_is_added_changed_or_deleted(admin, model):
 @each_model
 @pytest.mark.parametrize("words", ["alice@example.com", "nobody", "' OR 1=1 --", "%", "\U0001f600", "x" * 2000])
 def test_search(admin, model, words):
-    answer = admin.get(url(model), {"q": words})
-    assert answer.status_code == 200
+    response = admin.get(url(model), {"q": words})
+    assert response.status_code == 200
     if words == "nobody":
-        assert answer.context["cl"].result_count == 0
+        assert response.context["cl"].result_count == 0
     elif words == "alice@example.com":
-        assert answer.context["cl"].result_count >= 1
+        assert response.context["cl"].result_count >= 1
 
 
 @each_model

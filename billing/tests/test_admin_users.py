@@ -22,18 +22,18 @@ def url(user: User) -> str:
 
 
 def names(api: APIClient, query: str) -> list[str]:
-    answer = api.get(f"{URL}?{query}")
-    assert answer.status_code == 200
-    return [item["username"] for item in answer.json()["items"]]
+    response = api.get(f"{URL}?{query}")
+    assert response.status_code == 200
+    return [item["username"] for item in response.json()["items"]]
 
 
 def test_the_list(alice: User, olga: User, olga_api: APIClient) -> None:
     fund(alice, "12.34")
 
-    answer = olga_api.get(URL)
+    response = olga_api.get(URL)
 
-    assert answer.status_code == 200
-    body = answer.json()
+    assert response.status_code == 200
+    body = response.json()
     assert (body["total"], body["limit"], body["offset"]) == (2, 20, 0)
     shown = body["items"][1]
     created_at, updated_at = shown.pop("created_at"), shown.pop("updated_at")
@@ -79,16 +79,16 @@ def test_pages(olga: User, olga_api: APIClient, django_assert_max_num_queries: A
 
 @pytest.mark.parametrize("value", BAD_FLAGS)
 def test_bad_filter(olga_api: APIClient, value: str) -> None:
-    answer = olga_api.get(URL, {"is_active": value})
+    response = olga_api.get(URL, {"is_active": value})
 
-    assert (answer.status_code, list(answer.json())) == (400, ["is_active"])
+    assert (response.status_code, list(response.json())) == (400, ["is_active"])
 
 
 @pytest.mark.parametrize("search", ["\x00", "a\x00b", "a" * 201, "%" * 100_000])
 def test_bad_search(olga_api: APIClient, search: str) -> None:
-    answer = olga_api.get(URL, {"search": search})
+    response = olga_api.get(URL, {"search": search})
 
-    assert (answer.status_code, list(answer.json())) == (400, ["search"])
+    assert (response.status_code, list(response.json())) == (400, ["search"])
 
 
 def test_a_balance_is_reached_through_an_adjustment(  # case A16
@@ -96,10 +96,10 @@ def test_a_balance_is_reached_through_an_adjustment(  # case A16
 ) -> None:
     fund(alice, "10")
 
-    answer = olga_api.patch(url(alice), {"currency_balance": 7.25, "reason": "goodwill"})
+    response = olga_api.patch(url(alice), {"currency_balance": 7.25, "reason": "goodwill"})
 
-    assert answer.status_code == 200
-    assert answer.json()["currency_balance"] == 7.25
+    assert response.status_code == 200
+    assert response.json()["currency_balance"] == 7.25
     adjustment = Transaction.objects.get(type=TransactionType.ADJUSTMENT)
     assert (adjustment.actor, adjustment.description) == (olga, "goodwill")
     amounts = {entry.account.code or entry.account.user: entry.amount for entry in adjustment.entries.all()}
@@ -112,9 +112,9 @@ def test_a_balance_is_reached_through_an_adjustment(  # case A16
 
 @pytest.mark.parametrize("reason", [{}, {"reason": ""}, {"reason": "   "}])
 def test_no_reason_no_adjustment(alice: User, olga_api: APIClient, reason: dict[str, str]) -> None:  # case A16
-    answer = olga_api.patch(url(alice), {"currency_balance": 5, "is_active": False, **reason})
+    response = olga_api.patch(url(alice), {"currency_balance": 5, "is_active": False, **reason})
 
-    assert (answer.status_code, list(answer.json())) == (400, ["reason"])
+    assert (response.status_code, list(response.json())) == (400, ["reason"])
     alice.refresh_from_db()
     assert alice.is_active
     assert ledger.balance(alice) == 0
@@ -126,9 +126,9 @@ def test_no_reason_no_adjustment(alice: User, olga_api: APIClient, reason: dict[
 def test_a_block_ends_connections_and_sessions(alice: User, olga: User, olga_api: APIClient) -> None:
     alice_api = client_of(alice)
 
-    answer = olga_api.patch(url(alice), {"is_active": False, "reason": "fraud"})
+    response = olga_api.patch(url(alice), {"is_active": False, "reason": "fraud"})
 
-    assert (answer.status_code, answer.json()["is_active"]) == (200, False)
+    assert (response.status_code, response.json()["is_active"]) == (200, False)
     assert [(row.cause, row.user) for row in Revocation.objects.all()] == [("user_blocked", alice)]
     event = AuditEvent.objects.get()
     assert (event.user, event.actor, event.reason) == (alice, olga, "fraud")
@@ -136,9 +136,9 @@ def test_a_block_ends_connections_and_sessions(alice: User, olga: User, olga_api
 
 
 def test_nobody_blocks_herself(olga: User, olga_api: APIClient) -> None:
-    answer = olga_api.patch(f"/api/v1/admin/users/{olga.pk}", {"is_active": False})
+    response = olga_api.patch(f"/api/v1/admin/users/{olga.pk}", {"is_active": False})
 
-    assert (answer.status_code, answer.json()) == (400, {"is_active": ["You cannot block yourself."]})
+    assert (response.status_code, response.json()) == (400, {"is_active": ["You cannot block yourself."]})
     olga.refresh_from_db()
     assert olga.is_active
 
@@ -153,16 +153,16 @@ def test_block_and_unblock_need_no_reason(alice: User, olga_api: APIClient) -> N
 def test_both_at_once(alice: User, olga_api: APIClient) -> None:
     body = {"currency_balance": 3, "is_active": False, "reason": "settled"}
 
-    answer = olga_api.patch(url(alice), body)
+    response = olga_api.patch(url(alice), body)
 
-    assert answer.status_code == 200
-    assert (answer.json()["currency_balance"], answer.json()["is_active"]) == (3.0, False)
+    assert response.status_code == 200
+    assert (response.json()["currency_balance"], response.json()["is_active"]) == (3.0, False)
 
 
 def test_other_fields_are_ignored(alice: User, olga_api: APIClient) -> None:
-    answer = olga_api.patch(url(alice), {"is_superuser": True, "email": "x@example.com"})
+    response = olga_api.patch(url(alice), {"is_superuser": True, "email": "x@example.com"})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     alice.refresh_from_db()
     assert (alice.is_superuser, alice.email) == (False, "alice@example.com")
 
@@ -178,9 +178,9 @@ def test_other_fields_are_ignored(alice: User, olga_api: APIClient) -> None:
 def test_bad_input(alice: User, olga_api: APIClient, field: str, value: Any) -> None:  # case A14
     body = {"currency_balance": 5, "is_active": False, "reason": "test", field: value}
 
-    answer = olga_api.patch(url(alice), body)
+    response = olga_api.patch(url(alice), body)
 
-    assert (answer.status_code, list(answer.json())) == (400, [field])
+    assert (response.status_code, list(response.json())) == (400, [field])
     alice.refresh_from_db()
     assert alice.is_active
     assert not Entry.objects.exists()
@@ -201,8 +201,8 @@ def test_the_same_key_adjusts_once(alice: User, olga_api: APIClient) -> None:
 
 def test_no_such_user(olga_api: APIClient) -> None:
     for user_id in (UNKNOWN_ID, "x", "%00"):
-        answer = olga_api.patch(f"{URL}/{user_id}", {"is_active": False})
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        response = olga_api.patch(f"{URL}/{user_id}", {"is_active": False})
+        assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 def test_for_superusers_only(alice: User, api: APIClient, alice_api: APIClient) -> None:
@@ -212,6 +212,6 @@ def test_for_superusers_only(alice: User, api: APIClient, alice_api: APIClient) 
         (alice_api, (403, "permission_denied")),
         (staff, (403, "permission_denied")),
     ]:
-        for answer in (client.get(URL), client.patch(url(alice), {"currency_balance": 5, "reason": "mine"})):
-            assert (answer.status_code, answer.json()["code"]) == refusal
+        for response in (client.get(URL), client.patch(url(alice), {"currency_balance": 5, "reason": "mine"})):
+            assert (response.status_code, response.json()["code"]) == refusal
     assert ledger.balance(alice) == 0

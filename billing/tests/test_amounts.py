@@ -41,9 +41,9 @@ def send(client, url, raw):
 @pytest.mark.parametrize("url", [MOCK, PURCHASE])
 def test_what_is_no_amount_is_refused(alice, alice_api, url, raw, sentence):
     # case A14
-    answer = send(alice_api, url, raw)
-    assert answer.status_code == 400
-    assert answer.json() == {"amount": [sentence]}
+    response = send(alice_api, url, raw)
+    assert response.status_code == 400
+    assert response.json() == {"amount": [sentence]}
     assert ledger.balance(alice) == 0
     assert not Payment.objects.exists()
 
@@ -53,9 +53,9 @@ def test_what_is_no_amount_is_refused(alice, alice_api, url, raw, sentence):
 )
 def test_what_is_no_json_number_is_refused(alice, alice_api, raw):
     # case A14
-    answer = send(alice_api, MOCK, raw)
-    assert answer.status_code == 400
-    assert answer.json() == {"detail": NOT_JSON, "code": "parse_error"}
+    response = send(alice_api, MOCK, raw)
+    assert response.status_code == 400
+    assert response.json() == {"detail": NOT_JSON, "code": "parse_error"}
     assert ledger.balance(alice) == 0
 
 
@@ -72,10 +72,10 @@ def test_what_is_no_json_number_is_refused(alice, alice_api, raw):
     ],
 )
 def test_an_amount_is_credited_and_shown_exactly(alice, alice_api, raw, shown):
-    # case A14: the number in the answer is read as text
-    answer = send(alice_api, MOCK, raw)
-    assert answer.status_code == 200
-    assert f'"amount":{shown},"new_balance":{shown}' in answer.content.decode()
+    # case A14: the number in the response is read as text
+    response = send(alice_api, MOCK, raw)
+    assert response.status_code == 200
+    assert f'"amount":{shown},"new_balance":{shown}' in response.content.decode()
     assert str(ledger.balance(alice)) == shown
 
 
@@ -89,13 +89,13 @@ def test_a_tenth_and_two_tenths_are_three_tenths(alice, alice_api):
 def test_the_limit_is_a_setting(alice_api, settings):
     settings.MAX_DEPOSIT = 50
     assert send(alice_api, MOCK, "50").status_code == 200
-    answer = send(alice_api, MOCK, "50.01")
-    assert (answer.status_code, answer.json()) == (400, {"amount": ["The number must be from 0.01 to 50."]})
+    response = send(alice_api, MOCK, "50.01")
+    assert (response.status_code, response.json()) == (400, {"amount": ["The number must be from 0.01 to 50."]})
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '"x"', "5", "null", "", "[" * 10_000, '{"amount": 5', "\xff"])
 def test_a_body_without_an_amount_is_refused(alice, alice_api, body):
-    answer = alice_api.post(MOCK, body, content_type="application/json")
-    assert answer.status_code == 400
-    assert answer.json()
+    response = alice_api.post(MOCK, body, content_type="application/json")
+    assert response.status_code == 400
+    assert response.json()
     assert ledger.balance(alice) == 0

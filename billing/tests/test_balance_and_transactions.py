@@ -29,8 +29,8 @@ def moved(alice, bob):
 
 
 def test_the_balance(alice_api, moved):
-    answer = alice_api.get(BALANCE)
-    assert (answer.status_code, answer.json()) == (200, {"balance": 8.05, "currency": "ZNC"})
+    response = alice_api.get(BALANCE)
+    assert (response.status_code, response.json()) == (200, {"balance": 8.05, "currency": "ZNC"})
 
 
 def test_a_new_user_has_nothing(alice_api):
@@ -40,17 +40,17 @@ def test_a_new_user_has_nothing(alice_api):
 
 @pytest.mark.parametrize("url", [BALANCE, HISTORY])
 def test_nobody_without_a_jwt(api, db, url):
-    answer = api.get(url)
-    assert answer.status_code == 401
-    assert set(answer.json()) == {"detail", "code"}
+    response = api.get(url)
+    assert response.status_code == 401
+    assert set(response.json()) == {"detail", "code"}
 
 
 def test_the_history_is_signed_and_newest_first(alice_api, moved):
     ids = dict(Transaction.objects.values_list("description", "id"))
-    answer = alice_api.get(HISTORY)
+    response = alice_api.get(HISTORY)
 
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "items": [
             {
                 "id": str(ids["gift"]),
@@ -95,23 +95,23 @@ def test_the_history_is_signed_and_newest_first(alice_api, moved):
     ],
 )
 def test_pages_and_types(alice_api, moved, query, descriptions, total):
-    answer = alice_api.get(f"{HISTORY}?{query}").json()
-    assert [item["description"] for item in answer["items"]] == descriptions
-    assert answer["total"] == total
+    response = alice_api.get(f"{HISTORY}?{query}").json()
+    assert [item["description"] for item in response["items"]] == descriptions
+    assert response["total"] == total
 
 
 @pytest.mark.parametrize("kind", ["theft", "Purchase", "%00", "deposit,bonus"])
 def test_an_unknown_type_is_refused(alice_api, moved, kind):
-    answer = alice_api.get(f"{HISTORY}?transaction_type={kind}")
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["transaction_type"]
+    response = alice_api.get(f"{HISTORY}?transaction_type={kind}")
+    assert response.status_code == 400
+    assert list(response.json()) == ["transaction_type"]
 
 
 @pytest.mark.parametrize("query", ["limit=-1", "offset=x", "skip=1.5", "limit=%00"])
 def test_a_malformed_page_is_refused(alice_api, query):
-    answer = alice_api.get(f"{HISTORY}?{query}")
-    assert answer.status_code == 400
-    assert list(answer.json()) == [query.split("=")[0]]
+    response = alice_api.get(f"{HISTORY}?{query}")
+    assert response.status_code == 400
+    assert list(response.json()) == [query.split("=")[0]]
 
 
 def test_a_page_takes_the_same_queries_however_long_it_is(alice, alice_api, django_assert_num_queries):

@@ -22,8 +22,8 @@ def payment(standin, alice_api, settings):
 
 def _send(standin, kinds, about):
     body = (standin.event if standin.name == "stripe" else standin.notification)(kinds[standin.name], about)
-    answer = stripe_client.send(body) if standin.name == "stripe" else yookassa_client.send(body)
-    assert answer.status_code == 200, answer.content
+    response = stripe_client.send(body) if standin.name == "stripe" else yookassa_client.send(body)
+    assert response.status_code == 200, response.content
 
 
 def test_webhooks_of_a_provider_that_is_no_longer_offered_are_taken(standin, payment):
@@ -47,8 +47,8 @@ def test_a_forged_message_is_refused_as_before(stripe_api, alice_api, settings):
     payment = begin(alice_api)
     settings.PAYMENT_PROVIDERS = ()
     body = stripe_api.event("checkout.session.completed", stripe_api.pay(payment.provider_id))
-    answer = APIClient().post(stripe_client.URL, body, content_type="application/json")
-    assert answer.status_code == 400
+    response = APIClient().post(stripe_client.URL, body, content_type="application/json")
+    assert response.status_code == 400
     assert state(payment) == ("pending", 0)
 
 

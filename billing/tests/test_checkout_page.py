@@ -26,11 +26,11 @@ def press(url, action, client=None):
 
 
 def test_a_pending_payment_shows_its_amount_and_three_buttons(url):
-    answer = page(url)
-    text = answer.content.decode()
-    assert answer.status_code == 200
-    assert answer["Content-Type"] == "text/html; charset=utf-8"
-    assert "no-store" in answer["Cache-Control"]
+    response = page(url)
+    text = response.content.decode()
+    assert response.status_code == 200
+    assert response["Content-Type"] == "text/html; charset=utf-8"
+    assert "no-store" in response["Cache-Control"]
     assert "25.50 EUR" in text
     for action in ("pay", "decline", "cancel"):
         assert f'value="{action}"' in text
@@ -46,10 +46,10 @@ def test_a_pending_payment_shows_its_amount_and_three_buttons(url):
     ],
 )
 def test_a_button_settles_the_payment_through_its_webhook(url, payment, action, status, balance, sentence):
-    answer = press(url, action)
-    text = answer.content.decode()
+    response = press(url, action)
+    text = response.content.decode()
 
-    assert answer.redirect_chain == [(f"/billing/return/{payment.pk}", 302)]
+    assert response.redirect_chain == [(f"/billing/return/{payment.pk}", 302)]
     assert sentence in text
     assert 'href="/"' in text
     assert 'name="action"' not in text
@@ -63,10 +63,10 @@ def test_the_whole_way_from_the_api(alice, alice_api):
     begun = alice_api.post("/api/v1/currency/purchase", {"amount": 18}).json()
     path = begun["payment_url"].removeprefix("http://127.0.0.1:8000")
     press(path, "pay")
-    answer = alice_api.get(f"/api/v1/currency/payments/{begun['payment_id']}").json()
-    assert answer["receipt_number"].endswith("-000001")
-    assert answer == begun | {name: answer[name] for name in ("status", "receipt_number", "receipt_url")}
-    assert answer["status"] == "succeeded"
+    response = alice_api.get(f"/api/v1/currency/payments/{begun['payment_id']}").json()
+    assert response["receipt_number"].endswith("-000001")
+    assert response == begun | {name: response[name] for name in ("status", "receipt_number", "receipt_url")}
+    assert response["status"] == "succeeded"
     assert alice_api.get("/api/v1/currency/balance").json()["balance"] == 18.0
 
 
@@ -74,8 +74,8 @@ def test_a_second_press_changes_nothing(url, payment):
     # case A11
     press(url, "pay")
     press(url, "pay")
-    answer = press(url, "cancel")
-    assert "The credits are on your balance." in answer.content.decode()
+    response = press(url, "cancel")
+    assert "The credits are on your balance." in response.content.decode()
     assert ledger.balance(payment.user) == Decimal("25.50")
 
 
@@ -108,8 +108,8 @@ def test_unknown_payments_and_other_methods(url):
 
 
 def test_an_expired_form_is_told_so_and_settles_nothing(url, payment):
-    answer = Client(enforce_csrf_checks=True).post(url, {"action": "pay"})
-    assert answer.status_code == 403
-    assert "This form has expired. Reload the page and try again." in answer.content.decode()
+    response = Client(enforce_csrf_checks=True).post(url, {"action": "pay"})
+    assert response.status_code == 403
+    assert "This form has expired. Reload the page and try again." in response.content.decode()
     payment.refresh_from_db()
     assert payment.status == "pending"

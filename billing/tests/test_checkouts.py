@@ -1,4 +1,4 @@
-"""From `POST /currency/purchase` to the provider's checkout, and what happens when the provider does not answer."""
+"""From `POST /currency/purchase` to the provider's checkout, and what happens when the provider does not respond."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -52,29 +52,29 @@ def two_providers(settings, monkeypatch):
 )
 def test_the_price_is_exact_in_the_currencys_units(alice_api, settings, price, currency, amount, expected):
     settings.ZNC_PRICE, settings.PAYMENT_CURRENCY = Decimal(price), currency
-    answer = begin(alice_api, amount=amount).json()
+    response = begin(alice_api, amount=amount).json()
     payment = Payment.objects.get()
     assert (payment.provider_amount, payment.provider_currency) == (Decimal(expected), currency)
-    assert (answer["provider_amount"], answer["provider_currency"]) == (float(expected), currency)
+    assert (response["provider_amount"], response["provider_currency"]) == (float(expected), currency)
     assert payment.price == f"{expected} {currency}"
 
 
 def test_what_costs_nothing_is_refused(alice_api, settings):
     settings.ZNC_PRICE, settings.PAYMENT_CURRENCY = Decimal("0.4"), "JPY"
-    answer = begin(alice_api, amount=1)
-    assert (answer.status_code, list(answer.json())) == (400, ["amount"])
+    response = begin(alice_api, amount=1)
+    assert (response.status_code, list(response.json())) == (400, ["amount"])
     assert not Payment.objects.exists()
 
 
 def test_the_caller_chooses_among_the_providers(alice_api, two_providers):
     chosen = [begin(alice_api, f"k-{name}", **body) for name, body in enumerate([{}, {"provider": "other"}])]
-    assert [answer.json()["provider"] for answer in chosen] == ["mock", "other"]
+    assert [response.json()["provider"] for response in chosen] == ["mock", "other"]
 
 
 @pytest.mark.parametrize("name", ["stripe", "MOCK", "mock,other", "../mock"])
 def test_a_provider_that_is_not_offered_is_refused(alice_api, two_providers, name):
-    answer = begin(alice_api, provider=name)
-    assert (answer.status_code, answer.json()["code"]) == (404, "payments_unavailable")
+    response = begin(alice_api, provider=name)
+    assert (response.status_code, response.json()["code"]) == (404, "payments_unavailable")
     assert not Payment.objects.exists()
 
 
@@ -91,10 +91,10 @@ def test_the_provider_is_asked_outside_of_any_transaction(alice, monkeypatch, tr
     assert inside == [False]
 
 
-def test_no_answer_leaves_what_the_call_goes_on_with(alice, alice_api, monkeypatch):
+def test_no_response_leaves_what_the_call_goes_on_with(alice, alice_api, monkeypatch):
     provider_outages.down(monkeypatch, "create")
-    answer = begin(alice_api)
-    assert (answer.status_code, answer.json()["code"]) == (503, "payments_unavailable")
+    response = begin(alice_api)
+    assert (response.status_code, response.json()["code"]) == (503, "payments_unavailable")
     assert Payment.objects.get().status == "created"
     monkeypatch.undo()
 
@@ -104,9 +104,9 @@ def test_no_answer_leaves_what_the_call_goes_on_with(alice, alice_api, monkeypat
     assert begin(alice_api).json() == again.json()
 
 
-def test_a_lost_answer_is_found_again_with_the_stored_key(alice, alice_api, monkeypatch):
+def test_a_lost_response_is_found_again_with_the_stored_key(alice, alice_api, monkeypatch):
     # case B24: a stored idempotence key
-    provider_outages.answer_lost(monkeypatch, "create")
+    provider_outages.response_lost(monkeypatch, "create")
     assert begin(alice_api).status_code == 503
     checkout = MockCheckout.objects.get()
     monkeypatch.undo()
@@ -138,17 +138,17 @@ def test_a_repeated_call_waits_for_the_first(alice_api, monkeypatch):
     with pytest.raises(SystemExit):
         begin(alice_api)
     monkeypatch.undo()
-    answer = begin(alice_api)
-    assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_in_progress")
+    response = begin(alice_api)
+    assert (response.status_code, response.json()["code"]) == (409, "idempotency_in_progress")
     with later(provider_leases.LEASE.seconds + 1):
         assert begin(alice_api).status_code == 201
 
 
 def test_a_refusal_fails_the_payment_and_frees_the_key(alice_api, monkeypatch):
     provider_outages.down(monkeypatch, "create", error=provider_outages.NO)
-    answer = begin(alice_api)
-    assert (answer.status_code, answer.json()["code"]) == (400, "payment_refused")
-    assert "card testing" not in answer.content.decode()
+    response = begin(alice_api)
+    assert (response.status_code, response.json()["code"]) == (400, "payment_refused")
+    assert "card testing" not in response.content.decode()
     payment = Payment.objects.get()
     assert (payment.status, payment.transitions.first().cause) == (
         "failed",
@@ -177,7 +177,7 @@ def test_a_payment_that_never_got_its_checkout_expires(alice_api, monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_one_key_sent_many_times_at_once_opens_one_checkout(alice):
     client = client_of(alice)
-    answers = in_parallel(10, lambda _number: begin(client))
-    assert {answer.status_code for answer in answers} <= {201, 409}
-    assert len({answer.content for answer in answers if answer.status_code == 201}) == 1
+    responses = in_parallel(10, lambda _number: begin(client))
+    assert {response.status_code for response in responses} <= {201, 409}
+    assert len({response.content for response in responses if response.status_code == 201}) == 1
     assert Payment.objects.count() == MockCheckout.objects.count() == 1

@@ -96,8 +96,8 @@ def test_no_kind_of_credit_escapes_it(alice, kind):
 
 def test_the_history_shows_the_top_up_and_what_of_it_paid_the_debt(alice, alice_api):
     debts.take_back(alice, Decimal(7), "refund")
-    answer = alice_api.post("/api/v1/currency/mock-purchase", {"amount": 10})
-    assert (answer.json()["amount"], answer.json()["new_balance"]) == (10.0, 3.0)
+    response = alice_api.post("/api/v1/currency/mock-purchase", {"amount": 10})
+    assert (response.json()["amount"], response.json()["new_balance"]) == (10.0, 3.0)
     items = alice_api.get("/api/v1/currency/transactions").json()["items"]
     assert [(item["amount"], item["transaction_type"], item["description"]) for item in items[:2]] == [
         (-7.0, "adjustment", "Debt paid"),
@@ -108,8 +108,8 @@ def test_the_history_shows_the_top_up_and_what_of_it_paid_the_debt(alice, alice_
 def test_the_balance_names_a_debt(alice, alice_api):
     assert alice_api.get("/api/v1/currency/balance").json() == {"balance": 0.0, "currency": "ZNC"}
     debts.take_back(alice, Decimal("7.25"), "refund")
-    answer = alice_api.get("/api/v1/currency/balance").json()
-    assert answer == {"balance": 0.0, "currency": "ZNC", "debt": 7.25}
+    response = alice_api.get("/api/v1/currency/balance").json()
+    assert response == {"balance": 0.0, "currency": "ZNC", "debt": 7.25}
 
 
 def test_an_operator_who_raises_the_balance_pays_the_debt_with_it(alice, olga, news):

@@ -21,9 +21,9 @@ def _alice_is_signed_in(client, alice):
 
 
 def text(client, url):
-    answer = client.get(url)
-    assert answer.status_code == 200
-    return html.unescape(answer.content.decode())
+    response = client.get(url)
+    assert response.status_code == 200
+    return html.unescape(response.content.decode())
 
 
 def moved(user, amount, kind, description="something"):
@@ -71,10 +71,10 @@ class TestTransactions:
     def test_a_wrong_filter_is_named(self, client, alice, query, field):
         fund(alice, 100)
         for url in ("/transactions", "/transactions/statement.csv"):
-            answer = client.get(f"{url}?{query}")
-            assert answer.status_code == 400
-            assert answer.context["form"].errors.keys() == {field}
-            assert "+100.00" in answer.content.decode()
+            response = client.get(f"{url}?{query}")
+            assert response.status_code == 400
+            assert response.context["form"].errors.keys() == {field}
+            assert "+100.00" in response.content.decode()
 
     def test_by_pages(self, client, alice):
         for _number in range(21):
@@ -91,23 +91,23 @@ class TestTransactions:
 class TestTheStatement:
     def test_is_the_apis(self, client, alice):
         fund(alice, 100)
-        answer = client.get("/transactions/statement.csv")
-        rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
-        assert answer["Content-Type"].startswith("text/csv")
+        response = client.get("/transactions/statement.csv")
+        rows = list(csv.reader(io.StringIO(b"".join(response.streaming_content).decode())))
+        assert response["Content-Type"].startswith("text/csv")
         assert [row[2] for row in rows][:4] == ["transaction_type", "opening_balance", "deposit", "total_in"]
         assert rows[-1][-1] == "100.00"
 
     def test_begins_and_ends_with_days_of_the_users_time_zone(self, client, alice):
         alice.time_zone = "Asia/Tokyo"
         alice.save()
-        answer = client.get("/transactions/statement.csv?since=2026-03-01&until=2026-03-31")
-        rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+        response = client.get("/transactions/statement.csv?since=2026-03-01&until=2026-03-31")
+        rows = list(csv.reader(io.StringIO(b"".join(response.streaming_content).decode())))
         assert (rows[1][0], rows[-1][0]) == ("2026-02-28T15:00:00Z", "2026-03-31T15:00:00Z")
 
     def test_covers_a_year_at_most(self, client):
-        answer = client.get("/transactions/statement.csv?since=2024-01-01&until=2026-01-01")
-        assert answer.status_code == 400
-        assert "at most 366 days" in answer.content.decode()
+        response = client.get("/transactions/statement.csv?since=2024-01-01&until=2026-01-01")
+        assert response.status_code == 400
+        assert "at most 366 days" in response.content.decode()
 
 
 class TestPayments:

@@ -23,7 +23,7 @@ def top_up(client, amount, key):
     return client.post(URL, {"amount": amount}, headers={"Idempotency-Key": key})
 
 
-def test_a_repeated_call_is_answered_alike_and_moves_nothing(alice, alice_api):
+def test_a_repeated_call_gets_the_same_response_and_moves_nothing(alice, alice_api):
     first = top_up(alice_api, 10, "k")
     top_up(alice_api, 5, "another")
     second = top_up(alice_api, 10, "k")
@@ -34,7 +34,7 @@ def test_a_repeated_call_is_answered_alike_and_moves_nothing(alice, alice_api):
     assert ledger.balance(alice) == 15
 
 
-def test_a_repeated_payment_answers_as_at_first_although_it_was_paid(alice, alice_api):
+def test_a_repeated_payment_response_as_at_first_although_it_was_paid(alice, alice_api):
     first = alice_api.post("/api/v1/currency/purchase", {"amount": 7.5}, headers={"Idempotency-Key": "k"})
     Payment.objects.update(status="cancelled")
     second = alice_api.post("/api/v1/currency/purchase", {"amount": 7.5}, headers={"Idempotency-Key": "k"})
@@ -60,10 +60,10 @@ def test_another_body_with_the_same_key_is_a_conflict(alice, alice_api):
 @pytest.mark.parametrize(("amount", "again"), [("18", "18.00"), ("18.00", "18.0"), ("7.5", "7.50"), ("1e1", "10")])
 def test_an_amount_is_the_same_however_it_is_written(alice, alice_api, amount, again):
     for text in (amount, again):
-        answer = alice_api.post(
+        response = alice_api.post(
             URL, f'{{"amount": {text}}}', content_type="application/json", headers={"Idempotency-Key": "k"}
         )
-        assert answer.status_code == 200
+        assert response.status_code == 200
     assert Transaction.objects.count() == 1
 
 
@@ -71,8 +71,8 @@ def test_an_amount_is_the_same_however_it_is_written(alice, alice_api, amount, a
 def test_any_other_number_in_the_body_is_no_obstacle(alice, alice_api, number):
     body = f'{{"amount": 1, "other": {number}}}'
     for _attempt in range(2):
-        answer = alice_api.post(URL, body, content_type="application/json", headers={"Idempotency-Key": "k"})
-        assert answer.status_code == 200
+        response = alice_api.post(URL, body, content_type="application/json", headers={"Idempotency-Key": "k"})
+        assert response.status_code == 200
     assert ledger.balance(alice) == 1
 
 
@@ -87,9 +87,9 @@ def test_a_key_is_its_users_and_its_calls_own(alice, bob, alice_api, bob_api):
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "two words", "ключ", "tab\tbed"])
 def test_a_malformed_key_is_refused(alice, alice_api, key):
-    answer = top_up(alice_api, 10, key)
-    assert answer.status_code == 400
-    assert answer.json() == {"Idempotency-Key": ["1 to 200 visible ASCII characters are expected."]}
+    response = top_up(alice_api, 10, key)
+    assert response.status_code == 400
+    assert response.json() == {"Idempotency-Key": ["1 to 200 visible ASCII characters are expected."]}
     assert ledger.balance(alice) == 0
 
 
@@ -128,12 +128,12 @@ def test_what_fails_after_the_act_leaves_neither_act_nor_key(alice, alice_api, m
 def test_twenty_at_once_charge_once(alice):
     # case A6
     client = client_of(alice)
-    answers = in_parallel(20, lambda _number: top_up(client, 10, "k"))
+    responses = in_parallel(20, lambda _number: top_up(client, 10, "k"))
 
-    successes = {answer.content for answer in answers if answer.status_code == 200}
-    refusals = {answer.json()["code"] for answer in answers if answer.status_code != 200}
+    successes = {response.content for response in responses if response.status_code == 200}
+    refusals = {response.json()["code"] for response in responses if response.status_code != 200}
     assert len(successes) == 1
-    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert {response.status_code for response in responses} <= {200, 409}
     assert refusals <= {"idempotency_in_progress"}
     assert ledger.balance(alice) == 10
     assert Transaction.objects.count() == IdempotencyKey.objects.count() == 1
@@ -168,10 +168,10 @@ def _while_running(call, meanwhile):
 def test_a_running_call_refuses_its_repetition(alice):
     client = client_of(alice)
     call = Call(alice, "currency.mock-purchase", "k", {"amount": 10})
-    answer = _while_running(call, lambda: top_up(client, 10, "k"))
+    response = _while_running(call, lambda: top_up(client, 10, "k"))
 
-    assert answer.status_code == 409
-    assert answer.json() == {
+    assert response.status_code == 409
+    assert response.json() == {
         "detail": "A request with this Idempotency-Key is still running. Try again in a moment.",
         "code": "idempotency_in_progress",
     }
@@ -210,8 +210,8 @@ def test_the_schedule_names_the_task(settings):
 
 
 def test_nothing_secret_is_kept_with_a_key(alice, alice_api):
-    answer = top_up(alice_api, 10, "k").json()
+    response = top_up(alice_api, 10, "k").json()
     assert IdempotencyKey.objects.get().result == {
-        "transaction_id": answer["transaction_id"],
+        "transaction_id": response["transaction_id"],
         "balance": "10.00",
     }

@@ -151,7 +151,7 @@ def test_several_processes_share_one_wallet(alice):
     assert [(shopper.returncode, errors) for shopper, (_, errors) in zip(shoppers, finished, strict=True)] == [
         (0, "")
     ] * 2
-    answers = [word for output, _ in finished for word in output.split()]
-    assert (answers.count("bought"), answers.count("refused")) == (30, 20)
+    responses = [word for output, _ in finished for word in output.split()]
+    assert (responses.count("bought"), responses.count("refused")) == (30, 20)
     assert ledger.balance(alice) == 0
     assert ledger.verify() == []

@@ -12,11 +12,11 @@ URL = "/api/v1/currency/mock-purchase"
 
 def test_it_credits_at_once(alice, alice_api):
     alice_api.post(URL, {"amount": 5})
-    answer = alice_api.post(URL, {"amount": 12.5})
+    response = alice_api.post(URL, {"amount": 12.5})
 
-    assert answer.status_code == 200
-    posted = Transaction.objects.get(pk=answer.json()["transaction_id"])
-    assert answer.json() == {
+    assert response.status_code == 200
+    posted = Transaction.objects.get(pk=response.json()["transaction_id"])
+    assert response.json() == {
         "transaction_id": str(posted.pk),
         "amount": 12.5,
         "new_balance": 17.5,
@@ -51,13 +51,13 @@ def test_two_without_a_key_are_two(alice, alice_api):
 
 def test_it_does_not_exist_without_the_mock_provider(alice, alice_api, settings):
     settings.PAYMENT_PROVIDERS = ()
-    answer = alice_api.post(URL, {"amount": 5})
-    assert answer.status_code == 404
-    assert answer.json()["code"] == "payments_unavailable"
+    response = alice_api.post(URL, {"amount": 5})
+    assert response.status_code == 404
+    assert response.json()["code"] == "payments_unavailable"
     assert ledger.balance(alice) == 0
 
 
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
 def test_only_post(alice_api, method):
-    answer = getattr(alice_api, method)(URL)
-    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    response = getattr(alice_api, method)(URL)
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")

@@ -21,7 +21,7 @@ from conftest import fund
 
 
 def shown(text):
-    """The proof's figures in an answer of `/metrics`: how much is off, and when that was known."""
+    """The proof's figures in an response of `/metrics`: how much is off, and when that was known."""
     samples = {
         sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples
     }

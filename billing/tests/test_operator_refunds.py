@@ -1,4 +1,4 @@
-"""An operator gives a payment back: the provider is asked once, and the ledger follows its answer."""
+"""An operator gives a payment back: the provider is asked once, and the ledger follows its response."""
 
 import re
 from datetime import timedelta
@@ -123,7 +123,7 @@ def test_the_provider_is_asked_outside_of_any_transaction(alice, olga, monkeypat
 
 
 @pytest.mark.parametrize("call", ["refund", "fetch"])
-def test_no_answer_is_followed_up_by_the_poller(payment, olga, monkeypatch, call):
+def test_no_response_is_followed_up_by_the_poller(payment, olga, monkeypatch, call):
     provider_outages.down(monkeypatch, call)
     waiting = refund(payment, "30", olga)
     assert waiting.status == ("requested" if call == "refund" else "accepted")
@@ -136,8 +136,8 @@ def test_no_answer_is_followed_up_by_the_poller(payment, olga, monkeypatch, call
     assert balance_and_debt(payment.user) == (Decimal("66.67"), 0)
 
 
-def test_a_lost_answer_refunds_once(payment, olga, monkeypatch):
-    provider_outages.answer_lost(monkeypatch, "refund")
+def test_a_lost_response_refunds_once(payment, olga, monkeypatch):
+    provider_outages.response_lost(monkeypatch, "refund")
     assert refund(payment, "30", olga).status == "requested"
     monkeypatch.undo()
     with later():
@@ -202,9 +202,9 @@ def url(payment):
     return f"/admin/billing/payment/{payment.pk}/refund/"
 
 
-def form_of(answer):
+def form_of(response):
     """What the page's hidden fields hold."""
-    text = answer.content.decode()
+    text = response.content.decode()
     return dict(re.findall(r'<input type="hidden" name="(amount|reason|key)" value="([^"]*)"', text))
 
 
@@ -220,8 +220,8 @@ def test_the_page_says_what_will_happen_and_then_does_it(admin, payment):
     assert "has already spent 30.00 ZNC of them" in text
     assert not PaymentRefund.objects.exists()
 
-    answer = admin.post(url(payment), {**form_of(preview), "confirmed": "yes"}, follow=True)
-    assert "The money has been returned" in answer.content.decode()
+    response = admin.post(url(payment), {**form_of(preview), "confirmed": "yes"}, follow=True)
+    assert "The money has been returned" in response.content.decode()
     assert balance_and_debt(payment.user) == (0, 30)
 
 
@@ -260,13 +260,13 @@ def test_the_form_of_an_earlier_refund_is_not_one_of_another_amount(admin, payme
 )
 def test_bad_input_is_shown_and_nothing_is_done(admin, payment, sent):
     key = form_of(admin.get(url(payment)))
-    answer = admin.post(url(payment), {**key, **sent, "confirmed": "yes"})
-    assert answer.status_code == 200
-    assert "errorlist" in answer.content.decode() or "forged" in str(sent)
+    response = admin.post(url(payment), {**key, **sent, "confirmed": "yes"})
+    assert response.status_code == 200
+    assert "errorlist" in response.content.decode() or "forged" in str(sent)
     assert not PaymentRefund.objects.exists()
 
 
-def test_the_provider_does_not_answer(admin, payment, monkeypatch):
+def test_the_provider_does_not_respond(admin, payment, monkeypatch):
     key = form_of(admin.get(url(payment)))
     provider_outages.down(monkeypatch, "refund")
     sent = {"amount": "45", "reason": "asked", "confirmed": "yes", **key}

@@ -39,23 +39,23 @@ def test_a_repeated_create_gives_the_same_payment(standin, provider, alice_api):
 
 
 @pytest.mark.parametrize("trouble", [{"lost": True}, {"silent": True}, {"status": 500, "body": b"{}"}])
-def test_after_a_lost_answer_a_repetition_goes_on_with_the_same_payment(standin, alice_api, trouble):
-    # case B24: what the provider made before the answer was lost is found again, not made twice
+def test_after_a_lost_response_a_repetition_goes_on_with_the_same_payment(standin, alice_api, trouble):
+    # case B24: what the provider made before the response was lost is found again, not made twice
     with standin.trouble(**trouble):
-        answer = _purchase(alice_api, "key-1")
-    assert (answer.status_code, answer.json()["code"]) == (503, "payments_unavailable")
+        response = _purchase(alice_api, "key-1")
+    assert (response.status_code, response.json()["code"]) == (503, "payments_unavailable")
     payment = Payment.objects.get()
     assert (payment.status, payment.provider_id) == ("created", "")
 
-    answer = _purchase(alice_api, "key-1")
-    assert (answer.status_code, answer.json()["payment_id"]) == (201, str(payment.pk))
+    response = _purchase(alice_api, "key-1")
+    assert (response.status_code, response.json()["payment_id"]) == (201, str(payment.pk))
     payment.refresh_from_db()
     assert standin.made() == [payment.provider_id]
     assert set(standin.keys(standin.create)) == {payment.idempotence_key}
     assert Payment.objects.count() == 1
 
 
-def test_after_a_crash_between_claim_and_answer_the_same_payment_is_found(standin, provider, alice):
+def test_after_a_crash_between_claim_and_response_the_same_payment_is_found(standin, provider, alice):
     # case B24
     payment = Payment(
         user=alice,
@@ -78,10 +78,10 @@ def test_after_a_crash_between_claim_and_answer_the_same_payment_is_found(standi
 def test_a_refused_key_is_told_to_operators_and_not_to_customers(standin, alice_api, settings, caplog):
     secret = "sk_test_revoked" if standin.name == "stripe" else "test_revoked"
     settings.STRIPE_SECRET_KEY = settings.YOOKASSA_SECRET_KEY = secret
-    answer = _purchase(alice_api)
+    response = _purchase(alice_api)
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "payments_unavailable")
-    assert "key" not in answer.json()["detail"]
+    assert (response.status_code, response.json()["code"]) == (503, "payments_unavailable")
+    assert "key" not in response.json()["detail"]
     [told] = [record for record in caplog.records if record.levelno == logging.ERROR and "billing" in record.name]
     assert (told.message, told.provider, told.status) == ("provider_refuses_our_key", standin.name, 401)
     assert secret not in caplog.text + str(vars(told))
@@ -148,7 +148,7 @@ def test_a_provider_that_is_down_is_unavailable(standin, alice_api, monkeypatch)
         {"status": 500, "body": b"[1]"},
     ],
 )
-def test_answers_that_settle_nothing_may_be_asked_for_again(standin, provider, alice_api, trouble):
+def test_responses_that_settle_nothing_may_be_requested_again(standin, provider, alice_api, trouble):
     payment = begin(alice_api)
     with standin.trouble(**trouble), pytest.raises(ProviderUnavailable):
         provider.fetch(payment)
@@ -172,8 +172,8 @@ def test_yookassa_is_not_believed_what_cannot_be_read(yookassa_api, alice_api, t
 def test_a_definite_no_fails_the_payment_and_a_new_one_may_begin(standin, alice_api, caplog):
     kind = b'{"error": {"type": "invalid_request_error", "message": "No."}, "type": "error", "description": "No."}'
     with standin.trouble(status=400, body=kind):
-        answer = _purchase(alice_api, "key-1")
-    assert (answer.status_code, answer.json()["code"]) == (400, "payment_refused")
+        response = _purchase(alice_api, "key-1")
+    assert (response.status_code, response.json()["code"]) == (400, "payment_refused")
     assert Payment.objects.get().status == "failed"
     assert _purchase(alice_api, "key-1").status_code == 201
 
@@ -200,8 +200,8 @@ def test_the_payment_of_somebody_else_is_refused(standin, provider, alice_api, b
 def test_a_refund_asked_for_twice_is_made_once(standin, provider, alice_api):
     payment = begin(alice_api)
     standin.pay(payment.provider_id)
-    answers = {provider.refund(payment, Decimal("5.25"), "refund-1").refund_id for _ in range(2)}
-    assert len(answers) == len(standin.refunds) == 1
+    responses = {provider.refund(payment, Decimal("5.25"), "refund-1").refund_id for _ in range(2)}
+    assert len(responses) == len(standin.refunds) == 1
     state = provider.fetch(payment)
     assert (state.status, state.refunded) == ("succeeded", Decimal("5.25"))
 

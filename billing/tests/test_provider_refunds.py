@@ -81,7 +81,7 @@ def test_a_payment_that_is_paid_and_refunded_before_we_hear_of_it(alice):
     assert balance_and_debt(alice) == (60, 0)
 
 
-def test_an_older_answer_does_not_undo_a_newer_one(alice):
+def test_an_older_response_does_not_undo_a_newer_one(alice):
     # case B22: two workers ask, and the one that asked first comes last
     payment = paid(alice, "100")
     older = settlement.fetch_state(payment)
@@ -90,7 +90,7 @@ def test_an_older_answer_does_not_undo_a_newer_one(alice):
     assert balance_and_debt(alice) == (0, 0)
 
 
-def test_an_older_answer_does_not_undo_a_newer_one_that_changed_nothing(alice):
+def test_an_older_response_does_not_undo_a_newer_one_that_changed_nothing(alice):
     # case B22: a refund was seen on its way, and had failed before anything was done about it
     payment = paid(alice, "100")
     at_provider(payment, refunded=Decimal(100))

@@ -17,11 +17,11 @@ def begin(client, **body):
 
 def test_a_payment_begins_pending_and_credits_nothing(alice, alice_api, settings):
     settings.BACKEND_URL = "https://zenzefi.example"
-    answer = begin(alice_api, amount=25.5, payment_method="card")
+    response = begin(alice_api, amount=25.5, payment_method="card")
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     payment = Payment.objects.get()
-    assert answer.json() == {
+    assert response.json() == {
         "payment_id": str(payment.pk),
         "amount": 25.5,
         "status": "pending",
@@ -46,17 +46,17 @@ def test_the_payment_method_is_optional(alice_api):
 
 @pytest.mark.parametrize("method", ["x" * 65, "a\0b", 5, 1.5, ["card"], {"a": 1}, None, True, "x" * 500_000])
 def test_a_bad_payment_method_is_refused(alice_api, method):
-    answer = begin(alice_api, payment_method=method)
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["payment_method"]
+    response = begin(alice_api, payment_method=method)
+    assert response.status_code == 400
+    assert list(response.json()) == ["payment_method"]
     assert not Payment.objects.exists()
 
 
 def test_without_a_provider_there_are_no_payments(alice_api, settings):
     settings.PAYMENT_PROVIDERS = ()
-    answer = begin(alice_api)
-    assert answer.status_code == 404
-    assert answer.json() == {
+    response = begin(alice_api)
+    assert response.status_code == 404
+    assert response.json() == {
         "detail": "This payment method is not available.",
         "code": "payments_unavailable",
     }
@@ -81,8 +81,8 @@ def test_one_payment_shows_its_state(alice_api):
     url = f"{PAYMENTS}/{begun['payment_id']}"
     assert alice_api.get(url).json() == begun
     Payment.objects.update(status=PaymentStatus.FAILED)
-    answer = alice_api.get(url)
-    assert (answer.status_code, answer.json()) == (200, begun | {"status": "failed"})
+    response = alice_api.get(url)
+    assert (response.status_code, response.json()) == (200, begun | {"status": "failed"})
 
 
 def test_a_payment_is_still_shown_when_its_provider_is_no_longer_used(alice_api, settings):
@@ -94,6 +94,6 @@ def test_a_payment_is_still_shown_when_its_provider_is_no_longer_used(alice_api,
 def test_somebody_elses_payment_and_none_are_alike(alice_api, bob_api):
     begun = begin(bob_api).json()
     for payment_id in (begun["payment_id"], uuid.uuid4(), "5", "a%00b"):
-        answer = alice_api.get(f"{PAYMENTS}/{payment_id}")
-        assert answer.status_code == 404
-        assert answer.json()["code"] == "not_found"
+        response = alice_api.get(f"{PAYMENTS}/{payment_id}")
+        assert response.status_code == 404
+        assert response.json()["code"] == "not_found"

@@ -158,9 +158,9 @@ def test_the_link_of_the_api_opens_it_for_an_hour(alice_api, page, settings):
     link = alice_api.get(PAYMENTS).json()["items"][0]["receipt_url"]
     assert link.startswith(f"{settings.BACKEND_URL}{page}?key=")
     path = link.removeprefix(settings.BACKEND_URL)
-    answer = Client().get(path)
-    assert answer.status_code == 200
-    assert "no-store" in answer["Cache-Control"]
+    response = Client().get(path)
+    assert response.status_code == 200
+    assert "no-store" in response["Cache-Control"]
     with time_machine.travel(timezone.now() + timedelta(minutes=61)):
         assert Client().get(path).status_code == 404
 

@@ -77,11 +77,11 @@ def test_refunds_disputes_and_currencies(november, changes, found):
     assert lines[1].endswith(found)
 
 
-def test_a_provider_that_does_not_answer_is_a_difference(november, monkeypatch):
+def test_a_provider_that_does_not_response_is_a_difference(november, monkeypatch):
     provider_outages.down(monkeypatch, "fetch")
     code, lines = run()
     assert (code, len(lines)) == (1, 3)
-    assert lines[1].endswith("the provider could not be queried: no answer")
+    assert lines[1].endswith("the provider could not be queried: no response")
 
 
 def test_both_days_are_included_and_no_more(november):

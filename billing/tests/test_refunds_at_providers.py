@@ -41,7 +41,7 @@ def test_what_the_operator_gives_back_is_taken_back(standin, paid, olga):
 
 
 @pytest.mark.parametrize("trouble", [{"lost": True}, {"silent": True}, {"status": 500, "body": b"{}"}])
-def test_a_refund_whose_answer_is_lost_is_made_once(standin, paid, olga, trouble):
+def test_a_refund_whose_response_is_lost_is_made_once(standin, paid, olga, trouble):
     with standin.trouble(**trouble):
         wanted = _refund(paid, olga)
     assert wanted.status == "requested"

@@ -18,11 +18,11 @@ def test_it_credits_nothing_although_the_provider_has_the_money(payment, monkeyp
     # case A11
     at_provider(payment, status="succeeded")
     called = provider_outages.down(monkeypatch)
-    answer = page(payment)
-    assert answer.status_code == 200
-    assert "no-store" in answer["Cache-Control"]
-    assert "is being processed" in answer.content.decode()
-    assert 'hx-get="?part"' in answer.content.decode()
+    response = page(payment)
+    assert response.status_code == 200
+    assert "no-store" in response["Cache-Control"]
+    assert "is being processed" in response.content.decode()
+    assert 'hx-get="?part"' in response.content.decode()
     assert (called, state(payment)) == ([], ("pending", 0))
     assert not WebhookEvent.objects.exists()
 

@@ -44,14 +44,14 @@ def get(api, **query):
     return api.get(f"{URL}?{urlencode(query)}")
 
 
-def rows(answer):
-    return list(csv.reader(io.StringIO(answer.getvalue().decode("utf-8"), newline="")))
+def rows(response):
+    return list(csv.reader(io.StringIO(response.getvalue().decode("utf-8"), newline="")))
 
 
 def test_a_month(alice_api, moved):
     ids = {str(entry.amount): str(entry.transaction_id) for entry in Entry.objects.all()}
-    answer = get(alice_api, **MARCH)
-    assert answer.status_code == 200
+    response = get(alice_api, **MARCH)
+    assert response.status_code == 200
 
     def item(created_at, amount, balance_after, key):
         return {
@@ -63,7 +63,7 @@ def test_a_month(alice_api, moved):
             "balance_after": balance_after,
         }
 
-    assert answer.json() == {
+    assert response.json() == {
         "from": "2026-03-01T00:00:00Z",
         "to": "2026-04-01T00:00:00Z",
         "currency": "ZNC",
@@ -80,8 +80,8 @@ def test_a_month(alice_api, moved):
 
 
 def test_its_own_bounds_give_the_same_statement_again(alice_api, moved):
-    answer = get(alice_api, **MARCH).json()
-    assert get(alice_api, **{"from": answer["from"], "to": answer["to"]}).json() == answer
+    response = get(alice_api, **MARCH).json()
+    assert get(alice_api, **{"from": response["from"], "to": response["to"]}).json() == response
 
 
 @pytest.mark.parametrize(
@@ -97,24 +97,24 @@ def test_its_own_bounds_give_the_same_statement_again(alice_api, moved):
     ],
 )
 def test_days_are_included_and_instants_end_before(alice_api, moved, period, amounts):
-    answer = get(alice_api, **period).json()
-    assert [item["amount"] for item in answer["items"]] == amounts
+    response = get(alice_api, **period).json()
+    assert [item["amount"] for item in response["items"]] == amounts
 
 
 def test_a_new_user(alice_api):
-    answer = get(alice_api, **MARCH).json()
-    balances = [answer[name] for name in ("opening_balance", "closing_balance", "total_in", "total_out")]
-    assert (balances, answer["items"]) == ([0, 0, 0, 0], [])
+    response = get(alice_api, **MARCH).json()
+    balances = [response[name] for name in ("opening_balance", "closing_balance", "total_in", "total_out")]
+    assert (balances, response["items"]) == ([0, 0, 0, 0], [])
 
 
 def test_as_csv(alice_api, moved):
-    answer = get(alice_api, **MARCH, format="csv")
-    assert answer.status_code == 200
-    assert answer["Content-Type"] == "text/csv; charset=utf-8"
-    assert answer["Content-Disposition"] == 'attachment; filename="zenzefi-statement-2026-03-01-2026-03-31.csv"'
+    response = get(alice_api, **MARCH, format="csv")
+    assert response.status_code == 200
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert response["Content-Disposition"] == 'attachment; filename="zenzefi-statement-2026-03-01-2026-03-31.csv"'
     items = get(alice_api, **MARCH).json()["items"]
     begin, end = "2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"
-    got = rows(answer)
+    got = rows(response)
     assert got == [
         COLUMNS,
         [begin, "", "opening_balance", "", "", "10.00"],
@@ -168,9 +168,9 @@ BAD_PERIODS = [
 
 @pytest.mark.parametrize(("query", "field"), BAD_PERIODS)
 def test_a_period_that_is_none_is_refused(alice_api, query, field):
-    answer = get(alice_api, **query)
-    assert answer.status_code == 400
-    assert list(answer.json()) == [field]
+    response = get(alice_api, **query)
+    assert response.status_code == 400
+    assert list(response.json()) == [field]
 
 
 def test_a_leap_year_is_the_longest(alice_api):
@@ -181,7 +181,7 @@ def test_a_leap_year_is_the_longest(alice_api):
     }
 
 
-def test_a_very_long_answer_is_for_csv_alone(alice_api, moved, monkeypatch):
+def test_a_very_long_response_is_for_csv_alone(alice_api, moved, monkeypatch):
     monkeypatch.setattr(view, "MAX_ITEMS", 2)
     refused = get(alice_api, **MARCH)
     assert (refused.status_code, list(refused.json())) == (400, ["format"])
@@ -194,9 +194,9 @@ def in_blocks(alice, moved, monkeypatch, request):
     monkeypatch.setattr(download, "_IN_MEMORY", request.param)
     monkeypatch.setattr(download, "_BLOCK", 100)
     with statements.statement(alice, datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)) as found:
-        answer = statement_csv.csv_response(found)
-    yield answer
-    answer.close()
+        response = statement_csv.csv_response(found)
+    yield response
+    response.close()
 
 
 async def test_under_asgi_it_comes_in_blocks(in_blocks):
@@ -208,9 +208,9 @@ async def test_under_asgi_it_comes_in_blocks(in_blocks):
 
 @pytest.mark.parametrize("form", ["json", "csv"])
 def test_nobody_without_a_jwt(api, db, form):
-    answer = get(api, **MARCH, format=form)
-    assert answer.status_code == 401
-    assert set(answer.json()) == {"detail", "code"}
+    response = get(api, **MARCH, format=form)
+    assert response.status_code == 401
+    assert set(response.json()) == {"detail", "code"}
 
 
 @pytest.mark.django_db(transaction=True)

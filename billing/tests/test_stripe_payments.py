@@ -59,9 +59,9 @@ def test_kronur_have_none_but_stripe_counts_hundredths(stripe_api, alice_api, se
 
 def test_a_paid_session_is_credited(stripe_api, alice_api):
     payment = begin(alice_api)
-    answer = _happened(stripe_api, payment, "completed", stripe_api.pay)
+    response = _happened(stripe_api, payment, "completed", stripe_api.pay)
 
-    assert (answer.status_code, answer.json()) == (200, {"received": True})
+    assert (response.status_code, response.json()) == (200, {"received": True})
     assert state(payment) == ("succeeded", Decimal("25.50"))
     event = WebhookEvent.objects.get()
     assert (event.provider, event.kind, event.payment, event.outcome) == (
@@ -173,8 +173,8 @@ def test_while_stripe_cannot_be_asked_its_event_is_not_taken(stripe_api, alice_a
     payment = begin(alice_api)
     body = stripe_api.event("checkout.session.completed", stripe_api.pay(payment.provider_id))
     with stripe_api.trouble(**trouble):
-        answer = send(body)
-    assert (answer.status_code, answer.json()["code"]) == (503, "webhook_not_ready")
+        response = send(body)
+    assert (response.status_code, response.json()["code"]) == (503, "webhook_not_ready")
     assert not WebhookEvent.objects.exists()
     assert send(body).status_code == 200
     assert state(payment) == ("succeeded", Decimal("25.50"))

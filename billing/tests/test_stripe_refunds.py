@@ -20,8 +20,8 @@ def paid(stripe_api, alice_api):
 
 
 def _sent(stripe_api, kind, about):
-    answer = send(stripe_api.event(kind, about))
-    assert answer.status_code == 200, answer.content
+    response = send(stripe_api.event(kind, about))
+    assert response.status_code == 200, response.content
     assert ledger.verify() == []
 
 

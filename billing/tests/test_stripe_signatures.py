@@ -31,8 +31,8 @@ def body(stripe_api, payment):
 
 def test_a_good_signature_is_accepted(payment, body):
     # case B17
-    answer = send(body)
-    assert (answer.status_code, answer.json()) == (200, {"received": True})
+    response = send(body)
+    assert (response.status_code, response.json()) == (200, {"received": True})
     assert state(payment) == ("succeeded", payment.amount)
 
 
@@ -63,8 +63,8 @@ def _v0(body, now):
 def test_a_forged_header_is_refused(payment, body, header):
     # case B17: no header, the wrong secret, only `v0`
     value = header(body, int(time.time()))
-    answer = send(body, {} if value is None else {"Stripe-Signature": value})
-    assert (answer.status_code, answer.json()) == (400, FORGED)
+    response = send(body, {} if value is None else {"Stripe-Signature": value})
+    assert (response.status_code, response.json()) == (400, FORGED)
     assert nothing_happened(payment)
 
 
@@ -83,8 +83,8 @@ def test_an_altered_body_is_refused(payment, body, altered):
     # case B17: an altered byte, re-serialised JSON
     changed = altered(body)
     assert changed != body
-    answer = send(changed, signed(body))
-    assert (answer.status_code, answer.json()) == (400, FORGED)
+    response = send(changed, signed(body))
+    assert (response.status_code, response.json()) == (400, FORGED)
     assert nothing_happened(payment)
 
 
@@ -122,8 +122,8 @@ def test_each_of_our_secrets_is_tried(stripe_api, payment, settings):
 def test_what_is_no_event_is_refused_also_signed(payment, body):
     # case B26
     started = time.thread_time()
-    answer = send(body, signed(body))
-    assert (answer.status_code, answer.json()) == (400, MALFORMED)
+    response = send(body, signed(body))
+    assert (response.status_code, response.json()) == (400, MALFORMED)
     assert time.thread_time() - started < 1
     assert nothing_happened(payment)
 
@@ -132,8 +132,8 @@ def test_what_is_no_event_is_refused_also_signed(payment, body):
 def test_the_other_mode_and_other_accounts_are_refused_with_an_alert(stripe_api, payment, caplog, changed):
     # case B22
     session = stripe_api.sessions[payment.provider_id]
-    answer = send(stripe_api.event("checkout.session.completed", session, **changed))
-    assert (answer.status_code, answer.json()["code"]) == (400, "webhook_refused")
+    response = send(stripe_api.event("checkout.session.completed", session, **changed))
+    assert (response.status_code, response.json()["code"]) == (400, "webhook_refused")
     assert nothing_happened(payment)
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["webhook_foreign"]
 

@@ -26,14 +26,14 @@ def order(client, url=URL, **changes):
     return client.post(url, {"key": str(uuid.uuid4()), "amount": "25.50", "provider": "mock", **changes})
 
 
-def text(answer):
-    return html.unescape(answer.content.decode())
+def text(response):
+    return html.unescape(response.content.decode())
 
 
 def test_it_leads_to_the_providers_page(client, alice):
-    answer = order(client)
+    response = order(client)
     payment = Payment.objects.get(user=alice)
-    assert (answer.status_code, answer["Location"]) == (302, payment.payment_url)
+    assert (response.status_code, response["Location"]) == (302, payment.payment_url)
     assert (payment.amount, payment.status) == (Decimal("25.50"), "pending")
 
 
@@ -56,7 +56,7 @@ def test_an_old_form_with_another_amount_can_be_sent_once_more(client):
     assert sorted(payment.amount for payment in Payment.objects.all()) == [Decimal("25.50"), Decimal(26)]
 
 
-def test_a_second_click_is_answered_in_words_for_people(client, monkeypatch):
+def test_a_second_click_gets_words_for_people(client, monkeypatch):
     def running(*_args, **_options):
         raise IdempotencyInProgress
 
@@ -69,10 +69,10 @@ def test_a_second_click_is_answered_in_words_for_people(client, monkeypatch):
 @pytest.mark.parametrize("amount", ["", "0", "-1", "0.001", "1e9", "NaN", "Infinity", "ten", "100000.01"])
 def test_a_wrong_amount_is_named_and_kept(client, amount):
     # case A14
-    answer = order(client, amount=amount)
-    assert answer.status_code == 400
-    assert answer.context["form"].errors.keys() == {"amount"}
-    assert f'value="{amount}"' in text(answer) or not amount
+    response = order(client, amount=amount)
+    assert response.status_code == 400
+    assert response.context["form"].errors.keys() == {"amount"}
+    assert f'value="{amount}"' in text(response) or not amount
     assert not Payment.objects.exists()
 
 
@@ -106,9 +106,9 @@ def test_a_changed_key_is_refused(client):
 
 def test_the_provider_is_down(client, monkeypatch):
     provider_outages.down(monkeypatch)
-    answer = order(client)
-    assert answer.status_code == 400
-    assert "is not responding. You have not been charged." in text(answer)
+    response = order(client)
+    assert response.status_code == 400
+    assert "is not responding. You have not been charged." in text(response)
 
 
 def test_nothing_is_offered(client, settings):
@@ -131,9 +131,9 @@ def test_what_is_missing_is_filled_in(client, wanted, filled):
 
 @pytest.mark.parametrize("wanted", ["", "x", "NaN", "-5", "1e400", "0"])
 def test_nonsense_fills_nothing_in(client, wanted):
-    answer = client.get(f"{URL}?amount={wanted}")
-    assert answer.status_code == 200
-    assert answer.context["form"]["amount"].value() is None
+    response = client.get(f"{URL}?amount={wanted}")
+    assert response.status_code == 200
+    assert response.context["form"]["amount"].value() is None
 
 
 def test_the_price_in_the_providers_currency(client, settings):
@@ -174,9 +174,9 @@ class TestTheWayBack:
         order(client, url)
         payment = Payment.objects.get(user=alice)
         send(happens(payment, "succeeded"))
-        answer = text(client.get(f"/billing/return/{payment.pk}"))
-        assert "Back to your choice" not in answer
-        assert "evil" not in answer
+        response = text(client.get(f"/billing/return/{payment.pk}"))
+        assert "Back to your choice" not in response
+        assert "evil" not in response
 
     def test_of_the_last_few_payments_is_kept(self, client, alice):
         for _number in range(7):

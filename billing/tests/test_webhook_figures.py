@@ -50,8 +50,10 @@ def test_accepted_ones_are_counted_by_outcome(payment, risen):
     ],
 )
 def test_a_refused_one_leaves_a_line_and_a_figure(payment, risen, caplog, url, body, label):
-    answer = APIClient().post(url, body, content_type="application/json", headers={mock.SIGNATURE_HEADER: "t=1,v1=0"})
-    assert 400 <= answer.status_code < 500
+    response = APIClient().post(
+        url, body, content_type="application/json", headers={mock.SIGNATURE_HEADER: "t=1,v1=0"}
+    )
+    assert 400 <= response.status_code < 500
     assert risen() == {label: 1}
     assert [record.message for record in caplog.records if record.name == "billing.webhooks"] == ["webhook_refused"]
     assert not WebhookEvent.objects.exists()
@@ -68,11 +70,11 @@ def test_a_mismatch_too(payment, risen):
 
 
 def test_a_provider_that_cannot_be_asked_is_told_to_come_again(payment, monkeypatch, risen):
-    # case B24: the API does not answer, a retry works
+    # case B24: the API does not respond, a retry works
     body = happens(payment, "succeeded")
     provider_outages.down(monkeypatch, "fetch")
-    answer = send(body)
-    assert (answer.status_code, answer.json()["code"]) == (503, "webhook_not_ready")
+    response = send(body)
+    assert (response.status_code, response.json()["code"]) == (503, "webhook_not_ready")
     assert not WebhookEvent.objects.exists()
     monkeypatch.undo()
     assert send(body).status_code == 200

@@ -39,8 +39,8 @@ def _altered(headers, old, new):
 @time_machine.travel(timezone.now(), tick=False)
 def test_a_forged_signature_is_refused(payment, forge):
     body = happens(payment, "succeeded")
-    answer = send(body, forge(mock.signed(body)))
-    assert (answer.status_code, answer.json()) == (400, FORGED)
+    response = send(body, forge(mock.signed(body)))
+    assert (response.status_code, response.json()) == (400, FORGED)
     assert nothing_happened(payment)
 
 
@@ -53,8 +53,8 @@ def test_an_altered_body_is_refused(payment):
         json.dumps(json.loads(body), indent=1).encode(),
         b"",
     ):
-        answer = send(altered, headers)
-        assert (answer.status_code, answer.json()) == (400, FORGED)
+        response = send(altered, headers)
+        assert (response.status_code, response.json()) == (400, FORGED)
     assert nothing_happened(payment)
 
 
@@ -73,8 +73,8 @@ def test_a_signature_is_good_for_five_minutes_both_ways(payment, age, status):
     with time_machine.travel(now - timedelta(seconds=age), tick=False):
         headers = mock.signed(body)
     with time_machine.travel(now, tick=False):
-        answer = send(body, headers)
-    assert answer.status_code == status
+        response = send(body, headers)
+    assert response.status_code == status
     assert nothing_happened(payment) == (status == 400)
 
 
@@ -94,8 +94,8 @@ def test_a_signature_is_good_for_five_minutes_both_ways(payment, age, status):
 )
 def test_a_signed_message_that_is_no_event_is_refused(payment, body):
     # case B26
-    answer = send(body)
-    assert (answer.status_code, answer.json()) == (400, MALFORMED)
+    response = send(body)
+    assert (response.status_code, response.json()) == (400, MALFORMED)
     assert nothing_happened(payment)
 
 
@@ -103,8 +103,8 @@ def test_a_signed_message_that_is_no_event_is_refused(payment, body):
 def test_a_large_body_is_refused_fast(payment, body):
     # case B26
     began = time.perf_counter()
-    answer = send(body)
-    assert (answer.status_code, answer.json()) == (
+    response = send(body)
+    assert (response.status_code, response.json()) == (
         413,
         {"detail": "The message is too large. The limit is 64 KiB.", "code": "payload_too_large"},
     )
@@ -119,9 +119,9 @@ def test_the_largest_body_is_read(payment):
 
 @pytest.mark.parametrize("provider", ["stripe", "MOCK", "mock%00", "%20", "a%2Fb"])
 def test_an_unknown_provider_is_not_found(db, provider):
-    answer = APIClient().post(f"/api/v1/currency/webhooks/{provider}", {})
-    assert answer.status_code == 404
-    assert set(answer.json()) == {"detail", "code"}
+    response = APIClient().post(f"/api/v1/currency/webhooks/{provider}", {})
+    assert response.status_code == 404
+    assert set(response.json()) == {"detail", "code"}
 
 
 def test_the_mock_provider_is_unknown_where_it_is_not_configured(payment, settings):
@@ -135,8 +135,8 @@ def test_the_mock_provider_is_unknown_where_it_is_not_configured(payment, settin
 )
 def test_the_content_type_does_not_matter(payment, content_type):
     body = happens(payment, "succeeded")
-    answer = APIClient().generic("POST", URL, body, content_type=content_type, headers=mock.signed(body))
-    assert answer.status_code == 200
+    response = APIClient().generic("POST", URL, body, content_type=content_type, headers=mock.signed(body))
+    assert response.status_code == 200
     assert state(payment)[0] == "succeeded"
 
 

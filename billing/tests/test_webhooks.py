@@ -17,9 +17,9 @@ from conftest import fund
 
 def test_a_paid_payment_is_credited(payment):
     body = happens(payment, "succeeded")
-    answer = send(body)
+    response = send(body)
 
-    assert (answer.status_code, answer.json()) == (200, {"received": True})
+    assert (response.status_code, response.json()) == (200, {"received": True})
     assert state(payment) == ("succeeded", Decimal("25.50"))
     payment.refresh_from_db()
     assert (payment.transaction.type, payment.transaction.description, payment.transaction.actor) == (
@@ -45,7 +45,7 @@ def test_a_declined_or_cancelled_payment_credits_nothing(payment, outcome):
     assert not Transaction.objects.exists()
 
 
-def test_an_event_sent_again_is_answered_alike_and_credits_once(payment):
+def test_an_event_sent_again_gets_the_same_response_and_credits_once(payment):
     # case B20
     body = happens(payment, "succeeded")
     assert [send(body).status_code for _ in range(3)] == [200] * 3
@@ -146,20 +146,20 @@ def test_another_amount_or_currency_credits_nothing_and_alerts(payment, caplog, 
     # case B22
     body = happens(payment, "succeeded")
     at_provider(payment, **changed)
-    answer = send(body)
-    assert (answer.status_code, answer.json()["code"]) == (400, "webhook_refused")
+    response = send(body)
+    assert (response.status_code, response.json()["code"]) == (400, "webhook_refused")
     assert nothing_happened(payment)
     assert "payment_mismatch" in caplog.messages
 
 
 def test_a_foreign_payment_is_refused_and_alerts(payment, caplog):
-    answer = send(mock.event_body(uuid.uuid4(), "payment.succeeded"))
-    assert (answer.status_code, answer.json()["code"]) == (400, "webhook_refused")
+    response = send(mock.event_body(uuid.uuid4(), "payment.succeeded"))
+    assert (response.status_code, response.json()["code"]) == (400, "webhook_refused")
     assert nothing_happened(payment)
     assert "webhook_foreign" in caplog.messages
 
 
-def test_a_message_that_is_faster_than_the_answer_to_our_call_is_sent_again(alice, caplog):
+def test_a_message_that_is_faster_than_the_response_to_our_call_is_sent_again(alice, caplog):
     # case B22: the provider made the checkout, and we do not know of it yet
     payment = payments.begin(
         Payment(

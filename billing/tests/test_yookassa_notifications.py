@@ -73,8 +73,8 @@ def test_the_forms_of_an_address(payment, paid, address, status):
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Real-Ip", "Forwarded", "X-Client-Ip", "Cf-Connecting-Ip"])
 def test_what_a_stranger_claims_of_its_address_is_not_read(payment, paid, caplog, name):
     # case B23
-    answer = send(paid, "203.0.113.9", **{name: YOOKASSA_ADDRESS})
-    assert (answer.status_code, answer.json()) == (400, REFUSED)
+    response = send(paid, "203.0.113.9", **{name: YOOKASSA_ADDRESS})
+    assert (response.status_code, response.json()) == (400, REFUSED)
     assert [record.address for record in caplog.records if record.message == "webhook_from_stranger"] == [
         "203.0.113.9"
     ]
@@ -108,8 +108,8 @@ def test_only_a_trusted_proxy_says_where_a_notification_came_from(payment, paid,
 
 
 def test_a_confirmed_payment_is_credited(payment, paid):
-    answer = send(paid)
-    assert (answer.status_code, answer.json()) == (200, {"received": True})
+    response = send(paid)
+    assert (response.status_code, response.json()) == (200, {"received": True})
     assert state(payment) == ("succeeded", Decimal("25.50"))
     event = WebhookEvent.objects.get()
     assert (event.event_id, event.kind, event.payment, event.outcome) == (
@@ -124,8 +124,8 @@ def test_a_claim_that_the_api_does_not_confirm_credits_nothing(yookassa_api, pay
     # case B24
     claimed = yookassa_api.payments[payment.provider_id] | {"status": "succeeded", "paid": True}
     body = yookassa_api.notification("payment.succeeded", claimed)
-    answer = send(body)
-    assert (answer.status_code, answer.json()["code"]) == (503, "webhook_not_ready")
+    response = send(body)
+    assert (response.status_code, response.json()["code"]) == (503, "webhook_not_ready")
     assert nothing_happened(payment)
 
     yookassa_api.pay(payment.provider_id)  # the same words, true by now
@@ -137,7 +137,7 @@ def test_a_claim_that_the_api_does_not_confirm_credits_nothing(yookassa_api, pay
     "trouble",
     [{"slow": 30}, {"silent": True}, {"lost": True}, {"status": 500, "body": b"{}"}, {"status": 502}],
 )
-def test_while_the_api_does_not_answer_nothing_is_taken_and_a_repetition_works(
+def test_while_the_api_does_not_response_nothing_is_taken_and_a_repetition_works(
     yookassa_api, payment, paid, monkeypatch, trouble
 ):
     # case B24
@@ -145,9 +145,9 @@ def test_while_the_api_does_not_answer_nothing_is_taken_and_a_repetition_works(
     monkeypatch.setattr("billing.providers.yookassa.TIMEOUTS", (0.5, 0.5))
     with yookassa_api.trouble(**trouble):
         started = time.monotonic()
-        answer = send(paid)
+        response = send(paid)
         assert time.monotonic() - started < 10
-    assert (answer.status_code, answer.json()["code"]) == (503, "webhook_not_ready")
+    assert (response.status_code, response.json()["code"]) == (503, "webhook_not_ready")
     assert nothing_happened(payment)
     assert send(paid).status_code == 200
     assert state(payment) == ("succeeded", Decimal("25.50"))
@@ -261,8 +261,8 @@ def test_other_kinds_are_kept_and_nothing_is_done(yookassa_api, payment, event):
 def test_what_is_no_notification_is_refused_at_once(yookassa_api, payment, body):
     # case B26
     asked, started = len(yookassa_api.calls), time.thread_time()
-    answer = send(body)
-    assert (answer.status_code, answer.json()) == (400, MALFORMED)
+    response = send(body)
+    assert (response.status_code, response.json()) == (400, MALFORMED)
     assert time.thread_time() - started < 1
     assert nothing_happened(payment)
     assert len(yookassa_api.calls) == asked

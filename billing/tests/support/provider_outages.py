@@ -1,10 +1,10 @@
-"""The mock provider while it does not answer, and when it says no."""
+"""The mock provider while it does not respond, and when it says no."""
 
 from billing.errors import ProviderRefused, ProviderUnavailable
 from billing.providers.mock import MockProvider
 
 NO = ProviderRefused("card testing")
-SILENCE = ProviderUnavailable("no answer")
+SILENCE = ProviderUnavailable("no response")
 
 
 def down(monkeypatch, *calls, error=SILENCE):
@@ -23,8 +23,8 @@ def down(monkeypatch, *calls, error=SILENCE):
     return called
 
 
-def answer_lost(monkeypatch, name):
-    """The provider does what it is asked for, and its answer never arrives."""
+def response_lost(monkeypatch, name):
+    """The provider does what it is asked for, and its response never arrives."""
     act = getattr(MockProvider, name)
 
     def lose(self, *arguments):

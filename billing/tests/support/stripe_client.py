@@ -13,9 +13,9 @@ SECRET = "whsec_standin"
 
 def begin(client, amount=25.5, **body):
     """A payment that the API began; its `provider_id` is the session's."""
-    answer = client.post("/api/v1/currency/purchase", {"amount": amount, **body})
-    assert answer.status_code == 201, answer.content
-    return Payment.objects.get(pk=answer.json()["payment_id"])
+    response = client.post("/api/v1/currency/purchase", {"amount": amount, **body})
+    assert response.status_code == 201, response.content
+    return Payment.objects.get(pk=response.json()["payment_id"])
 
 
 def signed(body, secret=SECRET, age=0):

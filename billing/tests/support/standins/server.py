@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-Answer = tuple[int, Any]
+Response = tuple[int, Any]
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Trouble:
-    slow: float = 0  # seconds before the answer
+    slow: float = 0  # seconds before the response
     status: int = 0  # answered instead, with `body`
     body: bytes = b"<html>Bad Gateway</html>"
     silent: bool = False  # the connection is cut before anything is done
-    lost: bool = False  # it is cut after all is done: the answer alone is lost
+    lost: bool = False  # it is cut after all is done: the response alone is lost
 
 
 class StandIn:
@@ -44,7 +44,7 @@ class StandIn:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self._answers: dict[str, tuple[bytes, Answer]] = {}
+        self._responses: dict[str, tuple[bytes, Response]] = {}
         self._trouble = Trouble()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -76,31 +76,31 @@ class StandIn:
         """The ids of the payments that were made."""
         raise NotImplementedError
 
-    def refusal(self, call: Call) -> Answer | None:
-        """The answer to a caller without the right key."""
+    def refusal(self, call: Call) -> Response | None:
+        """The response to a caller without the right key."""
         raise NotImplementedError
 
-    def reused_key(self) -> Answer:
-        """The answer to a key that came with another body before."""
+    def reused_key(self) -> Response:
+        """The response to a key that came with another body before."""
         raise NotImplementedError
 
-    def act(self, call: Call) -> Answer:
+    def act(self, call: Call) -> Response:
         raise NotImplementedError
 
-    def _answer(self, call: Call) -> Answer:
+    def _response(self, call: Call) -> Response:
         with self._lock:
             self.calls.append(call)
             refused = self.refusal(call)
             if refused or call.method == "GET" or not call.key:
                 return refused or self.act(call)
-            if call.key not in self._answers:
-                answer = self.act(call)
-                if answer[0] != 200:
-                    return answer
+            if call.key not in self._responses:
+                response = self.act(call)
+                if response[0] != 200:
+                    return response
                 # Kept as text: a later change of the object does not change what was answered.
-                self._answers[call.key] = call.body, (200, json.loads(json.dumps(answer[1])))
-            body, answer = self._answers[call.key]
-            return answer if body == call.body else self.reused_key()
+                self._responses[call.key] = call.body, (200, json.loads(json.dumps(response[1])))
+            body, response = self._responses[call.key]
+            return response if body == call.body else self.reused_key()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         standin = self
@@ -113,13 +113,13 @@ class StandIn:
                 trouble = standin._trouble
                 call = self._call()
                 if trouble.silent or standin._stopping.wait(trouble.slow) or trouble.status:
-                    answer: Answer = (trouble.status, trouble.body)
+                    response: Response = (trouble.status, trouble.body)
                 else:
-                    answer = standin._answer(call)
+                    response = standin._response(call)
                 if trouble.silent or trouble.lost:
                     self.close_connection = True
                 else:
-                    self._send(*answer)
+                    self._send(*response)
 
             do_POST = do_GET  # noqa: N815
 

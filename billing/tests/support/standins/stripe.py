@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl
 
-from billing.tests.support.standins.server import Answer, Call, StandIn
+from billing.tests.support.standins.server import Call, Response, StandIn
 
 Object = dict[str, Any]
 
@@ -37,20 +37,20 @@ class StripeStandIn(StandIn):
     def made(self) -> list[str]:
         return list(self.sessions)
 
-    # --- What the API answers
+    # --- Responses of the API
 
-    def refusal(self, call: Call) -> Answer | None:
+    def refusal(self, call: Call) -> Response | None:
         if call.headers.get("Authorization") == f"Bearer {self.secret_key}":
             return None
         given = call.headers.get("Authorization", "")[-4:]
         return _error(401, "invalid_request_error", f"Invalid API Key provided: sk_test_****{given}")
 
-    def reused_key(self) -> Answer:
+    def reused_key(self) -> Response:
         return _error(
             400, "idempotency_error", "Keys for idempotent requests can only be used with the same parameters"
         )
 
-    def act(self, call: Call) -> Answer:
+    def act(self, call: Call) -> Response:
         form = dict(parse_qsl(call.body.decode()))
         routes = {
             "POST /v1/checkout/sessions": lambda: self._create_session(form),
@@ -69,7 +69,7 @@ class StripeStandIn(StandIn):
             return 200, self._expanded(self.sessions[session_id], call)
         return _error(404, "invalid_request_error", f"No such object: '{session_id}'", code="resource_missing")
 
-    def _create_session(self, form: dict[str, str]) -> Answer:
+    def _create_session(self, form: dict[str, str]) -> Response:
         unit = form.get("line_items[0][price_data][unit_amount]", "")
         if form.get("mode") != "payment" or "success_url" not in form or not unit.isdigit():
             return _error(400, "invalid_request_error", "Missing required param.", code="parameter_missing")
@@ -100,7 +100,7 @@ class StripeStandIn(StandIn):
         session["_intent_metadata"] = _metadata(form, "payment_intent_data[metadata]")
         return 200, _public(session)
 
-    def _create_refund(self, form: dict[str, str]) -> Answer:
+    def _create_refund(self, form: dict[str, str]) -> Response:
         intent = self.intents.get(form["payment_intent"])
         if not intent:
             return _error(404, "invalid_request_error", "No such payment_intent", code="resource_missing")
@@ -112,7 +112,7 @@ class StripeStandIn(StandIn):
             return _error(400, "invalid_request_error", message, code="charge_already_refunded")
         return 200, self._refund(charge, amount, self.refunds_are)
 
-    def _list(self, objects: dict[str, Object], call: Call) -> Answer:
+    def _list(self, objects: dict[str, Object], call: Call) -> Response:
         wanted = {name: value for name, value in call.query.items() if name in ("payment_intent", "charge")}
         data = [_public(item) for item in objects.values() if wanted.items() <= item.items()]
         return 200, {"object": "list", "url": call.path, "has_more": False, "data": data}
@@ -287,7 +287,7 @@ def signature(body: bytes, secret: str, timestamp: int, scheme: str = "v1") -> s
     return f"{scheme}={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
-def _error(status: int, kind: str, message: str, **more: str) -> Answer:
+def _error(status: int, kind: str, message: str, **more: str) -> Response:
     return status, {"error": {"type": kind, "message": message, **more}}
 
 

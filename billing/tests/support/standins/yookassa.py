@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from billing.tests.support.standins.server import Answer, Call, StandIn
+from billing.tests.support.standins.server import Call, Response, StandIn
 
 Object = dict[str, Any]
 
@@ -31,18 +31,18 @@ class YooKassaStandIn(StandIn):
     def made(self) -> list[str]:
         return list(self.payments)
 
-    # --- What the API answers
+    # --- Responses of the API
 
-    def refusal(self, call: Call) -> Answer | None:
+    def refusal(self, call: Call) -> Response | None:
         login = base64.b64encode(f"{self.shop_id}:{self.secret_key}".encode()).decode()
         if call.headers.get("Authorization") == f"Basic {login}":
             return None
         return _error(401, "invalid_credentials", "Error in shopId or secret key. Check their validity.")
 
-    def reused_key(self) -> Answer:
+    def reused_key(self) -> Response:
         return _error(400, "invalid_request", "Idempotence key duplicated", parameter="Idempotence-Key")
 
-    def act(self, call: Call) -> Answer:
+    def act(self, call: Call) -> Response:
         if call.method == "POST" and not 0 < len(call.key) <= 64:
             return _error(400, "invalid_request", "Idempotence key is missing", parameter="Idempotence-Key")
         if call.place == "POST /v3/payments":
@@ -55,7 +55,7 @@ class YooKassaStandIn(StandIn):
                 return 200, found
         return _error(404, "not_found", "Incorrect payment_id. Payment doesn't exist or access denied.")
 
-    def _create_payment(self, asked: Object) -> Answer:
+    def _create_payment(self, asked: Object) -> Response:
         amount = asked["amount"]
         if not isinstance(amount["value"], str) or Decimal(amount["value"]) <= 0:
             return _error(400, "invalid_request", "Incorrect amount", parameter="amount.value")
@@ -76,7 +76,7 @@ class YooKassaStandIn(StandIn):
         }
         return 200, self.payments[payment_id]
 
-    def _create_refund(self, asked: Object) -> Answer:
+    def _create_refund(self, asked: Object) -> Response:
         payment = self.payments.get(asked["payment_id"])
         if not payment or not payment["paid"]:
             return _error(400, "invalid_request", "Payment cannot be refunded", parameter="payment_id")
@@ -150,7 +150,7 @@ class YooKassaStandIn(StandIn):
         return json.dumps({"type": "notification", "event": event, "object": about}).encode()
 
 
-def _error(status: int, code: str, description: str, **more: str) -> Answer:
+def _error(status: int, code: str, description: str, **more: str) -> Response:
     return status, {"type": "error", "id": str(uuid.uuid4()), "code": code, "description": description, **more}
 
 
