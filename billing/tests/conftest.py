@@ -16,13 +16,13 @@ from billing.tests.support.standins.yookassa import YooKassaStandIn
 
 @pytest.fixture
 def payment(alice):
-    """Alice's pending payment of 25.50 ZNC."""
+    """Return Alice's pending payment of 25.50 ZNC."""
     return begun(alice)
 
 
 @pytest.fixture
 def delivered(monkeypatch):
-    """The mock provider's webhooks reach our views without a server between, in the test's own transaction."""
+    """Deliver the mock provider's webhooks to the views without a server, in the transaction of the test."""
 
     def response(request):
         made = APIClient().post(
@@ -36,7 +36,7 @@ def delivered(monkeypatch):
 
 @pytest.fixture
 def unconstrained(db: None) -> Iterator[None]:
-    """Wallets may go below zero in this test's transaction. To be asked for before there is anything to judge."""
+    """Let wallets go below zero in the transaction of this test. Request it before other fixtures that write."""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute("PRAGMA ignore_check_constraints = ON")
@@ -51,7 +51,7 @@ def unconstrained(db: None) -> Iterator[None]:
 
 @pytest.fixture
 def stripe_api(settings, monkeypatch):
-    """Stripe's stand-in, and the one provider that is offered."""
+    """Provide the stand-in of Stripe as the only provider that is offered."""
     standin = StripeStandIn()
     settings.PAYMENT_PROVIDERS = ("stripe",)
     settings.STRIPE_SECRET_KEY = standin.secret_key
@@ -63,7 +63,7 @@ def stripe_api(settings, monkeypatch):
 
 @pytest.fixture
 def yookassa_api(settings, monkeypatch):
-    """YooKassa's stand-in, and the one provider that is offered."""
+    """Provide the stand-in of YooKassa as the only provider that is offered."""
     standin = YooKassaStandIn()
     settings.PAYMENT_PROVIDERS = ("yookassa",)
     settings.YOOKASSA_SHOP_ID, settings.YOOKASSA_SECRET_KEY = standin.shop_id, standin.secret_key
@@ -75,5 +75,5 @@ def yookassa_api(settings, monkeypatch):
 
 @pytest.fixture(params=["stripe", "yookassa"])
 def standin(request):
-    """Either stand-in."""
+    """Provide each stand-in in turn."""
     return request.getfixturevalue(f"{request.param}_api")

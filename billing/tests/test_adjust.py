@@ -1,4 +1,4 @@
-"""An operator brings a balance to what it should be."""
+"""Balance adjustments by operators."""
 
 from decimal import Decimal
 

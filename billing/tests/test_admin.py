@@ -1,4 +1,4 @@
-"""Billing in the admin: searchable, read-only, without a query per row."""
+"""The admin pages of billing: searchable, read-only, without a query per row."""
 
 import pytest
 from django.db import connection
@@ -31,7 +31,7 @@ each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._m
 
 
 def pay(user, key):
-    """A settled payment, with its event and its idempotency key."""
+    """Create a settled payment, with its event and its idempotency key."""
     response = client_of(user).post("/api/v1/currency/purchase", {"amount": 5}, headers={"Idempotency-Key": key})
     payment = Payment.objects.get(pk=response.json()["payment_id"])
     assert send(happens(payment, "succeeded")).status_code == 200

@@ -1,4 +1,4 @@
-"""What counts as an amount in the API."""
+"""Amounts that the API accepts and rejects."""
 
 import pytest
 

@@ -16,7 +16,7 @@ START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 @pytest.fixture
 def moved(alice, bob):
-    """Alice has 10.10 − 3.05 + 1 ZNC in three movements, a minute apart; Bob has 77."""
+    """Fund Alice with 10.10 − 3.05 + 1 ZNC in three movements, a minute apart, and Bob with 77."""
     movements = [
         ("10.10", SystemAccount.DEPOSITS, TransactionType.DEPOSIT, "top-up"),
         ("-3.05", SystemAccount.REVENUE, TransactionType.PURCHASE, "token"),

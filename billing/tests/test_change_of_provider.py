@@ -1,4 +1,4 @@
-"""The settings change while payments are open: these go on as they began."""
+"""Open payments after the provider settings have changed."""
 
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from billing.tests.support.stripe_client import begin
 
 @pytest.fixture
 def payment(standin, alice_api, settings):
-    """Alice's payment of 25.50, begun before its provider was replaced by one with another currency."""
+    """Return Alice's payment of 25.50, created before its provider was replaced by one with another currency."""
     payment = begin(alice_api)
     settings.PAYMENT_PROVIDERS = ("mock",)
     settings.PAYMENT_CURRENCY, settings.ZNC_PRICE = "JPY", Decimal(150)

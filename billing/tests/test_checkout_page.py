@@ -1,4 +1,4 @@
-"""The mock provider's checkout page."""
+"""The checkout page of the mock provider."""
 
 import uuid
 from decimal import Decimal

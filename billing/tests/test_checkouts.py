@@ -1,4 +1,4 @@
-"""From `POST /currency/purchase` to the provider's checkout, and what happens when the provider does not respond."""
+"""`POST /currency/purchase` up to the provider's checkout, also if the provider does not respond."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -28,7 +28,7 @@ def later(seconds):
 
 @pytest.fixture
 def two_providers(settings, monkeypatch):
-    """The mock provider, and once more under another name."""
+    """Offer the mock provider twice, under its own and under another name."""
 
     class Other(MockProvider):
         name = "other"
@@ -92,7 +92,7 @@ def test_the_provider_is_asked_outside_of_any_transaction(alice, monkeypatch, tr
 
 
 def test_no_response_leaves_what_the_call_goes_on_with(alice, alice_api, monkeypatch):
-    provider_outages.down(monkeypatch, "create")
+    provider_outages.take_down(monkeypatch, "create")
     response = begin(alice_api)
     assert (response.status_code, response.json()["code"]) == (503, "payments_unavailable")
     assert Payment.objects.get().status == "created"
@@ -106,7 +106,7 @@ def test_no_response_leaves_what_the_call_goes_on_with(alice, alice_api, monkeyp
 
 def test_a_lost_response_is_found_again_with_the_stored_key(alice, alice_api, monkeypatch):
     # case B24: a stored idempotence key
-    provider_outages.response_lost(monkeypatch, "create")
+    provider_outages.lose_response(monkeypatch, "create")
     assert begin(alice_api).status_code == 503
     checkout = MockCheckout.objects.get()
     monkeypatch.undo()
@@ -115,14 +115,14 @@ def test_a_lost_response_is_found_again_with_the_stored_key(alice, alice_api, mo
 
 
 def test_a_crash_while_the_provider_is_asked_is_found_by_the_poller(alice_api, monkeypatch):
-    provider_outages.down(monkeypatch, "create", error=SystemExit("killed"))
+    provider_outages.take_down(monkeypatch, "create", error=SystemExit("killed"))
     with pytest.raises(SystemExit):
         begin(alice_api)
     monkeypatch.undo()
     payment = Payment.objects.get()
     assert payment.status == "created"
 
-    poller.run()  # its maker's lease still runs
+    poller.run()  # the lease of the call that created it has not ended
     payment.refresh_from_db()
     assert payment.status == "created"
     with later(provider_leases.LEASE.seconds + 1):
@@ -134,7 +134,7 @@ def test_a_crash_while_the_provider_is_asked_is_found_by_the_poller(alice_api, m
 
 
 def test_a_repeated_call_waits_for_the_first(alice_api, monkeypatch):
-    provider_outages.down(monkeypatch, "create", error=SystemExit("killed"))
+    provider_outages.take_down(monkeypatch, "create", error=SystemExit("killed"))
     with pytest.raises(SystemExit):
         begin(alice_api)
     monkeypatch.undo()
@@ -145,7 +145,7 @@ def test_a_repeated_call_waits_for_the_first(alice_api, monkeypatch):
 
 
 def test_a_refusal_fails_the_payment_and_frees_the_key(alice_api, monkeypatch):
-    provider_outages.down(monkeypatch, "create", error=provider_outages.NO)
+    provider_outages.take_down(monkeypatch, "create", error=provider_outages.REFUSED)
     response = begin(alice_api)
     assert (response.status_code, response.json()["code"]) == (400, "payment_refused")
     assert "card testing" not in response.content.decode()
@@ -161,7 +161,7 @@ def test_a_refusal_fails_the_payment_and_frees_the_key(alice_api, monkeypatch):
 
 
 def test_a_payment_that_never_got_its_checkout_expires(alice_api, monkeypatch):
-    provider_outages.down(monkeypatch, "create")
+    provider_outages.take_down(monkeypatch, "create")
     begin(alice_api)
     with later(3601):
         poller.run()

@@ -1,4 +1,4 @@
-"""Credits that must go back although they are spent: a debt, paid by whatever comes next."""
+"""Debts: credits taken back after they were spent, and paid by the next credits."""
 
 import contextlib
 from decimal import Decimal
@@ -17,7 +17,7 @@ from conftest import fund
 
 @pytest.fixture
 def news():
-    """The signals, as they come."""
+    """Record the signals of debts."""
     heard = []
     receivers = {
         debt_incurred: lambda user, **_kwargs: heard.append(("incurred", user.username)),
@@ -130,7 +130,7 @@ def test_a_debt_is_of_a_wallet_and_never_negative(alice):
 
 @pytest.mark.django_db(transaction=True)
 def test_taken_back_while_it_is_spent(alice):
-    # case A12: whatever comes first, every credit is spent, taken or owed
+    # case A12: in any order, every credit is either spent, taken back or owed
     fund(alice, 20)
     bought = []
 

@@ -1,4 +1,4 @@
-"""Movements, statements and payments on the site."""
+"""The pages of transactions, statements and payments."""
 
 import csv
 import html
@@ -52,7 +52,9 @@ class TestTransactions:
     def test_by_days_of_the_users_time_zone(self, client, alice):
         alice.time_zone = "Asia/Tokyo"
         alice.save()
-        with time_machine.travel(datetime(2026, 3, 1, 15, 30, tzinfo=UTC), tick=False):  # 00:30 of the 2nd there
+        with time_machine.travel(
+            datetime(2026, 3, 1, 15, 30, tzinfo=UTC), tick=False
+        ):  # 00:30 on March 2 in that zone
             moved(alice, "5", TransactionType.BONUS)
         assert "+5.00" in text(client, "/transactions?since=2026-03-02&until=2026-03-02")
         for elsewhere in ("since=2026-03-03", "until=2026-03-01"):

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: one act, however often the call is sent."""
+"""`Idempotency-Key`: a repeated call acts once."""
 
 import threading
 from datetime import timedelta
@@ -140,7 +140,7 @@ def test_twenty_at_once_charge_once(alice):
 
 
 def _while_running(call, meanwhile):
-    """What `meanwhile` gives, in another thread, while `call` is running."""
+    """Return the result of `meanwhile`, run in another thread during `call`."""
     running, result = threading.Event(), []
 
     def watch(_number):
@@ -185,7 +185,7 @@ def test_another_process_refuses_the_repetition_of_a_running_call(alice, monkeyp
     call = Call(alice, "test", "k", {})
 
     def elsewhere():
-        # Another process knows nothing of what runs in this one.
+        # Simulate another process, which does not share the set of running calls.
         monkeypatch.setattr(idempotency, "_in_this_process", set())
         with pytest.raises(IdempotencyInProgress):
             once(call, lambda: ("done", {}), lambda ids: "earlier")

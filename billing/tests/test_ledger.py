@@ -50,7 +50,7 @@ def test_a_credit_and_a_debit_move_the_wallet_and_leave_balanced_entries(alice):
 
 
 def test_money_is_exact(alice):
-    # case A1: with decimals kept as floats, 0.30 - 0.10 would not buy 0.20
+    # case A1: if decimals were stored as floats, 0.30 - 0.10 would not buy 0.20
     fund(alice, "0.30")
     buy(alice, "0.10")
     buy(alice, "0.20")
@@ -128,7 +128,7 @@ for number in range(25):
 
 
 def database_url():
-    """The test database, for another process."""
+    """Return the environment of another process that uses the test database."""
     used = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{used['NAME']}"

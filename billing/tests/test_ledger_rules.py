@@ -1,4 +1,4 @@
-"""What the database itself refuses, whoever asks."""
+"""Changes of the ledger that the database itself rejects."""
 
 import uuid
 from decimal import Decimal
@@ -75,7 +75,7 @@ def test_an_entry_of_zero_and_a_second_one_on_the_same_account_are_refused(alice
 
 
 def insert_unbalanced(user):
-    """One entry with no other side, by SQL alone; gives the transaction's id."""
+    """Insert an entry without its other side by SQL. Return the id of its transaction."""
     posted, wallet = uuid.uuid4(), user.wallet.pk
     as_kept = (lambda key: key.hex) if connection.vendor == "sqlite" else (lambda key: key)
     execute(
@@ -106,6 +106,6 @@ def test_verify_finds_unbalanced_entries(alice):
     posted = insert_unbalanced(alice)
     found = [(discrepancy.what, discrepancy.row) for discrepancy in ledger.verify()]
     assert found == [("transaction", str(posted)), ("wallet", str(alice.wallet.pk))]
-    # Else PostgreSQL's deferred trigger would refuse it at the end of the test.
+    # Otherwise PostgreSQL's deferred trigger would reject it at the end of the test.
     if connection.vendor == "postgresql":
         transaction.set_rollback(True)

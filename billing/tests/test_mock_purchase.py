@@ -1,4 +1,4 @@
-"""`POST /currency/mock-purchase`: credits at once."""
+"""`POST /currency/mock-purchase` credits without a payment."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Money in the database: exact hundredths."""
+"""The model field for money: exact hundredths in the database."""
 
 from decimal import Decimal
 

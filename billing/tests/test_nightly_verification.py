@@ -1,4 +1,4 @@
-"""Every night the ledger is recomputed: `/metrics` shows the outcome, the operators hear of what is off."""
+"""The nightly verification: its result at `/metrics`, and the alarm to operators."""
 
 import math
 import subprocess
@@ -21,7 +21,7 @@ from conftest import fund
 
 
 def shown(text):
-    """The proof's figures in an response of `/metrics`: how much is off, and when that was known."""
+    """Return the number of discrepancies and the time of the last verification from a response of `/metrics`."""
     samples = {
         sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples
     }
@@ -35,7 +35,7 @@ def scrape(client):
 
 @pytest.fixture
 def overwritten(alice):
-    """Alice's wallet, which somebody set to 1000 ZNC."""
+    """Return Alice's wallet, whose balance was overwritten with 1000 ZNC."""
     fund(alice, 10)
     Account.objects.filter(user=alice).update(balance=Decimal(1000))
     return alice.wallet
@@ -122,7 +122,7 @@ def test_it_is_scheduled_for_the_night():
     assert (entry["schedule"].hour, entry["schedule"].minute) == ({3}, {7})
 
 
-# A worker of several, that is scraped once.
+# One of several workers, scraped once.
 WORKER = """
 import sys
 import django

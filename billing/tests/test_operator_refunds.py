@@ -1,4 +1,4 @@
-"""An operator gives a payment back: the provider is asked once, and the ledger follows its response."""
+"""Refunds by operators: the provider is called once, and the ledger follows its state."""
 
 import re
 from datetime import timedelta
@@ -26,7 +26,7 @@ from billing.tests.support.parallel import in_parallel
 
 @pytest.fixture
 def payment(alice):
-    """Alice's credited payment of 100 ZNC for 90 EUR."""
+    """Return Alice's credited payment of 100 ZNC for 90 EUR."""
     return paid(alice, "100", price="90")
 
 
@@ -101,7 +101,7 @@ def test_a_payment_that_has_gone_back_is_not_refunded(payment, olga, status):
 
 
 def test_a_provider_that_refuses(payment, olga, monkeypatch):
-    provider_outages.down(monkeypatch, "refund", error=provider_outages.NO)
+    provider_outages.take_down(monkeypatch, "refund", error=provider_outages.REFUSED)
     refused = refund(payment, "90", olga)
     assert (refused.status, refused.answer, refused.next_check_at) == ("refused", "card testing", None)
     assert balance_and_debt(payment.user) == (100, 0)
@@ -124,7 +124,7 @@ def test_the_provider_is_asked_outside_of_any_transaction(alice, olga, monkeypat
 
 @pytest.mark.parametrize("call", ["refund", "fetch"])
 def test_no_response_is_followed_up_by_the_poller(payment, olga, monkeypatch, call):
-    provider_outages.down(monkeypatch, call)
+    provider_outages.take_down(monkeypatch, call)
     waiting = refund(payment, "30", olga)
     assert waiting.status == ("requested" if call == "refund" else "accepted")
     assert balance_and_debt(payment.user) == (100, 0)
@@ -137,7 +137,7 @@ def test_no_response_is_followed_up_by_the_poller(payment, olga, monkeypatch, ca
 
 
 def test_a_lost_response_refunds_once(payment, olga, monkeypatch):
-    provider_outages.response_lost(monkeypatch, "refund")
+    provider_outages.lose_response(monkeypatch, "refund")
     assert refund(payment, "30", olga).status == "requested"
     monkeypatch.undo()
     with later():
@@ -147,22 +147,22 @@ def test_a_lost_response_refunds_once(payment, olga, monkeypatch):
 
 
 def test_a_crash_after_the_claim_is_found_by_the_poller(payment, olga, monkeypatch):
-    provider_outages.down(monkeypatch, "refund", error=SystemExit("killed"))
+    provider_outages.take_down(monkeypatch, "refund", error=SystemExit("killed"))
     with pytest.raises(SystemExit):
         refund(payment, "30", olga)
     monkeypatch.undo()
     poller.run()
-    assert at_provider(payment) == 0  # whoever asked may still be alive
+    assert at_provider(payment) == 0  # the worker that requested it may still be running
     with later():
         poller.run()
     assert (PaymentRefund.objects.get().status, at_provider(payment)) == ("done", 30)
 
 
 def test_what_a_provider_has_forgotten_is_not_asked_again(payment, olga, monkeypatch, caplog):
-    provider_outages.down(monkeypatch, "refund")
+    provider_outages.take_down(monkeypatch, "refund")
     refund(payment, "30", olga)
     monkeypatch.undo()
-    called = provider_outages.down(monkeypatch, "refund")
+    called = provider_outages.take_down(monkeypatch, "refund")
     with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=1)):
         poller.run()
     given_up = PaymentRefund.objects.get()
@@ -173,7 +173,7 @@ def test_what_a_provider_has_forgotten_is_not_asked_again(payment, olga, monkeyp
 
 # case G83
 def test_one_at_a_time(payment, olga, monkeypatch):
-    provider_outages.down(monkeypatch, "refund")
+    provider_outages.take_down(monkeypatch, "refund")
     refund(payment, "30", olga, "one")
     with pytest.raises(RefundInProgress):
         refund(payment, "30", olga, "two")
@@ -188,7 +188,7 @@ def test_clicked_many_times_at_once_it_is_one_refund(payment, olga):
     assert balance_and_debt(payment.user) == (Decimal("66.67"), 0)
 
 
-# --- The admin's page
+# --- The admin page
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def url(payment):
 
 
 def form_of(response):
-    """What the page's hidden fields hold."""
+    """Return the hidden fields of the page."""
     text = response.content.decode()
     return dict(re.findall(r'<input type="hidden" name="(amount|reason|key)" value="([^"]*)"', text))
 
@@ -268,7 +268,7 @@ def test_bad_input_is_shown_and_nothing_is_done(admin, payment, sent):
 
 def test_the_provider_does_not_respond(admin, payment, monkeypatch):
     key = form_of(admin.get(url(payment)))
-    provider_outages.down(monkeypatch, "refund")
+    provider_outages.take_down(monkeypatch, "refund")
     sent = {"amount": "45", "reason": "asked", "confirmed": "yes", **key}
     assert "will be retried automatically" in admin.post(url(payment), sent, follow=True).content.decode()
     again = admin.post(url(payment), sent | form_of(admin.get(url(payment))))

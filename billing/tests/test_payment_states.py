@@ -1,4 +1,4 @@
-"""The states of a payment: which follow which, decided once, and noted with their cause."""
+"""The statuses of a payment: allowed transitions, decided once and recorded with their cause."""
 
 import itertools
 from decimal import Decimal
@@ -12,7 +12,7 @@ from billing.tests.support.mock_provider import begun
 from billing.tests.support.parallel import in_parallel
 
 S = PaymentStatus
-# Written out here once more: the code's own table must not move unnoticed.
+# Repeated here, so that a change of the application's table fails a test.
 ALLOWED = {
     ("created", "pending"),
     ("created", "failed"),
@@ -39,14 +39,14 @@ ALLOWED = {
 
 
 def credit(user, serial):
-    """What the database wants a credited payment to have."""
+    """Return the fields that the database requires of a credited payment."""
     moved = ledger.move(user, Decimal(1), SystemAccount.DEPOSITS, TransactionType.DEPOSIT, "test")
     return {"transaction": moved.transaction, "receipt_year": 2026, "receipt_serial": serial}
 
 
 @pytest.mark.parametrize(("seen", "to"), list(itertools.product(S.values, S.values)))
 def test_every_pair_of_states(payment, olga, seen, to):
-    """What is on the table happens and is noted; of the rest nothing happens."""
+    """Allow and record exactly the transitions in the table."""
     fields = credit(payment.user, 1) if seen in CREDITED else {}
     Payment.objects.filter(pk=payment.pk).update(status=seen, **fields)
     payment.refresh_from_db()

@@ -1,4 +1,4 @@
-"""The poller: what webhooks did not tell, found out once."""
+"""The poller settles payments whose webhooks are missing, once."""
 
 import itertools
 from datetime import timedelta
@@ -39,12 +39,12 @@ def test_it_settles_what_no_webhook_told(payment, status, balance):
 
 
 def test_it_leaves_alone_what_is_not_due_and_what_is_over(payment, monkeypatch):
-    called = provider_outages.down(monkeypatch, "fetch")
+    called = provider_outages.take_down(monkeypatch, "fetch")
     poll_payments()
     assert called == []
     monkeypatch.undo()
     send(happens(payment, "succeeded"))
-    called = provider_outages.down(monkeypatch, "fetch")
+    called = provider_outages.take_down(monkeypatch, "fetch")
     run_after(hours=30)
     assert called == []
 
@@ -54,10 +54,10 @@ def test_after_an_hour_without_the_provider_everything_is_settled_once(alice, bo
     payments = [begun(user) for user in (alice, bob) for _ in range(5)]
     for payment in payments:
         at_provider(payment, status="succeeded")
-    called = provider_outages.down(monkeypatch, "fetch")
+    called = provider_outages.take_down(monkeypatch, "fetch")
     for minute in range(1, 61):
         run_after(minutes=minute)
-    assert len(called) <= 60  # one try a run: a provider that is down is not asked ten times
+    assert len(called) <= 60  # one attempt per run, even with ten payments due
     monkeypatch.undo()
 
     for minute in range(61, 75):
@@ -87,7 +87,7 @@ def _note_age(fetch, payment, asked):
 
 def test_a_payment_that_nobody_pays_expires(payment):
     run_after(hours=24, minutes=50)
-    assert state(payment) == ("pending", 0)  # the provider's last word may be late
+    assert state(payment) == ("pending", 0)  # the provider's final state may be late
     run_after(hours=26)
     assert state(payment) == ("expired", 0)
     assert payment.transitions.first().cause == "poller: not paid in time"
@@ -128,7 +128,7 @@ def test_one_provider_that_is_down_does_not_hold_up_the_other(alice, bob, monkey
         name = "other"
 
         def fetch(self, payment):
-            raise provider_outages.SILENCE
+            raise provider_outages.UNAVAILABLE
 
     load = providers._load
     monkeypatch.setattr(providers, "_load", lambda name: Other() if name == "other" else load(name))

@@ -1,4 +1,4 @@
-"""Our calls to Stripe and YooKassa: keys, time-outs, outages and refusals, through their own SDKs."""
+"""Calls to Stripe and YooKassa through their SDKs: keys, time-outs, outages and refusals."""
 
 import logging
 import time
@@ -40,7 +40,7 @@ def test_a_repeated_create_gives_the_same_payment(standin, provider, alice_api):
 
 @pytest.mark.parametrize("trouble", [{"lost": True}, {"silent": True}, {"status": 500, "body": b"{}"}])
 def test_after_a_lost_response_a_repetition_goes_on_with_the_same_payment(standin, alice_api, trouble):
-    # case B24: what the provider made before the response was lost is found again, not made twice
+    # case B24: a payment created before the response was lost is found again, not created twice
     with standin.trouble(**trouble):
         response = _purchase(alice_api, "key-1")
     assert (response.status_code, response.json()["code"]) == (503, "payments_unavailable")
@@ -66,7 +66,7 @@ def test_after_a_crash_between_claim_and_response_the_same_payment_is_found(stan
         next_check_at=timezone.now(),
     )
     payments.begin(payment, cause="test")
-    made = provider.create(payment)  # and the process dies here
+    made = provider.create(payment)  # then the process dies
 
     left = Payment.objects.get()
     assert (left.status, left.provider_id) == ("created", "")
@@ -129,7 +129,7 @@ def test_a_provider_that_is_slow_is_given_up_in_time(standin, provider, alice_ap
             provider.fetch(payment)
         assert time.monotonic() - started < 10
         assert _purchase(alice_api).status_code == 503
-    assert len(standin.calls) == 1  # neither SDK tried again by itself
+    assert len(standin.calls) == 1  # neither SDK retried
 
 
 def test_a_provider_that_is_down_is_unavailable(standin, alice_api, monkeypatch):
@@ -229,7 +229,7 @@ def test_a_refund_that_fails_at_once_is_refused(standin, provider, alice_api):
 
 
 def test_large_amounts_are_exact(yookassa_api, alice_api, settings):
-    # 90071992547409.93 is no float, and the SDK's own models make …94 of it.
+    # No float equals 90071992547409.93. The SDK's own models turn it into 90071992547409.94.
     settings.MAX_DEPOSIT = Decimal(10**10)
     settings.ZNC_PRICE = Decimal("9007.199255")
     payment = begin(alice_api, 9_999_999_999.99)
@@ -269,5 +269,5 @@ def test_both_are_offered_at_once_and_neither_shares_state(stripe_api, yookassa_
     assert len({payment.provider_id for payment in begun}) == 16
     assert len(stripe_api.sessions) == len(yookassa_api.payments) == 8
     assert begin(alice_api).provider == "yookassa"  # the first is the default
-    # The YooKassa SDK's configuration belongs to the whole process: ours is not in it.
+    # The configuration of the YooKassa SDK is global, so the application must not use it.
     assert dict(vars(Configuration)) == before

@@ -1,4 +1,4 @@
-"""Refunds and disputes from the provider's side: the credits follow by the difference."""
+"""Refunds and disputes at the provider: credits are taken back by the difference."""
 
 from decimal import Decimal
 
@@ -82,7 +82,7 @@ def test_a_payment_that_is_paid_and_refunded_before_we_hear_of_it(alice):
 
 
 def test_an_older_response_does_not_undo_a_newer_one(alice):
-    # case B22: two workers ask, and the one that asked first comes last
+    # case B22: two workers fetch the state, and the older response is applied last
     payment = paid(alice, "100")
     older = settlement.fetch_state(payment)
     change_and_send(payment, refunded=Decimal(100))
@@ -91,7 +91,7 @@ def test_an_older_response_does_not_undo_a_newer_one(alice):
 
 
 def test_an_older_response_does_not_undo_a_newer_one_that_changed_nothing(alice):
-    # case B22: a refund was seen on its way, and had failed before anything was done about it
+    # case B22: a refund was seen in progress, and failed before that state was applied
     payment = paid(alice, "100")
     at_provider(payment, refunded=Decimal(100))
     older = settlement.fetch_state(payment)

@@ -1,4 +1,4 @@
-"""Receipts: numbered without gaps per year, shown to their owner and to operators."""
+"""Receipts: numbered per year without gaps, shown to their owner and to operators."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -36,7 +36,7 @@ def test_numbers_count_from_one_in_each_year(alice):
 
 
 def test_a_credit_of_the_last_moment_of_a_year_is_of_that_year(alice, monkeypatch):
-    """The receipt shows when the credit was written: the year of its number is the same."""
+    """Use the year of the credit in the number, as the receipt shows the time of the credit."""
     eve, draw = datetime(2026, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), receipts.next_number
     with time_machine.travel(eve, tick=False) as clock:
 
@@ -65,7 +65,7 @@ def test_a_refund_keeps_the_number(alice):
 
 @pytest.mark.django_db(transaction=True)
 def test_credits_at_once_and_ones_that_fail_leave_no_gap(alice):
-    """Every third one crashes after it has drawn its number."""
+    """Let every third transaction crash after it has drawn its number."""
 
     def act(number):
         try:
@@ -95,7 +95,7 @@ def test_webhooks_at_once_number_their_payments_without_a_gap(alice):
 
 @pytest.fixture
 def page(alice):
-    """The path of a receipt of Alice's."""
+    """Return the path of a receipt of Alice's."""
     payment = paid(alice, "100", price="90")
     return f"/billing/receipt/{payment.pk}"
 

@@ -1,4 +1,4 @@
-"""`manage.py reconcile`: our payments beside the provider's books."""
+"""`manage.py reconcile` compares payments with the provider's books."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,7 +23,7 @@ def on(payment, *day):
 
 @pytest.fixture
 def november(alice):
-    """A payment that was paid and one that was not, and the provider agrees."""
+    """Return a paid and an unpaid payment whose provider agrees."""
     return on(paid(alice), 2026, 11, 1), on(begun(alice), 2026, 11, 30, 23, 59, 59)
 
 
@@ -78,7 +78,7 @@ def test_refunds_disputes_and_currencies(november, changes, found):
 
 
 def test_a_provider_that_does_not_response_is_a_difference(november, monkeypatch):
-    provider_outages.down(monkeypatch, "fetch")
+    provider_outages.take_down(monkeypatch, "fetch")
     code, lines = run()
     assert (code, len(lines)) == (1, 3)
     assert lines[1].endswith("the provider could not be queried: no response")

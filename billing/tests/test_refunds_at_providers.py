@@ -1,4 +1,4 @@
-"""Refunds that an operator asks for, and what the poller finds, at both providers."""
+"""Refunds by operators and by the poller, at Stripe and at YooKassa."""
 
 import uuid
 from decimal import Decimal
@@ -17,7 +17,7 @@ REFUNDS = {"stripe": "POST /v1/refunds", "yookassa": "POST /v3/refunds"}
 
 @pytest.fixture
 def paid(standin, alice_api):
-    """Alice's payment of 25.50, whose webhook never came."""
+    """Return Alice's payment of 25.50, settled without its webhook."""
     payment = begin(alice_api)
     standin.pay(payment.provider_id)
     poll_now()
@@ -54,7 +54,7 @@ def test_a_refund_whose_response_is_lost_is_made_once(standin, paid, olga, troub
 
 
 def test_a_refund_that_the_provider_refuses_takes_nothing(standin, paid, olga):
-    standin.refund(paid.provider_id, 2100 if standin.name == "stripe" else "21.00")  # nobody told us yet
+    standin.refund(paid.provider_id, 2100 if standin.name == "stripe" else "21.00")  # without a webhook so far
     wanted = _refund(paid, olga)
     assert wanted.status == "refused"
     assert "Refund amount" in wanted.answer
@@ -95,7 +95,7 @@ def test_a_pending_refund_that_fails_ends_and_another_may_be_asked_for(standin, 
 def test_another_refund_of_the_same_amount_does_not_end_one_that_is_pending(standin, paid, olga):
     standin.refunds_are = "pending"
     wanted = _refund(paid, olga, "5.00")
-    standin.refund(paid.provider_id, 500 if standin.name == "stripe" else "5.00")  # in the provider's own office
+    standin.refund(paid.provider_id, 500 if standin.name == "stripe" else "5.00")  # in the provider's dashboard
     poll_now()
     wanted.refresh_from_db()
     assert wanted.status == "accepted"

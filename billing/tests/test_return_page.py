@@ -1,4 +1,4 @@
-"""The page to which a provider sends the user back: it shows, and never credits."""
+"""The page to which a provider sends the user back. It never credits."""
 
 import uuid
 
@@ -17,7 +17,7 @@ def page(payment):
 def test_it_credits_nothing_although_the_provider_has_the_money(payment, monkeypatch):
     # case A11
     at_provider(payment, status="succeeded")
-    called = provider_outages.down(monkeypatch)
+    called = provider_outages.take_down(monkeypatch)
     response = page(payment)
     assert response.status_code == 200
     assert "no-store" in response["Cache-Control"]

@@ -1,4 +1,4 @@
-"""Reads of one moment, while others write."""
+"""Consistent reads during writes."""
 
 import threading
 from decimal import Decimal
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def meanwhile(user):
-    """Another connection credits the user, and is through with it."""
+    """Credit the user through another connection, and commit."""
     in_parallel(1, lambda _number: fund(user, 1))
 
 
@@ -34,7 +34,7 @@ def test_a_snapshot_is_no_place_to_write(alice):
     if connection.vendor == "postgresql":
         with pytest.raises(DatabaseError, match="read-only"), snapshot():
             fund(alice, 1)
-    # What comes after it is as usual.
+    # The default mode is restored.
     fund(alice, 1)
     assert ledger.balance(alice) == 1
 
@@ -55,7 +55,7 @@ def test_within_a_transaction_its_own_writes_are_seen(alice):
 
 
 def test_all_checks_see_the_same_moment(alice, monkeypatch):
-    """Else a purchase between two of them would look like a defect."""
+    """Verify in one snapshot, as a purchase between two checks would look like a discrepancy."""
     seen = []
 
     def look_before_and_after():

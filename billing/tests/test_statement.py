@@ -28,7 +28,7 @@ def move(user, moment, amount, description="moved"):
 
 @pytest.fixture
 def moved(alice, bob):
-    """Around March: a movement in its first instant, one within, one in its last; one before and one after it."""
+    """Create movements before March, at its first instant, within it, at its last instant and after it."""
     for moment, amount in [
         ("2026-02-28T23:59:59.999999+00:00", "10"),
         ("2026-03-01T00:00:00+00:00", "-1.50"),

@@ -1,4 +1,4 @@
-"""Whatever was moved when, and wherever the period is cut: the statement's figures belong together."""
+"""The figures of statements agree for any movements and any periods."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -40,7 +40,7 @@ def test_opening_and_movements_give_the_closing_balance(db, wanted, periods):
         closed = sum((amount for moment, amount in made if moment < periods[0]), Decimal(0))
         for start, end in pairwise(periods):
             found, lines = drawn(user, start, end)
-            assert found.opening_balance == closed  # of the period before
+            assert found.opening_balance == closed  # the closing balance of the previous period
             assert [(line.created_at, line.amount) for line in lines] == [
                 (moment, amount) for moment, amount in made if start <= moment < end
             ]

@@ -1,4 +1,4 @@
-"""A payment through Stripe, from the Checkout Session to the credit; delayed, declined and expired ones."""
+"""Payments through Stripe, from the Checkout Session to the credit: paid, delayed, declined and expired."""
 
 import json
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ def test_a_checkout_session_is_opened_with_our_price_and_key(stripe_api, alice_a
     [call] = stripe_api.calls
     assert (call.place, call.key) == (CREATE, payment.idempotence_key)
     assert dict(parse_qsl(call.body.decode()))["line_items[0][price_data][product_data][name]"] == "10.50 ZNC"
-    # The SDK's telemetry would keep an id in the home directory.
+    # The SDK's telemetry would store an id in the home directory.
     assert "telemetry_id" not in json.loads(call.headers["X-Stripe-Client-User-Agent"])
     assert state(payment) == ("pending", 0)
 
@@ -109,7 +109,7 @@ def test_after_a_declined_card_another_may_pay(stripe_api, alice_api):
 
 
 def test_events_in_any_order_come_to_the_same(stripe_api, alice_api):
-    # case B22: each is only a hint to ask Stripe
+    # case B22: each event is only a hint to fetch the state from Stripe
     payment = begin(alice_api)
     later = stripe_api.event("checkout.session.completed", stripe_api.pay_later(payment.provider_id))
     arrived = stripe_api.event("checkout.session.async_payment_succeeded", stripe_api.arrive(payment.provider_id))

@@ -1,4 +1,4 @@
-"""Refunds and disputes that come from Stripe: credits are taken back, and back again where the money returns."""
+"""Refunds and disputes at Stripe: credits are taken back, and returned if the money comes back."""
 
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ from billing.tests.support.stripe_client import begin, send
 
 @pytest.fixture
 def paid(stripe_api, alice_api):
-    """Alice's payment of 25.50, paid and credited."""
+    """Return Alice's credited payment of 25.50."""
     payment = begin(alice_api)
     body = stripe_api.event("checkout.session.completed", stripe_api.pay(payment.provider_id))
     assert send(body).status_code == 200
@@ -121,7 +121,7 @@ def test_while_stripe_cannot_be_asked_a_refund_is_not_taken(stripe_api, paid):
 
 
 def test_a_refund_at_another_account_is_refused(stripe_api, paid):
-    # case B22: its payment intent is unknown to ours
+    # case B22: its payment intent belongs to no session
     body = stripe_api.event("charge.refunded", stripe_api.refund(paid.provider_id, 1000))
     unknown = b'{"error": {"type": "invalid_request_error", "code": "resource_missing", "message": "No such intent"}}'
     with stripe_api.trouble(status=404, body=unknown):

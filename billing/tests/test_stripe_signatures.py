@@ -1,4 +1,4 @@
-"""Which webhooks are Stripe's: signed by a secret in use, now, for our account and mode."""
+"""Webhooks of Stripe are accepted if they are recent, correctly signed, and of the configured account and mode."""
 
 import json
 import time
@@ -18,7 +18,7 @@ FORGED = {"detail": "This message is not signed by the payment provider.", "code
 
 @pytest.fixture
 def payment(stripe_api, alice_api):
-    """Alice's payment, which Stripe would call paid if it were asked."""
+    """Return Alice's payment, which is paid at Stripe and pending here."""
     payment = begin(alice_api)
     stripe_api.pay(payment.provider_id)
     return payment
@@ -55,7 +55,7 @@ def _v0(body, now):
         lambda body, now: signature(body, SECRET, now),
         lambda body, now: f"t={now},v1=подпись",
         lambda body, now: f"t={'9' * 5000},{signature(body, SECRET, now)}",
-        # The SDK reads the first timestamp: a second one cannot hide that it is of the future.
+        # The SDK reads the first timestamp, so a second one cannot hide a timestamp in the future.
         lambda body, now: f"t={now + 900},t={now},{signature(body, SECRET, now + 900)}",
     ],
 )
@@ -105,7 +105,7 @@ def test_of_two_signatures_one_valid_is_enough(payment, body):
 
 
 def test_each_of_our_secrets_is_tried(stripe_api, payment, settings):
-    # case B19: ours are both in use until the last event of the old one is there
+    # case B19: both secrets stay configured until the last event signed with the old one has arrived
     session = stripe_api.sessions[payment.provider_id]
     for secret in ("whsec_new", SECRET):
         body = stripe_api.event("checkout.session.completed", session)

@@ -1,4 +1,4 @@
-"""Top up on the site: the amount, the provider, and the way back."""
+"""The top-up page: the amount, the provider, and the way back."""
 
 import html
 import re
@@ -105,7 +105,7 @@ def test_a_changed_key_is_refused(client):
 
 
 def test_the_provider_is_down(client, monkeypatch):
-    provider_outages.down(monkeypatch)
+    provider_outages.take_down(monkeypatch)
     response = order(client)
     assert response.status_code == 400
     assert "is not responding. You have not been charged." in text(response)

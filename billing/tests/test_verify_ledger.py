@@ -1,4 +1,4 @@
-"""`manage.py verify_ledger` names what was tampered with."""
+"""`manage.py verify_ledger` reports manipulated rows of the ledger."""
 
 from decimal import Decimal
 
@@ -14,13 +14,13 @@ from zenzefi.common.append_only import drop_append_only_sql
 
 @pytest.fixture
 def unguarded(db):
-    """The ledger's tables without their triggers, as somebody with all rights on the database has them."""
+    """Remove the triggers of the ledger's tables, as a user with all rights on the database could."""
     with connection.cursor() as cursor:
         for table in ("billing_entry", "billing_transaction"):
             for sql in drop_append_only_sql(connection.vendor, table):
                 cursor.execute(sql)
     yield
-    # The guards come back with the rollback; PostgreSQL's deferred trigger must not judge what is left here.
+    # The rollback restores the triggers, and keeps PostgreSQL's deferred trigger from checking these rows.
     transaction.set_rollback(True)
 
 
@@ -161,7 +161,7 @@ def test_a_reversal_of_another_wallet_is_named(alice, bob):
 
 
 def test_a_wallet_below_zero_is_named(unconstrained, alice):
-    # case A2: where somebody took the constraint away
+    # case A2: if the constraint was removed
     fund(alice, 5)
     Account.objects.filter(user=alice).update(balance=Decimal(20))
     ledger.move(alice, Decimal(-15), SystemAccount.ADJUSTMENTS, TransactionType.ADJUSTMENT, "out")

@@ -1,4 +1,4 @@
-"""`manage.py verify_ledger` holds payments against the ledger."""
+"""`manage.py verify_ledger` compares payments with the ledger."""
 
 from decimal import Decimal
 

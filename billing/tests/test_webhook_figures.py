@@ -1,4 +1,4 @@
-"""What `/metrics` counts of webhooks, and what a refused one leaves behind: a line in the log, and no more."""
+"""Metrics of webhooks. A rejected webhook leaves a log line and nothing else."""
 
 import pytest
 from django.test import Client
@@ -11,7 +11,7 @@ from billing.tests.support.mock_provider import URL, at_provider, happens, send
 
 
 def counted():
-    """The figures by provider and outcome."""
+    """Return the counts by provider and outcome."""
     prefix = "zenzefi_webhooks_total{"
     lines = [line for line in Client().get("/metrics").content.decode().splitlines() if line.startswith(prefix)]
     figures = {}
@@ -24,7 +24,7 @@ def counted():
 
 @pytest.fixture
 def risen():
-    """The figures that have risen since the test's begin."""
+    """Return the counts that have grown since the test began."""
     before = counted()
     return lambda: {
         key: value - before.get(key, 0) for key, value in counted().items() if value != before.get(key, 0)
@@ -57,7 +57,7 @@ def test_a_refused_one_leaves_a_line_and_a_figure(payment, risen, caplog, url, b
     assert risen() == {label: 1}
     assert [record.message for record in caplog.records if record.name == "billing.webhooks"] == ["webhook_refused"]
     assert not WebhookEvent.objects.exists()
-    assert PaymentTransition.objects.count() == 2  # those of the payment's begin
+    assert PaymentTransition.objects.count() == 2  # created, then pending
 
 
 def test_a_mismatch_too(payment, risen):
@@ -70,9 +70,9 @@ def test_a_mismatch_too(payment, risen):
 
 
 def test_a_provider_that_cannot_be_asked_is_told_to_come_again(payment, monkeypatch, risen):
-    # case B24: the API does not respond, a retry works
+    # case B24: the API does not respond, and a retry works
     body = happens(payment, "succeeded")
-    provider_outages.down(monkeypatch, "fetch")
+    provider_outages.take_down(monkeypatch, "fetch")
     response = send(body)
     assert (response.status_code, response.json()["code"]) == (503, "webhook_not_ready")
     assert not WebhookEvent.objects.exists()

@@ -1,4 +1,4 @@
-"""Webhooks that are refused: forged, stale, malformed, too large, of nobody we know."""
+"""Rejected webhooks: forged, stale, malformed, too large, or from an unknown provider."""
 
 import json
 import os

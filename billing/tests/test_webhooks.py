@@ -1,4 +1,4 @@
-"""`POST /currency/webhooks/{provider}`: signed, stored once, acted on once."""
+"""`POST /currency/webhooks/{provider}`: events are verified, stored once and applied once."""
 
 import json
 import uuid
@@ -100,7 +100,7 @@ def test_two_workers_settle_one_payment_once(payment):
 
 @pytest.mark.django_db(transaction=True)
 def test_of_paid_and_cancelled_at_once_one_wins(payment):
-    # The provider tells one story; what the messages claim does not matter.
+    # Only the state at the provider counts, not the claims of the messages.
     bodies = [happens(payment, kind) for kind in ("cancelled", "succeeded")]
     assert in_parallel(2, lambda number: send(bodies[number]).status_code) == [200, 200]
     assert state(payment) == ("succeeded", Decimal("25.50"))
@@ -126,7 +126,7 @@ def test_what_is_final_stays(payment, caplog, first, second, outcome):
 
 
 def test_events_in_the_wrong_order_end_in_the_right_state(payment):
-    # case B22: each is a hint to look, and the provider says how it is now
+    # case B22: each event is a hint to fetch the current state from the provider
     bodies = [mock.event_body(payment.pk, f"payment.{kind}") for kind in ("refunded", "failed", "succeeded")]
     at_provider(payment, status="succeeded")
     assert [send(body).status_code for body in bodies] == [200] * 3
@@ -160,7 +160,7 @@ def test_a_foreign_payment_is_refused_and_alerts(payment, caplog):
 
 
 def test_a_message_that_is_faster_than_the_response_to_our_call_is_sent_again(alice, caplog):
-    # case B22: the provider made the checkout, and we do not know of it yet
+    # case B22: the provider has created the checkout, and it is not stored here yet
     payment = payments.begin(
         Payment(
             user=alice,

@@ -1,4 +1,4 @@
-"""Which notifications are YooKassa's, by address and by its API's word, and what they do."""
+"""Notifications of YooKassa: accepted by address, confirmed through the API, and applied."""
 
 import ipaddress
 import json
@@ -31,12 +31,12 @@ def payment(yookassa_api, alice_api):
 
 @pytest.fixture
 def paid(yookassa_api, payment):
-    """The notification of a payment that is paid."""
+    """Return the notification of a paid payment."""
     return yookassa_api.notification("payment.succeeded", yookassa_api.pay(payment.provider_id))
 
 
 def _edges(network):
-    """The first and the last address of a network, and their neighbours outside of it."""
+    """Return the first and the last address of a network, and their neighbours outside it."""
     first, last = ipaddress.ip_network(network)[0], ipaddress.ip_network(network)[-1]
     return [(str(first), 200), (str(last), 200), (str(first - 1), 400), (str(last + 1), 400)]
 
@@ -86,7 +86,7 @@ def test_what_a_stranger_claims_of_its_address_is_not_read(payment, paid, caplog
     [
         ("10.0.0.1", YOOKASSA_ADDRESS, 200),
         ("::ffff:10.0.0.1", f"::ffff:{YOOKASSA_ADDRESS}", 200),
-        ("10.0.0.1", f"{YOOKASSA_ADDRESS}, 203.0.113.9", 400),  # a stranger said so to our proxy
+        ("10.0.0.1", f"{YOOKASSA_ADDRESS}, 203.0.113.9", 400),  # forged by the client of our reverse proxy
         ("10.0.0.1", "203.0.113.9", 400),
         ("203.0.113.9", YOOKASSA_ADDRESS, 400),
         (YOOKASSA_ADDRESS, "203.0.113.9", 200),
@@ -128,7 +128,7 @@ def test_a_claim_that_the_api_does_not_confirm_credits_nothing(yookassa_api, pay
     assert (response.status_code, response.json()["code"]) == (503, "webhook_not_ready")
     assert nothing_happened(payment)
 
-    yookassa_api.pay(payment.provider_id)  # the same words, true by now
+    yookassa_api.pay(payment.provider_id)  # the same notification, now true
     assert send(body).status_code == 200
     assert state(payment) == ("succeeded", Decimal("25.50"))
 

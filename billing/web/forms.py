@@ -29,7 +29,7 @@ class KeyedForm(account_forms.KeyedForm):
     """A form that moves money once per key."""
 
     def renew_key(self) -> None:
-        """Give the form a new key, so that it is a new call if it is sent again."""
+        """Set a new key, so that the form is a new call if it is sent again."""
         self.data = {**cast("QueryDict", self.data).dict(), "key": str(uuid.uuid4())}
 
     def call(self, user: User, name: str, *ids: object) -> Call:

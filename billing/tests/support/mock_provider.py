@@ -1,4 +1,4 @@
-"""Plays the mock provider: what happens there, and the webhooks that it sends about it."""
+"""The mock provider: changes of its books, and the webhooks that it sends about them."""
 
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ URL = "/api/v1/currency/webhooks/mock"
 
 
 def begun(user, amount="25.50", price=None):
-    """A pending payment of `user` with its checkout at the mock provider."""
+    """Return a new pending payment of `user` with its checkout at the mock provider."""
     payment = Payment(
         user=user,
         amount=Decimal(amount),
@@ -26,12 +26,12 @@ def begun(user, amount="25.50", price=None):
 
 
 def at_provider(payment, **changes):
-    """Change the provider's own books, and tell nobody."""
+    """Change the provider's books without sending a webhook."""
     assert MockCheckout.objects.filter(pk=payment.provider_id).update(**changes) == 1
 
 
 def happens(payment, status):
-    """The payment reaches a status at the provider; gives the body of the webhook that says so."""
+    """Set the status of the payment at the provider. Return the body of the webhook about it."""
     at_provider(payment, status=PaymentStatus(status))
     return mock.event_body(payment.pk, f"payment.{status}")
 
@@ -42,7 +42,7 @@ def send(body, headers=None):
 
 
 def paid(user, amount="25.50", price=None):
-    """A payment that was paid and credited."""
+    """Return a new payment that was paid and credited."""
     payment = begun(user, amount, price)
     assert send(happens(payment, "succeeded")).status_code == 200
     payment.refresh_from_db()
@@ -58,8 +58,10 @@ def change_and_send(payment, kind="refunded", **changes):
 
 
 def nothing_happened(payment):
+    """Return whether the payment is still pending, and no event was stored."""
     return not WebhookEvent.objects.exists() and state(payment) == ("pending", 0)
 
 
 def state(payment):
+    """Return the status of the payment and the balance of its user."""
     return Payment.objects.get(pk=payment.pk).status, ledger.balance(payment.user)

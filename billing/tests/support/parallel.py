@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 def in_parallel(calls: int, call: Callable[[int], Result], threads: int = 0) -> list[Result]:
-    """The results of `call(0)`, `call(1)`, … made by `threads` threads (one per call, where not given)."""
+    """Return the results of `call(0)`, `call(1)`, … from that many threads (by default one per call)."""
     threads = threads or calls
     start = threading.Barrier(threads)
 

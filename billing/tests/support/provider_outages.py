@@ -1,14 +1,14 @@
-"""The mock provider while it does not respond, and when it says no."""
+"""Outages and refusals of the mock provider."""
 
 from billing.errors import ProviderRefused, ProviderUnavailable
 from billing.providers.mock import MockProvider
 
-NO = ProviderRefused("card testing")
-SILENCE = ProviderUnavailable("no response")
+REFUSED = ProviderRefused("card testing")
+UNAVAILABLE = ProviderUnavailable("no response")
 
 
-def down(monkeypatch, *calls, error=SILENCE):
-    """Until `monkeypatch.undo()`, these calls of the provider fail; gives the list of what was called."""
+def take_down(monkeypatch, *calls, error=UNAVAILABLE):
+    """Let these calls of the provider fail until `monkeypatch.undo()`. Return the list of the calls made."""
     called = []
 
     def failing(name):
@@ -23,8 +23,8 @@ def down(monkeypatch, *calls, error=SILENCE):
     return called
 
 
-def response_lost(monkeypatch, name):
-    """The provider does what it is asked for, and its response never arrives."""
+def lose_response(monkeypatch, name):
+    """Let the provider carry out a call whose response is then lost."""
     act = getattr(MockProvider, name)
 
     def lose(self, *arguments):

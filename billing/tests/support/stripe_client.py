@@ -1,4 +1,4 @@
-"""Pays through Stripe's stand-in as a customer does, and sends events signed as Stripe signs them."""
+"""Payments through the stand-in of Stripe, and events signed and sent as Stripe does."""
 
 import time
 
@@ -12,14 +12,14 @@ SECRET = "whsec_standin"
 
 
 def begin(client, amount=25.5, **body):
-    """A payment that the API began; its `provider_id` is the session's."""
+    """Create a payment through the API and return it. Its `provider_id` is the id of the session."""
     response = client.post("/api/v1/currency/purchase", {"amount": amount, **body})
     assert response.status_code == 201, response.content
     return Payment.objects.get(pk=response.json()["payment_id"])
 
 
 def signed(body, secret=SECRET, age=0):
-    """The headers of a body that was signed `age` seconds ago."""
+    """Return the headers of a body that was signed `age` seconds ago."""
     timestamp = int(time.time()) - age
     return {"Stripe-Signature": f"t={timestamp},{signature(body, secret, timestamp)}"}
 

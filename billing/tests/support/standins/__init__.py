@@ -1,5 +1,5 @@
-"""Stand-ins of the payment providers: their APIs on loopback, with the shapes of their documentation.
+"""Stand-ins for the APIs of the payment providers, on loopback, with the shapes of their documentation.
 
-They keep state, ask for the key, remember idempotence keys as the originals do, record every call, and can be slow,
-down or out of order. The real SDKs talk to them.
+They keep state, require the API key, remember idempotence keys as the originals do, record every call, and can be
+slow, unreachable or faulty. The real SDKs call them.
 """

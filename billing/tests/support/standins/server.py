@@ -1,4 +1,4 @@
-"""What the stand-ins share: an HTTP server in a thread, a record of calls, idempotence, and trouble on demand."""
+"""The base of the stand-ins: an HTTP server in a thread that records calls, keeps idempotence keys and can fail."""
 
 import json
 import threading
@@ -14,6 +14,8 @@ Response = tuple[int, Any]
 
 @dataclass(frozen=True)
 class Call:
+    """A call that a stand-in received."""
+
     method: str
     path: str
     query: Mapping[str, str]
@@ -28,19 +30,21 @@ class Call:
 
 @dataclass(frozen=True)
 class Trouble:
+    """A fault of a stand-in."""
+
     slow: float = 0  # seconds before the response
-    status: int = 0  # answered instead, with `body`
+    status: int = 0  # sent instead of the response, with `body`
     body: bytes = b"<html>Bad Gateway</html>"
-    silent: bool = False  # the connection is cut before anything is done
-    lost: bool = False  # it is cut after all is done: the response alone is lost
+    silent: bool = False  # the connection is closed before anything is done
+    lost: bool = False  # the connection is closed after everything is done: only the response is lost
 
 
 class StandIn:
-    """A provider's API; subclasses say where the idempotence key stands, who may call, and what is answered."""
+    """The API of a provider. Subclasses define its idempotence header, its authentication and its responses."""
 
     name: str
     key_header: str
-    create: str  # where payments are made
+    create: str  # method and path of the call that creates payments
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -61,7 +65,7 @@ class StandIn:
 
     @contextmanager
     def trouble(self, **kind: Any) -> Iterator[None]:
-        """Calls within meet trouble: the fields of `Trouble`."""
+        """Let the calls inside the block fail as described by the fields of `Trouble`."""
         self._trouble = Trouble(**kind)
         try:
             yield
@@ -69,19 +73,19 @@ class StandIn:
             self._trouble = Trouble()
 
     def keys(self, place: str) -> list[str]:
-        """The idempotence keys of the calls to one place, such as `POST /v1/refunds`."""
+        """Return the idempotence keys of the calls to a method and path, such as `POST /v1/refunds`."""
         return [call.key for call in self.calls if call.place == place]
 
     def made(self) -> list[str]:
-        """The ids of the payments that were made."""
+        """Return the ids of the payments that were created."""
         raise NotImplementedError
 
-    def refusal(self, call: Call) -> Response | None:
-        """The response to a caller without the right key."""
+    def rejection(self, call: Call) -> Response | None:
+        """Return the error response to a call without the right API key, or None."""
         raise NotImplementedError
 
     def reused_key(self) -> Response:
-        """The response to a key that came with another body before."""
+        """Return the error response to an idempotence key that was used with another body."""
         raise NotImplementedError
 
     def act(self, call: Call) -> Response:
@@ -90,14 +94,14 @@ class StandIn:
     def _response(self, call: Call) -> Response:
         with self._lock:
             self.calls.append(call)
-            refused = self.refusal(call)
-            if refused or call.method == "GET" or not call.key:
-                return refused or self.act(call)
+            rejection = self.rejection(call)
+            if rejection or call.method == "GET" or not call.key:
+                return rejection or self.act(call)
             if call.key not in self._responses:
                 response = self.act(call)
                 if response[0] != 200:
                     return response
-                # Kept as text: a later change of the object does not change what was answered.
+                # Stored as a copy, so that a later change of the object does not change this response.
                 self._responses[call.key] = call.body, (200, json.loads(json.dumps(response[1])))
             body, response = self._responses[call.key]
             return response if body == call.body else self.reused_key()
@@ -140,9 +144,9 @@ class StandIn:
                     self.end_headers()
                     self.wfile.write(content)
                 except OSError:
-                    self.close_connection = True  # a caller that no longer waits
+                    self.close_connection = True  # the client no longer waits
 
             def log_message(self, *args: Any) -> None:
-                """Calls are recorded, not printed."""
+                """Print nothing, because calls are recorded."""
 
         return Handler

@@ -1,4 +1,4 @@
-"""A stand-in of Stripe's API: Checkout Sessions, refunds and disputes, and the signed events that it sends.
+"""A stand-in for Stripe's API: Checkout Sessions, refunds and disputes, and the signed events that it sends.
 
 Shapes: https://docs.stripe.com/api/checkout/sessions, /refunds, /disputes, /events; signatures:
 https://docs.stripe.com/webhooks#verify-manually.
@@ -30,7 +30,7 @@ class StripeStandIn(StandIn):
         self.charges: dict[str, Object] = {}
         self.refunds: dict[str, Object] = {}
         self.disputes: dict[str, Object] = {}
-        self.refunds_are = "succeeded"  # as soon as they are asked for
+        self.refunds_are = "succeeded"  # the status of new refunds
         self._numbers = count(1)
         super().__init__()
 
@@ -39,7 +39,7 @@ class StripeStandIn(StandIn):
 
     # --- Responses of the API
 
-    def refusal(self, call: Call) -> Response | None:
+    def rejection(self, call: Call) -> Response | None:
         if call.headers.get("Authorization") == f"Bearer {self.secret_key}":
             return None
         given = call.headers.get("Authorization", "")[-4:]
@@ -126,21 +126,21 @@ class StripeStandIn(StandIn):
             shown["payment_intent"] = intent
         return shown
 
-    # --- What the customer, the bank or the operator do
+    # --- Actions of the customer, the bank and the operator
 
     def pay(self, session_id: str) -> Object:
-        """The customer pays by card; the session, as `checkout.session.completed` shows it."""
+        """Pay by card as the customer. Return the session as in `checkout.session.completed`."""
         self._attempt(session_id)
         return self.arrive(session_id)
 
     def pay_later(self, session_id: str) -> Object:
-        """The customer chooses a delayed method: the session is complete, the money is not there."""
+        """Pay by a delayed method as the customer: the session is complete, the money has not arrived."""
         self._attempt(session_id)
         self.sessions[session_id]["status"] = "complete"
         return _public(self.sessions[session_id])
 
     def arrive(self, session_id: str) -> Object:
-        """The money is there."""
+        """Let the money arrive."""
         session = self.sessions[session_id]
         charge = self._new_charge(session_id, paid=True)
         intent = self.intents[session["payment_intent"]]
@@ -149,7 +149,7 @@ class StripeStandIn(StandIn):
         return _public(session)
 
     def fail_later(self, session_id: str) -> Object:
-        """The delayed payment does not come."""
+        """Let the delayed payment fail."""
         charge = self._new_charge(session_id, paid=False)
         self.intents[charge["payment_intent"]] |= {
             "status": "requires_payment_method",
@@ -159,7 +159,7 @@ class StripeStandIn(StandIn):
         return _public(self.sessions[session_id])
 
     def decline(self, session_id: str) -> Object:
-        """A card is declined; the customer may try another while the session is open."""
+        """Decline the customer's card. Another may be tried while the session is open."""
         self._attempt(session_id)
         return self.fail_later(session_id)
 
@@ -168,13 +168,13 @@ class StripeStandIn(StandIn):
         return _public(self.sessions[session_id])
 
     def refund(self, session_id: str, amount: int) -> Object:
-        """The operator refunds at Stripe; the charge, as `charge.refunded` shows it."""
+        """Refund in Stripe's dashboard. Return the charge as in `charge.refunded`."""
         charge = self._charge(session_id)
         self._refund(charge, amount, "succeeded")
         return charge
 
     def settle_refund(self, refund_id: str) -> Object:
-        """A pending refund has reached the customer."""
+        """Let a pending refund reach the customer."""
         self.refunds[refund_id]["status"] = "succeeded"
         return self.refunds[refund_id]
 
@@ -186,7 +186,7 @@ class StripeStandIn(StandIn):
         return refund
 
     def dispute(self, session_id: str, status: str = "needs_response", amount: int | None = None) -> Object:
-        """The bank takes the money back, or only asks where the status begins with `warning`."""
+        """Open a dispute: the bank takes the money back, or only inquires if the status begins with `warning`."""
         charge = self._charge(session_id)
         charge["disputed"] = True
         return self._new(
@@ -262,10 +262,10 @@ class StripeStandIn(StandIn):
         objects[new_id] = {"id": new_id, "object": kind, "created": created, "livemode": self.livemode, **fields}
         return objects[new_id]
 
-    # --- What it sends
+    # --- Events
 
     def event(self, kind: str, about: Object, **changes: Any) -> bytes:
-        """The body of a new event about an object, of an API version that nobody asked for."""
+        """Return the body of a new event about an object, in an API version that the application does not use."""
         event = {
             "id": f"evt_{next(self._numbers):06}",
             "object": "event",
@@ -277,12 +277,12 @@ class StripeStandIn(StandIn):
             "request": {"id": None, "idempotency_key": None},
             "type": kind,
         }
-        # Indented, as Stripe's events are: whoever parses and dumps it again breaks the signature.
+        # Indented like Stripe's events, so that parsing and serializing it again breaks the signature.
         return json.dumps(event | changes, indent=2).encode()
 
 
 def signature(body: bytes, secret: str, timestamp: int, scheme: str = "v1") -> str:
-    """One `scheme=signature` of the `Stripe-Signature` header."""
+    """Return one `scheme=signature` of the `Stripe-Signature` header."""
     signed = f"{timestamp}.".encode() + body
     return f"{scheme}={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 

@@ -1,4 +1,4 @@
-"""A stand-in of YooKassa's API: payments and refunds, and the notifications that it sends.
+"""A stand-in for YooKassa's API: payments and refunds, and the notifications that it sends.
 
 Shapes: https://yookassa.ru/developers/api (payment, refund), /using-api/interaction-format (keys, errors),
 /using-api/webhooks (notifications).
@@ -25,7 +25,7 @@ class YooKassaStandIn(StandIn):
         self.shop_id, self.secret_key, self.test = shop_id, secret_key, test
         self.payments: dict[str, Object] = {}
         self.refunds: dict[str, Object] = {}
-        self.refunds_are = "succeeded"  # as soon as they are asked for
+        self.refunds_are = "succeeded"  # the status of new refunds
         super().__init__()
 
     def made(self) -> list[str]:
@@ -33,7 +33,7 @@ class YooKassaStandIn(StandIn):
 
     # --- Responses of the API
 
-    def refusal(self, call: Call) -> Response | None:
+    def rejection(self, call: Call) -> Response | None:
         login = base64.b64encode(f"{self.shop_id}:{self.secret_key}".encode()).decode()
         if call.headers.get("Authorization") == f"Basic {login}":
             return None
@@ -108,18 +108,18 @@ class YooKassaStandIn(StandIn):
         return payment
 
     def refund(self, payment_id: str, amount: str) -> Object:
-        """The operator refunds in YooKassa's own office; the refund, as its notification shows it."""
+        """Refund in YooKassa's dashboard. Return the refund as in its notification."""
         return self._refund(self.payments[payment_id], Decimal(amount), "succeeded")
 
     def settle_refund(self, refund_id: str) -> Object:
-        """A pending refund has reached the customer."""
+        """Let a pending refund reach the customer."""
         refund = self.refunds[refund_id]
         self._give_back(self.payments[refund["payment_id"]], Decimal(refund["amount"]["value"]))
         refund["status"] = "succeeded"
         return refund
 
     def fail_refund(self, refund_id: str) -> Object:
-        """A pending refund is canceled on its way."""
+        """Cancel a pending refund."""
         self.refunds[refund_id] |= {
             "status": "canceled",
             "cancellation_details": {"party": "refund_network", "reason": "rejected_by_payee"},
