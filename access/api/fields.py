@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from drf_spectacular.utils import extend_schema_field
 
-from billing.api.fields import BalanceField
+from billing.api.amount_fields import BalanceField
 from billing.fields import MAX_BALANCE
 from zenzefi.common.hundredths import CENT
 

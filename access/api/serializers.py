@@ -8,12 +8,12 @@ from access import selectors, token_secret
 from access.models import AccessToken, Scope, Tariff
 from access.services import RefundedRevocation
 from access.token_refunds import Refund
-from billing.api.fields import MoneyField
+from billing.api.amount_fields import MoneyNumberField
 from zenzefi.common.api.fields import QueryFlag, Text, WholeNumber
 
 
 class TariffSerializer(serializers.ModelSerializer[Tariff]):
-    price = MoneyField()
+    price = MoneyNumberField()
 
     class Meta:
         model = Tariff
@@ -50,7 +50,7 @@ class TokenSerializer(serializers.ModelSerializer[AccessToken]):
 
 
 class BoughtTokenSerializer(TokenSerializer):
-    cost = MoneyField()
+    cost = MoneyNumberField()
 
     class Meta(TokenSerializer.Meta):
         fields = [
@@ -107,7 +107,7 @@ class InvalidTokenSerializer(serializers.Serializer[Any]):
 
 
 class RefundQuoteSerializer(serializers.Serializer[Refund]):
-    refund_amount = MoneyField(source="amount")
+    refund_amount = MoneyNumberField(source="amount")
     time_unused_seconds = serializers.SerializerMethodField()
 
     def get_time_unused_seconds(self, refund: Refund) -> int:
@@ -116,8 +116,8 @@ class RefundQuoteSerializer(serializers.Serializer[Refund]):
 
 class RevokedTokenSerializer(serializers.Serializer[RefundedRevocation]):
     revoked = serializers.SerializerMethodField()
-    refund_amount = MoneyField(source="refund")
-    new_balance = MoneyField(source="balance")
+    refund_amount = MoneyNumberField(source="refund")
+    new_balance = MoneyNumberField(source="balance")
 
     def get_revoked(self, _revoked: RefundedRevocation) -> bool:
         return True

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from billing import receipts
-from billing.api.fields import AmountField, MoneyField
+from billing.api.amount_fields import AmountField, MoneyNumberField
 from billing.api.periods import PeriodSerializer
 from billing.ledger import Move
 from billing.models import CURRENCY, Entry, Payment, PaymentStatus, TransactionType
@@ -21,9 +21,9 @@ class ErrorSerializer(serializers.Serializer[Any]):
 
 
 class BalanceSerializer(serializers.Serializer[Any]):
-    balance = MoneyField()
+    balance = MoneyNumberField()
     currency = serializers.ChoiceField(choices=[CURRENCY])
-    # Not a MoneyField, because the schema shows a read-only field as always present.
+    # Not a MoneyNumberField, because the schema shows a read-only field as always present.
     debt = serializers.DecimalField(
         max_digits=18,
         decimal_places=2,
@@ -40,7 +40,7 @@ class HistorySerializer(serializers.ModelSerializer[Entry]):
     """A transaction as its user sees it: the entry of their wallet, with a signed amount."""
 
     id = serializers.UUIDField(source="transaction.pk")
-    amount = MoneyField()
+    amount = MoneyNumberField()
     transaction_type = serializers.ChoiceField(source="transaction.type", choices=TransactionType.choices)
     description = serializers.CharField(source="transaction.description")
     created_at = serializers.DateTimeField(source="transaction.created_at")
@@ -60,8 +60,8 @@ class StatementItemSerializer(serializers.Serializer[Line]):
     id = serializers.UUIDField()
     transaction_type = serializers.ChoiceField(choices=TransactionType.choices)
     description = serializers.CharField()
-    amount = MoneyField()
-    balance_after = MoneyField()
+    amount = MoneyNumberField()
+    balance_after = MoneyNumberField()
 
 
 class StatementSerializer(serializers.Serializer[Statement]):
@@ -72,10 +72,10 @@ class StatementSerializer(serializers.Serializer[Statement]):
 
     to = serializers.DateTimeField(source="end")
     currency = serializers.ChoiceField(choices=[CURRENCY])
-    opening_balance = MoneyField()
-    closing_balance = MoneyField()
-    total_in = MoneyField()
-    total_out = MoneyField()
+    opening_balance = MoneyNumberField()
+    closing_balance = MoneyNumberField()
+    total_in = MoneyNumberField()
+    total_out = MoneyNumberField()
     items = StatementItemSerializer(source="lines", many=True)
 
     def get_fields(self) -> dict[str, Any]:
@@ -95,12 +95,12 @@ class MockTopUpSerializer(serializers.Serializer[Any]):
 
 class PaymentSerializer(serializers.ModelSerializer[Payment]):
     payment_id = serializers.UUIDField(source="pk", read_only=True)
-    amount = MoneyField()
+    amount = MoneyNumberField()
     status = serializers.ChoiceField(choices=PaymentStatus.choices, read_only=True)
-    provider_amount = MoneyField()
+    provider_amount = MoneyNumberField()
     receipt_number = serializers.CharField(read_only=True)
     receipt_url = serializers.SerializerMethodField(help_text="A link that opens in a browser for one hour.")
-    refunded_amount = MoneyField()
+    refunded_amount = MoneyNumberField()
 
     class Meta:
         model = Payment
@@ -127,8 +127,8 @@ class DepositSerializer(serializers.Serializer[Move]):
     """A deposit that was credited at once."""
 
     transaction_id = serializers.UUIDField(source="transaction.pk")
-    amount = MoneyField()
-    new_balance = MoneyField(source="balance")
+    amount = MoneyNumberField()
+    new_balance = MoneyNumberField(source="balance")
     transaction_type = serializers.ChoiceField(source="transaction.type", choices=[TransactionType.DEPOSIT])
     created_at = serializers.DateTimeField(source="transaction.created_at")
 

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from access import selectors
 from access.api.fields import PriceField
 from access.models import AccessToken, Scope
-from billing.api.fields import MoneyField
+from billing.api.amount_fields import MoneyNumberField
 from zenzefi.common.api.fields import QueryFlag, Text, WholeNumber
 
 
@@ -15,7 +15,7 @@ class AdminTokenSerializer(serializers.ModelSerializer[AccessToken]):
     """A token without its secret."""
 
     token_id = serializers.UUIDField(source="id", read_only=True)
-    cost = MoneyField()
+    cost = MoneyNumberField()
     is_active = serializers.SerializerMethodField()
 
     class Meta:

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.api.serializers import ProfileSerializer
-from billing.api.fields import BalanceField
+from billing.api.amount_fields import BalanceField
 from zenzefi.common.api.fields import Flag, QueryFlag, Text
 
 

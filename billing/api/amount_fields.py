@@ -16,7 +16,7 @@ _Base = serializers.Field[Decimal, Any, Any, Decimal]
 
 
 @extend_schema_field({"type": "number", "multipleOf": 0.01, "example": 18.0})
-class MoneyField(_Base):
+class MoneyNumberField(_Base):
     """An amount or a balance in a response."""
 
     def __init__(self, **kwargs: Any) -> None:
