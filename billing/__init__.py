@@ -12,6 +12,7 @@ One module per process:
     debts                  credits taken back after they were spent
     payment_refunds        an operator refunds a payment
     adjustments            an operator sets a balance
+    customers              operators find and change an account together with its wallet
     receipts, statements   documents for the user
     idempotency            a repeated call acts once
     verification           checks of the whole ledger, run by `verify_ledger` and nightly_verification

@@ -7,7 +7,7 @@ from billing.errors import ProviderRefused, ProviderUnavailable
 from billing.models import Payment, PaymentStatus
 
 # How long a checkout is valid if the provider does not say.
-LIFETIME = timedelta(hours=24)
+CHECKOUT_LIFETIME = timedelta(hours=24)
 
 
 def open_checkout(payment: Payment, *, cause: str) -> None:
@@ -32,7 +32,7 @@ def open_checkout(payment: Payment, *, cause: str) -> None:
         cause=cause,
         provider_id=checkout.provider_id,
         payment_url=checkout.url,
-        expires_at=checkout.expires_at or payment.created_at + LIFETIME,
+        expires_at=checkout.expires_at or payment.created_at + CHECKOUT_LIFETIME,
         next_check_at=provider_leases.first_deadline(),
     )
     if not opened:  # another worker opened it after this lease ended

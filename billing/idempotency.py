@@ -21,7 +21,7 @@ from accounts.models import User
 from billing.errors import IdempotencyConflict, IdempotencyInProgress
 from billing.models import IdempotencyKey
 
-KEPT = timedelta(hours=48)
+KEY_LIFETIME = timedelta(hours=48)
 
 Result = TypeVar("Result")
 
@@ -114,5 +114,5 @@ def forget(call: Call) -> None:
 
 
 def forget_old_keys() -> int:
-    """Delete the keys older than `KEPT`. Return their number."""
-    return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()[0]
+    """Delete the keys older than `KEY_LIFETIME`. Return their number."""
+    return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEY_LIFETIME).delete()[0]

@@ -15,9 +15,9 @@ from billing.models import Payment, PaymentRefund, PaymentStatus
 logger = logging.getLogger(__name__)
 
 # A payment expires if it has no checkout after this time. The user was asked to try again long before.
-CREATION = timedelta(hours=1)
+CHECKOUT_TIMEOUT = timedelta(hours=1)
 # Time after the end of a checkout for a late result from the provider.
-GRACE = timedelta(hours=1)
+PAYMENT_GRACE = timedelta(hours=1)
 # The next run starts a minute after this one and continues with the rest.
 _RUN_SECONDS = 50
 _MAX_ROWS = 1000
@@ -60,7 +60,7 @@ def _process(row: Row, provider: str, act: Callable[[Row], None], down: set[str]
 def _advance(payment: Payment) -> None:
     now = timezone.now()
     if payment.status == PaymentStatus.CREATED:
-        if payment.created_at < now - CREATION:
+        if payment.created_at < now - CHECKOUT_TIMEOUT:
             payments.change(payment, PaymentStatus.EXPIRED, cause="poller: no checkout in time")
         else:
             checkouts.open_checkout(payment, cause="poller")
@@ -68,5 +68,5 @@ def _advance(payment: Payment) -> None:
     fetched = settlement.fetch_state(payment)
     settlement.settle(payment, fetched, cause="poller")
     unpaid = fetched.state.status == PaymentStatus.PENDING and not fetched.state.processing
-    if unpaid and payment.expires_at and payment.expires_at < now - GRACE:
+    if unpaid and payment.expires_at and payment.expires_at < now - PAYMENT_GRACE:
         payments.change(payment, PaymentStatus.EXPIRED, cause="poller: not paid in time")

@@ -15,7 +15,7 @@ from billing.snapshot import snapshot
 from zenzefi.common.hundredths import ZERO
 
 # A leap year, because books are closed by the month, the quarter or the year.
-LONGEST = timedelta(days=366)
+MAX_PERIOD = timedelta(days=366)
 _CHUNK = 2000  # rows per read
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing.statements import LONGEST
+from billing.statements import MAX_PERIOD
 from zenzefi.common.time_zones import midnight
 
 _Base = serializers.Field[datetime, Any, Any, datetime]
@@ -48,7 +48,7 @@ class Moment(_Base):
 
 
 class PeriodSerializer(serializers.Serializer[Any]):
-    """`from` and `to`, two instants with at most `LONGEST` between them."""
+    """`from` and `to`, two instants with at most `MAX_PERIOD` between them."""
 
     def get_fields(self) -> dict[str, Any]:
         """Add `from`, which is a keyword and so cannot be a class attribute."""
@@ -63,9 +63,9 @@ class PeriodSerializer(serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["end"] <= attrs["start"]:
             raise serializers.ValidationError({"to": [_("The end of the period must be after its start.")]})
-        if attrs["end"] - attrs["start"] > LONGEST:
+        if attrs["end"] - attrs["start"] > MAX_PERIOD:
             message = _(
                 "A statement covers at most %(days)d days. Request several statements for a longer period."
-            ) % {"days": LONGEST.days}
+            ) % {"days": MAX_PERIOD.days}
             raise serializers.ValidationError({"to": [message]})
         return attrs

@@ -18,7 +18,7 @@ from accounts.web import forms as account_forms
 from billing import providers
 from billing.idempotency import Call
 from billing.models import TransactionType
-from billing.statements import LONGEST
+from billing.statements import MAX_PERIOD
 from zenzefi.common.hundredths import CENT
 from zenzefi.common.time_zones import midnight
 
@@ -115,10 +115,10 @@ class StatementForm(HistoryForm):
     def clean(self) -> dict[str, Any]:
         given = super().clean()
         given["until"] = given.get("until") or timezone.localdate()
-        given["since"] = given.get("since") or given["until"] - timedelta(days=LONGEST.days - 1)
-        if given["until"] - given["since"] >= LONGEST:
+        given["since"] = given.get("since") or given["until"] - timedelta(days=MAX_PERIOD.days - 1)
+        if given["until"] - given["since"] >= MAX_PERIOD:
             message = gettext(
                 "A statement covers at most %(days)d days. Request several statements for a longer period."
             )
-            self.add_error("since", message % {"days": LONGEST.days})
+            self.add_error("since", message % {"days": MAX_PERIOD.days})
         return given
