@@ -15,7 +15,6 @@ from billing.errors import InsufficientBalance
 from billing.fields import MoneyField
 from billing.models import Account, Entry, SystemAccount, Transaction, TransactionType
 from billing.signals import debt_paid
-from billing.verification import verify as verify
 from zenzefi.common.hundredths import ZERO
 
 

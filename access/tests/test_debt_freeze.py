@@ -11,7 +11,7 @@ from access.models import Revocation
 from access.tests.support.concurrency import at_once
 from access.tests.support.tokens import Buy
 from accounts.models import User
-from billing import debts, ledger
+from billing import debts, ledger, verification
 from conftest import client_of, fund
 
 TOKENS = "/api/v1/tokens"
@@ -105,4 +105,4 @@ def test_a_revocation_a_purchase_and_a_refund_by_the_provider_at_once(alice: Use
     assert [response.status_code for response in responses[:3]] == [200] * 3
     bought = 1 if responses[3].status_code == 200 else 0
     assert ledger.balance_and_debt(alice) == (0, 80 - 55 + bought)
-    assert ledger.verify() == []
+    assert verification.verify() == []

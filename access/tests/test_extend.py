@@ -14,7 +14,7 @@ from access.models import AccessToken, Tariff
 from access.tasks import expire_tokens
 from access.tests.support.tokens import Buy, age, causes
 from accounts.models import User
-from billing import ledger
+from billing import ledger, verification
 from billing.models import SystemAccount, Transaction, TransactionType
 from conftest import client_of, fund
 from zenzefi.common.digests import secret_digest
@@ -74,7 +74,7 @@ def test_the_ledger_shows_it(alice: User, alice_api: APIClient, buy: Buy) -> Non
     assert paid.description.startswith("Extension of an access token: ")
     amounts = {entry.account.code or entry.account.user: entry.amount for entry in paid.entries.all()}
     assert amounts == {alice: Decimal("-18.00"), SystemAccount.REVENUE: Decimal("18.00")}
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 def test_the_first_use_stays(alice: User, alice_api: APIClient, buy: Buy) -> None:
@@ -314,4 +314,4 @@ def test_the_refund_is_of_both_prices(
 
     assert quote == {"refund_amount": refund, "time_unused_seconds": int(unused.total_seconds())}
     assert revoked == {"revoked": True, "refund_amount": refund, "new_balance": refund}
-    assert ledger.verify() == []
+    assert verification.verify() == []

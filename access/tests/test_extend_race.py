@@ -16,7 +16,7 @@ from access.tasks import expire_tokens
 from access.tests.support.concurrency import at_once
 from access.tests.support.tokens import Buy, causes
 from accounts.models import User
-from billing import ledger
+from billing import ledger, verification
 from conftest import client_of, fund
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,7 +38,7 @@ def test_ten_extensions_and_credits_for_three(alice: User, buy: Buy) -> None:
     assert (stored.cost, stored.duration_hours, ledger.balance(alice)) == (72, 96, 0)
     assert stored.expires_at - stored.created_at == timedelta(hours=96)
     assert causes(token) == ["changed"] * 3
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 def test_one_key_sent_ten_times_at_once(alice: User, buy: Buy) -> None:  # case A6
@@ -68,7 +68,7 @@ def test_extension_and_refund(alice: User, buy: Buy, attempt: int) -> None:
     assert revoked.json()["refund_amount"] == (36 if extended.status_code == 200 else 18)
     assert ledger.balance(alice) == 36
     assert causes(token) == (["changed", "revoked"] if extended.status_code == 200 else ["revoked"])
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 # case G74
@@ -111,4 +111,4 @@ def test_extensions_and_expiry(alice: User, buy: Buy) -> None:
     assert ledger.balance(alice) == 180 - 18 * len(paid)
     if paid:
         assert not stored.expiry_seen
-    assert ledger.verify() == []
+    assert verification.verify() == []

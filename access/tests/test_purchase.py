@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from access.models import AccessToken, Tariff
 from accounts.models import User
-from billing import ledger
+from billing import ledger, verification
 from billing.models import Entry, SystemAccount, Transaction, TransactionType
 from conftest import client_of, fund
 
@@ -56,7 +56,7 @@ def test_the_ledger_shows_it(alice: User, alice_api: APIClient) -> None:
     amounts = {entry.account.code or entry.account.user: entry.amount for entry in bought.entries.all()}
     assert amounts == {alice: Decimal("-18.00"), SystemAccount.REVENUE: Decimal("18.00")}
     assert ledger.balance(alice) == Decimal("2.00")
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 def test_full_access_is_the_default_scope(alice: User, alice_api: APIClient) -> None:

@@ -12,7 +12,7 @@ from access import services
 from access.models import AccessToken, Tariff
 from access.tests.support.tokens import Buy, age, causes
 from accounts.models import User
-from billing import ledger
+from billing import ledger, verification
 from billing.models import SystemAccount, Transaction, TransactionType
 from conftest import fund
 from zenzefi.common.tests.support.bad_input import UNKNOWN_ID
@@ -44,7 +44,7 @@ def test_an_unused_token_gives_all_of_it_back(alice: User, alice_api: APIClient,
     amounts = {entry.account.code or entry.account.user: entry.amount for entry in refund.entries.all()}
     assert amounts == {alice: Decimal("18.00"), SystemAccount.REVENUE: Decimal("-18.00")}
     assert refund.actor == alice
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from access.models import AccessToken
 from access.tests.support.concurrency import at_once
 from access.tests.support.tokens import Buy, causes
 from accounts.models import User
-from billing import ledger
+from billing import ledger, verification
 from billing.models import Transaction, TransactionType
 from conftest import client_of
 
@@ -36,7 +36,7 @@ def test_refund_and_refund(alice: User, buy: Buy) -> None:  # case A10
     assert Counter(response.status_code for response in responses) == {200: 1, 409: 9}
     assert {response.json()["code"] for response in responses if response.status_code == 409} == {"token_not_active"}
     assert (refunded(), ledger.balance(alice), causes(token)) == (1, 18, ["revoked"])
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 @pytest.mark.parametrize("attempt", range(3))

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 from access.models import Revocation
 from accounts.models import AuditEvent, User
 from accounts.tests.factories import UserFactory
-from billing import ledger
+from billing import ledger, verification
 from billing.models import Entry, SystemAccount, Transaction, TransactionType
 from conftest import client_of, fund
 from zenzefi.common.tests.support.bad_input import BAD_FLAGS, UNKNOWN_ID
@@ -107,7 +107,7 @@ def test_a_balance_is_reached_through_an_adjustment(  # case A16
     event = AuditEvent.objects.get(user=alice)
     assert (event.actor, event.reason) == (olga, "goodwill")
     assert ledger.balance(alice) == Decimal("7.25")
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 @pytest.mark.parametrize("reason", [{}, {"reason": ""}, {"reason": "   "}])

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, transaction
 
-from billing import adjustments, debts, ledger
+from billing import adjustments, debts, ledger, verification
 from billing.errors import InsufficientBalance
 from billing.models import Account, Entry, SystemAccount, TransactionType
 from billing.signals import debt_incurred, debt_paid
@@ -61,7 +61,7 @@ def test_verify_names_a_debt_that_was_tampered_with(alice, changes):
     # case A15
     debts.take_back(alice, Decimal(7), "refund")
     Account.objects.filter(user=alice).update(**changes)
-    assert ("wallet", str(alice.wallet.pk)) in {(found.what, found.row) for found in ledger.verify()}
+    assert ("wallet", str(alice.wallet.pk)) in {(found.what, found.row) for found in verification.verify()}
 
 
 def test_nothing_is_bought_on_credit(alice):

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
-from billing import ledger
+from billing import ledger, verification
 from billing.errors import InsufficientBalance
 from billing.models import Entry, SystemAccount, Transaction, TransactionType
 from billing.tests.support.parallel import in_parallel
@@ -46,7 +46,7 @@ def test_a_credit_and_a_debit_move_the_wallet_and_leave_balanced_entries(alice):
         None: Decimal("-3.05"),
         "revenue": Decimal("3.05"),
     }
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 def test_money_is_exact(alice):
@@ -107,7 +107,7 @@ def test_parallel_debits_cannot_overdraw(alice):
     assert results.count(Decimal(0)) == 1
     assert results.count("insufficient_balance") == 49
     assert entries(alice) == [Decimal(10), Decimal(-10)]
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 SHOPPER = """
@@ -154,4 +154,4 @@ def test_several_processes_share_one_wallet(alice):
     responses = [word for output, _ in finished for word in output.split()]
     assert (responses.count("bought"), responses.count("refused")) == (30, 20)
     assert ledger.balance(alice) == 0
-    assert ledger.verify() == []
+    assert verification.verify() == []

@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
-from billing import ledger
+from billing import ledger, verification
 from billing.models import Account, Entry, Transaction
 from conftest import fund
 
@@ -60,7 +60,7 @@ def test_ledger_rows_are_neither_changed_nor_deleted_by_the_orm(alice):
     for attempt in attempts:
         with pytest.raises(DatabaseError), transaction.atomic():
             attempt()
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 def test_an_entry_of_zero_and_a_second_one_on_the_same_account_are_refused(alice):
@@ -104,7 +104,7 @@ def test_unbalanced_entries_are_refused_at_the_commit(alice):
 def test_verify_finds_unbalanced_entries(alice):
     # case A1
     posted = insert_unbalanced(alice)
-    found = [(discrepancy.what, discrepancy.row) for discrepancy in ledger.verify()]
+    found = [(discrepancy.what, discrepancy.row) for discrepancy in verification.verify()]
     assert found == [("transaction", str(posted)), ("wallet", str(alice.wallet.pk))]
     # Otherwise PostgreSQL's deferred trigger would reject it at the end of the test.
     if connection.vendor == "postgresql":

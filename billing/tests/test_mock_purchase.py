@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import ledger
+from billing import ledger, verification
 from billing.models import Payment, Transaction
 
 URL = "/api/v1/currency/mock-purchase"
@@ -29,7 +29,7 @@ def test_it_credits_at_once(alice, alice_api):
     }
     assert posted.actor == alice
     assert ledger.balance(alice) == Decimal("17.50")
-    assert ledger.verify() == []
+    assert verification.verify() == []
     assert not Payment.objects.exists()
 
 

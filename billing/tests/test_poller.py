@@ -10,7 +10,7 @@ from django.core import mail
 from django.db import connection
 from django.utils import timezone
 
-from billing import ledger, poller, provider_leases, providers
+from billing import poller, provider_leases, providers, verification
 from billing.models import Payment, Transaction
 from billing.providers.mock import MockProvider
 from billing.tasks import poll_payments
@@ -64,7 +64,7 @@ def test_after_an_hour_without_the_provider_everything_is_settled_once(alice, bo
         run_after(minutes=minute)
     assert {state(payment) for payment in payments} == {("succeeded", Decimal("127.50"))}
     assert Transaction.objects.count() == 10
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 def test_it_asks_less_often_the_older_a_payment_is(payment, monkeypatch):

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import ledger, payment_refunds, poller
+from billing import payment_refunds, poller, verification
 from billing.models import Transaction
 from billing.tests.support.mock_provider import state
 from billing.tests.support.parallel import in_parallel
@@ -37,7 +37,7 @@ def test_what_the_operator_gives_back_is_taken_back(standin, paid, olga):
     assert wanted.answer in standin.refunds
     assert _refund(paid, olga, "20.25").status == "done"
     assert state(paid) == ("refunded", 0)
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 @pytest.mark.parametrize("trouble", [{"lost": True}, {"silent": True}, {"status": 500, "body": b"{}"}])
@@ -116,4 +116,4 @@ def test_after_an_hour_without_the_provider_every_payment_is_settled_once(standi
     in_parallel(4, lambda _number: poller.run())
     assert {state(payment) for payment in begun} == {("succeeded", 10)}
     assert Transaction.objects.count() == 5
-    assert ledger.verify() == []
+    assert verification.verify() == []

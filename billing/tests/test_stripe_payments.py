@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from billing import ledger
+from billing import verification
 from billing.models import Payment, Transaction, WebhookEvent
 from billing.providers.stripe import StripeProvider
 from billing.tests.support.mock_provider import state
@@ -70,7 +70,7 @@ def test_a_paid_session_is_credited(stripe_api, alice_api):
         payment,
         "succeeded",
     )
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 def test_a_delayed_payment_is_credited_once_when_the_money_is_there(stripe_api, alice_api):

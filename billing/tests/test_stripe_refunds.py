@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import ledger
+from billing import verification
 from billing.models import WebhookEvent
 from billing.tests.support.mock_provider import state
 from billing.tests.support.stripe_client import begin, send
@@ -22,7 +22,7 @@ def paid(stripe_api, alice_api):
 def _sent(stripe_api, kind, about):
     response = send(stripe_api.event(kind, about))
     assert response.status_code == 200, response.content
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 def test_a_part_and_then_the_rest_are_taken_back(stripe_api, paid):

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from billing import ledger, payments, poller, settlement, webhooks
+from billing import ledger, payments, poller, settlement, verification, webhooks
 from billing.models import Payment, Transaction, WebhookEvent
 from billing.providers import mock
 from billing.tests.support.mock_provider import at_provider, happens, nothing_happened, send, state
@@ -35,7 +35,7 @@ def test_a_paid_payment_is_credited(payment):
         "succeeded",
     )
     assert event.event_id == json.loads(body)["id"]
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 @pytest.mark.parametrize("outcome", ["failed", "cancelled"])
@@ -84,7 +84,7 @@ def test_many_events_for_one_payment_at_once_credit_once(payment):
     assert state(payment) == ("succeeded", Decimal("25.50"))
     assert Transaction.objects.count() == 1
     assert WebhookEvent.objects.count() == 10
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 @pytest.mark.django_db(transaction=True)

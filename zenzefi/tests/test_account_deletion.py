@@ -17,7 +17,7 @@ from accounts import api_tokens, jwt, services
 from accounts.models import ApiToken, AuditEvent, RefreshFamily, User
 from accounts.sessions import WebSession
 from accounts.tests.factories import PASSWORD, UserFactory, turn_on_totp
-from billing import ledger
+from billing import ledger, verification
 from billing.idempotency import Call
 from billing.models import Entry
 from conftest import client_of, fund
@@ -102,7 +102,7 @@ def test_the_user_is_forgotten_and_the_books_stay(as_alice: Client, alice: User)
         Decimal("18.00"),
         Decimal("-30.00"),
     ]
-    assert ledger.verify() == []
+    assert verification.verify() == []
     assert ledger.balance(alice) == 0
     session.refresh_from_db()
     assert (session.ip, session.device_id, session.bytes_transferred) == (None, "", 7)

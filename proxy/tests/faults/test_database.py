@@ -16,7 +16,7 @@ from access import services
 from access.models import AccessToken
 from accounts.jwt import issue_access
 from accounts.models import User
-from billing import ledger
+from billing import ledger, verification
 from conftest import fund
 from proxy.dataplane import database as database_module
 from proxy.dataplane.admission import grant_cache as grants_module
@@ -165,7 +165,7 @@ def test_purchases_that_are_cut_in_two_are_made_once(site, alice, fault):  # cas
         eventually(lambda purchase=purchase: purchase().status_code == 200)
     assert AccessToken.objects.filter(user=alice).count() == 8
     assert ledger.balance(alice) == 2 * price
-    assert ledger.verify() == []
+    assert verification.verify() == []
 
 
 @pytest.fixture
