@@ -23,8 +23,8 @@ def open_checkout(payment: Payment, *, cause: str) -> None:
     except ProviderUnavailable:
         provider_leases.release(payment)
         raise
-    except ProviderRefused as refusal:
-        payments.change(payment, PaymentStatus.FAILED, cause=f"{cause}: the provider refused: {refusal}")
+    except ProviderRefused as error:
+        payments.change(payment, PaymentStatus.FAILED, cause=f"{cause}: the provider refused: {error}")
         raise
     opened = payments.change(
         payment,

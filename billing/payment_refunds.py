@@ -37,14 +37,14 @@ def start(payment_id: UUID, amount: Decimal, *, actor: User, reason: str, key: s
     by field for an amount that cannot be refunded or a missing reason, `RefundInProgress` while another refund of the
     payment is in progress, `IdempotencyConflict` for the key of a different refund.
     """
-    wanted, new = _find_or_create(payment_id, amount, actor, reason.strip(), key)
+    refund, new = _find_or_create(payment_id, amount, actor, reason.strip(), key)
     if new:
         try:
-            advance(wanted)
+            advance(refund)
         except (ProviderError, WebhookMismatch) as error:
-            logger.warning("refund_waits", extra={"refund_id": str(wanted.pk), "error": str(error)})
-        wanted.refresh_from_db()
-    return wanted
+            logger.warning("refund_waits", extra={"refund_id": str(refund.pk), "error": str(error)})
+        refund.refresh_from_db()
+    return refund
 
 
 def check(payment: Payment, amount: Decimal, reason: str) -> None:
@@ -96,7 +96,7 @@ def _find_or_create(
     check(payment, amount, reason)
     if payment.refunds.filter(status__in=(_Status.REQUESTED, _Status.ACCEPTED)).exists():
         raise RefundInProgress
-    wanted = PaymentRefund.objects.create(
+    refund = PaymentRefund.objects.create(
         payment=payment,
         amount=amount,
         reason=reason,
@@ -104,77 +104,77 @@ def _find_or_create(
         idempotence_key=key,
         next_check_at=provider_leases.first_deadline(),
     )
-    _audit("payment_refund_requested", wanted)
-    return wanted, True
+    _audit("payment_refund_requested", refund)
+    return refund, True
 
 
-def advance(wanted: PaymentRefund) -> None:
+def advance(refund: PaymentRefund) -> None:
     """Request a refund whose lease the caller holds, repeating the stored key, and apply its current state.
 
     Raises `ProviderUnavailable`, `ProviderRefused`, or `WebhookMismatch` if the payment differs at the provider.
     """
-    if wanted.status == _Status.REQUESTED and not _request(wanted):
+    if refund.status == _Status.REQUESTED and not _request(refund):
         return
     # Fetched before the state of the payment, so that the latter includes the outcome of this refund.
-    state = providers.for_payment(wanted.payment).fetch_refund(wanted.answer)
-    fetched = settlement.fetch_state(wanted.payment)
-    settlement.settle(wanted.payment, fetched, cause=f"refund {wanted.pk}", actor=wanted.actor)
+    state = providers.for_payment(refund.payment).fetch_refund(refund.answer)
+    fetched = settlement.fetch_state(refund.payment)
+    settlement.settle(refund.payment, fetched, cause=f"refund {refund.pk}", actor=refund.actor)
     if state == RefundState.SUCCEEDED:
-        _if_accepted(wanted).update(status=_Status.DONE, next_check_at=None)
+        _if_accepted(refund).update(status=_Status.DONE, next_check_at=None)
     if state == RefundState.FAILED:
-        _fail(wanted)
+        _fail(refund)
 
 
-def _request(wanted: PaymentRefund) -> bool:
+def _request(refund: PaymentRefund) -> bool:
     """Request the refund from the provider, and store its response. Return whether the provider accepted it."""
-    if wanted.created_at < timezone.now() - _RETRY_PERIOD:
-        logger.error("refund_unanswered", extra={"refund_id": str(wanted.pk)})
+    if refund.created_at < timezone.now() - _RETRY_PERIOD:
+        logger.error("refund_unanswered", extra={"refund_id": str(refund.pk)})
         return _store_response(
-            wanted, _Status.REFUSED, "No response for 23 hours. Check the refund on the provider's own pages."
+            refund, _Status.REFUSED, "No response for 23 hours. Check the refund on the provider's own pages."
         )
     try:
-        answer = providers.for_payment(wanted.payment).refund(wanted.payment, wanted.amount, wanted.idempotence_key)
-    except ProviderRefused as refusal:
-        return _store_response(wanted, _Status.REFUSED, str(refusal))
-    return _store_response(wanted, _Status.ACCEPTED, answer.refund_id)
+        accepted = providers.for_payment(refund.payment).refund(refund.payment, refund.amount, refund.idempotence_key)
+    except ProviderRefused as error:
+        return _store_response(refund, _Status.REFUSED, str(error))
+    return _store_response(refund, _Status.ACCEPTED, accepted.refund_id)
 
 
 @transaction.atomic
-def _store_response(wanted: PaymentRefund, status: PaymentRefund.Status, answer: str) -> bool:
+def _store_response(refund: PaymentRefund, status: PaymentRefund.Status, answer: str) -> bool:
     """Store the provider's response to a requested refund. Return whether the provider accepted it."""
     accepted = status == _Status.ACCEPTED
-    kept = PaymentRefund.objects.filter(pk=wanted.pk, status=_Status.REQUESTED).update(
+    kept = PaymentRefund.objects.filter(pk=refund.pk, status=_Status.REQUESTED).update(
         status=status, answer=answer[:500], **({} if accepted else {"next_check_at": None})
     )
-    wanted.status, wanted.answer = status, answer
+    refund.status, refund.answer = status, answer
     if kept:
-        _audit("payment_refund_accepted" if accepted else "payment_refund_refused", wanted)
+        _audit("payment_refund_accepted" if accepted else "payment_refund_refused", refund)
     return accepted
 
 
 @transaction.atomic
-def _fail(wanted: PaymentRefund) -> None:
+def _fail(refund: PaymentRefund) -> None:
     """Store that the money did not reach the customer. After that, another refund may be requested."""
-    answer = f"{wanted.answer} failed after it was accepted"
-    if _if_accepted(wanted).update(status=_Status.REFUSED, answer=answer[:500], next_check_at=None):
-        wanted.answer = answer
-        logger.error("refund_failed", extra={"refund_id": str(wanted.pk), "answer": answer})
-        _audit("payment_refund_failed", wanted)
+    answer = f"{refund.answer} failed after it was accepted"
+    if _if_accepted(refund).update(status=_Status.REFUSED, answer=answer[:500], next_check_at=None):
+        refund.answer = answer
+        logger.error("refund_failed", extra={"refund_id": str(refund.pk), "answer": answer})
+        _audit("payment_refund_failed", refund)
 
 
-def _if_accepted(wanted: PaymentRefund) -> QuerySet[PaymentRefund]:
+def _if_accepted(refund: PaymentRefund) -> QuerySet[PaymentRefund]:
     """Return the refund as a queryset that is empty unless its status is still `accepted`."""
-    return PaymentRefund.objects.filter(pk=wanted.pk, status=_Status.ACCEPTED)
+    return PaymentRefund.objects.filter(pk=refund.pk, status=_Status.ACCEPTED)
 
 
-def _audit(kind: str, wanted: PaymentRefund) -> None:
+def _audit(kind: str, refund: PaymentRefund) -> None:
     audit.record(
         kind,
-        wanted.payment.user,
-        actor=wanted.actor,
-        reason=wanted.reason,
-        payment_id=str(wanted.payment_id),
-        refund_id=str(wanted.pk),
-        amount=format_amount(wanted.amount, wanted.payment.provider_currency),
-        answer=wanted.answer,
+        refund.payment.user,
+        actor=refund.actor,
+        reason=refund.reason,
+        payment_id=str(refund.payment_id),
+        refund_id=str(refund.pk),
+        amount=format_amount(refund.amount, refund.payment.provider_currency),
+        answer=refund.answer,
     )

@@ -33,11 +33,11 @@ def taken_back() -> Iterator[Discrepancy]:
     payments = Payment.objects.filter(user=OuterRef("user")).order_by().values("user")
     sums = verification.wallets().annotate(
         moved=Coalesce(Sum("entries__amount", filter=Q(entries__transaction__in=corrections)), NOTHING),
-        gone=Coalesce(Subquery(payments.annotate(sum=Sum("refunded_amount")).values("sum")), NOTHING),
+        recorded=Coalesce(Subquery(payments.annotate(sum=Sum("refunded_amount")).values("sum")), NOTHING),
     )
-    wrong = sums.exclude(moved=NOTHING - F("gone")).values_list("pk", "moved", "gone")
-    for pk, moved, gone in wrong.iterator():
-        found = f"returned {-moved} ZNC for payments that record {gone} ZNC as taken back"
+    wrong = sums.exclude(moved=NOTHING - F("recorded")).values_list("pk", "moved", "recorded")
+    for pk, moved, recorded in wrong.iterator():
+        found = f"returned {-moved} ZNC for payments that record {recorded} ZNC as taken back"
         yield Discrepancy("wallet", str(pk), found)
 
 

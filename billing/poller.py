@@ -14,7 +14,7 @@ from billing.models import Payment, PaymentRefund, PaymentStatus
 
 logger = logging.getLogger(__name__)
 
-# A payment expires if it has no checkout after this time. The user was asked to try again long before.
+# A payment expires if it has no checkout after this time. The user saw an error and could try again long before.
 CHECKOUT_TIMEOUT = timedelta(hours=1)
 # Time after the end of a checkout for a late result from the provider.
 PAYMENT_GRACE = timedelta(hours=1)

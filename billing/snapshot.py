@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Run a block whose reads all see the database at one moment, without blocking writers.
+    """Let all reads in the block see the database at one moment, without blocking writers.
 
     The block must not write; PostgreSQL rejects writes. Inside a transaction of the caller, the isolation of that
     transaction applies instead.

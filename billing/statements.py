@@ -61,7 +61,7 @@ class Statement:
 
 @contextmanager
 def statement(user: User, start: datetime, end: datetime) -> Iterator[Statement]:
-    """Provide the user's statement to a block in which all reads see the database at one moment."""
+    """Provide the user's statement. All its reads inside the block see the database at one moment."""
     entries = Entry.objects.filter(account__user=user)
     within = entries.filter(transaction__created_at__gte=start, transaction__created_at__lt=end)
     with snapshot():

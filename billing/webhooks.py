@@ -1,4 +1,4 @@
-"""Webhooks of payment providers: hints to fetch the payment's state, stored once, in the transaction they cause."""
+"""Webhooks of payment providers: each makes the application fetch the state of a payment, and is stored once."""
 
 import logging
 from collections.abc import Iterator

@@ -96,11 +96,11 @@ class HistoryForm(forms.Form):
     until = _day(_("To"))
 
     def clean(self) -> dict[str, Any]:
-        given = self.cleaned_data
-        since, until = given.get("since"), given.get("until")
+        data = self.cleaned_data
+        since, until = data.get("since"), data.get("until")
         if since and until and until < since:
             self.add_error("until", gettext("The last day is before the first day."))
-        return given
+        return data
 
     def instants(self) -> tuple[datetime, datetime]:
         """Return the period as start (included) and end (excluded). An open end lies beyond all data."""
@@ -113,12 +113,12 @@ class StatementForm(HistoryForm):
     """The period of a statement. By default it covers the last year, up to today."""
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean()
-        given["until"] = given.get("until") or timezone.localdate()
-        given["since"] = given.get("since") or given["until"] - timedelta(days=MAX_PERIOD.days - 1)
-        if given["until"] - given["since"] >= MAX_PERIOD:
+        data = super().clean()
+        data["until"] = data.get("until") or timezone.localdate()
+        data["since"] = data.get("since") or data["until"] - timedelta(days=MAX_PERIOD.days - 1)
+        if data["until"] - data["since"] >= MAX_PERIOD:
             message = gettext(
                 "A statement covers at most %(days)d days. Request several statements for a longer period."
             )
             self.add_error("since", message % {"days": MAX_PERIOD.days})
-        return given
+        return data

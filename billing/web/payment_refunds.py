@@ -32,14 +32,14 @@ class RefundForm(forms.Form):
         self.fields["amount"].help_text = payment.provider_currency
 
     def clean(self) -> dict[str, Any]:
-        given = self.cleaned_data
-        if "amount" in given and "reason" in given:
+        data = self.cleaned_data
+        if "amount" in data and "reason" in data:
             try:
-                payment_refunds.check(self.payment, given["amount"], given["reason"])
+                payment_refunds.check(self.payment, data["amount"], data["reason"])
             except ValidationError as error:
                 for field, texts in cast("dict[str, Any]", error.detail).items():
                     self.add_error(field, [str(text) for text in texts])
-        return given
+        return data
 
 
 class RefundView(View):
@@ -65,11 +65,11 @@ class RefundView(View):
             return self._show_outcome(request, repeated)
         if not form.is_valid() or "confirmed" not in request.POST:
             return self._render(request, payment, form)
-        given = form.cleaned_data
+        data = form.cleaned_data
         actor = current_user(request)
         try:
             refund = payment_refunds.start(
-                payment.pk, given["amount"], actor=actor, reason=given["reason"], key=str(given["key"])
+                payment.pk, data["amount"], actor=actor, reason=data["reason"], key=str(data["key"])
             )
         except APIException as error:
             form.add_error(None, str(error.detail))

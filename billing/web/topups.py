@@ -69,10 +69,10 @@ def _price(amount: Decimal) -> str:
 
 def _create_payment(form: TopUpForm, user: User) -> Payment | None:
     """Create the payment. If that fails, add the reason to the form and return None."""
-    given = form.cleaned_data
+    data = form.cleaned_data
     call = form.call(user, "currency/purchase")
     try:
-        return topups.create_payment(call, given["amount"], provider=given["provider"])
+        return topups.create_payment(call, data["amount"], provider=data["provider"])
     except ValidationError as error:
         form.add_error("amount", error_message(error))
     except IdempotencyConflict as error:
