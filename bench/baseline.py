@@ -1,4 +1,4 @@
-"""fastapi-proxy-lib as its documentation starts it; `BENCH_UPSTREAM` names where it leads to."""
+"""fastapi-proxy-lib, started as its documentation shows; `BENCH_UPSTREAM` is the URL of its upstream."""
 
 import os
 
@@ -7,5 +7,5 @@ from fastapi_proxy_lib.fastapi.app import reverse_http_app
 
 
 def app() -> FastAPI:
-    """With the client that it makes itself: one that keeps a connection for each request in flight is slower."""
+    """Return the proxy with its own default client. A client with a connection per request in flight is slower."""
     return reverse_http_app(base_url=os.environ["BENCH_UPSTREAM"])

@@ -1,7 +1,7 @@
-"""Customers who buy access tokens as fast as they can; run by the Python that has Zenzefi's requirements.
+"""Customers that buy access tokens as fast as they can, run with the gateway's Python.
 
-`open` makes the database and its customers. `buy FIRST COUNT SECONDS` lets so many of them buy, each in a thread: it
-says `ready`, waits for a line, and prints how many tokens were bought a second.
+`open` creates the database and the customers. `buy FIRST COUNT SECONDS` starts `COUNT` customers, each in a thread,
+prints `ready`, waits for a line of input, and prints the number of tokens bought per second.
 """
 
 import sys
@@ -17,7 +17,7 @@ _HOURS = 1
 
 
 def main() -> None:
-    import django  # not there for `bench.purchases`, which asks for the number of customers alone
+    import django  # not installed for `bench.purchases`, which imports only `CUSTOMERS`
 
     django.setup()
     if sys.argv[1] == "open":

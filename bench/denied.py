@@ -1,4 +1,4 @@
-"""Requests with a bad token: refused at least as fast as good ones are carried, and without the database."""
+"""Requests with a bad token, which must be denied at least as fast as others are proxied, without the database."""
 
 import contextlib
 import dataclasses
@@ -19,27 +19,27 @@ from bench.throughput import GET
 _TASK = Task("GET 1 KB, denied", GET.path, 0, status=401)
 _DENIALS = 'zenzefi_proxy_denials_total{code="invalid_token"}'
 _DIFFERENT = 10_000
-# Less than a miss is remembered for, and than the data plane trusts its caches without the database.
+# Shorter than a miss is cached, and than the data plane trusts its caches without the database.
 _AWAY_SECONDS = 3
 
 
 def measure_denied(stage: Stage) -> Findings:
-    """One bad token again and again beside a good one; then as many different ones as misses are remembered."""
+    """Measure one repeated bad token against a good one, then as many different bad tokens as misses are cached."""
     gateway = stage.zenzefi
-    admitted = Run(Task("GET 1 KB, beside denied", GET.path, FILES["1k"]), gateway, gateway.headers)
+    admitted = Run(Task("GET 1 KB, admitted", GET.path, FILES["1k"]), gateway, gateway.headers)
     same = Run(_TASK, gateway, _with_token(gateway, _bad_token()), label="Zenzefi, the same bad token")
     different = Run(_TASK, gateway, {}, label=f"Zenzefi, {_DIFFERENT:,} bad tokens")
     different.credentials = stage.directory / "bad-tokens"
     different.credentials.write_text("".join(f"{_bad_token()} bench-device\n" for _ in range(_DIFFERENT)))
     before = gateway.metric(_DENIALS)
     measure(stage, [admitted, same])
-    # Each is looked up, so one round of theirs says enough.
+    # Each of them is looked up, so one round is enough.
     measure(dataclasses.replace(stage, rounds=1), [different])
     _check_denials(gateway.metric(_DENIALS) - before, same, different)
     return Findings(
         [run.figure for run in (admitted, same, different)],
-        {"denied": same.to(admitted)},
-        (_proof(stage),),
+        {"denied": same.ratio_to(admitted)},
+        (_measure_without_database(stage),),
     )
 
 
@@ -52,26 +52,26 @@ def _with_token(gateway: Gateway, token: str) -> dict[str, str]:
 
 
 def _check_denials(counted: float, *runs: Run) -> None:
-    """All of them were refused as bad tokens: wrk sees only that the status was an error."""
-    answers = sum(run.answers for run in runs)
-    if not answers <= counted <= answers + sum(run.unanswered for run in runs):
-        raise BenchFailed(f"Zenzefi counted {counted:,.0f} bad tokens; wrk had {answers:,} refusals.")
+    """Check that all were denied as bad tokens, because wrk sees only an error status."""
+    responses = sum(run.responses for run in runs)
+    if not responses <= counted <= responses + sum(run.unfinished for run in runs):
+        raise BenchFailed(f"Zenzefi counted {counted:,.0f} bad tokens; wrk had {responses:,} denials.")
 
 
-def _proof(stage: Stage) -> str:
-    """Refuse while there is no database: after the first time a bad token needs none."""
+def _measure_without_database(stage: Stage) -> str:
+    """Check that a bad token is denied from the cache while the database is away. Return a note for the report."""
     gateway = stage.zenzefi
     run = Run(_TASK, gateway, _with_token(gateway, _bad_token()))
     _expect(gateway, run.headers, 401)
     before = gateway.metric(_DENIALS)
     with _without(Path(gateway.settings["DATA_DIR"])):
-        # A token that is not known is looked up, which shows that the database is out of reach.
+        # A token that is not cached is looked up, which shows that the database is away.
         _expect(gateway, _with_token(gateway, _bad_token()), 503)
         load(stage, run, _AWAY_SECONDS)
-    refused = gateway.metric(_DENIALS) - before
-    if refused < run.answers:
-        raise BenchFailed(f"Only {refused:,.0f} of {run.answers:,} refusals without a database were for a bad token.")
-    return f"A bad token was refused {run.answers:,} times while there was no database."
+    denied = gateway.metric(_DENIALS) - before
+    if denied < run.responses:
+        raise BenchFailed(f"Only {denied:,.0f} of {run.responses:,} denials without a database were for a bad token.")
+    return f"A bad token was denied {run.responses:,} times without a database."
 
 
 @contextlib.contextmanager
@@ -85,6 +85,8 @@ def _without(directory: Path) -> Iterator[None]:
 
 
 def _expect(gateway: Gateway, headers: dict[str, str], status: int) -> None:
-    answer = httpx.get(gateway.url + GET.path, headers=headers, trust_env=False)
-    if answer.status_code != status:
-        raise BenchFailed(f"{gateway.name} answered {answer.status_code} instead of {status}: {answer.text[:500]}")
+    response = httpx.get(gateway.url + GET.path, headers=headers, trust_env=False)
+    if response.status_code != status:
+        raise BenchFailed(
+            f"{gateway.name} returned {response.status_code} instead of {status}: {response.text[:500]}"
+        )

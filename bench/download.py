@@ -1,4 +1,4 @@
-"""A file of 1 GiB over one connection, read as fast as it comes by a client that does nothing else."""
+"""The download of 1 GiB over one connection, by a client that discards what it reads."""
 
 import re
 import socket
@@ -13,36 +13,36 @@ from bench.processes import BenchFailed
 from bench.servers import FILES, Server
 from bench.stage import Stage
 
-_WHAT = "download 1 GiB"
+_TITLE = "download 1 GiB"
 _PATH, _SIZE = "/1g", FILES["1g"]
 _READ_BYTES = 256 * 1024
 _TIMEOUT = 60
 
 
 def measure(stage: Stage) -> Findings:
-    """Alone, through nginx and through Zenzefi, in turns; the gateway's count of bytes has to agree."""
+    """Measure the download directly, through nginx and through Zenzefi in turns; check the counted bytes."""
     servers = [stage.direct, stage.nginx, stage.zenzefi]
-    _download(stage.direct, {})  # the file comes into memory
+    _download(stage.direct, {})  # loads the file into memory
     before = stage.zenzefi.session()["bytes_transferred"]
     rates: dict[str, list[float]] = {server.name: [] for server in servers}
     for number in range(stage.rounds):
         for server in servers:
             rate = _SIZE / _download(server, stage.zenzefi.headers)
             rates[server.name].append(rate)
-            print(f"{_WHAT}, round {number + 1}: {server.name} {rate / 1e6:,.0f} MB/s", file=sys.stderr)
+            print(f"{_TITLE}, round {number + 1}: {server.name} {rate / 1e6:,.0f} MB/s", file=sys.stderr)
     _check_count(stage.zenzefi, stage.zenzefi.session()["bytes_transferred"] - before, stage.rounds * _SIZE)
     medians = {name: statistics.median(each) for name, each in rates.items()}
-    figures = [Figure(_WHAT, name, rate / 1e6, "MB") for name, rate in medians.items()]
+    figures = [Figure(_TITLE, name, rate / 1e6, "MB") for name, rate in medians.items()]
     return Findings(figures, {"download": medians[stage.zenzefi.name] / medians[stage.nginx.name]})
 
 
-def _check_count(gateway: Gateway, counted: int, carried: int) -> None:
-    if counted != carried:
-        raise BenchFailed(f"{gateway.name} counted {counted:,} bytes of downloads instead of {carried:,}.")
+def _check_count(gateway: Gateway, counted: int, downloaded: int) -> None:
+    if counted != downloaded:
+        raise BenchFailed(f"{gateway.name} counted {counted:,} bytes of downloads instead of {downloaded:,}.")
 
 
 def _download(server: Server, headers: dict[str, str]) -> float:
-    """The seconds that it took. Raises `BenchFailed` where the answer is not the whole file."""
+    """Download the file and return the seconds it took. Raises `BenchFailed` if the file is not complete."""
     url = urlsplit(server.url + _PATH)
     lines = [f"GET {url.path} HTTP/1.1", f"Host: {url.netloc}", *(f"{name}: {headers[name]}" for name in headers)]
     buffer = bytearray(_READ_BYTES)
@@ -60,7 +60,7 @@ def _download(server: Server, headers: dict[str, str]) -> float:
 
 
 def _head(connection: socket.socket) -> tuple[bytes, int]:
-    """The head of the answer, and how much of the body came with it."""
+    """Read the response head; return it with the number of body bytes that arrived with it."""
     received = b""
     while b"\r\n\r\n" not in received and (more := connection.recv(_READ_BYTES)):
         received += more

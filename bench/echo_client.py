@@ -1,6 +1,6 @@
-"""Ping-pong over WebSockets, in a process of its own: each message is sent when the one before has come back.
+"""A WebSocket client, run as a separate process, that sends each message after the echo of the previous one.
 
-Arguments: URL, connections, bytes of a message, seconds, and the headers as JSON. Prints what it measured as JSON.
+Arguments: URL, connections, bytes per message, seconds, and the headers as JSON. It prints its figures as JSON.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 
 class _Player(WSListener):
-    """One connection. Only the first takes times, which would cost too much for each message."""
+    """One connection. Only the first one measures times, because that is costly for each message."""
 
     def __init__(self, payload: bytes, times: list[float] | None) -> None:
         self._payload = payload
@@ -57,7 +57,7 @@ async def _play(url: str, connections: int, size: int, seconds: float, headers: 
     echoes, took = sum(player.echoes for player in players), time.perf_counter() - since
     for player in players:
         player.playing = False
-    await asyncio.sleep(0.2)  # what is under way comes back
+    await asyncio.sleep(0.2)  # the last messages return
     for player in players:
         player.transport.send_close(1000)
         await asyncio.wait_for(player.transport.wait_disconnected(), 5)

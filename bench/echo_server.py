@@ -1,4 +1,4 @@
-"""A WebSocket server that sends back what it gets, as fast as Python can: the port is the argument."""
+"""A fast WebSocket echo server in Python; its argument is the port."""
 
 import sys
 

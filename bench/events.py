@@ -1,4 +1,4 @@
-"""Server-sent events: how long after the upstream sent one its client has it."""
+"""The delay of server-sent events from the upstream to the client."""
 
 import asyncio
 import statistics
@@ -12,14 +12,14 @@ from bench.processes import BenchFailed, environment
 from bench.servers import Server, asgi
 from bench.stage import Stage
 
-_WHAT = "server-sent events, 10 streams"
+_TITLE = "server-sent events, 10 streams"
 _STREAMS, _EVENTS = 10, 30
 _STAGGER_SECONDS = 0.005
 _TIMEOUT = 30
 
 
 def measure(stage: Stage) -> Findings:
-    """Directly and through Zenzefi, in turns; no event may be missing."""
+    """Measure the delay directly and through Zenzefi in turns; check that no event is missing."""
     app = "bench.events_server:app"
     with (
         asgi("direct", app, stage.directory, environment()) as direct,
@@ -30,7 +30,9 @@ def measure(stage: Stage) -> Findings:
             for server in (direct, gateway):
                 seen = asyncio.run(_listen(server, gateway.headers))
                 delays[server.name] += seen
-                print(f"{_WHAT}, round {number + 1}: {server.name} {statistics.median(seen):.2f} ms", file=sys.stderr)
+                print(
+                    f"{_TITLE}, round {number + 1}: {server.name} {statistics.median(seen):.2f} ms", file=sys.stderr
+                )
         _check_count(gateway.request_count(), stage.rounds * _STREAMS)
     figures = [_figure(name, seen) for name, seen in delays.items()]
     return Findings(figures, {"events": statistics.median(delays[gateway.name])})
@@ -42,7 +44,7 @@ def _check_count(counted: int, streams: int) -> None:
 
 
 async def _listen(server: Server, headers: dict[str, str]) -> list[float]:
-    """The delays of all events in milliseconds."""
+    """Return the delays of all events in milliseconds."""
     async with asyncio.timeout(_TIMEOUT), asyncio.TaskGroup() as group:
         streams = []
         for number in range(_STREAMS):
@@ -58,16 +60,16 @@ async def _stream(server: Server, headers: dict[str, str]) -> list[float]:
     lines += [f"{name}: {value}" for name, value in headers.items()]
     writer.write("\r\n".join([*lines, "", ""]).encode())
     status, delays = await reader.readline(), []
-    # Each event is a chunk, so the framing stands on lines of its own.
+    # Each event is one chunk, so the chunk sizes are on separate lines.
     while line := await reader.readline():
         if line.startswith(b"data: "):
             delays.append((time.monotonic_ns() - int(line[6:])) / 1e6)
     writer.close()
     if not status.startswith(b"HTTP/1.1 200 ") or len(delays) != _EVENTS:
-        raise BenchFailed(f"{server.name} answered {status!r} with {len(delays)} events instead of {_EVENTS}.")
+        raise BenchFailed(f"{server.name} returned {status!r} with {len(delays)} events instead of {_EVENTS}.")
     return delays
 
 
 def _figure(name: str, delays: list[float]) -> Figure:
     cuts = statistics.quantiles(delays, n=100)
-    return Figure(_WHAT, name, p50=cuts[49], p99=cuts[98])
+    return Figure(_TITLE, name, p50=cuts[49], p99=cuts[98])

@@ -1,4 +1,4 @@
-"""An upstream of server-sent events, each of which tells when it was sent: `CLOCK_MONOTONIC` in nanoseconds."""
+"""An upstream of server-sent events. Each contains the time at which it was sent: `CLOCK_MONOTONIC`, nanoseconds."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ _PAUSE_SECONDS = 0.05
 
 
 async def app(scope: MutableMapping[str, Any], _receive: object, send: Send) -> None:
-    """`/?count=80`: so many events, 20 a second."""
+    """Send the number of events given as `/?count=80`, 20 per second."""
     count = int(parse_qs(scope["query_string"].decode()).get("count", ["0"])[0])
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -1,4 +1,4 @@
-"""What Zenzefi promises of its speed: the one table of goals, and what was measured beside it."""
+"""The table of speed targets, and the types of what is measured against it."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,24 +6,26 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Goal:
-    """`part` measures it. A ratio unless it has a unit; at least `bound`, or at most, and better `aim`."""
+    """A target measured by `part`: a ratio or a value in `unit`, at least `bound` (or at most), ideally `aim`."""
 
     part: str
-    what: str
+    title: str
     bound: float
     aim: float | None = None
     unit: str = "×"
     at_most: bool = False
 
-    def met(self, measured: float) -> bool:
+    def is_met(self, measured: float) -> bool:
+        """Return whether the measured value is within the bound."""
         return measured <= self.bound if self.at_most else measured >= self.bound
 
-    def shown(self, figure: float | None) -> str:
+    def format(self, figure: float | None) -> str:
+        """Return a figure with its unit."""
         return "" if figure is None else f"{figure:,.4g} {self.unit}"
 
     @property
-    def bound_shown(self) -> str:
-        return ("≤ " if self.at_most else "≥ ") + self.shown(self.bound)
+    def formatted_bound(self) -> str:
+        return ("≤ " if self.at_most else "≥ ") + self.format(self.bound)
 
 
 GOALS = {
@@ -45,9 +47,9 @@ GOALS = {
 
 
 class Figure(NamedTuple):
-    """What one server did in one measurement: `rate` per second in `unit`, times in milliseconds."""
+    """The figures of one server in one measurement: `rate` per second in `unit`, times in milliseconds."""
 
-    what: str
+    title: str
     server: str
     rate: float | None = None
     unit: str = "requests"
@@ -57,7 +59,7 @@ class Figure(NamedTuple):
 
 @dataclass
 class Findings:
-    """What a part gives: figures for the reader, a measured value for each of its goals, sentences beside them."""
+    """The result of a part: figures, a measured value for each of its goals, and notes for the report."""
 
     figures: list[Figure]
     measured: dict[str, float]

@@ -1,4 +1,4 @@
-"""Load with wrk: one request repeated over so many connections, and proof that the answers were the wanted ones."""
+"""Load by wrk: one request repeated over several connections, with checks of the responses."""
 
 import json
 import os
@@ -25,11 +25,11 @@ _MISCOUNT = 0.01
 
 @dataclass(frozen=True)
 class Task:
-    """A request and the answer that it must get each time."""
+    """A request and its expected response."""
 
     name: str
     path: str
-    answer_bytes: int
+    response_bytes: int
     method: str = "GET"
     body_bytes: int = 0
     status: int = 200
@@ -37,7 +37,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Round:
-    """What wrk measured; times in milliseconds."""
+    """The figures of one load; times in milliseconds."""
 
     per_second: float
     p50: float
@@ -46,23 +46,23 @@ class Round:
 
 @dataclass
 class Run:
-    """One server under one task, over all rounds."""
+    """One server under one task, in all rounds."""
 
     task: Task
     server: Server
     headers: dict[str, str] = field(repr=False)
-    # Lines of a token and a device id, which take turns instead of those in the headers.
+    # A file of lines with a token and a device id. They are used in turns instead of those in the headers.
     credentials: Path | None = None
     label: str = ""
-    # Seconds after a load in which the gateway still works off what was asked of it.
+    # Seconds after a load in which the gateway finishes its work.
     rest: float = 0
-    # What of it was counted; a gateway's own session, where nothing else is said.
+    # Returns the number of requests the gateway counted; by default that of its own session.
     count: Callable[[], int] | None = None
     connections: int = CONNECTIONS
     rounds: list[Round] = field(default_factory=list)
-    # The answers to the warm-up and the probe, too; each load ends with up to `connections` unanswered.
-    answers: int = 0
-    unanswered: int = 0
+    # Including warm-up and probe. At the end of a load up to `connections` requests have no response yet.
+    responses: int = 0
+    unfinished: int = 0
 
     @property
     def name(self) -> str:
@@ -74,18 +74,18 @@ class Run:
 
     @property
     def figure(self) -> Figure:
-        """The median of each figure."""
+        """Return the medians of all rounds."""
         p50, p99 = (statistics.median(getattr(each, name) for each in self.rounds) for name in ("p50", "p99"))
         return Figure(self.task.name, self.name, self.per_second, "requests", p50, p99)
 
-    def to(self, other: "Run") -> float:
+    def ratio_to(self, other: "Run") -> float:
         return self.per_second / other.per_second
 
 
 def measure(stage: Stage, runs: list[Run]) -> None:
-    """Warm each up, then let them take turns, so that a slow moment of the machine meets all of them.
+    """Warm up each run, then measure them in turns, so that a slow moment of the machine affects all of them.
 
-    Raises `BenchFailed` where an answer is not the wanted one, or a gateway counts other than wrk.
+    Raises `BenchFailed` if a response is not the expected one, or if a gateway counts differently from wrk.
     """
     counters = [(run, count, count()) for run in runs if (count := _counter(run))]
     for run in runs:
@@ -104,61 +104,61 @@ def measure(stage: Stage, runs: list[Run]) -> None:
 
 
 def _counter(run: Run) -> Callable[[], int] | None:
-    """Who counts what a gateway carries of it; a denied request belongs to no session."""
+    """Return the function that counts the requests a gateway proxied. Denied requests belong to no session."""
     counted = isinstance(run.server, Gateway) and run.task.status == 200
     return run.count or (run.server.request_count if counted else None)
 
 
 def _check_count(run: Run, counted: int) -> None:
-    """Raises `BenchFailed` where what was counted is not what wrk sent."""
-    sent_at_most = run.answers + run.unanswered
+    """Raise `BenchFailed` if the counted requests are not those that wrk sent."""
+    sent_at_most = run.responses + run.unfinished
     figures = (
-        f"{run.name} counted {counted:,} requests; wrk had {run.answers:,} answers, sent at most {sent_at_most:,}."
+        f"{run.name} counted {counted:,} requests; wrk got {run.responses:,} responses to at most {sent_at_most:,}."
     )
     print(figures, file=sys.stderr)
-    if not run.answers * (1 - _MISCOUNT) <= counted <= sent_at_most * (1 + _MISCOUNT):
+    if not run.responses * (1 - _MISCOUNT) <= counted <= sent_at_most * (1 + _MISCOUNT):
         raise BenchFailed(f"{figures} That is more than 1 % apart.")
 
 
 def _probe(run: Run) -> None:
-    """Ask once and look at the whole answer."""
+    """Send one request and check the whole response."""
     task = run.task
     content = b"x" * task.body_bytes if task.body_bytes else None
-    answer = httpx.request(
+    response = httpx.request(
         task.method, run.server.url + task.path, headers=run.headers, content=content, trust_env=False
     )
-    run.answers += 1
-    expected = task.status == 200 and len(answer.content) != task.answer_bytes
-    if answer.status_code != task.status or expected:
+    run.responses += 1
+    incomplete = task.status == 200 and len(response.content) != task.response_bytes
+    if response.status_code != task.status or incomplete:
         raise BenchFailed(
-            f"{run.name} answered {task.method} {task.path} with {answer.status_code} and "
-            f"{len(answer.content)} bytes instead of {task.status} and {task.answer_bytes} bytes."
+            f"{run.name} returned to {task.method} {task.path} {response.status_code} and "
+            f"{len(response.content)} bytes instead of {task.status} and {task.response_bytes} bytes."
         )
 
 
 def load(stage: Stage, run: Run, seconds: int) -> Round:
-    """One go of wrk. Raises `BenchFailed` where an answer is not the wanted one."""
+    """Run wrk once. Raises `BenchFailed` if a response is not the expected one."""
     task, report = run.task, stage.directory / "wrk.json"
     report.unlink(missing_ok=True)
     command = [executable("wrk"), "-t", "1", "-c", str(run.connections), "-d", f"{seconds}s", "--timeout", "10s"]
     for name, value in run.headers.items():
         command += ["-H", f"{name}: {value}"]
     command += ["-s", str(ROOT / "bench" / "wrk.lua"), run.server.url + task.path]
-    wanted = {
+    settings = {
         "BENCH_METHOD": task.method,
         "BENCH_BODY_BYTES": str(task.body_bytes),
         "BENCH_CREDENTIALS": str(run.credentials or ""),
-        # Where it was the last time, so that each has its turn.
-        "BENCH_CREDENTIALS_USED": str(run.answers),
+        # Continue after the last token used, so that all tokens are used.
+        "BENCH_CREDENTIALS_USED": str(run.responses),
         "BENCH_REPORT": str(report),
     }
-    done = subprocess.run(command, env={**os.environ, **wanted}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
     if done.returncode or not report.exists():
         raise BenchFailed(f"wrk failed against {run.name}: {done.stderr.strip() or done.stdout.strip()}")
     measured = json.loads(report.read_text())
-    _check_answers(run, measured)
-    run.answers += measured["requests"]
-    run.unanswered += run.connections
+    _check_responses(run, measured)
+    run.responses += measured["requests"]
+    run.unfinished += run.connections
     return Round(
         per_second=measured["requests"] / measured["microseconds"] * 1e6,
         p50=measured["p50"] / 1000,
@@ -166,13 +166,13 @@ def load(stage: Stage, run: Run, seconds: int) -> Round:
     )
 
 
-def _check_answers(run: Run, measured: dict[str, int]) -> None:
-    """Every answer was the wanted one: a refused or broken request is fast, and worth nothing."""
-    requests, refused, broken = measured["requests"], measured["refused"], measured["broken"]
+def _check_responses(run: Run, measured: dict[str, int]) -> None:
+    """Raise `BenchFailed` unless all responses were the expected ones; errors would be fast but worthless."""
+    requests, errors, broken = measured["requests"], measured["errors"], measured["broken"]
     expected = 0 if run.task.status == 200 else requests
-    complete = measured["bytes"] >= requests * run.task.answer_bytes
-    if not requests or refused != expected or broken or not complete:
+    complete = measured["bytes"] >= requests * run.task.response_bytes
+    if not requests or errors != expected or broken or not complete:
         raise BenchFailed(
-            f"{run.name}, {run.task.name}: of {requests} answers {refused} had an error status instead of "
+            f"{run.name}, {run.task.name}: of {requests} responses {errors} had an error status instead of "
             f"{expected}, {broken} connections broke, and the bodies were {'' if complete else 'not '}complete."
         )

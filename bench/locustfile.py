@@ -1,7 +1,7 @@
-"""Customers: each signs up, logs in, tops up, buys a token and uses it, and looks after the account now and then.
+"""Customers who sign up, log in, top up, buy a token and use it, and occasionally use the account API.
 
-They arrive first; what is measured begins when all are there and lasts `BENCH_SECONDS`. With `BENCH_REPORT`, what was
-measured goes to that file as JSON.
+The measurement starts when all customers have bought a token, and lasts `BENCH_SECONDS`. The figures are written to
+the file `BENCH_REPORT` as JSON.
 """
 
 import json
@@ -20,17 +20,17 @@ _SECONDS = int(os.environ.get("BENCH_SECONDS", "20"))
 _DEVICE = "bench-device"
 _CREDITS, _HOURS = 1000, 24
 _BODY = b"x" * 10 * 1024
-_ANSWER_BYTES, _UPLOAD_ANSWER_BYTES = 1024, 2
-# A little more than the ten of which all together are to reach their target.
+_RESPONSE_BYTES, _UPLOAD_RESPONSE_BYTES = 1024, 2
+# Slightly more than the ten per customer that the target needs.
 _REQUESTS_PER_SECOND = 11
-# Passwords are hashed at sign-up and login, which is slow by intention: not all come at the same moment.
+# Sign-up and login hash passwords, which is slow on purpose, so only a few customers arrive at the same time.
 _arriving = BoundedSemaphore(4)
 _complete = Event()
 _arrived: list["Customer"] = []
 
 
 class Customer(FastHttpUser):
-    """`host` is the gateway, whose upstream has `/1k` and `/upload`."""
+    """A customer of the gateway at `host`, whose upstream serves `/1k` and `/upload`."""
 
     wait_time = constant_throughput(_REQUESTS_PER_SECOND)
 
@@ -58,11 +58,11 @@ class Customer(FastHttpUser):
 
     @task(800)
     def read(self) -> None:
-        self._carry("GET", "/1k", _ANSWER_BYTES)
+        self._exchange("GET", "/1k", _RESPONSE_BYTES)
 
     @task(170)
     def write(self) -> None:
-        self._carry("POST", "/upload", _UPLOAD_ANSWER_BYTES, _BODY)
+        self._exchange("POST", "/upload", _UPLOAD_RESPONSE_BYTES, _BODY)
 
     @task(10)
     def look_at_balance(self) -> None:
@@ -81,14 +81,14 @@ class Customer(FastHttpUser):
         self._call("DELETE", f"/tokens/{self._token_id}", name="/tokens/{id}")
         self._buy()
 
-    def _carry(self, method: str, path: str, answer_bytes: int, body: bytes | None = None) -> None:
-        asked = self.client.request(
+    def _exchange(self, method: str, path: str, response_bytes: int, body: bytes | None = None) -> None:
+        request = self.client.request(
             method, f"/api/v1/proxy{path}", headers=self._credentials, data=body, name=path, catch_response=True
         )
-        with asked as answer:
-            received = len(answer.content or b"")
-            if answer.status_code != 200 or received != answer_bytes:
-                answer.failure(f"{answer.status_code} with {received} bytes")
+        with request as response:
+            received = len(response.content or b"")
+            if response.status_code != 200 or received != response_bytes:
+                response.failure(f"{response.status_code} with {received} bytes")
 
     def _call(
         self,
@@ -99,19 +99,19 @@ class Customer(FastHttpUser):
         status: int = 200,
         name: str | None = None,
     ) -> dict[str, Any]:
-        """A call of the account API; its answer. Raises what ends this customer where it is not the wanted one."""
+        """Call the account API and return its response. An unexpected status raises and ends this customer."""
         with self.client.request(
             method, f"/api/v1{path}", json=body, name=name or path, catch_response=True
-        ) as answer:
-            if answer.status_code != status:
-                answer.failure(f"{answer.status_code}: {answer.text}")
-                answer.raise_for_status()
-            content: dict[str, Any] = answer.json()
+        ) as response:
+            if response.status_code != status:
+                response.failure(f"{response.status_code}: {response.text}")
+                response.raise_for_status()
+            content: dict[str, Any] = response.json()
         return content
 
 
 def _begin(environment: Environment) -> None:
-    """All have arrived: count from here."""
+    """Start the measurement."""
     failures = environment.stats.total.num_failures
     if failures:
         raise RuntimeError(f"{failures} calls failed while the customers arrived")
@@ -125,10 +125,10 @@ def _report(environment: Environment, **_kwargs: Any) -> None:
     report, total = os.environ.get("BENCH_REPORT"), environment.stats.total
     if not report or not _complete.is_set():
         return
-    carried = [environment.stats.get(name, method) for name, method in (("/1k", "GET"), ("/upload", "POST"))]
+    proxied = [environment.stats.get(name, method) for name, method in (("/1k", "GET"), ("/upload", "POST"))]
     measured = {
         "requests": total.num_requests,
-        "carried": sum(entry.num_requests for entry in carried),
+        "proxied": sum(entry.num_requests for entry in proxied),
         "errors": sorted({f"{error.name}: {error.error}" for error in environment.stats.errors.values()}),
         "failures": total.num_failures,
         "per_second": total.total_rps,

@@ -1,4 +1,4 @@
-"""Processes that end with the benchmark: each leads its own group, and its output goes to a file."""
+"""Server processes of the benchmark: each has its own process group and a log file, and ends with the benchmark."""
 
 import contextlib
 import os
@@ -16,21 +16,21 @@ _END_SECONDS = 10
 
 
 class BenchFailed(Exception):
-    """The benchmark cannot go on, or its figures cannot be trusted; the message says why."""
+    """The benchmark cannot continue, or its figures cannot be trusted; the message has the reason."""
 
 
 def executable(name: str) -> str:
-    """The path of a program; Debian's nginx is not on everybody's PATH."""
+    """Return the path of a program. Debian's nginx is in /usr/sbin, which not every PATH contains."""
     path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin")
     if path is None:
         raise BenchFailed(
-            f"{name} is missing: `apt-get install nginx wrk redis-server` has what the benchmark needs."
+            f"{name} is missing. Install what the benchmark needs: `apt-get install nginx wrk redis-server`."
         )
     return path
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct ports of the loopback that nobody listens on."""
+    """Return distinct unused ports of the loopback interface."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -38,21 +38,21 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def listens(port: int) -> bool:
-    """Whether somebody takes connections on that port of the loopback."""
+def is_listening(port: int) -> bool:
+    """Return whether a server accepts connections on the loopback port."""
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """These settings and nothing of the caller's own that would change what is measured."""
+    """Return these settings with a minimal environment, so the caller's variables cannot change the figures."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **settings}
 
 
 @contextlib.contextmanager
 def running(command: list[str], log: Path, env: dict[str, str], ready: Callable[[], bool]) -> Iterator[None]:
-    """Start a server, wait until it is ready, end it and its children on leaving."""
+    """Start a server and wait until it is ready; terminate it and its children at the end of the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -74,8 +74,8 @@ def _wait(process: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]
     deadline = time.monotonic() + _START_SECONDS
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
-            said = log.read_text(errors="replace")[-2000:].strip()
-            raise BenchFailed(f"{log.stem} did not start; it said:\n{said}")
+            output = log.read_text(errors="replace")[-2000:].strip()
+            raise BenchFailed(f"{log.stem} did not start. Its output:\n{output}")
         time.sleep(0.1)
 
 

@@ -1,7 +1,7 @@
-"""`python -m bench.purchases`: purchases a second on PostgreSQL beside pgbench's simple transactions, in turns.
+"""`python -m bench.purchases`: purchases per second on PostgreSQL, compared with pgbench's simple transactions.
 
-16 clients each, on the server of `DATABASE_URL`, in a database that is made for it and dropped. A purchase is the
-whole service: key, tariff, debit, entries, encrypted token. pgbench's `-N` is an UPDATE, a SELECT and an INSERT.
+Both run in turns with 16 clients on the server of `DATABASE_URL`, in a temporary database. A purchase is the whole
+service: key, tariff, debit, entries, encrypted token. pgbench's `-N` is an UPDATE, a SELECT and an INSERT.
 """
 
 import argparse
@@ -24,25 +24,25 @@ from bench.processes import ROOT, BenchFailed, environment
 
 _SERVER = "postgres://postgres@127.0.0.1:5432/postgres"
 _PROCESSES = 4
-_SCALE = 10  # pgbench's, a million accounts
+_SCALE = 10  # of pgbench: a million accounts
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Medians of the rounds, each a number per second."""
+    """The medians of the rounds, per second."""
 
     purchases: float
     simple: float
 
     def table(self) -> str:
         rows = [("pgbench -N, simple transactions", self.simple), ("Zenzefi, purchases", self.purchases)]
-        lines = [f"| {what} | {figure:,.0f} | {figure / self.simple:.2f} |" for what, figure in rows]
+        lines = [f"| {title} | {figure:,.0f} | {figure / self.simple:.2f} |" for title, figure in rows]
         head = f"| {CUSTOMERS} clients on PostgreSQL | per second | to pgbench |"
         return "\n".join([head, "| --- | --: | --: |", *lines])
 
 
-def measured(python: Path, server: str = _SERVER, *, rounds: int = 3, seconds: int = 5) -> Measured:
-    """Measure on the PostgreSQL server of this URL. Raises `BenchFailed` where it, or pgbench, is not there."""
+def measure(python: Path, server: str = _SERVER, *, rounds: int = 3, seconds: int = 5) -> Measured:
+    """Measure on a PostgreSQL server. Raises `BenchFailed` if it is not reachable or pgbench is missing."""
     purchases, simple = [], []
     with _database(server) as url, tempfile.TemporaryDirectory(prefix="zenzefi-bench-") as data:
         _pgbench("-i", "-q", "-s", str(_SCALE), url)
@@ -67,10 +67,10 @@ def _database(server: str) -> Iterator[str]:
 
 
 def _transactions(url: str, seconds: int) -> float:
-    said = _pgbench("-N", "-n", "-c", str(CUSTOMERS), "-j", "2", "-T", str(seconds), url)
-    found = re.search(r"^tps = ([\d.]+)", said, re.MULTILINE)
+    output = _pgbench("-N", "-n", "-c", str(CUSTOMERS), "-j", "2", "-T", str(seconds), url)
+    found = re.search(r"^tps = ([\d.]+)", output, re.MULTILINE)
     if not found:
-        raise BenchFailed(f"pgbench gave no figure; it said:\n{said}")
+        raise BenchFailed(f"pgbench printed no figure. Its output:\n{output}")
     return float(found[1])
 
 
@@ -90,7 +90,7 @@ def _purchases(python: Path, settings: dict[str, str], seconds: int) -> float:
     try:
         for buyer in buyers:
             if buyer.stdout.readline() != "ready\n":
-                raise BenchFailed("the customers could not begin to buy; see above")
+                raise BenchFailed("The customers could not start to buy. See the errors above.")
         for buyer in buyers:
             buyer.stdin.write("go\n")
             buyer.stdin.flush()
@@ -102,11 +102,11 @@ def _purchases(python: Path, settings: dict[str, str], seconds: int) -> float:
 
 
 def _pgbench(*arguments: str) -> str:
-    """Debian keeps it off the PATH."""
+    """Run pgbench and return its output. On Debian it is not on the PATH."""
     places = [os.environ.get("PATH", os.defpath), *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
     path = shutil.which("pgbench", path=os.pathsep.join(places))
     if path is None:
-        raise BenchFailed("pgbench is missing: `apt-get install postgresql` has it.")
+        raise BenchFailed("pgbench is missing. Install it: `apt-get install postgresql`.")
     return _run([path, *arguments])
 
 
@@ -114,9 +114,9 @@ def _run(command: list[str], **options: dict[str, str]) -> str:
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, **options)
     except FileNotFoundError as error:
-        raise BenchFailed(f"{command[0]} is missing: `apt-get install postgresql-client` has it.") from error
+        raise BenchFailed(f"{command[0]} is missing. Install it: `apt-get install postgresql-client`.") from error
     if done.returncode:
-        raise BenchFailed(f"{command[0]} failed; it said:\n{done.stderr.strip()}")
+        raise BenchFailed(f"{command[0]} failed. Its output:\n{done.stderr.strip()}")
     return done.stdout
 
 
@@ -128,7 +128,7 @@ def main() -> int:
     options = parser.parse_args()
     server = os.environ.get("DATABASE_URL") or _SERVER
     try:
-        found = measured(options.gateway_python.absolute(), server, rounds=options.rounds, seconds=options.seconds)
+        found = measure(options.gateway_python.absolute(), server, rounds=options.rounds, seconds=options.seconds)
     except BenchFailed as failure:
         print(failure, file=sys.stderr)
         return 1

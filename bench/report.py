@@ -1,4 +1,4 @@
-"""The figures and the goals as tables, for a terminal or as Markdown, with what is needed to read them later."""
+"""Tables of the figures and goals, for a terminal or as Markdown, and a description of the circumstances."""
 
 import json
 import os
@@ -20,26 +20,27 @@ _TEXT_COLUMNS = 2
 
 
 def figures(measured: list[Figure], *, markdown: bool) -> str:
-    """One row a figure; its ratios are to the servers that did the same."""
+    """Return a table with a row for each figure and its ratios to the other servers of the measurement."""
     return _table([_FIGURES, *(_figure(each, measured) for each in measured)], markdown=markdown)
 
 
-def _figure(figure: Figure, everybody: list[Figure]) -> list[str]:
-    peers = {peer.server: peer for peer in everybody if peer.what == figure.what}
+def _figure(figure: Figure, measured: list[Figure]) -> list[str]:
+    peers = {peer.server: peer for peer in measured if peer.title == figure.title}
     ratios = [f"{figure.rate / peers[name].rate:.2f}" if name in peers else "" for name in _COMPARED_WITH]
     rate = "" if figure.rate is None else f"{figure.rate:,.0f} {figure.unit}"
     times = ["" if time is None else f"{time:.2f}" for time in (figure.p50, figure.p99)]
-    return [figure.what, figure.server, rate, *ratios, *times]
+    return [figure.title, figure.server, rate, *ratios, *times]
 
 
 def goals(measured: dict[str, float], *, markdown: bool) -> str:
+    """Return a table with a row for each measured goal."""
     rows = [
         [
-            goal.what,
-            "met" if goal.met(figure) else "MISSED",
-            goal.shown(figure),
-            goal.bound_shown,
-            goal.shown(goal.aim),
+            goal.title,
+            "met" if goal.is_met(figure) else "MISSED",
+            goal.format(figure),
+            goal.formatted_bound,
+            goal.format(goal.aim),
         ]
         for goal, figure in ((GOALS[key], figure) for key, figure in measured.items())
     ]
@@ -61,13 +62,13 @@ def _table(lines: list[list[str]], *, markdown: bool) -> str:
 
 
 def circumstances(gateway_python: Path, *, rounds: int, seconds: int) -> str:
-    """When, on what and with what it was measured."""
+    """Return a sentence with the date, the machine and the versions of the measurement."""
     ours = _gateway_versions(gateway_python)
     return (
         f"{datetime.now(UTC):%Y-%m-%d}; {_processor()}, {os.cpu_count()} cores, {platform.system()} "
         f"{platform.machine()}, loopback; wrk {_wrk_version()} with 1 thread and {CONNECTIONS} connections, "
         f"the median of {rounds} interleaved rounds of {seconds} s; nginx {_nginx_version()}, one worker; "
-        f"Zenzefi on {ours}, one worker where nothing else is said; fastapi-proxy-lib {version('fastapi-proxy-lib')} "
+        f"Zenzefi on {ours}, one worker unless noted; fastapi-proxy-lib {version('fastapi-proxy-lib')} "
         f"on Python {platform.python_version()}, uvicorn {version('uvicorn')}, httpx {version('httpx')}, one worker; "
         f"WebSockets with picows {version('picows')} at both ends."
     )
@@ -78,18 +79,18 @@ def _gateway_versions(python: Path) -> str:
         "import json, platform; from importlib.metadata import version as v; "
         "print(json.dumps([platform.python_version(), v('django'), v('uvicorn'), v('websockets')]))"
     )
-    said = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout
-    return "Python {}, Django {}, uvicorn {}, websockets {}".format(*json.loads(said))
+    output = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout
+    return "Python {}, Django {}, uvicorn {}, websockets {}".format(*json.loads(output))
 
 
 def _nginx_version() -> str:
-    said = subprocess.run([executable("nginx"), "-v"], capture_output=True, text=True, check=False)
-    return _number(said.stderr, r"nginx/(\S+)")
+    output = subprocess.run([executable("nginx"), "-v"], capture_output=True, text=True, check=False)
+    return _number(output.stderr, r"nginx/(\S+)")
 
 
 def _wrk_version() -> str:
-    said = subprocess.run([executable("wrk"), "-v"], capture_output=True, text=True, check=False)
-    return _number(said.stdout, r"wrk \D*(\S+)")
+    output = subprocess.run([executable("wrk"), "-v"], capture_output=True, text=True, check=False)
+    return _number(output.stdout, r"wrk \D*(\S+)")
 
 
 def _number(text: str, pattern: str) -> str:

@@ -1,6 +1,6 @@
-"""`make bench`: everything that Zenzefi promises of its speed, measured in one run on one machine.
+"""`make bench`: all speed targets, measured in one run on one machine.
 
-Exit status 1: a goal was missed, or the figures could not be trusted. Nothing is written into the repository.
+The exit status is 1 if a goal is missed or the figures cannot be trusted. Nothing is written to the repository.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> int:
     try:
         for program in ("nginx", "wrk", "redis-server"):
             executable(program)
-        findings = _measured(options)
+        findings = _measure(options)
     except BenchFailed as failure:
         print(failure, file=sys.stderr)
         return 1
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description="Measure Zenzefi beside nginx and fastapi-proxy-lib.")
+    parser = argparse.ArgumentParser(prog="bench", description="Measure Zenzefi against nginx and fastapi-proxy-lib.")
     parser.add_argument("--only", action="append", choices=_PARTS, help="measure this part; may be repeated")
     parser.add_argument("--seconds", type=_count, default=3, help="length of a round (default: 3)")
     parser.add_argument("--rounds", type=_count, default=3, help="rounds for each server (default: 3)")
@@ -71,11 +71,11 @@ def _count(text: str) -> int:
     return number
 
 
-def _measured(options: argparse.Namespace) -> Findings:
+def _measure(options: argparse.Namespace) -> Findings:
     everything = Findings([], {})
     in_memory = tempfile.TemporaryDirectory(prefix="zenzefi-bench-", dir=_memory())
     with in_memory as name, contextlib.ExitStack() as servers:
-        # Not resolved: a virtual environment's Python is a link.
+        # Not resolved, because the Python of a virtual environment is a symbolic link.
         python = options.gateway_python.absolute()
         stage = Stage(Path(name), python, options.rounds, options.seconds, servers)
         for part in dict.fromkeys(options.only or _PARTS):
@@ -89,7 +89,7 @@ def _measured(options: argparse.Namespace) -> Findings:
 
 
 def _memory() -> str | None:
-    """A file system in memory, so that nobody else's use of the disk is measured; None where there is none to use."""
+    """Return a directory in memory, so that the disk does not affect the figures; None if there is none."""
     memory = Path("/dev/shm")
     return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free >= _NEEDED_BYTES else None
 
@@ -100,10 +100,13 @@ def _conclude(options: argparse.Namespace, findings: Findings) -> int:
     for note in findings.notes:
         print(note)
     print(report.circumstances(options.gateway_python, rounds=options.rounds, seconds=options.seconds))
-    missed = [key for key, measured in findings.measured.items() if not GOALS[key].met(measured)]
+    missed = [key for key, measured in findings.measured.items() if not GOALS[key].is_met(measured)]
     for key in missed:
         goal = GOALS[key]
-        print(f"Missed: {goal.what}: {goal.shown(findings.measured[key])}, not {goal.bound_shown}.", file=sys.stderr)
+        print(
+            f"Missed: {goal.title}: {goal.format(findings.measured[key])}, not {goal.formatted_bound}.",
+            file=sys.stderr,
+        )
     return 1 if missed else 0
 
 

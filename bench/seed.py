@@ -1,7 +1,7 @@
-"""Access tokens by the hundred thousand in the gateway's database; run with the gateway's Python and settings.
+"""Large numbers of access tokens in the gateway's database, run with the gateway's Python and settings.
 
-`issue FILE ALL USED`: so many tokens, ten for each user. FILE gets the texts of those that will be used, each of
-another user as far as there are, with a device id. `count`: the requests that the database knows of their sessions.
+`issue FILE ALL USED` creates `ALL` tokens, ten per user, and writes the secrets of `USED` of them with a device id to
+`FILE`, spread over as many users as possible. `count` prints the requests of their sessions in the database.
 """
 
 import os
@@ -32,7 +32,7 @@ _DEVICE = "bench-device"
 
 
 def issue(file: Path, count: int, used: int) -> None:
-    """As `access.services` issues what was paid for, but in bulk and for nothing."""
+    """Create tokens as `access.services` does, but in bulk and free of charge."""
     users = [
         User(email=f"bench-{number}@example.com", username=f"bench-{number}", password="!")
         for number in range(count // _TOKENS_EACH)
@@ -41,18 +41,18 @@ def issue(file: Path, count: int, used: int) -> None:
     with transaction.atomic():
         for user in users:
             ledger.open_wallet(user)
-    texts = [token_secret.generate() for _ in range(count)]
-    tokens = [_token(users[number % len(users)], text) for number, text in enumerate(texts)]
+    secrets = [token_secret.generate() for _ in range(count)]
+    tokens = [_token(users[number % len(users)], secret) for number, secret in enumerate(secrets)]
     AccessToken.objects.bulk_create(tokens, batch_size=_BATCH)
-    file.write_text("".join(f"{text} {_DEVICE}\n" for text in texts[:used]))
+    file.write_text("".join(f"{secret} {_DEVICE}\n" for secret in secrets[:used]))
 
 
-def _token(user: User, text: str) -> AccessToken:
+def _token(user: User, secret: str) -> AccessToken:
     now = timezone.now()
     return AccessToken(
         user=user,
-        digest=secret_digest(text),
-        ciphertext=token_secret.encrypt(text),
+        digest=secret_digest(secret),
+        ciphertext=token_secret.encrypt(secret),
         scope=Scope.FULL,
         duration_hours=_HOURS,
         cost=0,
@@ -62,6 +62,7 @@ def _token(user: User, text: str) -> AccessToken:
 
 
 def count() -> int:
+    """Return the number of requests in the sessions of the benchmark's device."""
     sessions = ProxySession.objects.filter(device_id=_DEVICE)
     return int(sessions.aggregate(total=Sum("request_count"))["total"] or 0)
 

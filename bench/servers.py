@@ -1,4 +1,4 @@
-"""What Zenzefi is compared with: nginx, alone and as a proxy, and fastapi-proxy-lib."""
+"""The servers for comparison: nginx alone and as a proxy, and fastapi-proxy-lib."""
 
 import contextlib
 import os
@@ -54,7 +54,7 @@ _PROXY = """
             proxy_http_version 1.1;
             proxy_set_header Connection "";
         }}
-        # With what it does a download fastest; the temporary file of the default would slow it down.
+        # The fastest configuration for a download. The default writes a temporary file, which is slower.
         location = /1g {{
             proxy_pass http://target;
             proxy_http_version 1.1;
@@ -70,7 +70,7 @@ FILES = {"1k": 2**10, "100k": 100 * 2**10, "1g": 2**30}
 
 @dataclass(frozen=True)
 class Server:
-    """One contender: where its copy of the upstream begins."""
+    """A measured server and the URL at which it serves the upstream."""
 
     name: str
     url: str
@@ -78,12 +78,12 @@ class Server:
 
 @contextlib.contextmanager
 def nginx_alone(directory: Path) -> Iterator[Server]:
-    """The upstream of all others: the files, and `/upload`, which answers "ok"."""
+    """Run the upstream of the other servers: it serves the files, and "ok" at `/upload`."""
     files = directory / "www"
     files.mkdir(parents=True)
     for name, size in FILES.items():
         with (files / name).open("wb") as file:
-            file.truncate(size)  # sparse, so that a gibibyte takes no place
+            file.truncate(size)  # sparse, so that 1 GiB takes no disk space
     with _nginx("nginx direct", directory, _STATIC) as server:
         yield server
 
@@ -98,7 +98,7 @@ def nginx_as_proxy(directory: Path, upstream: Server) -> Iterator[Server]:
 @contextlib.contextmanager
 def _nginx(name: str, directory: Path, content: str, **names: str) -> Iterator[Server]:
     (port,) = free_ports(1)
-    # Started by root its worker would be another user, who may not read the temporary directory.
+    # If root starts nginx, its workers run as another user, who may not read the temporary directory.
     user = "user root root;" if os.geteuid() == 0 else ""
     config = directory / "nginx.conf"
     config.write_text(
@@ -106,7 +106,7 @@ def _nginx(name: str, directory: Path, content: str, **names: str) -> Iterator[S
     )
     command = [executable("nginx"), "-p", str(directory), "-c", str(config), "-e", "stderr"]
     server = Server(name, f"http://127.0.0.1:{port}")
-    with running(command, directory.with_suffix(".log"), environment(), lambda: answers(f"{server.url}/1k")):
+    with running(command, directory.with_suffix(".log"), environment(), lambda: responds(f"{server.url}/1k")):
         yield server
 
 
@@ -119,18 +119,19 @@ def fastapi_proxy_lib(directory: Path, upstream: Server) -> contextlib.AbstractC
 def asgi(
     name: str, app: str, directory: Path, env: dict[str, str], *options: str, path: str = "/"
 ) -> Iterator[Server]:
-    """An ASGI application in uvicorn as the gateway runs it; it is ready when it answers `path`."""
+    """Run an ASGI application in uvicorn with the gateway's options; it is ready when `path` responds."""
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "uvicorn", app, *options, "--port", str(port), "--loop", "uvloop"]
     command += ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
     command += ["--no-proxy-headers", "--no-server-header", "--no-date-header"]
     server = Server(name, f"http://127.0.0.1:{port}")
     log = directory / f"{app.replace(':', '.')}.log"
-    with running(command, log, env, lambda: answers(server.url + path)):
+    with running(command, log, env, lambda: responds(server.url + path)):
         yield server
 
 
-def answers(url: str) -> bool:
+def responds(url: str) -> bool:
+    """Return whether the URL returns 200."""
     try:
         return httpx.get(url, trust_env=False, timeout=2).status_code == 200
     except httpx.HTTPError:

@@ -1,4 +1,4 @@
-"""The servers that measurements share: each starts when it is first needed and ends with the benchmark."""
+"""The servers that measurements share. Each starts when it is first needed and ends with the benchmark."""
 
 import contextlib
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from bench.servers import Server, fastapi_proxy_lib, nginx_alone, nginx_as_proxy
 
 @dataclass
 class Stage:
-    """Where everything runs, and how long it is measured."""
+    """The shared servers, the directory for their files, and the number and length of the rounds."""
 
     directory: Path
     python: Path
