@@ -64,7 +64,7 @@ def _run(probe: Callable[[], object], name: str) -> bool:
     try:
         probe()
     except (DatabaseError, RedisError, httpx.HTTPError, OSError) as error:
-        logger.warning("health check: %s failed: %s", name, error)
+        logger.warning("health_check_failed", extra={"check": name, "error": str(error)})
         return False
     return True
 

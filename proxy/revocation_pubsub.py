@@ -38,15 +38,14 @@ class _Outage:
         """Log the failure if it is the first in a row."""
         if not self._ongoing:
             unexpected = not isinstance(error, (redis.RedisError, OSError))
-            logger.warning(
-                "%s failed, revocations wait for the next poll: %s", self._operation, error, exc_info=unexpected
-            )
+            details = {"operation": self._operation, "error": repr(error)}
+            logger.warning("revocation_push_failed", extra=details, exc_info=unexpected)
         self._ongoing = True
 
     def record_success(self) -> None:
         """Log the recovery if the operation failed before."""
         if self._ongoing:
-            logger.info("%s works again", self._operation)
+            logger.info("revocation_push_recovered", extra={"operation": self._operation})
         self._ongoing = False
 
 
@@ -60,7 +59,7 @@ class Publisher:
         # The interpreter joins the executor's thread at exit, so the last message of a command is sent.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="revocation-publisher")
         self._scheduled = False
-        self._outage = _Outage("publishing to Redis")
+        self._outage = _Outage("publish")
 
     def wake_all(self, **_kwargs: Any) -> None:
         """Schedule a message that makes every worker poll, and return at once. Calls before it is sent share it."""
@@ -88,7 +87,7 @@ async def listen(wake: Callable[[], object]) -> None:
     """Call `wake` for each message until cancelled. Reconnect after failures."""
     if not settings.REDIS_URL:
         return
-    outage = _Outage("listening to Redis")
+    outage = _Outage("listen")
     while True:
         try:
             await _receive(wake, outage)

@@ -14,7 +14,7 @@ def close_idle_sessions() -> int:
     """End the sessions without activity for `SESSION_TIMEOUT_SECONDS`. Return how many."""
     closed = services.close_idle_sessions()
     if closed:
-        logger.info("closed %d idle sessions", closed)
+        logger.info("sessions_closed", extra={"count": closed})
     return closed
 
 

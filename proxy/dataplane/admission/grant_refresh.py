@@ -36,7 +36,7 @@ async def _refresh(grants: GrantCache, digest: str, items: list[InFlight]) -> No
             grant = grants.get(digest) or await grants.load(digest)
     except Exception as error:  # any error: it must not delay the cut-off of expired tokens
         unexpected = not isinstance(error, (DatabaseError, InterfaceError, TimeoutError))
-        logger.warning("a grant could not be read again, its deadline stays: %r", error, exc_info=unexpected)
+        logger.warning("grant_refresh_failed", extra={"error": repr(error)}, exc_info=unexpected)
         return
     if grant is not None:
         for item in items:

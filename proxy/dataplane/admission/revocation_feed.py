@@ -78,9 +78,8 @@ class RevocationFeed:
             notices = await self._read_new()
         except Exception as error:  # any error: nothing would start the feed again
             unexpected = not isinstance(error, (DatabaseError, InterfaceError))
-            logger.warning(
-                "revocation feed is silent for %.0f s: %r", self.silent_seconds(), error, exc_info=unexpected
-            )
+            details = {"silent_seconds": round(self.silent_seconds()), "error": repr(error)}
+            logger.warning("revocation_poll_failed", extra=details, exc_info=unexpected)
             return
         new = [notice for notice in notices if self._record(notice.id)]
         self._failed = [notice for notice in (*self._failed, *new) if not await self._apply_notice(notice)]
@@ -133,6 +132,6 @@ class RevocationFeed:
         try:
             await self._apply(notice)
         except Exception:
-            logger.exception("revocation %d could not be applied", notice.id)
+            logger.exception("revocation_not_applied", extra={"revocation_id": notice.id})
             return False
         return True

@@ -67,7 +67,7 @@ class Cutoffs:
             try:
                 holder = await self._gate.release_lease(token_id, notice_id)
             except StateUnavailable as error:
-                logger.warning("the reset %d waits for the state store: %s", notice_id, error)
+                logger.warning("device_reset_delayed", extra={"revocation_id": notice_id, "error": repr(error)})
                 self._cut_all_but(None, token_id, since)
                 await asyncio.sleep(SECONDS)
             else:

@@ -48,7 +48,7 @@ class Flush:
         try:
             await self._database.run(write_denials, denials)
         except (DatabaseError, OSError) as error:
-            logger.warning("%d denials could not be written, they are kept: %s", len(denials), error)
+            logger.warning("denials_not_written", extra={"count": len(denials), "error": str(error)})
             self._denials.put_back(denials)
 
     async def _flush_sessions(self) -> None:
@@ -75,7 +75,7 @@ class Flush:
         try:
             await self._database.run(write_sessions, list(rows.values()))
         except (DatabaseError, OSError) as error:
-            logger.warning("%d sessions could not be written, they are kept: %s", len(counted), error)
+            logger.warning("sessions_not_written", extra={"count": len(counted), "error": str(error)})
             return False
         if shared:
             self._accounting.confirm(counted)

@@ -21,5 +21,5 @@ async def repeat(seconds: float, job: Callable[[], Awaitable[None]], longest: fl
         try:
             await job()
         except Exception:
-            logger.exception("a job of the data plane failed")
+            logger.exception("dataplane_job_failed", extra={"job": repr(job)})
         pause = max(seconds, min(20 * (time.monotonic() - started), longest))

@@ -106,7 +106,7 @@ class Endpoint(AbortableProtocol):
         try:
             self._read(data)
         except Exception:
-            logger.exception("a WebSocket cannot be relayed")
+            logger.exception("relay_failed")
             self._notify_over(_INTERNAL_ERROR, "")
 
     def _read(self, data: bytes) -> None:

@@ -20,8 +20,8 @@ from proxy.dataplane.rules.paths import is_proxied, upstream_path
 from proxy.dataplane.rules.proxy_host import is_on_proxy_host, prefix_of
 from proxy.dataplane.upstream.errors import FAILURES, denial_for
 from proxy.dataplane.websocket.client_end import ClientEnd
-from proxy.dataplane.websocket.upstream_connect import connect_upstream
 from proxy.dataplane.websocket.endpoint import LAST_SECONDS, join
+from proxy.dataplane.websocket.upstream_connect import connect_upstream
 from proxy.dataplane.websocket.upstream_end import UpstreamEnd
 
 _INTERNAL_ERROR = 1011
