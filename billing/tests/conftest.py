@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from billing.providers import mock, stripe, yookassa
 from billing.tests.support import stripe_client
-from billing.tests.support.mock_provider import begun
+from billing.tests.support.mock_provider import create_pending_payment
 from billing.tests.support.standins.stripe import StripeStandIn
 from billing.tests.support.standins.yookassa import YooKassaStandIn
 
@@ -17,7 +17,7 @@ from billing.tests.support.standins.yookassa import YooKassaStandIn
 @pytest.fixture
 def payment(alice):
     """Return Alice's pending payment of 25.50 ZNC."""
-    return begun(alice)
+    return create_pending_payment(alice)
 
 
 @pytest.fixture

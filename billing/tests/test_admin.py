@@ -15,7 +15,7 @@ from billing.models import (
     Transaction,
     WebhookEvent,
 )
-from billing.tests.support.mock_provider import happens, send
+from billing.tests.support.mock_provider import send, set_status
 from conftest import client_of
 
 MODELS = [
@@ -34,7 +34,7 @@ def pay(user, key):
     """Create a settled payment, with its event and its idempotency key."""
     response = client_of(user).post("/api/v1/currency/purchase", {"amount": 5}, headers={"Idempotency-Key": key})
     payment = Payment.objects.get(pk=response.json()["payment_id"])
-    assert send(happens(payment, "succeeded")).status_code == 200
+    assert send(set_status(payment, "succeeded")).status_code == 200
 
 
 @pytest.fixture

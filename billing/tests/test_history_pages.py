@@ -11,7 +11,7 @@ import time_machine
 
 from billing import ledger
 from billing.models import SystemAccount, TransactionType
-from billing.tests.support.mock_provider import begun, happens, paid, send
+from billing.tests.support.mock_provider import create_pending_payment, paid, send, set_status
 from conftest import fund
 
 
@@ -114,9 +114,13 @@ class TestTheStatement:
 
 class TestPayments:
     def test_shows_ones_own_and_goes_on_with_open_ones(self, client, alice, bob):
-        done, waiting, foreign = paid(alice, "10"), begun(alice, "20"), begun(bob, "30")
-        declined = begun(alice, "40")
-        send(happens(declined, "failed"))
+        done, waiting, foreign = (
+            paid(alice, "10"),
+            create_pending_payment(alice, "20"),
+            create_pending_payment(bob, "30"),
+        )
+        declined = create_pending_payment(alice, "40")
+        send(set_status(declined, "failed"))
         page = text(client, "/payments")
         assert f"/billing/receipt/{done.pk}" in page
         assert waiting.payment_url in page

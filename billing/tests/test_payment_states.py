@@ -8,7 +8,7 @@ from django.db import DatabaseError, transaction
 
 from billing import ledger, payments
 from billing.models import CREDITED, Payment, PaymentStatus, PaymentTransition, SystemAccount, TransactionType
-from billing.tests.support.mock_provider import begun
+from billing.tests.support.mock_provider import create_pending_payment
 from billing.tests.support.parallel import in_parallel
 
 S = PaymentStatus
@@ -113,7 +113,7 @@ def test_what_the_database_refuses_of_a_payment(payment, fields):
 
 
 def test_one_checkout_is_of_one_payment(payment, bob):
-    other = begun(bob)
+    other = create_pending_payment(bob)
     with pytest.raises(DatabaseError), transaction.atomic():
         Payment.objects.filter(pk=other.pk).update(provider_id=payment.provider_id)
     with pytest.raises(DatabaseError), transaction.atomic():

@@ -15,7 +15,7 @@ from billing.models import Payment, Transaction
 from billing.providers.mock import MockProvider
 from billing.tasks import poll_payments
 from billing.tests.support import provider_outages
-from billing.tests.support.mock_provider import at_provider, begun, happens, send, state
+from billing.tests.support.mock_provider import at_provider, create_pending_payment, send, set_status, state
 from billing.tests.support.parallel import in_parallel
 
 
@@ -43,7 +43,7 @@ def test_it_leaves_alone_what_is_not_due_and_what_is_over(payment, monkeypatch):
     poll_payments()
     assert called == []
     monkeypatch.undo()
-    send(happens(payment, "succeeded"))
+    send(set_status(payment, "succeeded"))
     called = provider_outages.take_down(monkeypatch, "fetch")
     run_after(hours=30)
     assert called == []
@@ -51,7 +51,7 @@ def test_it_leaves_alone_what_is_not_due_and_what_is_over(payment, monkeypatch):
 
 def test_after_an_hour_without_the_provider_everything_is_settled_once(alice, bob, monkeypatch):
     # case B25
-    payments = [begun(user) for user in (alice, bob) for _ in range(5)]
+    payments = [create_pending_payment(user) for user in (alice, bob) for _ in range(5)]
     for payment in payments:
         at_provider(payment, status="succeeded")
     called = provider_outages.take_down(monkeypatch, "fetch")
@@ -106,7 +106,7 @@ def test_what_is_paid_and_underway_does_not_expire(payment, monkeypatch):
 
 
 def test_one_that_cannot_be_dealt_with_does_not_hold_up_the_others(alice, bob, monkeypatch, caplog):
-    first, second = begun(alice), begun(bob)
+    first, second = create_pending_payment(alice), create_pending_payment(bob)
     for payment in (first, second):
         at_provider(payment, status="succeeded")
     fetch = MockProvider.fetch
@@ -132,7 +132,7 @@ def test_one_provider_that_is_down_does_not_hold_up_the_other(alice, bob, monkey
 
     load = providers._load
     monkeypatch.setattr(providers, "_load", lambda name: Other() if name == "other" else load(name))
-    of_other, of_mock = begun(alice), begun(bob)
+    of_other, of_mock = create_pending_payment(alice), create_pending_payment(bob)
     Payment.objects.filter(pk=of_other.pk).update(provider="other")
     at_provider(of_mock, status="succeeded")
     run_after(seconds=61)
@@ -150,7 +150,7 @@ def test_another_amount_is_an_alert_each_time_and_credits_nothing(payment, caplo
 @pytest.mark.django_db(transaction=True)
 def test_several_pollers_at_once_settle_each_payment_once(alice, bob, monkeypatch):
     # cases A9, B25, G83
-    payments = [begun(user) for user in (alice, bob) for _ in range(6)]
+    payments = [create_pending_payment(user) for user in (alice, bob) for _ in range(6)]
     for payment in payments:
         at_provider(payment, status="succeeded")
     asked, fetch = [], MockProvider.fetch
@@ -172,7 +172,7 @@ def test_several_pollers_at_once_settle_each_payment_once(alice, bob, monkeypatc
 @pytest.mark.django_db(transaction=True)
 def test_webhook_poller_and_return_page_at_once_credit_once_and_write_once(payment, client):
     # case A11
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     Payment.objects.update(next_check_at=timezone.now() - timedelta(seconds=1))
     acts = [
         lambda: send(body),

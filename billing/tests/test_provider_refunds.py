@@ -8,7 +8,7 @@ from billing import ledger, settlement
 from billing.models import Payment, Transaction
 from billing.providers import mock
 from billing.tests.support.debts import balance_and_debt, spend
-from billing.tests.support.mock_provider import at_provider, begun, change_and_send, paid, send
+from billing.tests.support.mock_provider import at_provider, change_and_send, create_pending_payment, paid, send
 from billing.tests.support.parallel import in_parallel
 
 
@@ -75,7 +75,7 @@ def test_a_refund_that_fails_on_its_way_gives_the_credits_again(alice):
 
 def test_a_payment_that_is_paid_and_refunded_before_we_hear_of_it(alice):
     # case B22
-    payment = begun(alice, "100")
+    payment = create_pending_payment(alice, "100")
     at_provider(payment, status="succeeded")
     assert change_and_send(payment, refunded=Decimal(40)) == ("partly_refunded", 40, 40)
     assert balance_and_debt(alice) == (60, 0)

@@ -13,7 +13,7 @@ from accounts.tests.factories import UserFactory
 from billing import receipts
 from billing.models import Payment, ReceiptCounter
 from billing.providers import mock
-from billing.tests.support.mock_provider import at_provider, begun, happens, paid, send
+from billing.tests.support.mock_provider import at_provider, create_pending_payment, paid, send, set_status
 from billing.tests.support.parallel import in_parallel
 
 PAYMENTS = "/api/v1/currency/payments"
@@ -51,7 +51,7 @@ def test_a_credit_of_the_last_moment_of_a_year_is_of_that_year(alice, monkeypatc
 
 
 def test_only_a_credited_payment_has_one(alice, payment):
-    send(happens(payment, "failed"))
+    send(set_status(payment, "failed"))
     assert Payment.objects.get().receipt_number == ""
     assert not ReceiptCounter.objects.exists()
 
@@ -87,7 +87,7 @@ def test_credits_at_once_and_ones_that_fail_leave_no_gap(alice):
 
 @pytest.mark.django_db(transaction=True)
 def test_webhooks_at_once_number_their_payments_without_a_gap(alice):
-    bodies = [happens(begun(alice), status) for status in ["succeeded", "failed"] * 6]
+    bodies = [set_status(create_pending_payment(alice), status) for status in ["succeeded", "failed"] * 6]
     assert in_parallel(12, lambda number: send(bodies[number]).status_code) == [200] * 12
     year = timezone.now().year
     assert numbers() == [(year, number) for number in range(1, 7)]

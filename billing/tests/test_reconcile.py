@@ -9,7 +9,7 @@ from django.core.management import CommandError
 from billing.models import Payment
 from billing.tests.support import provider_outages
 from billing.tests.support.commands import run_command
-from billing.tests.support.mock_provider import at_provider, begun, paid
+from billing.tests.support.mock_provider import at_provider, create_pending_payment, paid
 
 
 def run(first="2026-11-01", last="2026-11-30"):
@@ -24,7 +24,7 @@ def on(payment, *day):
 @pytest.fixture
 def november(alice):
     """Return a paid and an unpaid payment whose provider agrees."""
-    return on(paid(alice), 2026, 11, 1), on(begun(alice), 2026, 11, 30, 23, 59, 59)
+    return on(paid(alice), 2026, 11, 1), on(create_pending_payment(alice), 2026, 11, 30, 23, 59, 59)
 
 
 def test_what_agrees(november):

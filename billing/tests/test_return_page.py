@@ -7,7 +7,7 @@ from django.test import Client
 
 from billing.models import Payment, WebhookEvent
 from billing.tests.support import provider_outages
-from billing.tests.support.mock_provider import at_provider, happens, send, state
+from billing.tests.support.mock_provider import at_provider, send, set_status, state
 
 
 def page(payment):
@@ -38,7 +38,7 @@ def test_it_credits_nothing_although_the_provider_has_the_money(payment, monkeyp
 )
 def test_it_shows_the_state(payment, status, sentence):
     at_provider(payment, status=status)
-    send(happens(payment, "succeeded")) if status == "succeeded" else Payment.objects.update(status=status)
+    send(set_status(payment, "succeeded")) if status == "succeeded" else Payment.objects.update(status=status)
     text = page(payment).content.decode()
     assert sentence in text
     assert "25.50\u00a0ZNC" in text
@@ -59,7 +59,7 @@ def test_the_part_that_renews_itself_stops_once_the_payment_has_ended(payment):
 
 
 def test_only_its_owner_is_led_on(payment, alice, bob, client):
-    send(happens(payment, "succeeded"))
+    send(set_status(payment, "succeeded"))
     receipt = f"/billing/receipt/{payment.pk}"
     assert receipt not in page(payment).content.decode()
     client.force_login(bob)

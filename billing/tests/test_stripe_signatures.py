@@ -8,7 +8,7 @@ import time_machine
 from django.utils import timezone
 
 from billing.models import WebhookEvent
-from billing.tests.support.mock_provider import nothing_happened, state
+from billing.tests.support.mock_provider import is_unchanged, state
 from billing.tests.support.standins.stripe import signature
 from billing.tests.support.stripe_client import SECRET, begin, send, signed
 
@@ -65,7 +65,7 @@ def test_a_forged_header_is_refused(payment, body, header):
     value = header(body, int(time.time()))
     response = send(body, {} if value is None else {"Stripe-Signature": value})
     assert (response.status_code, response.json()) == (400, FORGED)
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_an_altered_body_is_refused(payment, body, altered):
     assert changed != body
     response = send(changed, signed(body))
     assert (response.status_code, response.json()) == (400, FORGED)
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
 
 @pytest.mark.parametrize(("age", "status"), [(299, 200), (301, 400), (-299, 200), (-301, 400)])
@@ -93,7 +93,7 @@ def test_an_altered_body_is_refused(payment, body, altered):
 def test_a_signature_is_good_for_five_minutes_both_ways(payment, body, age, status):
     # case B18
     assert send(body, signed(body, age=age)).status_code == status
-    assert nothing_happened(payment) == (status == 400)
+    assert is_unchanged(payment) == (status == 400)
 
 
 def test_of_two_signatures_one_valid_is_enough(payment, body):
@@ -125,7 +125,7 @@ def test_what_is_no_event_is_refused_also_signed(payment, body):
     response = send(body, signed(body))
     assert (response.status_code, response.json()) == (400, MALFORMED)
     assert time.thread_time() - started < 1
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
 
 @pytest.mark.parametrize("changed", [{"livemode": True}, {"account": "acct_somebody"}])
@@ -134,7 +134,7 @@ def test_the_other_mode_and_other_accounts_are_refused_with_an_alert(stripe_api,
     session = stripe_api.sessions[payment.provider_id]
     response = send(stripe_api.event("checkout.session.completed", session, **changed))
     assert (response.status_code, response.json()["code"]) == (400, "webhook_refused")
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["webhook_foreign"]
 
 
@@ -143,7 +143,7 @@ def test_a_test_event_does_not_credit_a_live_account(stripe_api, payment, settin
     session = stripe_api.sessions[payment.provider_id]
     stripe_api.secret_key = settings.STRIPE_SECRET_KEY = "rk_live_standin"
     assert send(stripe_api.event("checkout.session.completed", session)).status_code == 400
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
     assert send(stripe_api.event("checkout.session.completed", session, livemode=True)).status_code == 200
 
 

@@ -11,7 +11,7 @@ from billing import topups
 from billing.errors import IdempotencyInProgress
 from billing.models import Payment
 from billing.tests.support import provider_outages
-from billing.tests.support.mock_provider import happens, send
+from billing.tests.support.mock_provider import send, set_status
 
 URL = "/topup"
 CHOICE = "/tokens/buy?scope=full&duration_hours=168"
@@ -148,13 +148,13 @@ class TestTheWayBack:
         order(client, url)
         payment = Payment.objects.get(user=alice)
         assert CHOICE not in text(client.get(f"/billing/return/{payment.pk}"))
-        send(happens(payment, "succeeded"))
+        send(set_status(payment, "succeeded"))
         assert f'href="{CHOICE}"' in text(client.get(f"/billing/return/{payment.pk}"))
 
     def test_goes_with_another_try(self, client, alice):
         order(client, f"{URL}?next=/connect")
         payment = Payment.objects.get(user=alice)
-        send(happens(payment, "failed"))
+        send(set_status(payment, "failed"))
         assert f'href="{URL}?amount=25.50&next=%2Fconnect"' in text(client.get(f"/billing/return/{payment.pk}"))
 
     @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ class TestTheWayBack:
         assert "Back to your choice" not in text(client.get(url))
         order(client, url)
         payment = Payment.objects.get(user=alice)
-        send(happens(payment, "succeeded"))
+        send(set_status(payment, "succeeded"))
         response = text(client.get(f"/billing/return/{payment.pk}"))
         assert "Back to your choice" not in response
         assert "evil" not in response

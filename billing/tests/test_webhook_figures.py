@@ -7,7 +7,7 @@ from rest_framework.test import APIClient
 from billing.models import PaymentTransition, WebhookEvent
 from billing.providers import mock
 from billing.tests.support import provider_outages
-from billing.tests.support.mock_provider import URL, at_provider, happens, send
+from billing.tests.support.mock_provider import URL, at_provider, send, set_status
 
 
 def counted():
@@ -32,7 +32,7 @@ def risen():
 
 
 def test_accepted_ones_are_counted_by_outcome(payment, risen):
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     for _ in range(2):
         send(body)
     send(mock.event_body(payment.pk, "payment.succeeded"))
@@ -62,7 +62,7 @@ def test_a_refused_one_leaves_a_line_and_a_figure(payment, risen, caplog, url, b
 
 def test_a_mismatch_too(payment, risen):
     # case B22
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     at_provider(payment, currency="USD")
     assert send(body).status_code == 400
     assert risen() == {("mock", "webhook_refused"): 1}
@@ -71,7 +71,7 @@ def test_a_mismatch_too(payment, risen):
 
 def test_a_provider_that_cannot_be_asked_is_told_to_come_again(payment, monkeypatch, risen):
     # case B24: the API does not respond, and a retry works
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     provider_outages.take_down(monkeypatch, "fetch")
     response = send(body)
     assert (response.status_code, response.json()["code"]) == (503, "webhook_not_ready")

@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from billing.providers import mock
-from billing.tests.support.mock_provider import URL, happens, nothing_happened, send, state
+from billing.tests.support.mock_provider import URL, is_unchanged, send, set_status, state
 
 FORGED = {"detail": "This message is not signed by the payment provider.", "code": "webhook_refused"}
 MALFORMED = {"detail": "This message is not a valid event of the payment provider.", "code": "webhook_refused"}
@@ -38,14 +38,14 @@ def _altered(headers, old, new):
 )
 @time_machine.travel(timezone.now(), tick=False)
 def test_a_forged_signature_is_refused(payment, forge):
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     response = send(body, forge(mock.signed(body)))
     assert (response.status_code, response.json()) == (400, FORGED)
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
 
 def test_an_altered_body_is_refused(payment):
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     headers = mock.signed(body)
     for altered in (
         body.replace(b"succeeded", b"refunded"),
@@ -55,27 +55,27 @@ def test_an_altered_body_is_refused(payment):
     ):
         response = send(altered, headers)
         assert (response.status_code, response.json()) == (400, FORGED)
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
 
 def test_another_secret_key_signs_nothing(payment, settings):
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     headers = mock.signed(body)
     settings.SECRET_KEY = "another-secret-key-of-at-least-fifty-characters-in-all"
     assert send(body, headers).status_code == 400
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
 
 @pytest.mark.parametrize(("age", "status"), [(299, 200), (301, 400), (-299, 200), (-301, 400)])
 def test_a_signature_is_good_for_five_minutes_both_ways(payment, age, status):
     now = timezone.now().replace(microsecond=0)
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     with time_machine.travel(now - timedelta(seconds=age), tick=False):
         headers = mock.signed(body)
     with time_machine.travel(now, tick=False):
         response = send(body, headers)
     assert response.status_code == status
-    assert nothing_happened(payment) == (status == 400)
+    assert is_unchanged(payment) == (status == 400)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_signed_message_that_is_no_event_is_refused(payment, body):
     # case B26
     response = send(body)
     assert (response.status_code, response.json()) == (400, MALFORMED)
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
 
 @pytest.mark.parametrize("body", [b"x" * 10_000_000, b"[" * 100_000])
@@ -109,11 +109,11 @@ def test_a_large_body_is_refused_fast(payment, body):
         {"detail": "The message is too large. The limit is 64 KiB.", "code": "payload_too_large"},
     )
     assert time.perf_counter() - began < 1
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
 
 def test_the_largest_body_is_read(payment):
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     assert send(body + b" " * (64 * 1024 - len(body))).status_code == 200
 
 
@@ -126,15 +126,15 @@ def test_an_unknown_provider_is_not_found(db, provider):
 
 def test_the_mock_provider_is_unknown_where_it_is_not_configured(payment, settings):
     settings.PAYMENT_PROVIDERS = ()
-    assert send(happens(payment, "succeeded")).status_code == 404
-    assert nothing_happened(payment)
+    assert send(set_status(payment, "succeeded")).status_code == 404
+    assert is_unchanged(payment)
 
 
 @pytest.mark.parametrize(
     "content_type", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
 def test_the_content_type_does_not_matter(payment, content_type):
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     response = APIClient().generic("POST", URL, body, content_type=content_type, headers=mock.signed(body))
     assert response.status_code == 200
     assert state(payment)[0] == "succeeded"

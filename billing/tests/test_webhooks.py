@@ -10,13 +10,13 @@ from django.utils import timezone
 from billing import ledger, payments, poller, settlement, verification, webhooks
 from billing.models import Payment, Transaction, WebhookEvent
 from billing.providers import mock
-from billing.tests.support.mock_provider import at_provider, happens, nothing_happened, send, state
+from billing.tests.support.mock_provider import at_provider, is_unchanged, send, set_status, state
 from billing.tests.support.parallel import in_parallel
 from conftest import fund
 
 
 def test_a_paid_payment_is_credited(payment):
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     response = send(body)
 
     assert (response.status_code, response.json()) == (200, {"received": True})
@@ -40,14 +40,14 @@ def test_a_paid_payment_is_credited(payment):
 
 @pytest.mark.parametrize("outcome", ["failed", "cancelled"])
 def test_a_declined_or_cancelled_payment_credits_nothing(payment, outcome):
-    assert send(happens(payment, outcome)).status_code == 200
+    assert send(set_status(payment, outcome)).status_code == 200
     assert state(payment) == (outcome, 0)
     assert not Transaction.objects.exists()
 
 
 def test_an_event_sent_again_gets_the_same_response_and_credits_once(payment):
     # case B20
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     assert [send(body).status_code for _ in range(3)] == [200] * 3
     assert state(payment) == ("succeeded", Decimal("25.50"))
     assert WebhookEvent.objects.count() == Transaction.objects.count() == 1
@@ -56,7 +56,7 @@ def test_an_event_sent_again_gets_the_same_response_and_credits_once(payment):
 def test_two_events_for_one_payment_credit_once(payment):
     # case B20
     for _ in range(2):
-        assert send(happens(payment, "succeeded")).status_code == 200
+        assert send(set_status(payment, "succeeded")).status_code == 200
     assert state(payment) == ("succeeded", Decimal("25.50"))
     assert list(WebhookEvent.objects.order_by("id").values_list("outcome", flat=True)) == [
         "succeeded",
@@ -67,7 +67,7 @@ def test_two_events_for_one_payment_credit_once(payment):
 @pytest.mark.django_db(transaction=True)
 def test_one_event_a_hundred_times_at_once_credits_once(payment):
     # case B20
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     headers = mock.signed(body)
     statuses = in_parallel(100, lambda _number: send(body, headers).status_code, threads=12)
     assert statuses == [200] * 100
@@ -78,7 +78,7 @@ def test_one_event_a_hundred_times_at_once_credits_once(payment):
 @pytest.mark.django_db(transaction=True)
 def test_many_events_for_one_payment_at_once_credit_once(payment):
     # cases A8, A9, A11
-    bodies = [happens(payment, "succeeded") for _ in range(10)]
+    bodies = [set_status(payment, "succeeded") for _ in range(10)]
     statuses = in_parallel(10, lambda number: send(bodies[number]).status_code)
     assert statuses == [200] * 10
     assert state(payment) == ("succeeded", Decimal("25.50"))
@@ -90,7 +90,7 @@ def test_many_events_for_one_payment_at_once_credit_once(payment):
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_settle_one_payment_once(payment):
     # case A9
-    happens(payment, "succeeded")
+    set_status(payment, "succeeded")
     seen = settlement.fetch_state(payment)
     assert in_parallel(8, lambda _number: settlement.settle(payment, seen, cause="test")).count("succeeded") == 1
     assert state(payment) == ("succeeded", Decimal("25.50"))
@@ -101,7 +101,7 @@ def test_two_workers_settle_one_payment_once(payment):
 @pytest.mark.django_db(transaction=True)
 def test_of_paid_and_cancelled_at_once_one_wins(payment):
     # Only the state at the provider counts, not the claims of the messages.
-    bodies = [happens(payment, kind) for kind in ("cancelled", "succeeded")]
+    bodies = [set_status(payment, kind) for kind in ("cancelled", "succeeded")]
     assert in_parallel(2, lambda number: send(bodies[number]).status_code) == [200, 200]
     assert state(payment) == ("succeeded", Decimal("25.50"))
 
@@ -118,8 +118,8 @@ def test_of_paid_and_cancelled_at_once_one_wins(payment):
 )
 def test_what_is_final_stays(payment, caplog, first, second, outcome):
     # case B22
-    send(happens(payment, first))
-    assert send(happens(payment, second)).status_code == 200
+    send(set_status(payment, first))
+    assert send(set_status(payment, second)).status_code == 200
     assert state(payment)[0] == first
     assert WebhookEvent.objects.first().outcome == outcome
     assert ("payment_paid_too_late" in caplog.messages) == ("paid, but" in outcome)
@@ -144,18 +144,18 @@ def test_what_a_message_claims_is_not_believed(payment):
 @pytest.mark.parametrize("changed", [{"amount": Decimal("25.51")}, {"amount": Decimal(2550)}, {"currency": "USD"}])
 def test_another_amount_or_currency_credits_nothing_and_alerts(payment, caplog, changed):
     # case B22
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     at_provider(payment, **changed)
     response = send(body)
     assert (response.status_code, response.json()["code"]) == (400, "webhook_refused")
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
     assert "payment_mismatch" in caplog.messages
 
 
 def test_a_foreign_payment_is_refused_and_alerts(payment, caplog):
     response = send(mock.event_body(uuid.uuid4(), "payment.succeeded"))
     assert (response.status_code, response.json()["code"]) == (400, "webhook_refused")
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
     assert "webhook_foreign" in caplog.messages
 
 
@@ -198,11 +198,11 @@ def test_an_unknown_kind_is_kept(payment):
 
 def test_a_crash_leaves_neither_event_nor_credit(payment, monkeypatch):
     monkeypatch.setattr(webhooks.WebhookEvent, "save_base", _crash_on_update(WebhookEvent.save_base))
-    body = happens(payment, "succeeded")
+    body = set_status(payment, "succeeded")
     with pytest.raises(ConnectionError):
         send(body)
     monkeypatch.undo()
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
     assert send(body).status_code == 200
     assert state(payment)[0] == "succeeded"
 
@@ -219,10 +219,10 @@ def _crash_on_update(save_base):
 def test_a_provider_is_not_throttled(payment, settings):
     settings.RATE_LIMIT_API = "1/minute"
     for _ in range(3):
-        assert send(happens(payment, "succeeded")).status_code == 200
+        assert send(set_status(payment, "succeeded")).status_code == 200
 
 
 def test_the_user_of_a_payment_alone_is_credited(payment, bob):
     fund(bob, 1)
-    send(happens(payment, "succeeded"))
+    send(set_status(payment, "succeeded"))
     assert ledger.balance(bob) == 1

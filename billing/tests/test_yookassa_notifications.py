@@ -11,7 +11,7 @@ from yookassa.domain.common import SecurityHelper
 
 from billing.models import Transaction, WebhookEvent
 from billing.providers.yookassa import TIMEOUTS
-from billing.tests.support.mock_provider import nothing_happened, state
+from billing.tests.support.mock_provider import is_unchanged, state
 from billing.tests.support.parallel import in_parallel
 from billing.tests.support.stripe_client import begin
 from billing.tests.support.yookassa_client import YOOKASSA_ADDRESS, send
@@ -47,7 +47,7 @@ def _edges(network):
 def test_every_network_passes_and_no_neighbour(payment, paid, address, status):
     # case B23
     assert send(paid, address).status_code == status
-    assert nothing_happened(payment) == (status == 400)
+    assert is_unchanged(payment) == (status == 400)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_what_a_stranger_claims_of_its_address_is_not_read(payment, paid, caplog
     assert [record.address for record in caplog.records if record.message == "webhook_from_stranger"] == [
         "203.0.113.9"
     ]
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_only_a_trusted_proxy_says_where_a_notification_came_from(payment, paid,
     async_to_sync(gateway)({"type": "http", "client": (peer, 40_000), "headers": headers}, None, None)
 
     assert send(paid, *arrived).status_code == status
-    assert nothing_happened(payment) == (status == 400)
+    assert is_unchanged(payment) == (status == 400)
 
 
 def test_a_confirmed_payment_is_credited(payment, paid):
@@ -126,7 +126,7 @@ def test_a_claim_that_the_api_does_not_confirm_credits_nothing(yookassa_api, pay
     body = yookassa_api.notification("payment.succeeded", claimed)
     response = send(body)
     assert (response.status_code, response.json()["code"]) == (503, "webhook_not_ready")
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
     yookassa_api.pay(payment.provider_id)  # the same notification, now true
     assert send(body).status_code == 200
@@ -148,7 +148,7 @@ def test_while_the_api_does_not_response_nothing_is_taken_and_a_repetition_works
         response = send(paid)
         assert time.monotonic() - started < 10
     assert (response.status_code, response.json()["code"]) == (503, "webhook_not_ready")
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
     assert send(paid).status_code == 200
     assert state(payment) == ("succeeded", Decimal("25.50"))
 
@@ -187,7 +187,7 @@ def test_a_cancellation_that_the_api_does_not_confirm_ends_nothing(yookassa_api,
     # case B24
     claimed = yookassa_api.payments[payment.provider_id] | {"status": "canceled"}
     assert send(yookassa_api.notification("payment.canceled", claimed)).status_code == 503
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
 
 @pytest.mark.parametrize("value", ["25.49", "25.51", "0.25"])
@@ -195,7 +195,7 @@ def test_another_amount_credits_nothing_and_alerts(yookassa_api, payment, paid, 
     # case B22
     yookassa_api.payments[payment.provider_id]["amount"] = {"value": value, "currency": "RUB"}
     assert send(paid).status_code == 400
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
     assert "payment_mismatch" in caplog.messages
 
 
@@ -203,7 +203,7 @@ def test_another_currency_credits_nothing_and_alerts(yookassa_api, payment, paid
     # case B22
     yookassa_api.payments[payment.provider_id]["amount"] = {"value": "25.50", "currency": "KZT"}
     assert send(paid).status_code == 400
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
     assert "payment_mismatch" in caplog.messages
 
 
@@ -212,14 +212,14 @@ def test_the_other_mode_and_other_shops_are_refused_with_an_alert(yookassa_api, 
     # case B22
     yookassa_api.payments[payment.provider_id] |= foreign
     assert send(paid).status_code == 400
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
     assert "payment_foreign" in caplog.messages
 
 
 def test_a_payment_that_the_api_does_not_know_is_refused(yookassa_api, payment, paid):
     yookassa_api.payments.clear()
     assert send(paid).status_code == 400
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
 
 
 def test_a_payment_of_the_shop_that_is_not_ours_is_refused_with_an_alert(yookassa_api, payment, caplog):
@@ -227,7 +227,7 @@ def test_a_payment_of_the_shop_that_is_not_ours_is_refused_with_an_alert(yookass
     yookassa_api.payments["0-other"] = yookassa_api.payments[payment.provider_id] | {"id": "0-other", "metadata": {}}
     body = yookassa_api.notification("payment.succeeded", yookassa_api.pay("0-other"))
     assert send(body).status_code == 400
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
     assert "webhook_foreign" in caplog.messages
 
 
@@ -264,7 +264,7 @@ def test_what_is_no_notification_is_refused_at_once(yookassa_api, payment, body)
     response = send(body)
     assert (response.status_code, response.json()) == (400, MALFORMED)
     assert time.thread_time() - started < 1
-    assert nothing_happened(payment)
+    assert is_unchanged(payment)
     assert len(yookassa_api.calls) == asked
 
 

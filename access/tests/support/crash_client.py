@@ -44,7 +44,7 @@ def make(user: Any, step: Step) -> dict[str, Any]:
 
 def steps(user: Any, seed: int) -> Generator[Step, dict[str, Any], None]:
     """Yield the steps of a client; each step receives its response through `send`."""
-    from billing.tests.support.mock_provider import begun, happens
+    from billing.tests.support.mock_provider import create_pending_payment, set_status
 
     choices, bought = random.Random(seed), []
     for number in count():
@@ -52,8 +52,8 @@ def steps(user: Any, seed: int) -> Generator[Step, dict[str, Any], None]:
         if kind == "refund" and bought:
             yield Step(kind, key, token_id=bought.pop())
         elif kind == "credit":
-            payment = begun(user)
-            yield Step(kind, key, payment_id=str(payment.pk), message=happens(payment, "succeeded").decode())
+            payment = create_pending_payment(user)
+            yield Step(kind, key, payment_id=str(payment.pk), message=set_status(payment, "succeeded").decode())
         else:
             response = yield Step("buy", key)
             bought.append(response["token_id"])

@@ -11,7 +11,7 @@ from billing.providers import mock
 URL = "/api/v1/currency/webhooks/mock"
 
 
-def begun(user, amount="25.50", price=None):
+def create_pending_payment(user, amount="25.50", price=None):
     """Return a new pending payment of `user` with its checkout at the mock provider."""
     payment = Payment(
         user=user,
@@ -30,7 +30,7 @@ def at_provider(payment, **changes):
     assert MockCheckout.objects.filter(pk=payment.provider_id).update(**changes) == 1
 
 
-def happens(payment, status):
+def set_status(payment, status):
     """Set the status of the payment at the provider. Return the body of the webhook about it."""
     at_provider(payment, status=PaymentStatus(status))
     return mock.event_body(payment.pk, f"payment.{status}")
@@ -43,8 +43,8 @@ def send(body, headers=None):
 
 def paid(user, amount="25.50", price=None):
     """Return a new payment that was paid and credited."""
-    payment = begun(user, amount, price)
-    assert send(happens(payment, "succeeded")).status_code == 200
+    payment = create_pending_payment(user, amount, price)
+    assert send(set_status(payment, "succeeded")).status_code == 200
     payment.refresh_from_db()
     return payment
 
@@ -57,7 +57,7 @@ def change_and_send(payment, kind="refunded", **changes):
     return payment.status, payment.refunded_amount, payment.provider_refunded
 
 
-def nothing_happened(payment):
+def is_unchanged(payment):
     """Return whether the payment is still pending, and no event was stored."""
     return not WebhookEvent.objects.exists() and state(payment) == ("pending", 0)
 

@@ -19,7 +19,7 @@ from accounts.tests.factories import UserFactory, turn_on_totp
 from billing import settlement
 from billing.idempotency import Call
 from billing.models import Payment, PaymentStatus
-from billing.tests.support.mock_provider import at_provider, begun
+from billing.tests.support.mock_provider import at_provider, create_pending_payment
 from billing.topups import create_payment, mock_purchase
 from proxy.models import DenialRecord, ProxySession
 from proxy.rollups import roll_up
@@ -108,7 +108,7 @@ def _history(user: User) -> dict[str, str]:
 
 
 def _ended_payment(user: User, amount: str, status: PaymentStatus) -> Payment:
-    payment = begun(user, amount)
+    payment = create_pending_payment(user, amount)
     at_provider(payment, status=status)
     settlement.settle(payment, settlement.fetch_state(payment), cause="scenery")
     return payment
