@@ -5,13 +5,11 @@ ClientGone  the client left, so there is no one to respond to
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NamedTuple
+from uuid import UUID
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-
-if TYPE_CHECKING:
-    from proxy.dataplane.records import Grant
 
 StrOrPromise = str | Promise
 
@@ -29,13 +27,21 @@ class Denial:
     detail: StrOrPromise
 
 
+class DeniedToken(NamedTuple):
+    """The token that a denial concerns; `deadline` is a Unix time."""
+
+    token_id: UUID
+    user_id: UUID
+    deadline: float
+
+
 class Denied(Exception):
     """A request is denied; `retry_after` is in seconds if waiting helps.
 
-    The gate sets `grant` once it knows the token, and `device` if a cookie named the device.
+    The gate sets `token` once it knows the token, and `device` if a cookie named the device.
     """
 
-    grant: "Grant | None" = None
+    token: DeniedToken | None = None
     device: str = ""
 
     def __init__(self, denial: Denial, retry_after: int | None = None) -> None:

@@ -21,6 +21,7 @@ from proxy.dataplane.errors import (
     ORIGIN_DENIED,
     STATE_UNAVAILABLE,
     Denied,
+    DeniedToken,
 )
 from proxy.dataplane.records import Grant, Session
 from proxy.dataplane.rules.cookies import read_access
@@ -55,7 +56,7 @@ class Identity(NamedTuple):
 
     def attach_to(self, denied: Denied) -> None:
         """Record the token and the device in a denial."""
-        denied.grant = self.grant
+        denied.token = DeniedToken(self.grant.token_id, self.grant.user_id, self.grant.deadline)
         if self.from_cookie:
             denied.device = self.device
 
@@ -111,7 +112,7 @@ class Gate:
     ) -> tuple[Identity, Session]:
         """Return the identity of an admitted request and the session that counts it; activate its token.
 
-        `unsafe` says that the method may change something. Raises `Denied`, with `grant` and `device` set as far as
+        `unsafe` says that the method may change something. Raises `Denied`, with `token` and `device` set as far as
         they are known.
         """
         while True:

@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from proxy.dataplane.errors import CODE_SPENT, INVALID_TOKEN, TOKEN_EXPIRED, Denial, Denied
-from proxy.dataplane.records import Grant
+from proxy.dataplane.errors import CODE_SPENT, INVALID_TOKEN, TOKEN_EXPIRED, Denial, Denied, DeniedToken
 from proxy.models import LONGEST_PATH, DenialRecord
 from zenzefi.common.bulk_writes import write_or_drop
 from zenzefi.common.ip_addresses import normalise_ip_address
@@ -33,7 +32,7 @@ class RequestInfo(NamedTuple):
     path: bytes = b""
     ip: str | None = None
     device: bytes = b""
-    grant: Grant | None = None
+    token: DeniedToken | None = None
 
 
 @dataclass(slots=True)
@@ -73,13 +72,13 @@ class DenialLog:
             self._kept.clear()
         if len(self._waiting) >= MAX_WAITING:
             return False
-        if request.grant is None:
+        if request.token is None:
             if self._unknown >= UNKNOWN_PER_MINUTE or self._kept[request.ip] >= UNKNOWN_PER_ADDRESS:
                 return False
             self._unknown += 1
             self._kept[request.ip] += 1
         else:
-            token_id = request.grant.token_id
+            token_id = request.token.token_id
             if self._known >= KNOWN_PER_MINUTE or self._kept[token_id] >= KNOWN_PER_TOKEN:
                 return False
             self._known += 1
@@ -110,9 +109,9 @@ def denial_details(denied: Denied) -> dict[str, Any]:
     details: dict[str, Any] = {}
     if denied.retry_after is not None:
         details["retry_after"] = denied.retry_after
-    if denied.grant is not None and denied.denial is TOKEN_EXPIRED:
-        details["expired_at"] = iso_time(denied.grant.deadline, "seconds")
-    if denied.grant is not None and denied.denial is INVALID_TOKEN:
+    if denied.token is not None and denied.denial is TOKEN_EXPIRED:
+        details["expired_at"] = iso_time(denied.token.deadline, "seconds")
+    if denied.token is not None and denied.denial is INVALID_TOKEN:
         details["revoked"] = True
     if denied.denial is CODE_SPENT:
         details["code_spent"] = True
@@ -127,14 +126,14 @@ def write_denials(denials: list[LoggedDenial]) -> None:
 
 def _record(denial: LoggedDenial) -> DenialRecord:
     request = denial.request
-    grant = request.grant
+    token = request.token
     return DenialRecord(
         request_id=request.request_id.decode("ascii"),
         at=datetime.fromtimestamp(denial.at, UTC),
         code=denial.denial.code,
         status=denial.status,
-        token_id=grant.token_id if grant else None,
-        user_id=grant.user_id if grant else None,
+        token_id=token.token_id if token else None,
+        user_id=token.user_id if token else None,
         device=device_suffix(request.device.decode("ascii", "replace")) if request.device else "",
         path=_printable(request.path),
         ip=normalise_ip_address(request.ip or ""),

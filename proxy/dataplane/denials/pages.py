@@ -21,8 +21,7 @@ from proxy.dataplane.config import Config
 from proxy.dataplane.denials import messages
 from proxy.dataplane.denials.messages import AGAIN, Explanation
 from proxy.dataplane.denials.responses import denial_headers, language_of
-from proxy.dataplane.errors import Denied
-from proxy.dataplane.records import Grant
+from proxy.dataplane.errors import Denied, DeniedToken
 from proxy.dataplane.rules.headers import Headers
 from zenzefi.common.themes import known_theme
 from zenzefi.common.time_zones import time_zone
@@ -101,7 +100,7 @@ def denial_page(
     the site if the page is shown on another host: its links and files then point there.
     """
     denial, reader = denied.denial, Reader(config, headers)
-    explanation = _explanation(denial.code, details, denied.grant, reader)
+    explanation = _explanation(denial.code, details, denied.token, reader)
     frame = _frame(
         denial.status, reader.language, reader.theme, config.time_zone_cookie, explanation.advice, explanation.action,
         site,
@@ -142,11 +141,11 @@ def _page_headers(body: bytes, site: str = "") -> Headers:
     ]
 
 
-def _explanation(code: str, details: Mapping[str, Any], grant: Grant | None, reader: Reader) -> Explanation:
-    if not details and grant is None:  # the case of a flood of unknown tokens
+def _explanation(code: str, details: Mapping[str, Any], token: DeniedToken | None, reader: Reader) -> Explanation:
+    if not details and token is None:  # the case of a flood of unknown tokens
         return _general_explanation(code, reader.language)
     with translation.override(reader.language), timezone.override(reader.zone):
-        return messages.explain(code, details, grant.token_id if grant else None)
+        return messages.explain(code, details, token.token_id if token else None)
 
 
 @lru_cache(maxsize=256)

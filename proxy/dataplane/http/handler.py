@@ -95,13 +95,13 @@ async def _deny(gateway: DataPlane, denied: Denied, head: RequestHead, scope: Sc
     details = denial_details(denied)
     signs_in = on_proxy_host and scope["raw_path"] == handoff_codes.PATH  # a form of the site's page
     if is_navigation("GET" if signs_in else scope["method"], received):
-        if denied.grant is not None and denial is DEVICE_CONFLICT:
-            details |= await gateway.holders.describe(denied.grant.token_id)
+        if denied.token is not None and denial is DEVICE_CONFLICT:
+            details |= await gateway.holders.describe(denied.token.token_id)
         site = gateway.config.own_origin.decode() if on_proxy_host else ""
         status, headers, body = denial_page(gateway.config, denied, details, identifier, received, site)
     else:
         status, headers, body = denial_response(denied, received.get(b"accept-language", b""))
     device = denied.device.encode() or head.device
-    request = RequestInfo(identifier, scope["raw_path"], client[0] if client else None, device, denied.grant)
+    request = RequestInfo(identifier, scope["raw_path"], client[0] if client else None, device, denied.token)
     gateway.denials.add(denial, status, request, details)
     await respond(send, status, [*headers, (b"x-request-id", identifier)], body)

@@ -41,8 +41,8 @@ class Flush:
         if not waiting:
             return
         for logged in waiting:
-            if logged.denial is DEVICE_CONFLICT and logged.request.grant and "holder" not in logged.details:
-                logged.details |= await self._holders.describe(logged.request.grant.token_id)
+            if logged.denial is DEVICE_CONFLICT and logged.request.token and "holder" not in logged.details:
+                logged.details |= await self._holders.describe(logged.request.token.token_id)
         # Taken only now: if this is cancelled above, the denials still wait.
         denials = self._denials.take(len(waiting))
         try:

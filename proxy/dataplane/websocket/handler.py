@@ -155,7 +155,7 @@ class WebSocketRelay(AsyncConsumer):  # type: ignore[misc]  # channels is untype
             self._identity.attach_to(denied)
         self._gateway.metrics.denials[denial.code] += 1
         device = denied.device.encode() or self._head.device
-        request = RequestInfo(identifier, self.scope["raw_path"], client[0] if client else None, device, denied.grant)
+        request = RequestInfo(identifier, self.scope["raw_path"], client[0] if client else None, device, denied.token)
         self._gateway.denials.add(denial, denial.close_code, request, denial_details(denied))
 
     async def _accept(self, protocol: str | None, headers: Headers) -> None:

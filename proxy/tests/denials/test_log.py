@@ -10,10 +10,9 @@ from django.utils import timezone
 
 from access import services
 from access.models import AccessToken, Scope
-from proxy.dataplane.admission.gate import Grant
 from proxy.dataplane.denials import log
 from proxy.dataplane.denials.log import DenialLog, RequestInfo
-from proxy.dataplane.errors import BAD_REQUEST, DEVICE_CONFLICT, INVALID_TOKEN, TOKEN_EXPIRED
+from proxy.dataplane.errors import BAD_REQUEST, DEVICE_CONFLICT, INVALID_TOKEN, TOKEN_EXPIRED, DeniedToken
 from proxy.dataplane.jobs import flush as flush_module
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.models import LONGEST_PATH, DenialRecord
@@ -154,7 +153,7 @@ class TestFailures:
         assert DenialRecord.objects.count() == 1
 
     def test_one_that_cannot_be_written_holds_no_other_back(self, transactional_db, alice_token):
-        known = RequestInfo(b"number-0001", grant=grant_of(alice_token))
+        known = RequestInfo(b"number-0001", token=token_of(alice_token))
         alice_token.token.delete()
         denials = DenialLog()
         for request in (known, RequestInfo(b"number-0002")):
@@ -163,12 +162,9 @@ class TestFailures:
         assert [record.request_id for record in DenialRecord.objects.all()] == ["number-0002"]
 
 
-def grant_of(sold):
+def token_of(sold):
     token = sold.token
-    return Grant(
-        digest=token.digest, token_id=token.pk, user_id=token.user_id, scope=token.scope, deadline=0.0,
-        expires_header=b"", user_header=b"", token_header=b"", denial=None, activated=True,
-    )  # fmt: skip
+    return DeniedToken(token.pk, token.user_id, token.expires_at.timestamp())
 
 
 class TestSampling:
@@ -207,9 +203,9 @@ class TestSampling:
         self.flood(denials, 500, ip="192.0.2.1")
         for number in range(200):
             self.flood(denials, 1, ip=f"192.0.3.{number}")
-        grant = grant_of(alice_token)
-        self.flood(denials, 100, ip="192.0.2.1", grant=grant)
-        kept = [logged for logged in denials.take(log.MAX_WAITING) if logged.request.grant is grant]
+        token = token_of(alice_token)
+        self.flood(denials, 100, ip="192.0.2.1", token=token)
+        kept = [logged for logged in denials.take(log.MAX_WAITING) if logged.request.token is token]
         assert len(kept) == log.KNOWN_PER_TOKEN
 
     def test_what_waits_is_bounded(self, denials, clock):
