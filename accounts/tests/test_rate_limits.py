@@ -188,7 +188,7 @@ def test_a_dead_storage_is_503(api: APIClient, alice: User, settings: Any) -> No
     for response in (succeed(api), sign_up(api, "carol")):
         assert response.status_code == 503
         assert response.json() == {
-            "detail": "The service cannot answer right now. Try again in a moment.",
+            "detail": "The service is unavailable right now. Try again in a moment.",
             "code": "state_unavailable",
         }
     assert not User.objects.filter(username="carol").exists()

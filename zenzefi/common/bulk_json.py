@@ -1,7 +1,7 @@
-"""Many rows as one JSON value, in and out of the database.
+"""Many rows read or written as one JSON value.
 
-To bind or convert each value of a row costs more than to write or read it. And a row that is fetched gives the
-interpreter away: a job that fetches ten thousand beside a busy gateway interrupts it as often.
+Binding or converting each value of a row costs more time than writing or reading it. Each row fetched also releases
+the interpreter lock, so a job that fetches 10 000 rows one by one would interrupt a busy gateway as many times.
 """
 
 import json
@@ -14,7 +14,10 @@ from django.db.models import DurationField, Model, QuerySet
 
 
 def read(query: QuerySet[Any], names: Sequence[str]) -> list[list[Any]]:
-    """The rows of a query, each a list of the values of these columns; what JSON does not know is text."""
+    """Return the rows of a query as lists of the values of these columns.
+
+    Values of types that JSON does not have, such as times, are strings.
+    """
     sql, values = query.values(*names).query.get_compiler(connection=connection).as_sql()
     columns = ", ".join(names)
     if connection.vendor == "postgresql":
@@ -22,24 +25,24 @@ def read(query: QuerySet[Any], names: Sequence[str]) -> list[list[Any]]:
     else:
         rows = f"json_group_array(json_array({columns}))"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {rows} FROM ({sql}) AS rows", values)  # noqa: S608  (names, and what Django made)
+        cursor.execute(f"SELECT {rows} FROM ({sql}) AS rows", values)  # noqa: S608  (column names, and SQL from Django)
         (found,) = cursor.fetchone()
     return json.loads(found) if found else []
 
 
 def insert(model: type[Model], names: Sequence[str]) -> str:
-    """`INSERT INTO … SELECT …` of a JSON array of rows, each an array of the values of these fields.
+    """Return `INSERT INTO … SELECT …` for a JSON array of rows, each an array of the values of these fields.
 
-    A value is as the database writes it in text, a duration its microseconds. The statement may go on with
-    `ON CONFLICT`, and takes the array as its one parameter.
+    The array is the only parameter of the statement. A value has the text form of the database, a duration is a
+    number of microseconds. The caller may append `ON CONFLICT …`.
     """
     columns = ", ".join(field.column for field in _fields(model, names))
-    # `WHERE` as SQLite would take `ON CONFLICT` for the condition of a join.
+    # The condition is for SQLite, which would otherwise parse `ON CONFLICT` as the condition of a join.
     return f"INSERT INTO {model._meta.db_table} ({columns}) {select(model, names)} WHERE true"  # noqa: SLF001
 
 
 def select(model: type[Model], names: Sequence[str]) -> str:
-    """`SELECT …` of such an array's rows, with the names of the fields' columns."""
+    """Return `SELECT …` for the rows of such an array, with the names of the columns of the fields."""
     return _select(model, tuple(names), connection.vendor)
 
 
@@ -47,18 +50,18 @@ def select(model: type[Model], names: Sequence[str]) -> str:
 def _select(model: type[Model], names: tuple[str, ...], vendor: str) -> str:
     fields = _fields(model, names)
     if vendor == "postgresql":
-        values, source = list(map(_of_postgresql, range(len(fields)), fields)), "json_array_elements(%s::json)"
+        values, source = list(map(_postgresql_value, range(len(fields)), fields)), "json_array_elements(%s::json)"
     else:
         values, source = [f"json_extract(value, '$[{n}]')" for n in range(len(fields))], "json_each(%s)"
     named = ", ".join(f"{value} AS {field.column}" for value, field in zip(values, fields, strict=True))
-    return f"SELECT {named} FROM {source} AS rows"  # noqa: S608  (names, and what Django made)
+    return f"SELECT {named} FROM {source} AS rows"  # noqa: S608  (column names, and SQL from Django)
 
 
 def _fields(model: type[Model], names: Sequence[str]) -> list[Any]:
     return [model._meta.get_field(name) for name in names]  # noqa: SLF001  (Django documents it)
 
 
-def _of_postgresql(number: int, field: Any) -> str:
+def _postgresql_value(number: int, field: Any) -> str:
     if isinstance(field, DurationField):
         return f"(value->>{number})::bigint * interval '1 microsecond'"
     return f"(value->>{number})::{field.db_type(connection)}"

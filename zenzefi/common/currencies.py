@@ -1,8 +1,8 @@
-"""What a currency's amounts may look like (ISO 4217)."""
+"""Amounts of money in the currencies of ISO 4217."""
 
 from decimal import ROUND_HALF_UP, Decimal
 
-# Currencies without a minor unit in use; all others that are accepted have hundredths.
+# Currencies whose amounts are whole numbers. All other accepted currencies have two decimals.
 NO_DECIMALS = frozenset(
     [
         "BIF",
@@ -25,20 +25,20 @@ NO_DECIMALS = frozenset(
         "XPF",
     ]
 )
-# More than two decimals: not accepted.
+# Not accepted.
 MORE_THAN_TWO_DECIMALS = frozenset(["BHD", "CLF", "IQD", "JOD", "KWD", "LYD", "OMR", "TND", "UYW"])
 
 
 def smallest_unit(currency: str) -> Decimal:
-    """The smallest amount of a currency: 1 or 0.01."""
+    """Return the smallest amount of a currency: 1 or 0.01."""
     return Decimal(1) if currency in NO_DECIMALS else Decimal("0.01")
 
 
 def price_of(znc: Decimal, znc_price: Decimal, currency: str) -> Decimal:
-    """What `znc` ZNC cost at `znc_price` each, half-up to the currency's smallest unit: zero below half of it."""
+    """Return the price of `znc` ZNC at `znc_price` each, rounded half up to the smallest unit of the currency."""
     return (znc * znc_price).quantize(smallest_unit(currency), ROUND_HALF_UP)
 
 
 def format_amount(amount: Decimal, currency: str) -> str:
-    """An amount as people read it, such as `25.50 EUR` or `300 JPY`."""
+    """Return an amount for people to read, such as `25.50 EUR` or `300 JPY`."""
     return f"{amount.quantize(smallest_unit(currency))} {currency}"

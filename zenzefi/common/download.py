@@ -1,4 +1,4 @@
-"""A file made for one answer."""
+"""File downloads that are generated for one response."""
 
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -7,21 +7,21 @@ from typing import IO
 from asgiref.sync import sync_to_async
 from django.http import FileResponse
 
-_IN_MEMORY = 2**20  # bytes; what is larger goes through a file
-_BLOCK = 2**16
+_IN_MEMORY = 2**20  # bytes; larger content is written to a temporary file
+_BLOCK = 2**16  # bytes
 
 
 class Download(FileResponse):
-    """What `write` puts into a file.
+    """A response with the content that `write` puts into a file.
 
-    It is complete before its first byte is sent: the pace of a client does not hold up the database, and what fails
-    is an error instead of a file that ends early.
+    The content is complete before the first byte is sent. A slow client therefore does not hold up the database, and
+    a failure results in an error response instead of a truncated file.
     """
 
     block_size = _BLOCK
 
     def __init__(self, write: Callable[[IO[bytes]], None], *, filename: str, content_type: str) -> None:
-        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  (closed once it is read, or by Django)
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  (closed after iteration or by Django)
         try:
             write(self._file)
         except BaseException:
@@ -35,7 +35,7 @@ class Download(FileResponse):
             yield from super().__iter__()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Under ASGI Django would read the whole file into memory first."""
+        """Read the file in blocks. Under ASGI, Django itself would first read all of it into memory."""
         with self._file:
             while block := await sync_to_async(self._file.read)(_BLOCK):
                 yield block

@@ -16,5 +16,5 @@ class StateUnavailable(APIException):
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "state_unavailable"
-    default_detail = _("The service cannot answer right now. Try again in a moment.")
+    default_detail = _("The service is unavailable right now. Try again in a moment.")
     wait = 1  # seconds; sent as Retry-After

@@ -1,4 +1,4 @@
-"""Parts of pages that renew themselves."""
+"""Parts of pages that htmx reloads."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,7 +12,10 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def htmx_partial(view: View) -> View:
-    """A view for who is signed in; to others 401, which htmx leaves aside, and no login page inside the page."""
+    """Turn a view into one for a part of a page, which responds with 401 if the user is not logged in.
+
+    htmx ignores a 401. After a redirect it would show the login page inside the page.
+    """
 
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""PostgreSQL connections that wait no longer than those who use them."""
+"""PostgreSQL connections with a time limit for the work of a request."""
 
 import time
 from collections.abc import Iterator
@@ -11,47 +11,53 @@ from psycopg.abc import RV, PQGen
 from psycopg_pool import ConnectionPool
 
 
-class _Patience:
-    """Begins with the first question: what comes before, such as a slow upload, is not the database's fault."""
+class _TimeLimit:
+    """A time limit that starts with the first statement, so that a slow upload before it does not count."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._until: float | None = None
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         now = time.monotonic()
         if self._until is None:
             self._until = now + self._seconds
         return max(0.0, self._until - now)
 
 
-_patience: ContextVar[_Patience | None] = ContextVar("patience with the database", default=None)
+_time_limit: ContextVar[_TimeLimit | None] = ContextVar("database_time_limit", default=None)
 
 
 @contextmanager
 def database_time_limit(seconds: float) -> Iterator[None]:
-    """In this block, PostgreSQL has this long for all that it is asked together; then `OperationalError`."""
-    outer = _patience.set(_Patience(seconds))
+    """Limit the time that PostgreSQL may take for all statements in this block together.
+
+    After that, statements raise `OperationalError`.
+    """
+    outer = _time_limit.set(_TimeLimit(seconds))
     try:
         yield
     finally:
-        _patience.reset(outer)
+        _time_limit.reset(outer)
 
 
 class Connection(psycopg.Connection[Any]):
-    """Keeps the time limit. Nothing else notices a server that is frozen: its kernel goes on to acknowledge."""
+    """A connection that observes `database_time_limit`.
+
+    TCP keepalives do not detect a frozen server, as its kernel still acknowledges them.
+    """
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        patience = _patience.get()
-        if patience is not None and timeout is None:
-            timeout = patience.left()
+        limit = _time_limit.get()
+        if limit is not None and timeout is None:
+            timeout = limit.seconds_left()
         try:
             return super().wait(gen, interval, timeout)
         except psycopg.OperationalError:
-            if patience is not None and patience.left() == 0:
-                # The answer may still come, and would be taken for the next one. An open transaction is rolled back.
+            if limit is not None and limit.seconds_left() == 0:
+                # A late response would be read as that of the next statement. Closing rolls back an open transaction.
                 self.close()
             if self.closed and isinstance(self._pool, ConnectionPool):
-                # Those in store are most likely lost as well, and the pool would find out one by one, with pauses.
+                # Its idle connections are probably lost, too. The pool would detect that one by one, with pauses.
                 self._pool.drain()
             raise

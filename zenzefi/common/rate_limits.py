@@ -1,4 +1,4 @@
-"""Rate limits of the control plane: a moving window per key, shared through `RATE_LIMIT_STORAGE`."""
+"""Rate limits of the control plane, with a moving window per key in `RATE_LIMIT_STORAGE`."""
 
 import math
 import time
@@ -33,7 +33,7 @@ def _limiter(storage: str) -> MovingWindowRateLimiter:
 
 
 @contextmanager
-def _counting() -> Iterator[MovingWindowRateLimiter]:
+def _available_limiter() -> Iterator[MovingWindowRateLimiter]:
     try:
         yield _limiter(settings.RATE_LIMIT_STORAGE)
     except StorageError as error:
@@ -41,9 +41,9 @@ def _counting() -> Iterator[MovingWindowRateLimiter]:
 
 
 class RateLimit:
-    """One limit such as `5/hour`, counted per key; an empty rate allows everything.
+    """A limit such as `5/hour`, counted per key; an empty rate allows everything.
 
-    Raises `StateUnavailable` where the storage does not answer.
+    All methods raise `StateUnavailable` if the storage cannot be reached.
     """
 
     def __init__(self, name: str, rate: str) -> None:
@@ -51,23 +51,23 @@ class RateLimit:
         self._item = limits.parse(rate) if rate else None
 
     def hit(self, key: str) -> bool:
-        """Count one; False where the limit was reached before."""
+        """Count one attempt; return False, without counting it, if the limit is reached."""
         if self._item is None:
             return True
-        with _counting() as limiter:
+        with _available_limiter() as limiter:
             return limiter.hit(self._item, self._name, key)
 
     def allows(self, key: str) -> bool:
-        """Whether one more would be allowed, without counting."""
+        """Return whether one more attempt would be allowed, without counting it."""
         if self._item is None:
             return True
-        with _counting() as limiter:
+        with _available_limiter() as limiter:
             return limiter.test(self._item, self._name, key)
 
     def retry_after(self, key: str) -> int:
-        """Whole seconds until one more is allowed, at least 1."""
+        """Return the number of whole seconds until one more attempt is allowed, at least 1."""
         if self._item is None:
             return 1
-        with _counting() as limiter:
+        with _available_limiter() as limiter:
             stats = limiter.get_window_stats(self._item, self._name, key)
         return max(1, math.ceil(stats.reset_time - time.time()))

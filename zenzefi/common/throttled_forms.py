@@ -1,4 +1,4 @@
-"""Too many attempts, said on a form: the page that shows it answers 429 with `Retry-After`."""
+"""Forms that show a rate limit, on pages with status 429 and `Retry-After`."""
 
 import math
 from typing import Any
@@ -11,9 +11,9 @@ from rest_framework.exceptions import Throttled
 _CODE = "throttled"
 
 
-def throttled_error(refused: Throttled) -> ValidationError:
-    """The refusal as an error of a form."""
-    wait = getattr(refused, "wait", None) or 1  # seconds; DRF sets it
+def throttled_error(error: Throttled) -> ValidationError:
+    """Return the error of an exceeded rate limit for a form to show."""
+    wait = getattr(error, "wait", None) or 1  # seconds, set by DRF
     minutes = math.ceil(wait / 60)
     text = ngettext(
         "Too many attempts. Try again in %(minutes)d minute.",
@@ -24,7 +24,7 @@ def throttled_error(refused: Throttled) -> ValidationError:
 
 
 def with_throttled_status(response: HttpResponse, form: Any) -> HttpResponse:
-    """The page of a form: 429 where the form was refused with `throttled_error`."""
+    """Return the page of a form, with status 429 if the form has a `throttled_error`."""
     errors = [error for errors in form.errors.as_data().values() for error in errors] if form.is_bound else []
     for error in errors:
         if error.code == _CODE:
@@ -34,8 +34,9 @@ def with_throttled_status(response: HttpResponse, form: Any) -> HttpResponse:
 
 
 class ThrottledFormMixin:
-    """A view with a form: 429 where the form was refused with `throttled_error`."""
+    """A view with a form, which responds with 429 if the form has a `throttled_error`."""
 
     def render_to_response(self, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
+        """Return the page, with the status that its form requires."""
         response: HttpResponse = super().render_to_response(context, **kwargs)  # type: ignore[misc]
         return with_throttled_status(response, context["form"])

@@ -47,7 +47,7 @@ ERRORS = {
     "too-many": (429, "Too many attempts."),
     "refusal": (401, "The e-mail or the password is wrong."),
     "bug": (500, "Something went wrong on our side. We have been told."),
-    "outage": (503, "The service cannot answer right now. Try again in a moment."),
+    "outage": (503, "The service is unavailable right now. Try again in a moment."),
 }
 
 

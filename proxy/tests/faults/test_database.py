@@ -90,7 +90,7 @@ def test_nothing_new_is_admitted_without_the_database_and_all_recovers(site, sol
         answer = found[name].result
         assert (answer.status_code, answer.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
         assert int(answer.headers["Retry-After"]) >= 1
-    assert "Сервис сейчас не может ответить" in found["landing"].result.text
+    assert "Сервис сейчас недоступен" in found["landing"].result.text
     assert all(one.seconds < 10 for one in found.values())
 
     health = eventually(lambda: (answer := site.get("/health")).status_code == 503 and answer)

@@ -1,4 +1,4 @@
-"""Query parameters, checked by a serializer."""
+"""Query parameters, validated by a serializer."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from rest_framework.serializers import Serializer
 
 
 def validated_query(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """The validated query parameters. Raises DRF's `ValidationError`."""
-    # As a plain dict: DRF takes a boolean that is missing from a QueryDict for an unticked box of a form.
+    """Return the validated query parameters. Raises DRF's `ValidationError`."""
+    # A plain dict: DRF reads a boolean that is missing from a QueryDict as an unticked box of a form, thus as false.
     checked = serializer(data=request.query_params.dict())
     checked.is_valid(raise_exception=True)
     return dict(checked.validated_data)

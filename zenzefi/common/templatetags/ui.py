@@ -1,4 +1,4 @@
-"""The components of the site: `{% load ui %}`. docs/site.md shows each with an example."""
+"""`{% load ui %}`: the components of the site's pages. docs/site.md has an example of each."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -31,19 +31,19 @@ _ALERTS = {"success": "good", "warning": "warn", "error": "bad"}
 
 @register.filter
 def money(amount: Decimal) -> str:
-    """`18.00 ZNC`; a debit has a real minus sign. The space does not break."""
+    """Return `18.00 ZNC` with a no-break space; a negative amount has a minus sign instead of a hyphen."""
     return f"{amount:.2f}\u00a0ZNC".replace("-", "−")
 
 
 @register.filter
 def signed_money(amount: Decimal) -> str:
-    """`+18.00 ZNC` or `−18.00 ZNC`, for movements of a balance."""
+    """Return `+18.00 ZNC` or `−18.00 ZNC`, for movements of a balance."""
     return f"+{money(amount)}" if amount > 0 else money(amount)
 
 
 @register.filter
 def zone_name(moment: datetime) -> str:
-    """`UTC`, `MSK`, or `UTC+5` where the zone has no letters of its own."""
+    """Return the abbreviation of the user's time zone, such as `MSK`, or `UTC+5` if the zone has none."""
     name = timezone.localtime(moment).strftime("%Z")
     if name[:1] not in "+-":
         return name
@@ -53,9 +53,10 @@ def zone_name(moment: datetime) -> str:
 
 @register.filter
 def moment(value: datetime) -> SafeString:
-    """A time in the user's zone, with the zone's name on the same line; machines read UTC from `datetime`."""
+    """Return a `<time>` element: the time in the user's zone with the zone's name, and UTC in its `datetime`."""
     local = timezone.localtime(value)
-    date = date_format(local, "DATE_FORMAT").replace(" г.", "\u00a0г.")  # no line begins with the Russian "year"
+    # A no-break space, so that no line starts with the Russian abbreviation of "year".
+    date = date_format(local, "DATE_FORMAT").replace(" г.", "\u00a0г.")
     text = f"{date}, {date_format(local, 'H:i')}\u00a0{zone_name(local)}"
     return format_html('<time datetime="{}">{}</time>', iso_time(value, "seconds"), text)
 
@@ -67,7 +68,7 @@ def _units() -> tuple[str, str, str, str]:
 
 @register.filter
 def duration(value: timedelta | float) -> str:
-    """Seconds or a timedelta in its two largest units: `2 d 3 h`, `4 min 10 s`, `0 s`."""
+    """Return seconds or a timedelta in its two largest units: `2 d 3 h`, `4 min 10 s`, `0 s`."""
     seconds = max(0, int(value.total_seconds() if isinstance(value, timedelta) else value))
     counts = (seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
     parts = list(zip(counts, _units(), strict=True))
@@ -78,7 +79,7 @@ def duration(value: timedelta | float) -> str:
 
 @register.filter
 def hours(count: int) -> str:
-    """The time of a tariff or a token in words: `1 hour`, `12 hours`, `7 days`, `7 days 1 hour`."""
+    """Return a number of hours in words: `1 hour`, `12 hours`, `7 days`, `7 days 1 hour`."""
     days, left = divmod(count, 24)
     words = [ngettext("%(count)d day", "%(count)d days", days) % {"count": days}] if days else []
     if left or not days:
@@ -88,13 +89,13 @@ def hours(count: int) -> str:
 
 @register.filter
 def unbroken(text: str) -> str:
-    """The text with no line break after an ellipsis: `…41` stays whole."""
+    """Return the text without line breaks after an ellipsis: `…41` stays on one line."""
     return text.replace("…", "…\u2060")
 
 
 @register.inclusion_tag("components/time_left.html")
 def time_left(start: datetime, end: datetime, label: str = "") -> dict[str, Any]:
-    """A bar and a text that tick in the browser; right when the page was made, without a script."""
+    """Show a progress bar and the time left; a script updates both every second."""
     left = max(0, (end - timezone.now()).total_seconds())
     return {
         "label": label or _("Time left"),
@@ -107,19 +108,19 @@ def time_left(start: datetime, end: datetime, label: str = "") -> dict[str, Any]
 
 @register.inclusion_tag("components/icon.html")
 def icon(name: str) -> dict[str, str]:
-    """A decorative icon of static/vendor/bootstrap-icons; the words beside it carry the meaning."""
+    """Show an icon of static/vendor/bootstrap-icons. It is decorative: the text next to it has the meaning."""
     return {"name": name}
 
 
 @register.inclusion_tag("components/tag.html")
 def tag(kind: str, text: str, icon: str = "") -> dict[str, str]:
-    """A small label with an icon: `good`, `warn`, `bad`, `info` or `plain`."""
+    """Show a small label with an icon; `kind` is `good`, `warn`, `bad`, `info` or `plain`."""
     return {"kind": kind, "text": text, "icon": icon or _TAGS[kind]}
 
 
 @register.inclusion_tag("components/alert.html")
 def alert(kind: str, text: str, url: str = "", action: str = "") -> dict[str, str]:
-    """A notice: `success`, `info`, `warning` or `error`, as `messages` has them; with a link to what helps."""
+    """Show a notice with a link to the next step; `kind` is a level of Django's messages, such as `success`."""
     kind = _ALERTS.get(kind, "info")
     return {"kind": {"good": "success", "warn": "warning", "bad": "danger"}.get(kind, "info"), "text": text} | {
         "icon": _TAGS[kind],
@@ -133,7 +134,7 @@ def alert(kind: str, text: str, url: str = "", action: str = "") -> dict[str, st
 def page_header(
     title: str, lead: str = "", back_url: str = "", back_label: str = "", url: str = "", action: str = ""
 ) -> dict[str, str]:
-    """The page's only h1, a sentence below it, a way back above it, and the page's first action beside it."""
+    """Show the only h1 of the page, a link back above it, a lead below it and the main action of the page."""
     return {
         "title": title,
         "lead": lead,
@@ -146,25 +147,25 @@ def page_header(
 
 @register.inclusion_tag("components/stat.html")
 def stat(label: str, value: Any, note: str = "") -> dict[str, Any]:
-    """One figure with its name."""
+    """Show a figure with its name."""
     return {"label": label, "value": value, "note": note}
 
 
 @register.inclusion_tag("components/empty_state.html")
 def empty_state(title: str, text: str, url: str = "", action: str = "", icon: str = "inbox") -> dict[str, str]:
-    """What stands where a list would, and the button that fills it."""
+    """Show a text in place of an empty list, with a button for adding the first item."""
     return {"title": title, "text": text, "url": url, "action": action, "icon": icon}
 
 
 @register.inclusion_tag("components/copy_button.html")
 def copy_button(element_id: str, label: str = "") -> dict[str, str]:
-    """Copies the text or value of the element with this id; not shown without a script."""
+    """Show a button that copies the text or value of an element; it needs a script and is hidden without one."""
     return {"element_id": element_id, "label": label or _("Copy")}
 
 
 @register.inclusion_tag("components/pagination.html", takes_context=True)
 def pagination(context: Context, page: Page[Any]) -> dict[str, Any]:
-    """Previous and next of a paginated list; the other query parameters are kept."""
+    """Show links to the previous and the next page of a list, which keep the other query parameters."""
     query = context["request"].GET.copy()
     query.pop("page", None)
     return {"page": page, "query": query.urlencode()}
@@ -172,19 +173,19 @@ def pagination(context: Context, page: Page[Any]) -> dict[str, Any]:
 
 @register.filter
 def is_checkbox(field: BoundField) -> bool:
-    """Whether the field is a tick box, whose label stands after it."""
+    """Return whether the field is a checkbox, which comes before its label."""
     return isinstance(field.field.widget, CheckboxInput)
 
 
 @register.filter
 def is_radio_group(field: BoundField) -> bool:
-    """Whether the field is several inputs with one legend."""
+    """Return whether the field is a group of radio buttons with one legend."""
     return isinstance(field.field.widget, RadioSelect)
 
 
 @register.filter
 def control(field: BoundField) -> SafeString:
-    """The field's widget in the site's look."""
+    """Return the field's widget with the classes of the style sheet."""
     widget = field.field.widget
     if isinstance(widget, CheckboxInput | RadioSelect):
         look = "form-check-input"
@@ -197,7 +198,7 @@ def control(field: BoundField) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def aria_current(context: Context, url: str) -> SafeString:
-    """Marks a link of the navigation as the one of this page, or of the section that it is in."""
+    """Return `aria-current` for a link to this page or to the section that contains it."""
     request = context.get("request")
     path = f"{request.path}/" if request else ""
     return SafeString(' aria-current="page"' if path.startswith(f"{url.rstrip('/')}/") else "")

@@ -1,4 +1,4 @@
-"""While the database or Redis is gone, the log has a line for each request and not a traceback."""
+"""The log of an outage: one line per failed request, without a traceback."""
 
 import logging
 
@@ -10,7 +10,7 @@ from zenzefi.common.logging_filters import OutageFilter
 
 
 def logged(error):
-    """The record of `error`, as it passes the filter."""
+    """Return the log record of an error after the filter."""
     given = ("Failed", "/x"), (type(error), error, None)
     record = logging.LogRecord("django.request", logging.ERROR, "", 0, "%s: %s", *given)
     assert OutageFilter().filter(record)
