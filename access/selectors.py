@@ -30,7 +30,7 @@ def is_active(token: AccessToken, now: datetime | None = None) -> bool:
 
 
 def is_usable(token: AccessToken, now: datetime | None = None) -> bool:
-    """Return whether the token admits its holder: it is active and its user has no debt. Read the user's wallet."""
+    """Return whether the token admits its holder: it is active and its user has no debt. This reads the wallet."""
     return is_active(token, now) and not token.user.wallet.debt
 
 
@@ -45,7 +45,7 @@ class TokenState(StrEnum):
 
 
 def state(token: AccessToken, now: datetime | None = None) -> TokenState:
-    """Return the state of a token at `now`; a final state takes precedence. Read the user's wallet."""
+    """Return the state of a token at `now`; a final state takes precedence. This reads the user's wallet."""
     if token.revoked_at is not None:
         return TokenState.REVOKED
     if token.expires_at <= (now or timezone.now()):

@@ -99,13 +99,13 @@ def _get_tariff(duration_hours: int, scope: str) -> Tariff:
     return tariff
 
 
-def _pay(call: Call, tariff: Tariff, what: str) -> None:
+def _pay(call: Call, tariff: Tariff, purpose: str) -> None:
     ledger.move(
         call.user,
         -tariff.price,
         SystemAccount.REVENUE,
         TransactionType.PURCHASE,
-        f"{what}: {tariff.title}",
+        f"{purpose}: {tariff.title}",
         actor=call.user,
         idempotency_key=call.key,
     )
