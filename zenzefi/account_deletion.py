@@ -52,7 +52,7 @@ def delete_account(user: User, *, gives_up_credits: bool) -> None:
         access.revoke_with_refund(call, token.pk)
     if ledger.balance(user):
         if not gives_up_credits:
-            raise ValidationError({"gives_up_credits": [_("Credits are left: tick that you give them up.")]})
+            raise ValidationError({"gives_up_credits": [_("You still have credits. Tick the box to give them up.")]})
         adjustments.adjust_balance(user, Decimal("0.00"), actor=user, reason=_REASON)
     accounts.anonymise(user)
     personal_data.forget_deleted_users()

@@ -52,26 +52,26 @@ def _respond(request: HttpRequest, status: int, code: str, detail: str, advice: 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Return the response for a request that Django cannot parse."""
     advice = _("Go back and try again. If a link brought you here, it may be incomplete.")
-    return _respond(request, 400, "bad_request", _("The request could not be understood."), advice)
+    return _respond(request, 400, "bad_request", _("The request is not valid."), advice)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Return the response for a missing permission."""
-    advice = _("You may be logged in with another account than you think. Log in with the right one.")
+    advice = _("You may be logged in with the wrong account. Log in with the right one.")
     return _respond(request, 403, "permission_denied", _("You do not have permission to do this."), advice)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Return the response for a form without a valid CSRF token."""
-    advice = _("Go back first: what you typed is still there. Your browser has to accept cookies from this site.")
+    advice = _("Go back first to keep what you typed. Your browser must accept cookies from this site.")
     detail = _("This form has expired. Reload the page and try again.")
     return _respond(request, 403, "csrf_failed", detail, advice)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Return the response for an unknown path or object."""
-    advice = _("The link may be old, or what it leads to belongs to another account.")
-    return _respond(request, 404, "not_found", _("There is nothing here. Check the address."), advice)
+    advice = _("The link may be out of date, or the page may belong to another account.")
+    return _respond(request, 404, "not_found", _("Nothing was found at this address. Check the address."), advice)
 
 
 def too_many_requests(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -86,8 +86,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
         error = StateUnavailable()
     if isinstance(error, exceptions.APIException):
         return _respond_to_api_exception(request, error)
-    advice = _("Try again in a few minutes. If it happens again, tell us the number below.")
-    detail = _("Something went wrong on our side. We have been told.")
+    advice = _("Try again in a few minutes. If the error persists, send us the request ID below.")
+    detail = _("Something went wrong on our side. The error has been logged.")
     return _respond(request, 500, "internal_error", detail, advice)
 
 

@@ -23,7 +23,7 @@ class PayloadTooLarge(APIException):
 
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "payload_too_large"
-    default_detail = _("The request body is too large: at most 1 MiB is accepted.")
+    default_detail = _("The request body is too large. The limit is 1 MiB.")
 
 
 class JSONParser(BaseParser):

@@ -63,5 +63,5 @@ def _number(request: Request, name: str, default: int) -> int:
     if value is None:
         return default
     if not (value.isascii() and value.isdigit()) or len(value) > 19 or int(value) > _MAX_OFFSET:
-        raise ValidationError({name: [_("A whole number, zero or above, is expected.")]})
+        raise ValidationError({name: [_("Enter a whole number, zero or above.")]})
     return int(value)

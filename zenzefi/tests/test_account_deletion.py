@@ -67,9 +67,9 @@ def test_the_page_says_what_will_happen(as_alice: Client, alice: User) -> None:
 
     page = as_alice.get(URL).content.decode()
 
-    assert "1 active token is revoked" in page
+    assert "1 active token will be revoked" in page
     assert "worth 18.00\u00a0ZNC" in page
-    assert "You lose 30.00\u00a0ZNC of credits" in page
+    assert "You will lose 30.00\u00a0ZNC of credits" in page
     alice.refresh_from_db()
     assert alice.is_active
 
@@ -85,7 +85,7 @@ def test_the_user_is_forgotten_and_the_books_stay(as_alice: Client, alice: User)
     answer = as_alice.post(URL, AGREED, follow=True)
 
     assert answer.redirect_chain == [("/", 302)]
-    assert "Your account is deleted." in answer.content.decode()
+    assert "Your account has been deleted." in answer.content.decode()
     alice.refresh_from_db()
     assert (alice.is_active, alice.full_name, alice.has_usable_password()) == (False, "", False)
     assert alice.deleted_at is not None

@@ -92,7 +92,7 @@ class TestNotices:
         bought(alice)
         take_back(alice, Decimal(5), "Money went back")
         assert notices(client) == [
-            ("You owe 5.00 ZNC: your tokens are frozen until it is paid.", "/topup?amount=5.00")
+            ("You owe 5.00 ZNC. Your tokens are frozen until you pay it.", "/topup?amount=5.00")
         ]
         assert "frozen" in text(client)
 

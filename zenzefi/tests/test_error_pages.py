@@ -40,13 +40,13 @@ urlpatterns = [
     path("", include("zenzefi.urls")),
 ]
 ERRORS = {
-    "bad-request": (400, "The request could not be understood."),
+    "bad-request": (400, "The request is not valid."),
     "forbidden": (403, "You do not have permission to do this."),
     "csrf": (403, "This form has expired. Reload the page and try again."),
-    "nothing": (404, "There is nothing here. Check the address."),
+    "nothing": (404, "Nothing was found at this address. Check the address."),
     "too-many": (429, "Too many attempts."),
     "refusal": (401, "The e-mail or the password is wrong."),
-    "bug": (500, "Something went wrong on our side. We have been told."),
+    "bug": (500, "Something went wrong on our side. The error has been logged."),
     "outage": (503, "The service is unavailable right now. Try again in a moment."),
 }
 

@@ -57,7 +57,7 @@ REFUSALS = {
         "permission_denied",
         "У вас недостаточно прав для выполнения данного действия.",
     ),
-    "an unknown path": ("GET /nothing", b"", 404, "not_found", "Здесь ничего нет. Проверьте адрес."),
+    "an unknown path": ("GET /nothing", b"", 404, "not_found", "По этому адресу ничего не найдено. Проверьте адрес."),
     "an unknown tariff": (f"GET /tariffs/{UNKNOWN}", b"", 404, "not_found", "Не найдено."),
     "an unknown token": (f"DELETE /tokens/{UNKNOWN}", b"", 404, "not_found", "Такого токена доступа нет."),
     "a method": ("PUT /tariffs", b"", 405, "method_not_allowed", 'Метод "PUT" не разрешен.'),
@@ -73,7 +73,7 @@ REFUSALS = {
         b" " * (settings.API_MAX_BODY_BYTES + 1),
         413,
         "payload_too_large",
-        "Тело запроса слишком большое: принимается не более 1 МиБ.",
+        "Тело запроса слишком большое. Допускается не более 1 МиБ.",
     ),
 }
 
@@ -270,7 +270,7 @@ class TestTheSite:
     def test_an_unknown_address(self, client: Client, db: None) -> None:
         answer = client.get("/nothing", headers={"accept-language": "ru"})
         assert answer.status_code == 404
-        assert "Здесь ничего нет. Проверьте адрес." in answer.content.decode()
+        assert "По этому адресу ничего не найдено. Проверьте адрес." in answer.content.decode()
 
     def test_the_admin(self, client: Client, olga: User) -> None:
         client.force_login(olga)

@@ -102,7 +102,7 @@ def test_after_the_password_a_page_offers_it(client: Client, alice: User, method
     asked = getattr(client, method)(URL)
     answer = client.post(asked["Location"], {"password": PASSWORD}, follow=True)
     assert answer.request["PATH_INFO"] == URL
-    assert "One ZIP file with all that we keep about you" in answer.content.decode()
+    assert "a ZIP file with all data that we keep about you" in answer.content.decode()
 
 
 async def test_goes_out_in_blocks_under_asgi() -> None:

@@ -25,7 +25,7 @@ from zenzefi.common.throttled_forms import with_throttled_status
 class DeletionForm(PasswordForm):
     """The password, and the consent to lose the credits that are left."""
 
-    gives_up_credits = forms.BooleanField(label=gettext_lazy("I give up the credits that are left."), required=False)
+    gives_up_credits = forms.BooleanField(label=gettext_lazy("I give up my remaining credits."), required=False)
 
 
 @login_required
@@ -39,12 +39,12 @@ def delete(request: HttpRequest) -> HttpResponse:
         del form.fields["gives_up_credits"]
     if _delete_account(request, user, form):
         logout(request)
-        messages.success(request, gettext("Your account is deleted."))
+        messages.success(request, gettext("Your account has been deleted."))
         return redirect("landing")
     context = {
         "title": gettext("Delete my account"),
         "consequences": _consequences(preview),
-        "action": gettext("Delete for good"),
+        "action": gettext("Delete permanently"),
         "cancel_url": reverse("profile"),
         "form": form,
     }
@@ -67,17 +67,20 @@ def _consequences(preview: account_deletion.DeletionPreview) -> list[str]:
     """Return the consequences of the deletion, one sentence each."""
     sentences = [
         gettext(
-            "Your e-mail address, your names and the addresses you came from are deleted. Nobody can log in again."
+            "Your e-mail address, your names and your IP addresses will be deleted. "
+            "You will not be able to log in again."
         ),
-        gettext("Payments and movements of credits stay in our books, without your name."),
+        gettext("Your payments and transactions will stay in our books, without your name."),
     ]
     if preview.tokens:
         text = ngettext(
-            "%(count)d active token is revoked, and its connections end. Its unused time is worth %(refund)s.",
-            "%(count)d active tokens are revoked, and their connections end. Their unused time is worth %(refund)s.",
+            "%(count)d active token will be revoked, and its connections will be closed. "
+            "Its unused time is worth %(refund)s.",
+            "%(count)d active tokens will be revoked, and their connections will be closed. "
+            "Their unused time is worth %(refund)s.",
             preview.tokens,
         )
         sentences.append(text % {"count": preview.tokens, "refund": money(preview.refund)})
     if preview.forfeited:
-        sentences.append(gettext("You lose %(amount)s of credits.") % {"amount": money(preview.forfeited)})
+        sentences.append(gettext("You will lose %(amount)s of credits.") % {"amount": money(preview.forfeited)})
     return sentences

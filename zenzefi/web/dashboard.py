@@ -68,13 +68,15 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def _account_notices(user: User, debt: Any) -> list[Notice]:
     notices = []
     if settings.MAINTENANCE:
-        notices.append(Notice("warning", _("Maintenance: the server cannot be reached through us for now.")))
+        notices.append(
+            Notice("warning", _("Maintenance is in progress. The server cannot be reached at the moment."))
+        )
     if debt:
-        text = _("You owe %(debt)s: your tokens are frozen until it is paid.") % {"debt": money(debt)}
+        text = _("You owe %(debt)s. Your tokens are frozen until you pay it.") % {"debt": money(debt)}
         url = f"{reverse('topup')}?amount={debt}"
         notices.append(Notice("error", text, url, _("Top up %(debt)s") % {"debt": money(debt)}))
     if not email_addresses.is_confirmed(user):
-        text = _("Your e-mail address is not confirmed yet: we could not reach you about your account.")
+        text = _("Your e-mail address is not confirmed yet, so we cannot reach you about your account.")
         notices.append(Notice("warning", text, reverse("account_email"), _("Confirm it")))
     return notices
 

@@ -27,8 +27,10 @@ def personal_data(request: HttpRequest) -> HttpResponseBase:
     context = {
         "title": gettext("Download my data"),
         "consequences": [
-            gettext("One ZIP file with all that we keep about you: profile, logins, payments, tokens, usage."),
-            gettext("It holds no password and no token, and is made at this moment."),
+            gettext(
+                "You get a ZIP file with all data that we keep about you: profile, logins, payments, tokens, usage."
+            ),
+            gettext("It contains no passwords and no secret tokens. It shows the data at the time of the download."),
         ],
         "action": gettext("Download"),
         "safe": True,

@@ -14,7 +14,7 @@ CHART = "Chart.getChart(document.querySelector('canvas'))"
 
 @pytest.mark.parametrize(
     ("path", "table", "name"),
-    [("/usage", "by-time", "A chart of the table below"), ("/dashboard", "traffic", "Traffic of the last 7 days")],
+    [("/usage", "by-time", "A chart of the table below"), ("/dashboard", "traffic", "Traffic in the last 7 days")],
 )
 def test_is_drawn_from_the_table(visit: Visit, path: str, table: str, name: str) -> None:
     page = visit(CUSTOMER, color_scheme="light")
