@@ -13,13 +13,6 @@ from billing.statements import Line, Statement
 from zenzefi.common.api.fields import Text
 
 
-class ErrorSerializer(serializers.Serializer[Any]):
-    """The error object."""
-
-    detail = serializers.CharField()
-    code = serializers.CharField()
-
-
 class BalanceSerializer(serializers.Serializer[Any]):
     balance = MoneyNumberField()
     currency = serializers.ChoiceField(choices=[CURRENCY])

@@ -6,11 +6,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.serializers import ErrorSerializer
 from billing import topups
 from billing.api.idempotency import IDEMPOTENCY_KEY, call_of
 from billing.api.serializers import (
     DepositSerializer,
-    ErrorSerializer,
     MockTopUpSerializer,
     PaymentSerializer,
     TopUpSerializer,

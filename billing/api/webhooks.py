@@ -6,10 +6,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.serializers import ErrorSerializer
 from accounts.requests import address_of
 from billing import webhooks
 from billing.api.serializers import (
-    ErrorSerializer,
     ReceivedSerializer,
 )
 from billing.errors import WebhookTooLarge
