@@ -1,6 +1,5 @@
 """Forms of the account pages, most of them used by django-allauth (`ACCOUNT_FORMS`, `MFA_FORMS`)."""
 
-import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ from allauth.mfa.totp import forms as totp_forms
 from django import forms
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import BadRequest
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
@@ -21,6 +19,7 @@ from accounts.errors import InvalidOtp
 from accounts.models import ApiToken, User, normalise_email, username_form
 from accounts.requests import address_of
 from accounts.web.adapter import AccountAdapter
+from zenzefi.common.keyed_form import KeyedForm
 from zenzefi.common.throttled_forms import throttled_error
 from zenzefi.common.time_zones import time_zone_names
 
@@ -30,18 +29,6 @@ else:
     ProfileBase = forms.ModelForm
 
 MAX_PASSWORD = 128  # as in the API
-
-
-class KeyedForm(forms.Form):
-    """A form with an idempotency key, so that sending it twice has the effect of sending it once."""
-
-    key = forms.CharField(widget=forms.HiddenInput, initial=lambda: str(uuid.uuid4()))
-
-    def clean_key(self) -> str:
-        try:
-            return str(uuid.UUID(self.cleaned_data["key"]))
-        except ValueError:
-            raise BadRequest("the key of the form was changed") from None
 
 
 def email_field(**attributes: Any) -> forms.EmailField:

@@ -14,18 +14,18 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from accounts.web import forms as account_forms
 from billing import providers
 from billing.idempotency import Call
 from billing.models import TransactionType
 from billing.statements import MAX_PERIOD
+from zenzefi.common import keyed_form
 from zenzefi.common.hundredths import CENT
 from zenzefi.common.time_zones import midnight
 
 _FIRST, _LAST = date(2000, 1, 1), date(2999, 12, 30)
 
 
-class KeyedForm(account_forms.KeyedForm):
+class KeyedForm(keyed_form.KeyedForm):
     """A form that moves money once per key."""
 
     def renew_key(self) -> None:
