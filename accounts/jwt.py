@@ -72,7 +72,7 @@ def rotate(refresh_token: str, *, began: datetime) -> TokenPair:
 
 
 def find_owner(refresh_token: str) -> User | None:
-    """Return the token's user, or None if its family is unknown. Raise `InvalidRefreshToken` for any other text."""
+    """Return the token's user, or None if its family is unknown. Raise `InvalidRefreshToken` if it is invalid."""
     family = RefreshFamily.objects.select_related("user").filter(pk=_decode(refresh_token).get("family")).first()
     return family.user if family else None
 

@@ -23,8 +23,8 @@ def lacks_required_factor(user: User) -> bool:
 def use_code(user: User, code: str, *, address: str) -> Authenticator:
     """Use up a code and return its authenticator. Each code is accepted once.
 
-    Raise `InvalidOtp`, or `Throttled` after too many failures from `address` or for this user. The client has
-    already given the right password at this point, so a user under attack can stop it with a new password.
+    Raise `InvalidOtp`, or `Throttled` after too many failures from `address` or for this user. The client
+    already knows the password at this point, so the user can stop such attempts by changing it.
     """
     with limit_failures(address, f"otp:{user.pk}"):
         for authenticator in Authenticator.objects.filter(user=user):

@@ -27,10 +27,10 @@ from zenzefi.common.error_messages import error_message
 def api_tokens_page(request: HttpRequest) -> HttpResponse:
     """Show the list and the form. The text of a new token is shown once, in the response to the form."""
     user = current_user(request)
-    form, made = ApiTokenForm(request.POST or None), None
+    form, created = ApiTokenForm(request.POST or None), None
     if form.is_valid():
         try:
-            made = api_tokens.create(user, **form.cleaned_data)
+            created = api_tokens.create(user, **form.cleaned_data)
             form = ApiTokenForm()
         except ValidationError as error:
             for problem in error.detail["name"]:  # type: ignore[call-overload]
@@ -38,7 +38,7 @@ def api_tokens_page(request: HttpRequest) -> HttpResponse:
         except ApiTokenAlreadyCreated as error:  # the form was reloaded or sent twice
             messages.warning(request, error_message(error))
             return redirect("api-tokens-page")
-    text = made and made[1]
+    text = created and created[1]
     return render(
         request, "accounts/api_tokens.html", {"form": form, "text": text, "tokens": api_tokens.for_user(user)}
     )

@@ -70,7 +70,7 @@ class MFAAuthenticateView(ThrottledFormMixin, mfa.AuthenticateView):
 
 
 class OriginReferrerMixin:
-    """A view whose URL contains a key: it is never sent as a referrer, only the origin is.
+    """A view whose URL contains a key. Only the origin is sent as the referrer, so that the key does not leak.
 
     `no-referrer` would also remove the `Origin` header from the form, and Django would reject it.
     """

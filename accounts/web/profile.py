@@ -16,6 +16,7 @@ from accounts.web.forms import ProfileForm
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
+    """Show the profile and its form, and save it on a POST."""
     user = current_user(request)
     form = ProfileForm(request.POST or None, instance=selectors.stored(user))
     if form.is_valid():

@@ -33,7 +33,7 @@ def reauthentication_required(view: View) -> View:
 def reauthentication_required_at(page: str) -> Callable[[View], View]:
     """Require the same for a view that returns a file, and lead the user to the page named `page` afterwards.
 
-    If the password were answered with the file itself, the browser would keep showing the password page.
+    If the password form returned the file itself, the browser would keep showing that form.
     """
 
     def decorate(view: View) -> View:
