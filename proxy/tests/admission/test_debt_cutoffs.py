@@ -10,7 +10,7 @@ from billing.models import SystemAccount, TransactionType
 from billing.providers import mock
 from billing.tests.support.mock_provider import at_provider, paid, send
 from conftest import fund
-from proxy.tests.http.test_cutoffs import ends_within_two_seconds, is_broken
+from proxy.tests.support.cutoffs import assert_aborted, within_two_seconds
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import closing, open_socket
 
@@ -42,9 +42,9 @@ def test_streams_end_and_traffic_is_denied_until_the_debt_is_paid(gateway, alice
         stream, others = events.iter_raw(), of_bob.iter_raw()
         next(stream)
         next(others)
-        with ends_within_two_seconds():
+        with within_two_seconds():
             is_refunded(spent)
-            is_broken(stream)
+            assert_aborted(stream)
         assert next(others)
     answer = client.get("/api/info")
     assert (answer.status_code, answer.json()) == (403, DENIED)
@@ -62,7 +62,7 @@ def test_websockets_end_and_are_denied_until_the_debt_is_paid(gateway, socket_up
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("before")
         assert client.recv(timeout=5) == "before"
-        with ends_within_two_seconds():
+        with within_two_seconds():
             is_refunded(spent)
             assert closing(client, 2) == (4403, "token_frozen")
     with open_socket(gateway, "/ws", alice_token) as client:

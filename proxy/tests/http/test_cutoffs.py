@@ -4,7 +4,6 @@ import contextlib
 import time
 from datetime import timedelta
 
-import httpx
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
@@ -15,6 +14,7 @@ from accounts.models import User
 from accounts.services import set_active
 from conftest import client_of
 from proxy.dataplane.admission import revocation_feed
+from proxy.tests.support.cutoffs import assert_aborted, within_two_seconds
 from proxy.tests.support.raw_client import connected, head
 from proxy.tests.support.servers import eventually
 
@@ -56,20 +56,6 @@ def block_elsewhere(sold, alice, olga):
 CAUSES = [revoke, refund, block, freeze, reset, revoke_elsewhere, block_elsewhere]
 
 
-@contextlib.contextmanager
-def ends_within_two_seconds():
-    started = time.monotonic()
-    yield
-    assert time.monotonic() - started < 2
-
-
-def is_broken(pieces):
-    """An answer breaks off soon; fails where it goes on, or ends as if complete."""
-    until = time.monotonic() + 3
-    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-        all(time.monotonic() < until for _ in pieces)
-
-
 # case D60
 @pytest.mark.parametrize("act", CAUSES)
 def test_an_event_stream_and_a_download(gateway, alice, olga, alice_token, bob_token, act):
@@ -84,10 +70,10 @@ def test_an_event_stream_and_a_download(gateway, alice, olga, alice_token, bob_t
         others = of_bob.iter_raw()
         for stream in (*streams, others):
             next(stream)
-        with ends_within_two_seconds():
+        with within_two_seconds():
             act(alice_token, alice, olga)
             for stream in streams:
-                is_broken(stream)
+                assert_aborted(stream)
         assert next(others)
     eventually(lambda: len(gateway.plane.in_flight) == 0)
 
@@ -105,7 +91,7 @@ def test_however_the_answer_is_framed(gateway, recorded, alice, olga, alice_toke
         data = b""
         while not data.endswith((b"x", b"x\r\n")):
             data += client.some()
-        with ends_within_two_seconds():
+        with within_two_seconds():
             services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
             # Neither the last chunk nor the rest of the announced length.
             with contextlib.suppress(ConnectionResetError):
@@ -124,7 +110,7 @@ def test_an_answer_that_has_not_begun_is_a_denial(gateway, recorded, alice, olga
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
         eventually(lambda: recorded.requests)
-        with ends_within_two_seconds():
+        with within_two_seconds():
             act(alice_token, alice, olga)
             answer = client.answer()
     assert (answer.status, answer.headers["X-Zenzefi-Error"]) == {
@@ -149,7 +135,7 @@ def test_an_upload(gateway, recorded, alice, olga, alice_token):
         headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
         client.send(head("POST", "/api/v1/proxy/x", headers) + b"5\r\n12345\r\n")
         eventually(lambda: seen)
-        with ends_within_two_seconds():
+        with within_two_seconds():
             services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
             eventually(lambda: recorded.left == 1, seconds=2)
     assert not b"".join(seen).endswith(b"0\r\n\r\n")
@@ -181,7 +167,7 @@ def test_expiry(gateway, alice_token, bob_token):
         gateway.client(bob_token).stream("GET", "/events?interval=0.1") as of_bob,
     ):
         started = time.monotonic()
-        is_broken(events.iter_raw())
+        assert_aborted(events.iter_raw())
         assert 0.5 < time.monotonic() - started < 3
         assert next(of_bob.iter_raw())
     answer = gateway.client(alice_token).get("/echo")
@@ -222,5 +208,5 @@ def test_a_silent_feed_ends_everything_in_time(gateway, alice_token, monkeypatch
         gateway.plane.feed._last_success -= 20
         next(pieces)
         gateway.plane.feed._last_success -= 10
-        with ends_within_two_seconds():
-            is_broken(pieces)
+        with within_two_seconds():
+            assert_aborted(pieces)

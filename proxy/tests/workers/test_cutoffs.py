@@ -20,7 +20,7 @@ from accounts.jwt import issue_access
 from accounts.services import set_active
 from billing.idempotency import Call
 from conftest import fund
-from proxy.tests.http.test_cutoffs import is_broken
+from proxy.tests.support.cutoffs import assert_aborted
 from proxy.tests.support.processes import database_url
 from proxy.tests.support.websockets import closing
 from zenzefi.tests.command import ROOT, environment_of
@@ -63,7 +63,7 @@ class Carried:
         ended = []
 
         def watch_stream():
-            is_broken(self._pieces)
+            assert_aborted(self._pieces)
             ended.append(time.monotonic())
 
         watching = threading.Thread(target=watch_stream)
