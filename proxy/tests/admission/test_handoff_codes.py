@@ -11,9 +11,9 @@ from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.rules.cookies import read_access
 from proxy.dataplane.state.base import StateUnavailable
 from proxy.models import DenialRecord, ProxySession
-from proxy.tests.denials.test_pages import NAVIGATION, buttons, heading
-from proxy.tests.http.test_proxy_host import HOST, ORIGIN, SITE
 from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.denial_pages import NAVIGATION, buttons, heading
+from proxy.tests.support.proxy_host import HOST, ORIGIN, SITE
 
 SPENT = "This link to the server was already used, or is older than a minute."
 

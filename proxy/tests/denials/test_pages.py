@@ -10,10 +10,8 @@ from access.models import AccessToken
 from proxy.dataplane.denials import pages
 from proxy.dataplane.denials.pages import is_navigation
 from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.denial_pages import CHROMIUM, NAVIGATION, buttons, heading
 from proxy.tests.support.raw_client import exchange, head
-
-CHROMIUM = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
-NAVIGATION = {"Accept": CHROMIUM, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
 @pytest.mark.parametrize(
@@ -46,14 +44,6 @@ def test_who_gets_a_page(method, headers, expected):
 
 def refused(gateway, *sold, **headers):
     return gateway.client(*sold).get("/x", headers={**NAVIGATION, **headers})
-
-
-def heading(answer):
-    return re.search("<h1[^>]*>(.*?)</h1>", answer.text)[1]
-
-
-def buttons(answer):
-    return dict(re.findall(r'<a class="btn[^"]*" *\n? *href="([^"]*)">(.*?)</a>', answer.text))
 
 
 class TestThePage:

@@ -10,14 +10,11 @@ from proxy.dataplane.asgi import ON_PROXY_HOST
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.dataplane.rules.paths import PREFIX
 from proxy.dataplane.rules.proxy_host import names_proxy_host, origin_of, prefix_of
-from proxy.tests.denials.test_pages import NAVIGATION, buttons, heading
 from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.denial_pages import NAVIGATION, buttons, heading
+from proxy.tests.support.proxy_host import HOST, ORIGIN, SITE
 from proxy.tests.support.raw_client import exchange, head
 from proxy.tests.support.websockets import closing
-
-HOST = "proxy.example"
-ORIGIN = f"http://{HOST}"
-SITE = "http://zenzefi.example"
 
 
 @pytest.mark.parametrize(

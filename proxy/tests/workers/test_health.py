@@ -12,7 +12,7 @@ from proxy import health_checks
 from proxy.dataplane import health as endpoints
 from proxy.dataplane.admission import revocation_feed
 from proxy.tasks import check_health
-from proxy.tests.denials.test_pages import NAVIGATION, heading
+from proxy.tests.support.denial_pages import NAVIGATION, heading
 
 PATHS = ("/health", "/health/live", "/health/ready")
 ALL_FINE = {"database": "ok", "cache": "ok", "upstream": "ok"}
