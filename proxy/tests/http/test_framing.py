@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from proxy.tests.http.test_beside_nginx import unchunked
+from proxy.tests.http.test_nginx_differences import unchunked
 from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.raw_client import connected, exchange, head
 from proxy.tests.support.servers import eventually, once

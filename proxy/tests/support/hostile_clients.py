@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 
-from proxy.tests.http.test_beside_nginx import Case
+from proxy.tests.http.test_nginx_differences import Case
 from proxy.tests.support import hostile_requests, scripted_upstream
 from proxy.tests.support.raw_client import RawClient, head
 from proxy.tests.support.scripted_upstream import Script, Step

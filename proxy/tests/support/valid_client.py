@@ -10,7 +10,14 @@ from dataclasses import dataclass, field, replace
 from http.client import HTTPResponse
 from typing import Any
 
-from proxy.tests.http.test_beside_nginx import RULES, Case, Generator, differences, seen_by_client, seen_by_upstream
+from proxy.tests.http.test_nginx_differences import (
+    RULES,
+    Case,
+    Generator,
+    differences,
+    seen_by_client,
+    seen_by_upstream,
+)
 from proxy.tests.support.raw_client import RawAnswer, RawClient, connected
 from proxy.tests.support.scripted_upstream import CLOSE, Script, ScriptedUpstream, Step
 from proxy.tests.support.servers import Recorded
