@@ -2,15 +2,12 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 
 from access import services, token_secret
-from access.models import AccessToken, Scope, Tariff
+from access.models import Scope
 from accounts.models import User
 from billing.idempotency import Call
 from conftest import fund
@@ -27,38 +24,8 @@ from proxy.tests.support.servers import (
     start_gateway,
 )
 from proxy.tests.support.sites import Site
+from proxy.tests.support.tokens import SellToken, Sold, put_on_sale
 from proxy.tests.support.websockets import SocketUpstream
-
-
-@dataclass(frozen=True)
-class Sold:
-    """A token that was sold, with its text."""
-
-    token: AccessToken
-    text: str
-    device: str = "device-of-the-owner"
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"X-Access-Token": self.text, "X-Device-ID": self.device}
-
-    def on(self, device: str) -> "Sold":
-        """The same token on another device."""
-        return Sold(self.token, self.text, device)
-
-    def stored(self) -> AccessToken:
-        """The token as the database has it now."""
-        return AccessToken.objects.get(pk=self.token.pk)
-
-
-SellToken = Callable[..., Sold]
-
-
-def _on_sale(hours: int, scope: str) -> Tariff:
-    price = Decimal(django_settings.TOKEN_PRICES[hours])
-    return Tariff.objects.get_or_create(
-        duration_hours=hours, scope=scope, defaults={"price": price, "title": f"{hours} h, {scope}"}
-    )[0]
 
 
 @pytest.fixture
@@ -66,7 +33,7 @@ def sold_token(transactional_db: None) -> SellToken:
     """Give a user what a token costs, and sell it."""
 
     def sell(user: User, hours: int = 1, scope: str = Scope.FULL) -> Sold:
-        fund(user, _on_sale(hours, scope).price)
+        fund(user, put_on_sale(hours, scope).price)
         token = services.purchase(Call(user, "test", "", None), hours, scope)
         text = token_secret.decrypt(token.ciphertext)
         assert text is not None
@@ -139,7 +106,7 @@ def workers(
 ) -> list[GatewayProcess]:
     """Two workers in front of the demo upstream that agree through Redis; a test must leave them running."""
     if not _workers:
-        _on_sale(720, Scope.FULL)  # for the demo's customer
+        put_on_sale(720, Scope.FULL)  # for the demo's customer
         for _ in range(2):
             _workers.append(GatewayProcess(tmp_path_factory.mktemp("worker"), demo_upstream.url))
             _workers[-1].wait_ready()
@@ -152,7 +119,7 @@ def start_gateway_process(transactional_db: None, tmp_path: Any) -> Iterator[Cal
     started: list[GatewayProcess] = []
 
     def start(upstream_url: str, **settings: str) -> GatewayProcess:
-        _on_sale(720, Scope.FULL)  # for the demo's customer
+        put_on_sale(720, Scope.FULL)  # for the demo's customer
         if started:  # one after the other: each prepares the demo
             started[-1].wait_ready()
         folder = tmp_path / f"gateway-{len(started)}"
@@ -189,7 +156,7 @@ def site(
     """A gateway of which the service that the module calls `breakable`, a setting and its URL, can break. It is
     shared by the module's tests; mended, and ready again, after each."""
     if not _sites:
-        _on_sale(720, Scope.FULL)  # for the demo's customer
+        put_on_sale(720, Scope.FULL)  # for the demo's customer
         setting, url = breakable
         link = Link(_upstream_loop, url)
         _sites.append(Site(tmp_path_factory.mktemp("site"), demo_upstream.url, setting, link))

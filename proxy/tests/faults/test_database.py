@@ -22,11 +22,11 @@ from proxy.dataplane import database as database_module
 from proxy.dataplane.admission import grant_cache as grants_module
 from proxy.dataplane.admission.grant_cache import GrantCache
 from proxy.dataplane.database import Database
-from proxy.tests.conftest import _on_sale
 from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.faults import Link, at_once
 from proxy.tests.support.processes import database_url
 from proxy.tests.support.servers import eventually
+from proxy.tests.support.tokens import put_on_sale
 from proxy.tests.support.websockets import closing
 from zenzefi.common.postgresql import database_time_limit
 
@@ -143,7 +143,7 @@ def test_a_flood_of_unknown_tokens_meets_a_frozen_database(site, alice_token):  
 @pytest.mark.services
 @pytest.mark.parametrize("fault", ["frozen", "reset"])
 def test_purchases_that_are_cut_in_two_are_made_once(site, alice, fault):  # case F67
-    price = _on_sale(1, "full").price
+    price = put_on_sale(1, "full").price
     fund(alice, 10 * price)
     api = {"Authorization": f"Bearer {issue_access(alice)}"}
 

@@ -16,11 +16,11 @@ from access import services
 from accounts.jwt import issue_access
 from proxy.dataplane.state.base import Lease, StateUnavailable
 from proxy.dataplane.state.redis import RedisState
-from proxy.tests.conftest import _on_sale
 from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.faults import Link, at_once
 from proxy.tests.support.processes import GatewayProcess
 from proxy.tests.support.servers import eventually
+from proxy.tests.support.tokens import put_on_sale
 
 pytestmark = pytest.mark.services
 FAULTS = ["refused", "reset", "frozen", pytest.param("slow", marks=pytest.mark.slow)]
@@ -141,7 +141,7 @@ class WithJobs(GatewayProcess):
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["refused", "reset", "frozen", "slow"])
 def test_jobs_are_done_again(link, demo_upstream, transactional_db, alice, tmp_path, fault):  # case F67
-    _on_sale(720, "full")
+    put_on_sale(720, "full")
     api = {"Authorization": f"Bearer {issue_access(alice)}"}
     gateway = WithJobs(tmp_path, demo_upstream.url, REDIS_URL=link.url)
     mails = 0

@@ -15,6 +15,7 @@ from billing.debts import take_back
 from conftest import fund
 from proxy.models import ProxySession
 from proxy.selectors import holders
+from proxy.tests.support.tokens import put_on_sale
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -134,9 +135,7 @@ class TestAfterThePurchase:
     @pytest.fixture
     def tariffs(self, alice_token):
         """Create a tariff, because the flush after a transactional test deletes the shipped ones."""
-        from proxy.tests.conftest import _on_sale
-
-        _on_sale(24, "full")
+        put_on_sale(24, "full")
 
     def test_the_token_in_full_with_a_qr_code_and_the_steps(self, client, bought, settings):
         page = client.get(bought)
