@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from proxy.tests.http.test_nginx_differences import unchunked
 from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.exchange_cases import unchunked
 from proxy.tests.support.raw_client import connected, exchange, head
 from proxy.tests.support.servers import eventually, once
 from proxy.tests.support.websockets import accepting, handshake

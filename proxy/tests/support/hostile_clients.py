@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 
-from proxy.tests.http.test_nginx_differences import Case
 from proxy.tests.support import hostile_requests, scripted_upstream
+from proxy.tests.support.exchange_cases import Case
 from proxy.tests.support.raw_client import RawClient, head
 from proxy.tests.support.scripted_upstream import Script, Step
 from proxy.tests.support.valid_client import Visitor

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from proxy.tests.http.test_nginx_differences import Case
+from proxy.tests.support.exchange_cases import Case
 from proxy.tests.support.raw_client import head
 
 # What is sent there must not reach the upstream, or not whole; what is sent to the other path may.

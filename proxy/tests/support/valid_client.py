@@ -10,14 +10,8 @@ from dataclasses import dataclass, field, replace
 from http.client import HTTPResponse
 from typing import Any
 
-from proxy.tests.http.test_nginx_differences import (
-    RULES,
-    Case,
-    Generator,
-    differences,
-    seen_by_client,
-    seen_by_upstream,
-)
+from proxy.tests.support.exchange_cases import Case, Generator
+from proxy.tests.support.nginx_differences import RULES, differences, seen_by_client, seen_by_upstream
 from proxy.tests.support.raw_client import RawAnswer, RawClient, connected
 from proxy.tests.support.scripted_upstream import CLOSE, Script, ScriptedUpstream, Step
 from proxy.tests.support.servers import Recorded
