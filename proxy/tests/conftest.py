@@ -1,7 +1,9 @@
 """Real servers, and tokens that were sold."""
 
+import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from accounts.models import User
 from billing.idempotency import Call
 from conftest import fund
 from proxy.dataplane import plane
+from proxy.tests.support import nginx
 from proxy.tests.support.faults import Link
 from proxy.tests.support.processes import GatewayProcess
 from proxy.tests.support.servers import (
@@ -131,6 +134,15 @@ def start_gateway_process(transactional_db: None, tmp_path: Any) -> Iterator[Cal
     for process in started:
         process.process.kill()
         process.process.wait()
+
+
+@pytest.fixture
+def deployed_nginx(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Return a function that starts nginx as deployed, given the ports of two gateways, and returns its URL."""
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    with contextlib.ExitStack() as stack:
+        yield lambda *gateways: stack.enter_context(nginx.as_deployed(folder, *gateways))
 
 
 @pytest.fixture(scope="module")

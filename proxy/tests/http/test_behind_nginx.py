@@ -17,23 +17,21 @@ from websockets.sync.client import connect
 
 from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.rules.cookies import sign_access
-from proxy.tests.http.test_header_limits import TOO_LARGE
 from proxy.tests.support import hostile_requests
-from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.assertions import FIELDS_TOO_LARGE, assert_denied
+from proxy.tests.support.nginx import NGINX
 from proxy.tests.support.websockets import closing
-from proxy.tests.workers import test_rolling_restart
 from zenzefi import asgi
 
-pytestmark = pytest.mark.skipif(test_rolling_restart.NGINX is None, reason="needs nginx")
-nginx = test_rolling_restart.nginx
+pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx")
 CLIENT = "127.0.0.5"
 
 
 @pytest.fixture
-def front(gateway, nginx, monkeypatch):
+def front(gateway, deployed_nginx, monkeypatch):
     """The URL of nginx, which the gateway trusts."""
     monkeypatch.setattr(asgi.application, "_trusted", [ipaddress.ip_network("127.0.0.1/32")])
-    return nginx(gateway.port, gateway.port)
+    return deployed_nginx(gateway.port, gateway.port)
 
 
 @pytest.fixture
@@ -101,7 +99,7 @@ def test_header_blocks_that_are_too_large_for_the_gateway(recorded, ask, alice_t
         ask("/x", headers={**alice_token.headers, "A": "a" * 20_000, "B": "b" * 20_000}),
     ]
     assert [answer.status_code for answer in answers] == [400, 414, 431]
-    assert answers[-1].json() == TOO_LARGE
+    assert answers[-1].json() == FIELDS_TOO_LARGE
     assert recorded.connections == 0
 
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from proxy.dataplane.server.http_protocol import GatewayProtocol
-from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.assertions import FIELDS_TOO_LARGE, assert_denied
 from proxy.tests.support.raw_client import connected, exchange, head
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import connections_to, handshake, open_socket, resident_bytes
@@ -20,11 +20,10 @@ pytestmark = pytest.mark.embedded
 
 LIMIT = 8192
 CHUNKED = b"Transfer-Encoding: chunked"
-TOO_LARGE = {"detail": "The header fields of the request are too large.", "code": "bad_request"}
 
 
 def assert_too_large(answer):
-    assert (answer.status, answer.json()) == (431, TOO_LARGE)
+    assert (answer.status, answer.json()) == (431, FIELDS_TOO_LARGE)
     assert (answer.headers["X-Zenzefi-Error"], answer.headers["Connection"]) == ("bad_request", "close")
 
 

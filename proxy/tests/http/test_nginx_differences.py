@@ -1,17 +1,15 @@
 """The same requests through Debian's nginx and through the gateway: what differs is listed, with its reason, in
 docs/proxy/nginx-differences.md."""
 
-import os
 import re
-import subprocess
 
 import pytest
 
+from proxy.tests.support import nginx
 from proxy.tests.support.exchange_cases import Generator
 from proxy.tests.support.nginx_differences import RULES, differences, seen_by_client, seen_by_upstream
 from proxy.tests.support.raw_client import connected
-from proxy.tests.workers.test_rolling_restart import MAIN, NGINX
-from zenzefi.tests.command import ROOT, free_port, is_refused, wait_until
+from zenzefi.tests.command import ROOT, free_port
 
 CASES = 200
 SITE = """
@@ -33,23 +31,16 @@ server {{
 
 
 @pytest.fixture
-def nginx(tmp_path, recording_upstream):
-    """Debian's nginx in front of the recording upstream; its port."""
+def plain_nginx(tmp_path, recording_upstream):
+    """Yield the port of an nginx in front of the recording upstream."""
     port = free_port()
-    (tmp_path / "zenzefi.conf").write_text(SITE.format(port=port, upstream=recording_upstream.port))
-    (tmp_path / "nginx.conf").write_text(
-        MAIN.format(folder=tmp_path, user="user root root;" if os.geteuid() == 0 else "")
-    )
-    process = subprocess.Popen([NGINX, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"])
-    wait_until(lambda: not is_refused(port))
-    yield port
-    process.terminate()
-    process.wait()
+    with nginx.running(tmp_path, SITE.format(port=port, upstream=recording_upstream.port), port):
+        yield port
 
 
-@pytest.mark.skipif(NGINX is None, reason="needs nginx")
+@pytest.mark.skipif(nginx.NGINX is None, reason="needs nginx")
 @pytest.mark.parametrize("seed", [1])
-def test_what_differs_is_listed(gateway, recorded, nginx, alice_token, seed):
+def test_what_differs_is_listed(gateway, recorded, plain_nginx, alice_token, seed):
     generator = Generator(seed)
     found = []
     for number in range(CASES):
@@ -61,7 +52,7 @@ def test_what_differs_is_listed(gateway, recorded, nginx, alice_token, seed):
 
         recorded.answer = script
         sides = []
-        for port, prefix in ((gateway.port, "/api/v1/proxy"), (nginx, "")):
+        for port, prefix in ((gateway.port, "/api/v1/proxy"), (plain_nginx, "")):
             with connected(port) as client:
                 client.send(case.request(prefix, alice_token.headers))
                 answer = client.answer(case.method)

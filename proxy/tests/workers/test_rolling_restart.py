@@ -1,92 +1,16 @@
 """Two gateways behind nginx, as `deploy/nginx.conf` has it, are restarted one after the other."""
 
 import itertools
-import os
-import shutil
 import signal
-import subprocess
 import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from proxy.tests.support.nginx import NGINX
 from proxy.tests.support.servers import eventually
-from zenzefi.tests.command import ROOT, free_port, is_refused, wait_until
-
-NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-MAIN = """
-daemon off;
-{user}
-error_log stderr crit;
-pid {folder}/nginx.pid;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder};
-    proxy_temp_path {folder};
-    fastcgi_temp_path {folder};
-    uwsgi_temp_path {folder};
-    scgi_temp_path {folder};
-    include {folder}/zenzefi.conf;
-}}
-"""
-
-
-def write_certificate(folder: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "zenzefi.example")])
-    today = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(today)
-        .not_valid_after(today + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "fullchain.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    formats = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (folder / "privkey.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *formats))
-
-
-@pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[Any]:
-    """Start nginx with the sample, in front of gateways on these two ports; its URL."""
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(*gateways: int) -> str:
-        folder, port = tmp_path / "nginx", free_port()
-        folder.mkdir()
-        write_certificate(folder)
-        sample = (ROOT / "deploy" / "nginx.conf").read_text()
-        for written, meant in {
-            "127.0.0.1:8000": f"127.0.0.1:{gateways[0]}",
-            "127.0.0.1:8010": f"127.0.0.1:{gateways[1]}",
-            "listen 80;": f"listen 127.0.0.1:{free_port()};",
-            "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
-            "/etc/ssl/zenzefi": str(folder),
-        }.items():
-            assert written in sample
-            sample = sample.replace(written, meant)
-        (folder / "zenzefi.conf").write_text(sample)
-        # Started by root its worker would be another user, who may not use the temporary folder.
-        user = "user root root;" if os.geteuid() == 0 else ""
-        (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=user))
-        command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
-        subprocess.run([*command, "-t"], check=True)
-        processes.append(subprocess.Popen(command))
-        wait_until(lambda: not is_refused(port))
-        return f"https://127.0.0.1:{port}"
-
-    yield start
-    for process in processes:
-        process.terminate()
-        process.wait()
+from zenzefi.tests.command import free_port, wait_until
 
 
 class Traffic:
@@ -129,7 +53,7 @@ def is_ready(gateway: Any) -> bool:
 @pytest.mark.services
 @pytest.mark.skipif(NGINX is None, reason="needs nginx")
 def test_a_rolling_restart_of_two_gateways_behind_nginx_loses_no_request(
-    nginx: Any, start_gateway_process: Any, recording_upstream: Any, alice_token: Any
+    deployed_nginx: Any, start_gateway_process: Any, recording_upstream: Any, alice_token: Any
 ) -> None:
     ports = free_port(), free_port()
 
@@ -141,7 +65,7 @@ def test_a_rolling_restart_of_two_gateways_behind_nginx_loses_no_request(
     for gateway in gateways:
         gateway.wait_ready()
         wait_until(lambda gateway=gateway: is_ready(gateway))
-    traffic = Traffic(nginx(*ports), alice_token.headers)
+    traffic = Traffic(deployed_nginx(*ports), alice_token.headers)
     eventually(lambda: len(traffic.answers) > 50)
     for gateway, port in zip(gateways, ports, strict=True):
         assert gateway.end(signal.SIGTERM) == 0
