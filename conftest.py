@@ -14,7 +14,7 @@ from accounts.tests.factories import UserFactory
 from billing import ledger
 from billing.models import SystemAccount, TransactionType
 from zenzefi.runtime.static_files import collect_if_outdated
-from zenzefi.tests import emptying
+from zenzefi.tests import fast_flush
 
 
 def pytest_sessionstart() -> None:
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    with emptying.of_rows_only():
+    with fast_flush.rows_only():
         yield
 
 

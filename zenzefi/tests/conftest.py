@@ -1,4 +1,4 @@
-"""Fixtures of the main command's tests, and of those that read Russian."""
+"""Fixtures for tests of the main command and for tests in Russian."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 @pytest.fixture(scope="module")
 def _compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Django reads the catalogue as it is now, not as it was compiled last."""
+    """Compile the catalogue, so that Django reads its current texts."""
     (source,) = (path / "ru/LC_MESSAGES/django.po" for path in settings.LOCALE_PATHS)
     directory = tmp_path_factory.mktemp("locale")
     messages = directory / "ru/LC_MESSAGES/django.mo"
@@ -49,5 +49,5 @@ def _compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def _translated(_compiled: None) -> Iterator[None]:
-    with override(get_language()):  # a request leaves its language behind in the test's thread
+    with override(get_language()):  # a request changes the language of the thread of the test
         yield

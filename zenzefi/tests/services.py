@@ -1,4 +1,4 @@
-"""Are PostgreSQL and Redis there? Run before the tests that need them: a sentence and exit 1 where they are not."""
+"""A program that checks for PostgreSQL and Redis before the tests that need them. It exits with 1 if one is down."""
 
 import os
 import sys
@@ -12,12 +12,12 @@ def main() -> int:
     try:
         psycopg.connect(database, connect_timeout=3).close()
     except psycopg.OperationalError as error:
-        sys.stderr.write(f"PostgreSQL is not there ({error}). Start it, or set DATABASE_URL.\n")
+        sys.stderr.write(f"PostgreSQL cannot be reached: {error}. Start it, or set DATABASE_URL.\n")
         return 1
     try:
         redis.Redis.from_url(broker, socket_connect_timeout=3).ping()
     except redis.RedisError as error:
-        sys.stderr.write(f"Redis is not there ({error}). Start it, or set REDIS_URL.\n")
+        sys.stderr.write(f"Redis cannot be reached: {error}. Start it, or set REDIS_URL.\n")
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Deleting one's account: what is given back, what is given up, what is forgotten, what stays."""
+"""Deletion of an account: refunds, forfeited credits, erased personal data, and the records that stay."""
 
 from decimal import Decimal
 from typing import Any
@@ -56,7 +56,7 @@ def visit(token: AccessToken) -> ProxySession:
 
 
 def everything_of(user: User) -> str:
-    """All that the database says beside this user's rows."""
+    """Return the rows of all models with personal data as text."""
     models = (User, EmailAddress, AuditEvent, ProxySession, AccessToken, WebSession, RefreshFamily, ApiToken)
     return "\n".join(str(row) for model in models for row in model.objects.values())
 
@@ -82,10 +82,10 @@ def test_the_user_is_forgotten_and_the_books_stay(as_alice: Client, alice: User)
     api_tokens.create(alice, name="alice's script", scopes=["read"], days=7)
     moved = Entry.objects.filter(account__user=alice).count()
 
-    answer = as_alice.post(URL, AGREED, follow=True)
+    response = as_alice.post(URL, AGREED, follow=True)
 
-    assert answer.redirect_chain == [("/", 302)]
-    assert "Your account has been deleted." in answer.content.decode()
+    assert response.redirect_chain == [("/", 302)]
+    assert "Your account has been deleted." in response.content.decode()
     alice.refresh_from_db()
     assert (alice.is_active, alice.full_name, alice.has_usable_password()) == (False, "", False)
     assert alice.deleted_at is not None
@@ -95,7 +95,7 @@ def test_the_user_is_forgotten_and_the_books_stay(as_alice: Client, alice: User)
         assert trace not in known, trace
     for model in (EmailAddress, Authenticator, ApiToken, RefreshFamily, WebSession):
         assert not model.objects.filter(user=alice).exists(), model
-    # The refund of the unused token, and what was given up.
+    # The refund of the unused token, and the forfeited credits.
     assert list(Entry.objects.filter(account__user=alice).order_by("id").values_list("amount", flat=True))[
         moved:
     ] == [
@@ -121,7 +121,7 @@ def test_live_connections_end(as_alice: Client, alice: User) -> None:
 
 
 # case G73
-def test_nobody_comes_in_again(as_alice: Client, alice: User) -> None:
+def test_no_credential_works_any_more(as_alice: Client, alice: User) -> None:
     client = client_of(alice)
     family = jwt.issue_pair(alice)
     email = alice.email
@@ -133,7 +133,7 @@ def test_nobody_comes_in_again(as_alice: Client, alice: User) -> None:
     refreshed = client.post("/api/v1/auth/refresh", {"refresh_token": family.refresh_token})
     assert refreshed.status_code == 401
     assert client.post("/api/v1/auth/login", {"email": email, "password": PASSWORD}).status_code == 401
-    # The address and the name are free again.
+    # The e-mail address and the user name can be used again.
     again = {"email": email, "username": "alice", "password": "tr0ub4dor-and-3"}
     assert client.post("/api/v1/auth/register", again).status_code == 201
 
@@ -149,9 +149,9 @@ def test_refused(as_alice: Client, alice: User, form: dict[str, str], field: str
     fund(alice, 30)
     token = buy(alice)
 
-    answer = as_alice.post(URL, form)
+    response = as_alice.post(URL, form)
 
-    assert list(answer.context["form"].errors) == [field]
+    assert list(response.context["form"].errors) == [field]
     token.refresh_from_db()
     alice.refresh_from_db()
     assert (alice.is_active, token.revoked_at, ledger.balance(alice)) == (True, None, Decimal("12.00"))
@@ -164,9 +164,9 @@ def test_without_credits_there_is_nothing_to_tick(as_alice: Client) -> None:
 def test_the_last_operator_stays(client: Client, olga: User) -> None:
     client.force_login(olga)
 
-    answer = client.post(URL, {"password": PASSWORD})
+    response = client.post(URL, {"password": PASSWORD})
 
-    assert answer.context["form"].non_field_errors() == [
+    assert response.context["form"].non_field_errors() == [
         "You are the last operator. Make another user an operator first."
     ]
     UserFactory(username="oscar", is_staff=True, is_superuser=True)

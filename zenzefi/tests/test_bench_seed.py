@@ -1,4 +1,4 @@
-"""What the benchmark puts into the database must be admitted like what was bought."""
+"""Tokens that the benchmark seeds are admitted like purchased ones."""
 
 from pathlib import Path
 

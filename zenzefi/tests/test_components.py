@@ -1,4 +1,4 @@
-"""The components of the pages, one by one; how they look is in the screenshots."""
+"""The components of the pages. Their look is in the screenshots."""
 
 from datetime import timedelta
 from decimal import Decimal

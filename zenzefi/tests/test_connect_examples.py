@@ -1,4 +1,4 @@
-"""The examples of the page about connecting do what the page says: taken from the page, run against a gateway."""
+"""The examples of the connect page, taken from the page and run against a gateway."""
 
 import html
 import json
@@ -46,7 +46,7 @@ def test_each_of_them(serve: Serve) -> None:
         found = examples(client, password)
 
     assert json.loads(run("bash", given=found["test"]))["status"] == "active"
-    assert json.loads(run("bash", given=found["test"]))["connected"] is False  # it takes the token from nobody
+    assert json.loads(run("bash", given=found["test"]))["connected"] is False  # no other device holds the token
     head, _blank, body = run("bash", given=found["curl"]).partition("\n\n")
     assert head.splitlines()[0].split()[1] == "200"
     assert "X-Zenzefi-Expires-At".lower() in head.lower()

@@ -1,4 +1,4 @@
-"""Requests on their way to Django: what its handler alone would misread."""
+"""Chunked requests to Django, which its handler alone would misread."""
 
 import json
 from typing import Any
@@ -26,21 +26,21 @@ def request(path: str, *headers: tuple[bytes, bytes]) -> ApplicationCommunicator
     )
 
 
-async def answer(sent: ApplicationCommunicator) -> tuple[int, Any]:
+async def response(sent: ApplicationCommunicator) -> tuple[int, Any]:
     start = await sent.receive_output()
     body = await sent.receive_output()
     await sent.wait()
     return start["status"], json.loads(body["body"])
 
 
-# The HTTP clients of some platforms (.NET) send JSON so by default.
+# Some HTTP clients (.NET) send JSON in chunks by default.
 @pytest.mark.parametrize("parts", [[b'{"email": "a@b.c", "password": 6}'], [b'{"email": "a@b.c"', b"", b"}"]])
 async def test_a_chunked_body_is_read(parts: list[bytes]) -> None:
     sent = request("/api/v1/auth/login", CHUNKED)
     for part in parts:
         await sent.send_input({"type": "http.request", "body": part, "more_body": True})
     await sent.send_input({"type": "http.request"})
-    status, body = await answer(sent)
+    status, body = await response(sent)
     assert (status, body["email"]) == (400, ["Enter a valid email address."])
 
 
@@ -48,14 +48,14 @@ async def test_an_empty_chunked_body_is_none() -> None:
     sent = request("/api/v1/auth/login", CHUNKED)
     await sent.send_input({"type": "http.request"})
     required = ["This field is required."]
-    assert await answer(sent) == (400, {"email": required, "password": required})
+    assert await response(sent) == (400, {"email": required, "password": required})
 
 
 async def test_a_chunked_body_that_is_too_large_is_refused_while_it_comes() -> None:
     sent = request("/api/v1/auth/login", CHUNKED)
     for _part in range(3):
         await sent.send_input({"type": "http.request", "body": b"x" * 2**20, "more_body": True})
-    status, body = await answer(sent)
+    status, body = await response(sent)
     assert (status, body["code"]) == (413, "payload_too_large")
 
 

@@ -1,4 +1,4 @@
-"""The dashboard: what one has, at a glance, and what needs attention."""
+"""The dashboard: balance, tokens, traffic, transactions and notices."""
 
 import html
 import re
@@ -32,9 +32,9 @@ def _alice_is_signed_in(client: Client, alice: User) -> None:
 
 
 def text(client: Client) -> str:
-    answer = client.get(URL)
-    assert answer.status_code == 200
-    return html.unescape(answer.content.decode()).replace("\u00a0", " ")
+    response = client.get(URL)
+    assert response.status_code == 200
+    return html.unescape(response.content.decode()).replace("\u00a0", " ")
 
 
 def bought(user: User, hours: int = 24) -> AccessToken:
@@ -46,14 +46,14 @@ def notices(client: Client) -> list[tuple[str, str]]:
     return [(notice.text.replace("\u00a0", " "), notice.url) for notice in client.get(URL).context["notices"]]
 
 
-def test_whose_tokens_have_ended_is_no_newcomer(client: Client, alice: User) -> None:
+def test_a_customer_whose_tokens_have_ended(client: Client, alice: User) -> None:
     services.revoke_with_refund(Call(alice, "revoke", key="", body=None), bought(alice).pk)
     page = text(client)
     assert "All your tokens have expired or were revoked." in page
     assert "No tokens yet" not in page
 
 
-def test_a_newcomers(client: Client) -> None:
+def test_a_new_customer(client: Client) -> None:
     page = text(client)
     for words in ("0.00 ZNC", "No tokens yet", "No transactions yet", "Nothing yet."):
         assert words in page
@@ -61,7 +61,7 @@ def test_a_newcomers(client: Client) -> None:
     assert notices(client) == []
 
 
-def test_what_one_has(client: Client, alice: User, bob: User) -> None:
+def test_balance_tokens_and_traffic(client: Client, alice: User, bob: User) -> None:
     token = bought(alice)
     fund(alice, 7)
     bought(bob)
@@ -108,7 +108,7 @@ class TestNotices:
 
     def test_a_token_that_expires_within_a_day(self, client: Client, alice: User) -> None:
         token = bought(alice, 168)
-        bought(alice, 12)  # was never meant to last longer
+        bought(alice, 12)  # was bought for less than a day
         assert notices(client) == []
         late = timedelta(hours=150)
         AccessToken.objects.filter(pk=token.pk).update(
@@ -117,6 +117,6 @@ class TestNotices:
         assert notices(client) == [("Your token for 7 days expires within a day.", f"/tokens/{token.pk}/extend")]
 
 
-def test_it_is_for_who_is_signed_in(client: Client) -> None:
+def test_it_needs_a_login(client: Client) -> None:
     client.logout()
     assert client.get(URL)["Location"] == "/accounts/login/?next=/dashboard"

@@ -1,4 +1,4 @@
-"""An error page is of use without a script, a session or a database; an API path stays JSON."""
+"""Error pages need no script, session or database; API paths return JSON."""
 
 import re
 from collections.abc import Callable
@@ -59,29 +59,29 @@ def broken(client: Client, settings: Any) -> Client:
 
 
 @pytest.mark.parametrize(("name", "expected"), ERRORS.items(), ids=ERRORS)
-def test_a_page_that_asks_the_database_nothing(broken: Client, name: str, expected: tuple[int, str]) -> None:
-    """Without `db` a query is an error of the test."""
+def test_a_page_needs_no_database(broken: Client, name: str, expected: tuple[int, str]) -> None:
+    """Check the page. Without the fixture `db`, a query would fail the test."""
     status, sentence = expected
     with bound_contextvars(request_id="0123456789"):
-        answer = broken.get(f"/{name}")
-    page = answer.content.decode()
-    assert answer.status_code == status
+        response = broken.get(f"/{name}")
+    page = response.content.decode()
+    assert response.status_code == status
     assert re.findall(r"<h1[^>]*>([^<]+)</h1>", page) == [sentence]
     assert f"Error {status}" in page
     assert ("0123456789" in page) == (status >= 500)  # to report what is our fault
     assert '<a class="btn btn-primary" href="/' in page
     assert "secret" not in page
     assert "<form" not in page
-    assert settings.CSRF_COOKIE_NAME not in answer.cookies
-    assert answer.headers["Content-Security-Policy"]
+    assert settings.CSRF_COOKIE_NAME not in response.cookies
+    assert response.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("name", RAISED)
 def test_an_api_path_stays_json(broken: Client, name: str) -> None:
-    answer = broken.get(f"/api/{name}")
-    assert answer.status_code == ERRORS[name][0]
-    assert answer.json()["detail"] == ERRORS[name][1]
-    assert answer.json().keys() == {"detail", "code"}
+    response = broken.get(f"/api/{name}")
+    assert response.status_code == ERRORS[name][0]
+    assert response.json()["detail"] == ERRORS[name][1]
+    assert response.json().keys() == {"detail", "code"}
 
 
 def test_an_outage_says_when_to_come_back(broken: Client) -> None:
@@ -89,25 +89,25 @@ def test_an_outage_says_when_to_come_back(broken: Client) -> None:
 
 
 def test_a_form_without_its_token(settings: Any) -> None:
-    answer = Client(enforce_csrf_checks=True).post("/theme", {"theme": "dark"})
-    assert answer.status_code == 403
-    assert "This form has expired" in answer.content.decode()
+    response = Client(enforce_csrf_checks=True).post("/theme", {"theme": "dark"})
+    assert response.status_code == 403
+    assert "This form has expired" in response.content.decode()
 
 
 def test_a_database_that_is_gone(broken: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even the session cannot be read."""
+    """Check the page if not even the session can be read."""
 
     def gone(*_args: Any) -> None:
         raise OperationalError("gone")
 
     monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore._get_session_from_db", gone)
     broken.cookies[settings.SESSION_COOKIE_NAME] = "a" * 32
-    answer = broken.get("/", headers={"accept-language": "ru"})
-    assert answer.status_code == 503
-    assert '<html lang="ru">' in answer.content.decode()
+    response = broken.get("/", headers={"accept-language": "ru"})
+    assert response.status_code == 503
+    assert '<html lang="ru">' in response.content.decode()
 
 
 @override_settings(DEBUG=False)
 def test_a_host_that_is_not_ours(broken: Client) -> None:
-    answer = broken.get("/", headers={"host": "evil.example"})
-    assert (answer.status_code, "<h1" in answer.content.decode()) == (400, True)
+    response = broken.get("/", headers={"host": "evil.example"})
+    assert (response.status_code, "<h1" in response.content.decode()) == (400, True)

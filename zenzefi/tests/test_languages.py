@@ -1,4 +1,4 @@
-"""Who asks for Russian gets it from the API, the gateway and the site; English is the default."""
+"""The API, the gateway and the site respond in Russian if requested, else in English."""
 
 import re
 from collections.abc import Callable
@@ -80,10 +80,10 @@ REFUSALS = {
 
 @in_use
 class TestTheApi:
-    """The same refusal in both languages: the sentence differs, status and code do not."""
+    """Errors in both languages: the sentence differs, status and code do not."""
 
     @pytest.mark.parametrize(("call", "body", "status", "code", "detail"), REFUSALS.values(), ids=REFUSALS)
-    def test_a_refusal(
+    def test_an_error(
         self, alice: User, alice_api: APIClient, call: str, body: bytes, status: int, code: str, detail: str
     ) -> None:
         fund(alice, 10)
@@ -92,12 +92,12 @@ class TestTheApi:
         def ask(client: APIClient) -> Any:
             return client.generic(method, f"/api/v1{path}", body, content_type="application/json")
 
-        english, answer = ask(alice_api), ask(russian(alice_api))
-        assert (answer.status_code, answer.json()) == (status, {"detail": detail, "code": code})
+        english, response = ask(alice_api), ask(russian(alice_api))
+        assert (response.status_code, response.json()) == (status, {"detail": detail, "code": code})
         assert (english.status_code, english.json()["code"]) == (status, code)
         assert not CYRILLIC.search(english.json()["detail"])
-        assert (english["Content-Language"], answer["Content-Language"]) == ("en", "ru")
-        assert "Accept-Language" in answer["Vary"]
+        assert (english["Content-Language"], response["Content-Language"]) == ("en", "ru")
+        assert "Accept-Language" in response["Vary"]
 
     @pytest.mark.parametrize(
         ("path", "body", "expected"),
@@ -130,23 +130,23 @@ class TestTheApi:
     )
     def test_validation(self, alice_api: APIClient, path: str, body: Any, expected: dict[str, list[str]]) -> None:
         english = alice_api.post(f"/api/v1{path}", body)
-        answer = russian(alice_api).post(f"/api/v1{path}", body)
-        assert (answer.status_code, answer.json()) == (400, expected)
+        response = russian(alice_api).post(f"/api/v1{path}", body)
+        assert (response.status_code, response.json()) == (400, expected)
         assert (english.status_code, english.json().keys()) == (400, expected.keys())
         assert not CYRILLIC.search(english.content.decode())
 
     def test_weak_passwords_and_taken_names(self, api: APIClient, alice: User) -> None:
         body = {"email": alice.email, "username": "ALICE", "password": "12345"}
-        answer = russian(api).post("/api/v1/auth/register", body)
-        assert answer.status_code == 400
-        assert answer.json().keys() == {"email", "username", "password"}
-        for problems in answer.json().values():
+        response = russian(api).post("/api/v1/auth/register", body)
+        assert response.status_code == 400
+        assert response.json().keys() == {"email", "username", "password"}
+        for problems in response.json().values():
             assert all(CYRILLIC.search(problem) for problem in problems)
 
     def test_query_parameters(self, olga_api: APIClient) -> None:
         wrong = {"user_id": "x", "active_only": "perhaps"}
-        answer = russian(olga_api).get("/api/v1/admin/tokens", wrong)
-        assert answer.json() == {
+        response = russian(olga_api).get("/api/v1/admin/tokens", wrong)
+        assert response.json() == {
             "user_id": ["Ожидается корректный UUID."],
             "active_only": ["Ожидается true или false."],
         }
@@ -180,19 +180,19 @@ class TestTheApi:
         User.objects.filter(pk=alice.pk).update(is_active=False)
         if credentials:
             api.credentials(HTTP_AUTHORIZATION=credentials(alice))
-        english, answer = api.get("/api/v1/users/me"), russian(api).get("/api/v1/users/me")
-        assert (answer.status_code, answer.json()) == (401, {"detail": detail, "code": code})
+        english, response = api.get("/api/v1/users/me"), russian(api).get("/api/v1/users/me")
+        assert (response.status_code, response.json()) == (401, {"detail": detail, "code": code})
         assert (english.status_code, english.json()["code"]) == (401, code)
         assert not CYRILLIC.search(english.json()["detail"])
 
     def test_too_many_requests(self, api: APIClient, db: None, settings: Any) -> None:
         settings.RATE_LIMIT_API = "1/minute"
         russian(api).get("/api/v1/tariffs")
-        answer = api.get("/api/v1/tariffs")
-        assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
-        assert answer.json()["detail"] == f"Слишком много запросов. Повторите через {answer['Retry-After']} с."
+        response = api.get("/api/v1/tariffs")
+        assert (response.status_code, response.json()["code"]) == (429, "rate_limited")
+        assert response.json()["detail"] == f"Слишком много запросов. Повторите через {response['Retry-After']} с."
 
-    async def test_a_body_that_is_refused_before_django(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_body_that_is_rejected_before_django(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async def django(_scope: Any, receive: Any, _send: Any) -> None:
             await receive()
 
@@ -246,7 +246,7 @@ class TestTheGateway:
     ],
 )
 def test_the_language_of_a_request(api: APIClient, db: None, accepted: str | None, language: str) -> None:
-    """The API and the gateway understand `Accept-Language` alike."""
+    """Check that the API and the gateway interpret `Accept-Language` in the same way."""
     given = {} if accepted is None else {"HTTP_ACCEPT_LANGUAGE": accepted}
     api_answer = api.post("/api/v1/auth/login", {"email": "nobody@example.com", "password": "x"}, **given).json()
     denied = Denied(errors.INVALID_TOKEN)
@@ -261,16 +261,16 @@ def test_the_language_of_a_request(api: APIClient, db: None, accepted: str | Non
 class TestTheSite:
     def test_the_start_page(self, client: Client, db: None) -> None:
         english = client.get("/").content.decode()
-        answer = client.get("/", headers={"accept-language": "ru"}).content.decode()
-        assert '<html lang="ru">' in answer
-        assert "Доступ ровно на то время, которое вам нужно" in answer
+        response = client.get("/", headers={"accept-language": "ru"}).content.decode()
+        assert '<html lang="ru">' in response
+        assert "Доступ ровно на то время, которое вам нужно" in response
         assert '<html lang="en">' in english
         assert "Access for exactly as long as you need it" in english
 
     def test_an_unknown_address(self, client: Client, db: None) -> None:
-        answer = client.get("/nothing", headers={"accept-language": "ru"})
-        assert answer.status_code == 404
-        assert "По этому адресу ничего не найдено. Проверьте адрес." in answer.content.decode()
+        response = client.get("/nothing", headers={"accept-language": "ru"})
+        assert response.status_code == 404
+        assert "По этому адресу ничего не найдено. Проверьте адрес." in response.content.decode()
 
     def test_the_admin(self, client: Client, olga: User) -> None:
         client.force_login(olga)

@@ -1,4 +1,4 @@
-"""What the ledger keeps in English is read in Russian."""
+"""Descriptions of the ledger, stored in English and shown in Russian."""
 
 from decimal import Decimal
 
@@ -39,7 +39,7 @@ def test_a_description(kept: str, read: str) -> None:
         assert in_words(kept) == read
 
 
-def test_it_says_in_english_what_customers_know() -> None:
+def test_english_uses_the_words_of_the_site() -> None:
     for name, label in LABELS.items():
         assert in_words(f"Top-up through {name}") == f"Top-up: {label}"
         assert in_words(f"Money went back: {name} payment 2026-000001") == (
@@ -49,7 +49,7 @@ def test_it_says_in_english_what_customers_know() -> None:
 
 
 @pytest.mark.django_db
-def test_whatever_the_services_write_is_known(alice: User) -> None:
+def test_all_descriptions_of_the_services_are_known(alice: User) -> None:
     call = Call(alice, "test", key="", body=None)
     demo.prepare()
     topups.mock_purchase(call, Decimal(100))

@@ -1,4 +1,4 @@
-"""A flood of malformed requests costs a line a minute, and the next line says how many there were."""
+"""A flood of malformed requests produces one log record per minute, and the next one has the number of the others."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ MALFORMED = "Invalid HTTP request received."
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that stands still until it is told; in seconds."""
+    """Replace the clock, in seconds, by one that the test sets."""
 
     class Clock:
         now = 1000.0
@@ -29,7 +29,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def say(clock):
-    """Log a message: how many before it were suppressed, None where it is suppressed itself."""
+    """Return a function that logs a message. It returns the number suppressed before, or None if it is suppressed."""
     sparse = FloodFilter()
 
     def say(message, *arguments, level=logging.WARNING):
@@ -51,7 +51,7 @@ def test_one_line_a_minute_that_counts_the_others(say, clock):
     assert say(MALFORMED) == 0
 
 
-def test_each_text_for_itself_whatever_it_is_about(say):
+def test_each_message_is_counted_without_its_arguments(say):
     assert [say("%s is late", 1), say("%s is late", 2), say(MALFORMED)] == [0, None, 0]
 
 
@@ -69,7 +69,7 @@ def test_a_flood_of_malformed_requests(serve):
         for _ in range(200):
             with connected(command.port) as client:
                 client.send(request)
-                assert client.answer().status == 400
+                assert client.response().status == 400
     lines = [json.loads(line) for line in command.output[before:].splitlines()]
     assert [(line["event"], line["suppressed"]) for line in lines if line["logger"] == "uvicorn.error"] == [
         (MALFORMED, 0)

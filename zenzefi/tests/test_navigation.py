@@ -1,4 +1,4 @@
-"""Whatever the header, its menus and the footer offer leads to a page, in both languages, whoever looks."""
+"""All links and buttons of header, menus and footer lead to a page, in both languages, for every kind of user."""
 
 import re
 from html import unescape
@@ -16,7 +16,7 @@ LINKS = {
     "alice": SIGNED_IN,
     "olga": SIGNED_IN | {"/admin/"},
 }
-# What a button sends, and the page that its answer leads to.
+# The data that a button sends, and the page to which its response leads.
 Buttons = dict[str, tuple[dict[str, str], str]]
 SWITCHES: Buttons = {"/language": ({"language": "ru", "next": "/docs"}, "/docs"), "/theme": ({"theme": "dark"}, "/")}
 LOG_OUT: Buttons = {"/accounts/logout/": ({}, "/")}
@@ -39,13 +39,13 @@ def browser(client: Client, who: str, language: str, request: pytest.FixtureRequ
 
 
 def page(browser: Client, path: str) -> str:
-    answer = browser.get(path)
-    assert answer.status_code == 200, path
-    return answer.content.decode()
+    response = browser.get(path)
+    assert response.status_code == 200, path
+    return response.content.decode()
 
 
 def frame(browser: Client) -> str:
-    """The header and the footer of a page."""
+    """Return the header and the footer of a page."""
     html = page(browser, "/")
     assert f'<html lang="{browser.defaults["HTTP_ACCEPT_LANGUAGE"]}">' in html
     return "".join(re.findall(r"(?s)<header\b.*?</header>|<footer\b.*?</footer>", html))
@@ -67,6 +67,6 @@ def test_the_buttons(browser: Client, who: str) -> None:
 
     assert found == set(BUTTONS[who])
     for action, (sent, target) in BUTTONS[who].items():
-        answer = browser.post(action, sent)
-        assert (answer.status_code, answer["Location"]) == (302, target)
+        response = browser.post(action, sent)
+        assert (response.status_code, response["Location"]) == (302, target)
         page(browser, target)

@@ -1,4 +1,4 @@
-"""The API against its own schema: generated requests find no 5xx and no answer that the schema does not describe."""
+"""Generated requests against the schema of the API find no 5xx and no undocumented response."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from accounts.jwt import issue_access
 from accounts.models import User
 from conftest import fund
 
-# Whether a value that the schema admits is accepted, and one that it forbids refused, is the behaviour tests' matter.
+# Other tests check which values are accepted and which are rejected.
 CHECKS = [
     checks.not_a_server_error,
     checks.status_code_conformance,
@@ -32,7 +32,7 @@ schema = schemathesis.openapi.from_wsgi("/api/schema?format=json", get_wsgi_appl
 
 @pytest.fixture(autouse=True)
 def _keep_the_connection(db: None) -> Iterator[None]:
-    """A real WSGI request closes its connection at its end, and with it the test's transaction."""
+    """Keep the connection open: a real WSGI request would close it, and with it the transaction of the test."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield
@@ -42,7 +42,7 @@ def _keep_the_connection(db: None) -> Iterator[None]:
 
 @pytest.fixture
 def credentials(alice: User, olga: User) -> dict[str, str]:
-    """Alice's JWT, and Olga's for what only operators may do."""
+    """Return the JWTs of Alice and, for administration, of Olga."""
     fund(alice, 10_000)
     return {"customer": issue_access(alice), "operator": issue_access(olga)}
 

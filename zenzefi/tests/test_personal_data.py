@@ -1,4 +1,4 @@
-"""The archive of a user's data: all of it, in JSON, and no secret."""
+"""The archive of a user's data: complete, in JSON, without secrets."""
 
 import io
 import json
@@ -36,13 +36,13 @@ def as_alice(client: Client, alice: User) -> Client:
 
 
 def files(as_alice: Client) -> dict[str, Any]:
-    answer = as_alice.post(URL)
-    assert answer["Content-Disposition"] == 'attachment; filename="zenzefi-my-data.zip"'
-    with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as archive:
+    response = as_alice.post(URL)
+    assert response["Content-Disposition"] == 'attachment; filename="zenzefi-my-data.zip"'
+    with zipfile.ZipFile(io.BytesIO(b"".join(response.streaming_content))) as archive:
         return {name: json.loads(archive.read(name)) for name in archive.namelist()}
 
 
-def test_all_of_it_and_of_nobody_else(as_alice: Client, alice: User, bob: User) -> None:
+def test_all_data_of_the_user_and_of_no_other(as_alice: Client, alice: User, bob: User) -> None:
     for user in (alice, bob):
         fund(user, 30)
         create_payment(Call(user, "pay", key="", body=None), 5)
@@ -97,19 +97,19 @@ def test_asks_for_the_password(client: Client, alice: User) -> None:
 
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_after_the_password_a_page_offers_it(client: Client, alice: User, method: str) -> None:
-    """A file as the answer to the password would leave the page that asks for it on the screen."""
+    """Check that the password form leads to the page with the download, not to the file itself."""
     client.force_login(alice)
     asked = getattr(client, method)(URL)
-    answer = client.post(asked["Location"], {"password": PASSWORD}, follow=True)
-    assert answer.request["PATH_INFO"] == URL
-    assert "a ZIP file with all data that we keep about you" in answer.content.decode()
+    response = client.post(asked["Location"], {"password": PASSWORD}, follow=True)
+    assert response.request["PATH_INFO"] == URL
+    assert "a ZIP file with all data that we keep about you" in response.content.decode()
 
 
 async def test_goes_out_in_blocks_under_asgi() -> None:
-    answer = Download(lambda file: file.write(b"x" * 200_000) and None, filename="x", content_type="text/plain")
-    blocks: AsyncIterator[bytes] = answer.__aiter__()
+    response = Download(lambda file: file.write(b"x" * 200_000) and None, filename="x", content_type="text/plain")
+    blocks: AsyncIterator[bytes] = response.__aiter__()
 
     sizes = [len(block) async for block in blocks]
 
     assert (sum(sizes), max(sizes)) == (200_000, download._BLOCK)
-    answer.close()
+    response.close()

@@ -1,4 +1,4 @@
-"""Language, time zone and colours: what is chosen comes before what the browser says."""
+"""Language, time zone and colours: choices take precedence over the settings of the browser."""
 
 from datetime import UTC, datetime
 from http.cookies import SimpleCookie
@@ -18,7 +18,7 @@ MOMENT = datetime(2026, 1, 31, 22, 30, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _as_before(db: None) -> Any:
-    """A request leaves its language and zone behind in the test's thread."""
+    """Restore the language and time zone, which a request changes in the thread of the test."""
     yield
     translation.activate(settings.LANGUAGE_CODE)
     timezone.deactivate()
@@ -30,8 +30,8 @@ def language_of(client: Client, **headers: str) -> str:
 
 class TestTheLanguage:
     def test_the_switch_is_remembered_and_leads_back(self, client: Client) -> None:
-        answer = client.post("/language", {"language": "ru", "next": "/?a=1"})
-        assert (answer.status_code, answer["Location"]) == (302, "/?a=1")
+        response = client.post("/language", {"language": "ru", "next": "/?a=1"})
+        assert (response.status_code, response["Location"]) == (302, "/?a=1")
         assert language_of(client, accept_language="en") == "ru"
         cookie = client.cookies[settings.LANGUAGE_COOKIE_NAME]
         assert (cookie["max-age"], cookie["samesite"]) == (31_536_000, "Lax")
@@ -39,11 +39,11 @@ class TestTheLanguage:
     def test_it_leads_to_no_foreign_site(self, client: Client) -> None:
         for target in ("https://evil.example/", "//evil.example", "javascript:alert(1)"):
             for path, field in (("/language", "language"), ("/theme", "theme")):
-                answer = client.post(path, {field: "ru", "next": target})
-                assert answer["Location"] == "/"
+                response = client.post(path, {field: "ru", "next": target})
+                assert response["Location"] == "/"
 
     @pytest.mark.parametrize("wrong", ["de", "", "../ru", "\x00"])
-    def test_what_is_no_language_changes_nothing(self, client: Client, wrong: str) -> None:
+    def test_an_unknown_language_changes_nothing(self, client: Client, wrong: str) -> None:
         client.post("/language", {"language": wrong})
         assert language_of(client) == "en"
 
@@ -63,10 +63,10 @@ class TestTheLanguage:
         client = AsyncClient()
         client.force_login(alice)
 
-        answer = async_to_sync(client.get)("/")
+        response = async_to_sync(client.get)("/")
 
-        assert (answer.status_code, answer["Content-Language"]) == (200, "ru")
-        assert "default-src 'self'" in answer["Content-Security-Policy"]
+        assert (response.status_code, response["Content-Language"]) == (200, "ru")
+        assert "default-src 'self'" in response["Content-Security-Policy"]
 
 
 class TestTheTimeZone:

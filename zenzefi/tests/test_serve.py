@@ -1,4 +1,4 @@
-"""The main command, as a newcomer runs it: a process of its own on free ports."""
+"""The main command, as a new user runs it, in its own process on free ports."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from zenzefi.tests.command import READY_SECONDS, ROOT, Serve, environment_of, fr
 pytestmark = pytest.mark.embedded
 
 
-def test_a_newcomers_first_minute(serve: Serve, tmp_path: Path) -> None:
+def test_the_first_minute(serve: Serve, tmp_path: Path) -> None:
     command = serve()
     said = command.wait_ready()
 
@@ -33,13 +33,13 @@ def test_a_newcomers_first_minute(serve: Serve, tmp_path: Path) -> None:
     assert len(logins) == 2
     with httpx.Client(base_url=f"http://127.0.0.1:{command.port}/api/v1") as client:
         for email, password in logins:
-            answer = client.post("/auth/login", json={"email": email, "password": password})
-            assert answer.status_code == 200
-        jwt = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+            response = client.post("/auth/login", json={"email": email, "password": password})
+            assert response.status_code == 200
+        jwt = {"Authorization": f"Bearer {response.json()['access_token']}"}
         assert client.get("/currency/balance", headers=jwt).json()["balance"] == 700
         assert client.get("/tokens/my-tokens?active_only=true", headers=jwt).json()["total"] == 1
 
-        # A background job of the same command sends the mail.
+        # A background job of the same process sends the e-mail.
         assert client.patch("/users/me", json={"password": "another-good-1"}, headers=jwt).status_code == 200
         wait_until(lambda: f"To: {email}" in command.output)
 
@@ -59,7 +59,7 @@ def test_a_newcomers_first_minute(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_the_end_of_the_terminal_ends_it(serve: Serve) -> None:
-    # Where these tests run under nohup, so would the gateway, which then goes on.
+    # Under nohup, the gateway would inherit that SIGHUP is ignored.
     inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     command = serve()
     signal.signal(signal.SIGHUP, inherited)
@@ -69,7 +69,7 @@ def test_the_end_of_the_terminal_ends_it(serve: Serve) -> None:
     assert command.processes() == []
 
 
-# As with a `make` that is the terminal's only program: it alone gets the SIGHUP, and waits for its child.
+# Like a `make` that leads the session: the kernel sends SIGHUP to it only, and it waits for its child.
 TERMINAL = """
 import os, pty, signal, subprocess, sys
 leader, terminal = pty.fork()
@@ -84,7 +84,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(leader, 0)[1]))
 """
 
 
-def test_it_ends_with_its_terminal_although_only_its_parent_is_told(tmp_path: Path) -> None:
+def test_it_ends_with_its_terminal_if_only_its_parent_gets_the_signal(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", TERMINAL],
         cwd=ROOT,
@@ -99,7 +99,7 @@ def test_it_ends_with_its_terminal_although_only_its_parent_is_told(tmp_path: Pa
 
 
 # case G83
-def test_a_taken_port_is_said_in_one_sentence(serve: Serve) -> None:
+def test_a_port_in_use_is_one_sentence(serve: Serve) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -119,11 +119,11 @@ def test_an_own_upstream_replaces_the_demo_server(serve: Serve) -> None:
 
     token = re.search(r"X-Access-Token: (\S+)'", said)
     assert token is not None
-    answer = httpx.get(
+    response = httpx.get(
         f"http://127.0.0.1:{command.port}/api/v1/proxy/",
         headers={"X-Access-Token": token[1], "X-Device-ID": "a-device-id"},
     )
-    assert (answer.status_code, answer.json()["code"]) == (502, "upstream_unreachable")
+    assert (response.status_code, response.json()["code"]) == (502, "upstream_unreachable")
     assert command.end(signal.SIGINT) == 0
 
 
@@ -152,7 +152,7 @@ def test_with_redis_one_worker_and_one_beat_run_beside_it(serve: Serve) -> None:
 
 
 @pytest.mark.services
-def test_a_killed_gateway_takes_its_jobs_along(serve: Serve) -> None:
+def test_the_jobs_end_with_a_killed_gateway(serve: Serve) -> None:
     command = serve(REDIS_URL=os.environ["REDIS_URL"])
     command.wait_ready()
 

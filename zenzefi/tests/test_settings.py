@@ -1,4 +1,4 @@
-"""What the environment may say, and how a wrong word stops the start."""
+"""Settings from the environment, and values that stop the start."""
 
 import importlib
 import os
@@ -33,11 +33,11 @@ BOTH = {**YOOKASSA, **STRIPE, "PAYMENT_PROVIDER": "stripe,yookassa"}
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Load the settings afresh with nothing but this environment."""
+    """Return a function that loads the settings again, from the given environment only."""
 
     def load(**environment: str) -> dict[str, Any]:
         for name in DOCUMENTED:
-            monkeypatch.setenv(name, "")  # so that what `.env` sets is undone, too
+            monkeypatch.setenv(name, "")  # so that monkeypatch also restores variables that `.env` sets
             monkeypatch.delenv(name)
         for name, value in {"DATA_DIR": str(tmp_path), "ENV_FILE": os.devnull, **environment}.items():
             monkeypatch.setenv(name, value)
@@ -79,7 +79,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ("PROXY_HOST", "*"),
         ("PROXY_HOST", "[::::]"),
         ("PROXY_HOST", "a.example,b.example"),
-        ("PROXY_HOST", "127.0.0.1:9000"),  # the site's own, on another port
+        ("PROXY_HOST", "127.0.0.1:9000"),  # the host of the site, on another port
         ("PROXY_HOST", "127.0.0.1"),
         ("TRUSTED_PROXIES", "10.0.0.0/33"),
         ("TOKEN_ENCRYPTION_KEYS", "short"),
@@ -112,7 +112,7 @@ def test_a_wrong_value_stops_the_start_and_is_named(load: Load, name: str, value
         load(**{name: value})
 
 
-def test_the_command_line_says_it_in_one_sentence(tmp_path: Path) -> None:
+def test_the_command_line_prints_one_sentence(tmp_path: Path) -> None:
     outcome = subprocess.run(
         [sys.executable, "manage.py", "check"],
         cwd=ROOT,

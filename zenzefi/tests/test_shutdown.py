@@ -1,4 +1,4 @@
-"""How the main command leaves: nothing that runs is lost, and a balancer is told first."""
+"""Shutdown of the main command: running requests are finished, and load balancers notice it first."""
 
 import signal
 import socket
@@ -20,19 +20,19 @@ pytestmark = pytest.mark.embedded
 
 @pytest.fixture
 def leaving(serve: Serve) -> Any:
-    """A gateway with a customer's token that serves on for two seconds after SIGTERM."""
+    """Return a gateway that serves for two more seconds after SIGTERM."""
     command = serve(DRAIN_DELAY="2", DRAIN_SECONDS="10")
     command.wait_ready()
     return command
 
 
 # case F70
-def test_what_runs_is_finished_and_balancers_are_told(leaving: Any, tmp_path: Path) -> None:
+def test_running_requests_are_finished_and_balancers_notice(leaving: Any, tmp_path: Path) -> None:
     base = f"http://127.0.0.1:{leaving.port}"
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     def slow() -> None:
-        answers.append(httpx.get(f"{base}/api/v1/proxy/slow?before=4", headers=leaving.credentials, timeout=20))
+        responses.append(httpx.get(f"{base}/api/v1/proxy/slow?before=4", headers=leaving.credentials, timeout=20))
 
     request = threading.Thread(target=slow)
     with connect(f"ws://127.0.0.1:{leaving.port}/api/v1/proxy/ws/echo", additional_headers=leaving.credentials) as ws:
@@ -45,17 +45,17 @@ def test_what_runs_is_finished_and_balancers_are_told(leaving: Any, tmp_path: Pa
         leaving.process.send_signal(signal.SIGTERM)
 
         wait_until(lambda: httpx.get(f"{base}/health/ready").status_code == 503)
-        # Told, but still served: each answer ends its connection, so that nobody is on one when it is closed.
+        # Requests are still served, but each response closes its connection, so that none is open in the next step.
         for path in ("/api/v1/proxy/api/info", "/api/v1/proxy/status", "/health/live", "/docs"):
-            answer = httpx.get(f"{base}{path}", headers=leaving.credentials)
-            assert (answer.status_code, answer.headers.get("Connection")) == (200, "close")
+            response = httpx.get(f"{base}{path}", headers=leaving.credentials)
+            assert (response.status_code, response.headers.get("Connection")) == (200, "close")
         ws.send("after")
         assert ws.recv(timeout=5) == "after"
         with pytest.raises(ConnectionClosed):
             ws.recv(timeout=15)
         assert ws.close_code == 1012
     request.join()
-    assert [(answer.status_code, answer.headers.get("Connection")) for answer in answers] == [(200, "close")]
+    assert [(response.status_code, response.headers.get("Connection")) for response in responses] == [(200, "close")]
     assert leaving.process.wait(20) == 0
 
     with sqlite3.connect(tmp_path / "zenzefi.sqlite3") as database:
@@ -71,7 +71,7 @@ def open_connection(command: Command) -> socket.socket:
 REQUEST = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
-def test_who_connected_just_before_the_port_was_given_up_is_answered(leaving: Command) -> None:
+def test_a_client_that_connected_just_before_the_port_was_closed_is_served(leaving: Command) -> None:
     with closing(open_connection(leaving)) as connection:
         leaving.process.send_signal(signal.SIGTERM)
         wait_until(lambda: is_refused(leaving.port))

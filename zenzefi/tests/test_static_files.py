@@ -16,7 +16,7 @@ from zenzefi.runtime.static_files import CollectedStorage, collect_if_outdated
 CSS = Path(django_settings.BASE_DIR / "static/site.css")
 
 
-@pytest.mark.django_db  # Django looks after the connections at the end of a response
+@pytest.mark.django_db  # Django checks the connections at the end of a request
 class TestServing:
     def test_the_hashed_name_is_cached_forever(self, client: Client) -> None:
         url = static("site.css")
@@ -102,7 +102,7 @@ class TestCollecting:
         assert self.collected() == {"a.txt": "first", self.hashed(): "first"}
 
     def test_the_files_of_the_version_before_stay(self, source: Path) -> None:
-        """Pages that browsers have open refer to them, and a gateway that is still running serves them."""
+        """Check that the files of the last version stay for open pages and running gateways, and older ones go."""
         names = []
         for content in ("first", "second", "third"):
             (source / "a.txt").write_text(content)

@@ -1,4 +1,4 @@
-"""The Russian catalogue is complete and sound."""
+"""The Russian catalogue is complete and correct."""
 
 import re
 from collections.abc import Iterator
@@ -40,14 +40,14 @@ def entries(catalogue: Catalog) -> Iterator[Message]:
 
 
 def texts_of_the_source() -> Iterator[tuple[tuple[Any, str | None], str]]:
-    """Every marked text (a pair where it has a plural) and its context, with the place where it stands."""
+    """Yield each marked text (a pair if it has a plural) with its context, and its place in the source."""
     for app in APPS:
         for path in sorted((ROOT / app).rglob("*.py")):
             if "tests" not in path.parts:
                 yield from marked(path, path.read_bytes())
     for path in sorted((ROOT / "templates").rglob("*.*")):
         source = templatize(path.read_text(encoding="utf-8"), origin=str(path))
-        yield from marked(path, f"(\n{source}\n)".encode())  # in brackets indentation does not count
+        yield from marked(path, f"(\n{source}\n)".encode())  # indentation is ignored in brackets
 
 
 def marked(path: Path, source: bytes) -> Iterator[tuple[tuple[Any, str | None], str]]:
@@ -88,9 +88,9 @@ def test_the_header(catalogue: Catalog) -> None:
     assert not catalogue.fuzzy
 
 
-# Names, and what is a language's own name in it.
+# Names, and the names of languages in these languages.
 AS_THEY_ARE = {"Zenzefi", "English", "Русский", "ZNC", "SHA", "QR", "curl", "Python"}
-# What a translation wraps, and the one block that holds a class instead of words.
+# Translated texts, and the one block that holds a class instead of words.
 TRANSLATED = re.compile(
     r"{% (?:blocktranslate|comment)\b.*?{% end(?:blocktranslate|comment) %}|{% block width %}.*?{% endblock.*?%}",
     re.DOTALL,
@@ -106,14 +106,14 @@ TEMPLATES = [
 
 
 def bare_words(source: str) -> set[str]:
-    """The words of a template that a reader sees and that go through no translation."""
+    """Return the visible words of a template that are not translated."""
     source = TEMPLATE_CODE.sub(" ", TRANSLATED.sub(" ", source))
     visible = [*VISIBLE_ATTRIBUTE.findall(source), NOT_FOR_READERS.sub(" ", source)]
     return set(re.findall(r"[^\W\d_]{2,}", " ".join(visible))) - AS_THEY_ARE
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT / "templates")))
-def test_no_word_of_a_template_goes_round_the_catalogue(path: Path) -> None:
+def test_all_words_of_a_template_are_translated(path: Path) -> None:
     assert bare_words(path.read_text(encoding="utf-8")) == set()
 
 
@@ -121,8 +121,8 @@ def test_the_search_for_bare_words_finds_them() -> None:
     assert bare_words('<p title="Hover">{% translate "Fine" %} Bare<code>curl</code></p>') == {"Hover", "Bare"}
 
 
-def test_scripts_have_no_words_of_their_own() -> None:
-    """They show what the page gives them: nothing in a script would be translated."""
+def test_scripts_contain_no_words() -> None:
+    """Check that scripts only show texts from the page, as texts in scripts would not be translated."""
     for path in (ROOT / "static").glob("**/*.js"):
         if "vendor" not in path.parts:
             shown = re.findall(

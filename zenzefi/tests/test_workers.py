@@ -1,4 +1,4 @@
-"""`WORKERS=2`: one command, two gateway processes on one port, watched and replaced by their parent."""
+"""`WORKERS=2`: two gateway processes on one port, which their parent supervises and replaces."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ def two_workers() -> dict[str, str]:
 
 @pytest.fixture
 def serve_two(serve: Serve) -> Any:
-    """Start the main command with two workers, on a database of its own."""
+    """Return a function that starts the main command with two workers and a new database."""
 
     def start(**settings: str) -> Command:
         return serve(**{**two_workers(), **settings})
@@ -36,7 +36,7 @@ def serve_two(serve: Serve) -> Any:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: Any) -> Iterator[Command]:
-    """Two workers that a test may disturb as it likes, as long as they recover."""
+    """Yield a gateway with two workers. Tests may disturb them if they recover."""
     command = Command(tmp_path_factory.mktemp("workers"), **two_workers())
     command.wait_ready()
     yield command
@@ -47,7 +47,7 @@ def gateway(tmp_path_factory: Any) -> Iterator[Command]:
 
 
 def children(command: Command, part: str) -> list[int]:
-    """The parent's living child processes whose command line has this part."""
+    """Return the ids of the parent's living children whose command line contains this part."""
     listing = subprocess.run(
         ["ps", "-ww", "-o", "pid=,stat=,args=", "--ppid", str(command.process.pid)],
         capture_output=True,
@@ -63,13 +63,13 @@ def workers(command: Command) -> list[int]:
 
 
 def metrics_folder(pid: int) -> str:
-    """Where the process keeps its figures for all to read; empty where it keeps them to itself."""
+    """Return the folder of the metrics that the process shares, or an empty text if it shares none."""
     variables = dict(entry.partition("=")[::2] for entry in Path(f"/proc/{pid}/environ").read_text().split("\0"))
     return variables.get("PROMETHEUS_MULTIPROC_DIR", "")
 
 
 def fetch(command: Command, path: str = "/api/info") -> httpx.Response:
-    """A request of the proxied path on a connection of its own."""
+    """Request a path through the proxy on a new connection."""
     url = f"http://127.0.0.1:{command.port}/api/v1/proxy{path}"
     return httpx.get(url, headers=command.credentials, trust_env=False, timeout=READY_SECONDS)
 
@@ -93,20 +93,20 @@ def test_two_workers_serve_and_the_jobs_run_once(gateway: Command) -> None:
 
 
 def accepted(command: Command, pid: int) -> int:
-    """How many established connections of the gateway's port are this worker's."""
+    """Return the number of established connections to the gateway's port that this worker has."""
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()]
     sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{command.port:04X}") and row[3] == "01"}
     held = subprocess.run(["find", f"/proc/{pid}/fd", "-printf", "%l\n"], capture_output=True, text=True, check=False)
     return len(sockets & set(held.stdout.split()))
 
 
-def test_what_connects_at_once_is_shared_between_the_workers(gateway: Command) -> None:
+def test_a_burst_of_connections_is_shared_between_the_workers(gateway: Command) -> None:
     first, second = workers(gateway)
     with contextlib.ExitStack() as clients:
         for _ in range(100):
             clients.enter_context(socket.create_connection(("127.0.0.1", gateway.port)))
         wait_until(lambda: accepted(gateway, first) + accepted(gateway, second) >= 100)
-        # A hundred times head or tail: fewer than 20 heads come once in a billion times.
+        # With 100 connections, fewer than 20 on one side happen once in a billion times.
         assert min(accepted(gateway, first), accepted(gateway, second)) >= 20
 
 
@@ -171,7 +171,7 @@ def test_a_worker_that_hangs_is_replaced(gateway: Command) -> None:
     assert hanging in [record["pid"] for record in gateway.logged("worker_killed")]
 
 
-def test_a_killed_parent_takes_all_along(serve_two: Any) -> None:
+def test_all_processes_end_with_a_killed_parent(serve_two: Any) -> None:
     command = serve_two()
     command.wait_ready()
 
@@ -184,7 +184,7 @@ def test_a_second_ctrl_c_does_not_wait(serve_two: Any) -> None:
     command = serve_two(DRAIN_DELAY="600")
     command.wait_ready()
 
-    # As a terminal does it: to the whole group of processes.
+    # A terminal signals the whole process group.
     os.killpg(command.process.pid, signal.SIGINT)
     wait_until(lambda: httpx.get(f"http://127.0.0.1:{command.port}/health/ready").status_code == 503)
     os.killpg(command.process.pid, signal.SIGINT)
@@ -194,39 +194,39 @@ def test_a_second_ctrl_c_does_not_wait(serve_two: Any) -> None:
     assert "Traceback" not in command.output
 
 
-def test_traffic_and_sockets_end_well_when_it_is_told_to_leave(serve_two: Any) -> None:
+def test_requests_are_finished_and_websockets_closed_on_shutdown(serve_two: Any) -> None:
     command = serve_two(DRAIN_DELAY="4")
     command.wait_ready()
     (folder,) = {metrics_folder(pid) for pid in workers(command)}
-    answers: list[int] = []
-    told = threading.Event()
+    responses: list[int] = []
+    stopped_driving = threading.Event()
 
     def drive() -> None:
-        """Slow answers, one after the other; the last was asked for just before the workers left."""
-        while not told.is_set():
-            answers.append(fetch(command, "/slow?before=0.3").status_code)
+        """Send slow requests one after the other, the last one just before the shutdown."""
+        while not stopped_driving.is_set():
+            responses.append(fetch(command, "/slow?before=0.3").status_code)
 
     clients = [threading.Thread(target=drive) for _ in range(4)]
-    last = threading.Thread(target=lambda: answers.append(fetch(command, "/slow?before=8").status_code))
+    last = threading.Thread(target=lambda: responses.append(fetch(command, "/slow?before=8").status_code))
     url = f"ws://127.0.0.1:{command.port}/api/v1/proxy/ws/echo"
     with connect(url, additional_headers=command.credentials) as websocket:
         for client in (*clients, last):
             client.start()
-        wait_until(lambda: len(answers) > 4)
+        wait_until(lambda: len(responses) > 4)
         command.process.send_signal(signal.SIGTERM)
-        served = len(answers)
-        wait_until(lambda: len(answers) > served + 4)  # within DRAIN_DELAY, as before
-        told.set()
+        served = len(responses)
+        wait_until(lambda: len(responses) > served + 4)  # within DRAIN_DELAY requests are still served
+        stopped_driving.set()
         with pytest.raises(ConnectionClosed):
             websocket.recv(timeout=15)
         assert websocket.close_code == 1012
-    # Nobody waits at a port that is not served any more while the last answer is still being given.
+    # The port is closed while the last request is still running, so that no client waits there.
     wait_until(lambda: is_refused(command.port))  # the other worker may be a moment behind
     assert last.is_alive()
     for client in (*clients, last):
         client.join()
 
-    assert set(answers) == {200}
+    assert set(responses) == {200}
     assert command.process.wait(20) == 0
     assert workers(command) == []
     wait_until(lambda: command.processes() == [])
@@ -236,7 +236,7 @@ def test_traffic_and_sockets_end_well_when_it_is_told_to_leave(serve_two: Any) -
 
 @pytest.fixture
 def broken_start(tmp_path: Path) -> Any:
-    """What breaks the start of each worker for as long as the file `broken` exists, and counts the attempts."""
+    """Return the path of a file. While it exists, no worker can start, and each attempt is recorded."""
     (tmp_path / "sitecustomize.py").write_text(
         "import os, pathlib, sys\n"
         "folder = pathlib.Path(__file__).parent\n"

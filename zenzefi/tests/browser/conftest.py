@@ -1,4 +1,4 @@
-"""Fixtures of the browser tests: one gateway for all of them, and pages that fail a test by what they complain of."""
+"""Fixtures of the browser tests: one gateway for all of them, and pages whose console errors fail a test."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def visit(browser: Browser, site: Site) -> Iterator[Visit]:
-    """Opens pages as somebody; an error on the console, a policy violation among them, fails the test."""
+    """Return a function that opens a page as a user. Console errors, such as policy violations, fail the test."""
     contexts, problems = [], []
 
     def visit(who: str = ANYONE, *, may_complain: bool = False, **options: Any) -> Page:
@@ -53,6 +53,6 @@ def visit(browser: Browser, site: Site) -> Iterator[Visit]:
 
 
 def _complains(message: ConsoleMessage) -> bool:
-    """That a page itself answers 4xx is what some tests want to see; Chromium reports it as a failed resource."""
+    """Return whether the message is an error other than a 4xx of the page itself, which some tests expect."""
     own = message.location["url"] == (message.page.url if message.page else "")
     return message.type in ("error", "warning") and not (own and "Failed to load resource" in message.text)

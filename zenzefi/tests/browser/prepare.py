@@ -1,4 +1,4 @@
-"""A program: makes the scenery in the database that the environment names, and prints it as JSON."""
+"""A program that creates the scenery in the configured database and prints it as JSON."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Every page of the site, once: what the checks of accessibility, weight and queries and the screenshots go through.
+"""A list of all pages of the site, for the checks of accessibility, weight and queries, and for the screenshots.
 
 A new page is one line here. `{names}` in a path are filled in from `scenery.build()`.
 """
@@ -10,7 +10,7 @@ ANYONE, CUSTOMER, NEWCOMER, OPERATOR = "anyone", "customer", "newcomer", "operat
 
 @dataclass(frozen=True)
 class SitePage:
-    """`who` looks: nobody signed in, a customer with a history, one without, or an operator."""
+    """A page, and the user who opens it: a visitor, a customer with or without a history, or an operator."""
 
     name: str
     path: str
@@ -82,5 +82,5 @@ PAGES = [
     SitePage("denied-unknown", "/denied/nothing-known?lookups=5", status=404),
 ]
 
-# Answered by the data plane, without Django: there are no queries to count.
+# Served by the data plane without Django, so there are no queries to count.
 OUTSIDE = [SitePage("status", "/health")]

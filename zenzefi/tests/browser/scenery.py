@@ -1,4 +1,4 @@
-"""What the pages of the registry show: a customer with a history, one without, and an operator."""
+"""The data that the pages show: a customer with a history, one without, and an operator."""
 
 import time
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ DENIAL = "7d1f0c5a9b3e4d26-0"
 
 @dataclass(frozen=True)
 class Scenery:
-    """`names` fill the registry's paths; `sessions` are the cookies of who looks."""
+    """Values for the paths of the registry in `names`, and the session cookie of each user in `sessions`."""
 
     names: dict[str, str]
     sessions: dict[str, str]
 
 
 def build() -> Scenery:
-    """Make it through the services, as users would."""
+    """Create the data through the services, as users would."""
     users = {
         CUSTOMER: UserFactory(username="alice", full_name="Alice Example", password=PASSWORD),
         NEWCOMER: UserFactory(username="nina", full_name="Nina Newcomer", password=PASSWORD),
@@ -49,7 +49,7 @@ def build() -> Scenery:
 
 
 def _accounts(users: dict[str, User]) -> dict[str, str]:
-    """Logins, keys and links; the newcomer's address waits for its confirmation."""
+    """Create logins, keys and links. The newcomer's address is not confirmed yet."""
     customer, newcomer = users[CUSTOMER], users[NEWCOMER]
     email_addresses.mark_confirmed(customer)
     turn_on_totp(users[OPERATOR])
@@ -62,7 +62,7 @@ def _accounts(users: dict[str, User]) -> dict[str, str]:
 
 
 def _session(user: User, bought_token: str) -> str:
-    """Signed in; the password was given again and the token bought just now, for the pages that ask for that."""
+    """Return the cookie of a session with a recent password confirmation and purchase, which some pages need."""
     client = Client()
     client.force_login(user)
     session = client.session
@@ -79,7 +79,7 @@ def _session(user: User, bought_token: str) -> str:
 
 
 def _history(user: User) -> dict[str, str]:
-    """Top-ups, purchases, a revocation and a week of use."""
+    """Create top-ups, purchases, a revocation and a week of use."""
     now = timezone.now()
 
     def call(what: str) -> Call:
@@ -115,7 +115,7 @@ def _ended_payment(user: User, amount: str, status: PaymentStatus) -> Payment:
 
 
 def _use(token: AccessToken, now: datetime) -> None:
-    """A session on each of seven days, the last one still open."""
+    """Create a session on each of seven days; the last one is still open."""
     ProxySession.objects.bulk_create(
         ProxySession(
             token=token,
@@ -135,7 +135,7 @@ def _use(token: AccessToken, now: datetime) -> None:
 
 
 def _be_refused(token: AccessToken, now: datetime) -> None:
-    """For several reasons, the last one with the id `DENIAL`."""
+    """Create denials with several codes, the last one with the id `DENIAL`."""
     held = {"holder": "41", "held_until": (now + timedelta(hours=4)).isoformat()}
     refusals = [
         ("device_conflict", 409, held),

@@ -1,6 +1,6 @@
-"""A program: every page of the registry at two widths, light and dark, as a picture in var/screenshots/.
+"""A program that takes screenshots of all pages, at two widths, light and dark, into var/screenshots/.
 
-The names of pages are its arguments, or `--readme`: the pictures of the README, into docs/images/.
+Its arguments are names of pages, or `--readme` for the pictures of the README in docs/images/.
 """
 
 import shutil
@@ -22,7 +22,7 @@ README = {"token-buy": (1280, "light"), "dashboard": (1280, "dark"), "usage": (3
 
 
 def main(names: list[str]) -> None:
-    """Of the pages with these names, or of all; for the README only what a window shows."""
+    """Take screenshots of the named pages, or of all. Those of the README show one window only."""
     readme = names == ["--readme"]
     folder = ROOT / "docs/images" if readme else FOLDER
     pages = [page for page in (*PAGES, *OUTSIDE) if not names or page.name in (README if readme else names)]

@@ -1,4 +1,4 @@
-"""A gateway with the scenery in its database, in a process of its own."""
+"""A gateway process with the scenery in its database."""
 
 import json
 import os
@@ -23,7 +23,7 @@ _LIMITS = dict.fromkeys(("RATE_LIMIT_AUTH", "RATE_LIMIT_API", "RATE_LIMIT_PROXY"
 
 @dataclass(frozen=True)
 class Site:
-    """Where the gateway is, and what is in it."""
+    """A running gateway and its scenery."""
 
     url: str
     names: dict[str, str]
@@ -34,7 +34,7 @@ class Site:
         return page.path.format(**self.names)
 
     def open(self, browser: Browser, who: str, *, width: int = 1280, **options: Any) -> BrowserContext:
-        """A browser context in which `who` is signed in, by default on a desktop, in English and light."""
+        """Return a browser context with a logged-in user; by default on a desktop, in English and light."""
         context = browser.new_context(
             base_url=self.url,
             viewport={"width": width, "height": 900},
@@ -47,7 +47,7 @@ class Site:
 
 @contextmanager
 def running(data_dir: Path, **given: str) -> Iterator[Site]:
-    """Prepare and start it with these settings; it is gone at the end."""
+    """Prepare and start a gateway with these settings. Stop it when the block ends."""
     settings = {**_LIMITS, **given}
     prepared = subprocess.run(
         [sys.executable, "-m", "zenzefi.tests.browser.prepare"],

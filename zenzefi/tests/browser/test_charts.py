@@ -1,4 +1,4 @@
-"""Charts: drawn from the table beside them, in the colours of the device, where there is something to draw."""
+"""Charts are drawn from a table, in the colours of the device, if there are values."""
 
 import re
 
@@ -36,9 +36,10 @@ def test_is_drawn_from_the_table(visit: Visit, path: str, table: str, name: str)
 @pytest.mark.parametrize("rows", ["", '<tr data-value="0"><th scope="row">1 Mar</th><td>0 bytes</td></tr>'])
 def test_nothing_is_drawn_of_nothing(visit: Visit, rows: str) -> None:
     def with_rows(route: Route) -> None:
-        answer = route.fetch()
+        response = route.fetch()
         route.fulfill(
-            response=answer, body=re.sub(r'(?s)(id="by-time".*<tbody>).*(</tbody>)', rf"\1{rows}\2", answer.text())
+            response=response,
+            body=re.sub(r'(?s)(id="by-time".*<tbody>).*(</tbody>)', rf"\1{rows}\2", response.text()),
         )
 
     page = visit(CUSTOMER)

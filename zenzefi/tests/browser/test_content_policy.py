@@ -1,4 +1,4 @@
-"""The content policy holds on every kind of page, those of others' making too: nothing of theirs is refused."""
+"""The content policy holds on every kind of page, and blocks nothing that the pages of libraries need."""
 
 import httpx
 import pytest
@@ -34,7 +34,7 @@ def test_swagger(visit: Visit) -> None:
 
 
 def test_redoc(visit: Visit) -> None:
-    """It works, and the one thing that it would fetch from elsewhere, its maker's logo, is refused."""
+    """Check that Redoc works, and that the logo of its maker, on another host, is blocked."""
     page = visit(may_complain=True)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -47,12 +47,12 @@ def test_redoc(visit: Visit) -> None:
 
 
 def test_what_is_proxied_keeps_its_own(site: Site) -> None:
-    answer = httpx.get(f"{site.url}/api/v1/proxy/", headers=site.command.credentials, trust_env=False)
-    assert (answer.status_code, answer.headers.get("content-security-policy")) == (200, None)
+    response = httpx.get(f"{site.url}/api/v1/proxy/", headers=site.command.credentials, trust_env=False)
+    assert (response.status_code, response.headers.get("content-security-policy")) == (200, None)
 
 
 def test_an_injected_script_does_not_run(visit: Visit) -> None:
-    """The policy works: what this test puts into the page is refused, and the console says so."""
+    """Check that the policy blocks a script that the test inserts, with an error on the console."""
     page = visit(may_complain=True)
     page.goto("/")
     with page.expect_console_message(lambda message: "Content Security Policy" in message.text):

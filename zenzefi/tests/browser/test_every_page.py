@@ -16,7 +16,7 @@ LOOKS = {"desktop, light": (1280, "light", "en-GB"), "phone, dark": (390, "dark"
 
 
 def findings(page: Page) -> list[str]:
-    """What axe calls serious or critical."""
+    """Return the violations that axe rates as serious or critical."""
     page.evaluate(AXE)
     given: dict[str, Any] = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
     return [
@@ -32,10 +32,10 @@ def test_a_page(visit: Visit, site: Site, site_page: SitePage, look: tuple[int, 
     width, scheme, locale = look
     page = visit(site_page.who, width=width, color_scheme=scheme, locale=locale)
 
-    answer = page.goto(site.path(site_page))
+    response = page.goto(site.path(site_page))
 
-    assert answer is not None
-    assert (answer.status, page.locator("h1").count()) == (site_page.status, 1)
+    assert response is not None
+    assert (response.status, page.locator("h1").count()) == (site_page.status, 1)
     assert page.locator("html").get_attribute("lang") == locale[:2]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert findings(page) == []

@@ -19,7 +19,7 @@ def background(page: Page) -> str:
 @pytest.mark.parametrize(
     ("scheme", "theirs", "chosen", "ours"), [("light", LIGHT, "Dark", DARK), ("dark", DARK, "Light", LIGHT)]
 )
-def test_colours_are_the_devices_until_one_chooses(
+def test_colours_are_the_devices_unless_chosen(
     visit: Visit, scripts: bool, scheme: str, theirs: str, chosen: str, ours: str
 ) -> None:
     page = visit(color_scheme=scheme, java_script_enabled=True)
@@ -31,7 +31,7 @@ def test_colours_are_the_devices_until_one_chooses(
     plain.get_by_role("button", name=chosen).click()
     plain.goto("/nothing")
 
-    # The server has sent it: there is no moment in which the page looks otherwise.
+    # The server has sent the theme, so the page never shows other colours.
     expect(plain.locator("html")).to_have_attribute("data-bs-theme", chosen.lower())
     page.context.add_cookies(plain.context.cookies())
     page.goto("/nothing")

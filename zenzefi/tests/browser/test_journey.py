@@ -1,4 +1,4 @@
-"""The whole journey of somebody who has never heard of Zenzefi, as the pages lead: in both languages, by keyboard."""
+"""The journey of a new customer from sign-up to refund, in both languages, and by keyboard."""
 
 import re
 from collections.abc import Callable
@@ -48,7 +48,7 @@ JOURNEYS = {"in English on a desktop": ("en-GB", 1280, ENGLISH), "in Russian on 
 
 
 def sign_up(page: Page, site: Site, words: dict[str, str]) -> None:
-    """Sign up, and confirm the address by the link of the message."""
+    """Sign up, and confirm the address by the link in the e-mail."""
     name = f"carol{next(_numbers)}"
     page.goto("/accounts/signup/")
     page.locator("input[type=email]").fill(f"{name}@example.com")
@@ -61,7 +61,7 @@ def sign_up(page: Page, site: Site, words: dict[str, str]) -> None:
 
 
 def confirmation(site: Site, address: str) -> str:
-    """The path of the link in the message that the gateway has written to its console."""
+    """Return the path of the link in the e-mail that the gateway has printed to its console."""
     link = re.compile(rf"To: {re.escape(address)}\n.*?(/accounts/confirm-email/\S+/)\n", re.DOTALL)
     wait_until(lambda: link.search(site.command.output) is not None, 20)
     found = link.search(site.command.output)
@@ -80,7 +80,7 @@ def test_from_sign_up_to_the_refund(visit: Visit, site: Site, locale: str, width
     main = page.locator("main")
     sign_up(page, site, words)
 
-    # Nothing on the balance: the choice leads to a top-up with what is missing, and the payment back to the choice.
+    # The balance is empty: the choice leads to a top-up of the missing amount, and the payment back to the choice.
     page.goto("/tokens/buy")
     page.locator("label[for=hours-168]").click()
     main.get_by_role("link", name=words["Top up"]).click()
@@ -97,7 +97,7 @@ def test_from_sign_up_to_the_refund(visit: Visit, site: Site, locale: str, width
     assert page.evaluate("navigator.clipboard.readText()") == token
     assert proxied(site, token) == 200
 
-    # The usage appears by itself.
+    # The usage appears without a reload.
     main.get_by_role("link", name=words["Token page"]).click()
     expect(page.locator("#token-live")).to_contain_text("carols-laptop", timeout=20_000)
 
@@ -114,7 +114,7 @@ def test_from_sign_up_to_the_refund(visit: Visit, site: Site, locale: str, width
 
 
 def test_buying_by_keyboard_alone(visit: Visit, site: Site) -> None:
-    """From the start of the page: Tab to a control, space and arrows to choose, Enter to go on."""
+    """Use Tab to reach a control, space and arrows to choose, and Enter to continue."""
     page = visit(NEWCOMER)
     page.goto("/tokens/buy")
     to(page, lambda: focused(page, "id") == "hours-24")
@@ -137,13 +137,13 @@ def test_buying_by_keyboard_alone(visit: Visit, site: Site) -> None:
 
 
 def go(page: Page, path: str) -> None:
-    """Press Enter, which leads to a page below this path."""
+    """Press Enter, and expect a page below this path."""
     page.keyboard.press("Enter")
     page.wait_for_url(lambda url: path in url)
 
 
 def to(page: Page, there: Callable[[], bool]) -> None:
-    """Press Tab until it is there."""
+    """Press Tab until the control has the focus."""
     for _press in range(40):
         if there():
             return
@@ -152,12 +152,12 @@ def to(page: Page, there: Callable[[], bool]) -> None:
 
 
 def focused(page: Page, what: str) -> str:
-    """A property of the control that has the focus; empty while none has."""
+    """Return a property of the control that has the focus, or an empty text."""
     return str(page.evaluate(f"document.querySelector('main :focus')?.{what} ?? ''")).strip()
 
 
 def test_a_comma_stays_in_the_amount(visit: Visit) -> None:
-    """A number field would drop it, and 10,5 would become 105."""
+    """Check that 10,5 does not become 105, as it would in a number field."""
     page = visit(NEWCOMER)
     page.goto("/topup")
     page.locator("input[name=amount]").press_sequentially("10,5")
@@ -166,7 +166,7 @@ def test_a_comma_stays_in_the_amount(visit: Visit) -> None:
 
 
 def test_back_at_the_choice_the_price_is_that_of_what_is_chosen(visit: Visit) -> None:
-    """The browser puts the choice back; what it costs is said of the same."""
+    """Check that the price is that of the choice that the browser restores."""
     page = visit(NEWCOMER)
     page.goto("/tokens/buy")
     page.locator("label[for=hours-168]").click()
@@ -191,7 +191,7 @@ def test_a_double_click_is_one_request(visit: Visit) -> None:
 
 
 def test_without_a_script(visit: Visit, site: Site) -> None:
-    """Every step but the live numbers works; the page that waits asks to look again."""
+    """Check every step except the live numbers. The waiting page has a link to reload it."""
     page = visit(NEWCOMER, java_script_enabled=False)
     page.goto("/topup?amount=18")
     page.get_by_role("button", name="Continue to payment").click()

@@ -1,4 +1,4 @@
-"""The server at a host of its own: the button leads there, and its pages are as they are without a gateway."""
+"""The upstream on PROXY_HOST: the button leads there, and its pages work as without a gateway."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +18,13 @@ from zenzefi.tests.command import ROOT, free_port
 UNKNOWN = "The request had no token or an unknown one."
 USED = "This link to the server was already used, or is older than a minute."
 
-# One process runs them all, so that one gateway is started for them.
+# One test process runs them all, so that they share one gateway.
 pytestmark = pytest.mark.xdist_group("own host")
 
 
 @contextmanager
 def running(folder: Path, **given: str) -> Iterator[tuple[Site, str]]:
-    """A gateway, and the origin of the upstream's own host; Chromium finds what ends in `.localhost` on loopback."""
+    """Yield a gateway and the origin of PROXY_HOST. Chromium resolves names that end in `.localhost` to loopback."""
     port = free_port()
     host = f"proxy.localhost:{port}"
     with server.running(folder, PORT=str(port), PROXY_HOST=host, **given) as site:
@@ -44,7 +44,7 @@ def scripts(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def page(scripts: bool, browser: Browser, own_host: tuple[Site, str]) -> Iterator[Page]:
-    """Alice at the page of her token, in the same browser each time; what its console complains of fails the test."""
+    """Yield the page of Alice's token, in the same browser each time. Console errors fail the test."""
     site, _origin = own_host
     context = site.open(browser, CUSTOMER, java_script_enabled=scripts)
     context.add_cookies([{"name": "zenzefi_device", "value": "browser-of-alice", "url": site.url}])
@@ -58,7 +58,7 @@ def page(scripts: bool, browser: Browser, own_host: tuple[Site, str]) -> Iterato
 
 
 def press(page: Page, *, scripts: bool) -> None:
-    """The button of the token's page; without scripts, also that of the page in between."""
+    """Press the button on the page of the token and, without scripts, the one on the handoff page."""
     page.get_by_role("button", name="Open in this browser").click()
     if not scripts:
         page.get_by_role("button", name="Open the server").click()
@@ -67,7 +67,7 @@ def press(page: Page, *, scripts: bool) -> None:
 def test_the_server_opens_with_its_absolute_paths(page: Page, scripts: bool, own_host: tuple[Site, str]) -> None:
     _site, origin = own_host
     loaded: dict[str, int] = {}
-    page.on("response", lambda answer: loaded.update({answer.url: answer.status}))
+    page.on("response", lambda response: loaded.update({response.url: response.status}))
     press(page, scripts=scripts)
     expect(page).to_have_url(f"{origin}/")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Zenzefi demo server")
@@ -76,7 +76,7 @@ def test_the_server_opens_with_its_absolute_paths(page: Page, scripts: bool, own
         expect(page.locator("#info-state")).to_have_text("Answered")
         expect(page.locator("#socket-log .received")).to_have_text("Hello from the browser")
         expect(page.locator("#events-state")).to_have_text("Complete", timeout=15_000)
-    # The cookie is on that host alone, and no script sees it.
+    # The cookie is limited to that host, and scripts cannot read it.
     (cookie,) = [each for each in page.context.cookies() if each["name"] == "zenzefi_access"]
     assert (cookie["domain"], cookie["path"], cookie["httpOnly"]) == ("proxy.localhost", "/", True)
     assert not [url for url in loaded if cookie["value"] in url]
@@ -86,7 +86,7 @@ def test_the_server_opens_with_its_absolute_paths(page: Page, scripts: bool, own
 
 
 def test_back_leads_to_the_page_of_the_token(browser: Browser, own_host: tuple[Site, str]) -> None:
-    """Also where the form is sent so late that its page is one of the history."""
+    """Check it also if the form is sent so late that its page is in the history."""
     site, origin = own_host
     script = (ROOT / "static/js/handoff.js").read_text()
     late = f"addEventListener('load', () => setTimeout(() => {{ {script} }}, 200));"
@@ -104,25 +104,25 @@ def test_back_leads_to_the_page_of_the_token(browser: Browser, own_host: tuple[S
     context.close()
 
 
-def test_who_is_refused_there_finds_the_site(page: Page, own_host: tuple[Site, str], scripts: bool) -> None:
+def test_a_denial_there_links_to_the_site(page: Page, own_host: tuple[Site, str], scripts: bool) -> None:
     site, origin = own_host
     for path, sentence in (("/x", UNKNOWN), ("/.zenzefi/open?code=used", USED)):
-        answer = page.goto(f"{origin}{path}")
-        assert answer is not None
-        assert answer.status == 401
+        response = page.goto(f"{origin}{path}")
+        assert response is not None
+        assert response.status == 401
         expect(page.get_by_role("heading", level=1)).to_have_text(sentence)
-        # Its style sheets are those of the site.
+        # The page uses the style sheets of the site.
         assert (
             scripts is False
             or page.evaluate("getComputedStyle(document.querySelector('.btn')).borderRadius") != "0px"
         )
         page.get_by_role("link", name="Why was access denied?").click()
-        expect(page).to_have_url(f"{site.url}/denied/{answer.headers['x-request-id']}")
+        expect(page).to_have_url(f"{site.url}/denied/{response.headers['x-request-id']}")
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
-def test_the_page_in_between(browser: Browser, own_host: tuple[Site, str], look: dict[str, Any]) -> None:
-    """As it is where its script did not arrive."""
+def test_the_handoff_page(browser: Browser, own_host: tuple[Site, str], look: dict[str, Any]) -> None:
+    """Check the page as users see it if its script does not load."""
     site, _origin = own_host
     context = site.open(browser, CUSTOMER, **look)
     page = context.new_page()
@@ -137,7 +137,7 @@ def test_the_page_in_between(browser: Browser, own_host: tuple[Site, str], look:
 
 
 def test_a_strict_cookie_is_sent_at_once(browser: Browser, tmp_path: Path) -> None:
-    """Although the way began on another site."""
+    """Check that the browser sends it although the navigation began on another site."""
     with running(tmp_path, COOKIE_SAMESITE="Strict") as (site, origin):
         context = site.open(browser, CUSTOMER)
         page = context.new_page()

@@ -12,8 +12,8 @@ PREFIX = "/api/v1/proxy"
 
 
 def opened(visit: Visit, site: Site) -> Page:
-    """The demo upstream's first page, by the button on the page of a token that no other browser holds any more."""
-    page = visit(CUSTOMER, may_complain=True)  # Chromium asks for the icon of what is no page at the root
+    """Return the demo upstream's first page, opened by the button on the page of a token after a device reset."""
+    page = visit(CUSTOMER, may_complain=True)  # Chromium requests an icon at the root
     page.goto("/tokens/{token}/reset-device".format(**site.names))
     page.locator("main form button").click()
     page.goto("/tokens/{token}".format(**site.names))
@@ -23,7 +23,7 @@ def opened(visit: Visit, site: Site) -> Page:
 
 
 def complaint(message: ConsoleMessage) -> str:
-    """What the console says that is wrong; empty where nothing is."""
+    """Return the text of a console message that is an error, else an empty text."""
     if message.type not in ("error", "warning") or message.location["url"] == f"{origin(message)}/favicon.ico":
         return ""
     return message.text
@@ -65,7 +65,7 @@ def works(page: Page, site: Site) -> None:
     expect(page.locator("#checks-state")).to_have_text("All work", timeout=20_000)
     expect(page.locator("dd[data-check=good]")).to_have_count(15)
     assert page.evaluate("document.getElementById('picture').naturalWidth") > 0
-    # Of the stylesheet that the page's own imports, and its picture.
+    # The style sheet imported by that of the page, and its picture.
     assert page.evaluate("getComputedStyle(document.querySelector('main')).display") == "grid"
     picture = "getComputedStyle(document.getElementById('checks-title')).backgroundImage"
     assert f"{PREFIX}/static/favicon.svg" in page.evaluate(picture)

@@ -1,4 +1,4 @@
-"""A person who is refused: the gateway's page, the way from there to why, and what a script makes of it."""
+"""Denials in a browser: the page of the gateway, its link to the explanation, and the JSON for scripts."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ from zenzefi.tests.browser.registry import CUSTOMER
 from zenzefi.tests.browser.server import Site
 from zenzefi.tests.browser.test_every_page import findings
 
-REFUSED = "/api/v1/proxy/pages?a=1"
+DENIED_PATH = "/api/v1/proxy/pages?a=1"
 LOOKS: dict[str, dict[str, Any]] = {
     "desktop, light, English": {"width": 1280, "color_scheme": "light", "locale": "en-GB"},
     "phone, dark, Russian": {"width": 390, "color_scheme": "dark", "locale": "ru-RU"},
@@ -23,31 +23,31 @@ SENTENCES = {
 }
 
 
-def refused(page: Page) -> str:
-    """Navigates to where nobody is let in; gives the request's id."""
-    answer = page.goto(REFUSED)
-    assert answer is not None
-    assert (answer.status, answer.headers["x-zenzefi-error"]) == (401, "invalid_token")
-    return answer.headers["x-request-id"]
+def open_denied(page: Page) -> str:
+    """Navigate to a path without a token. Return the id of the request."""
+    response = page.goto(DENIED_PATH)
+    assert response is not None
+    assert (response.status, response.headers["x-zenzefi-error"]) == (401, "invalid_token")
+    return response.headers["x-request-id"]
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_the_gateways_page(visit: Visit, look: dict[str, Any]) -> None:
     page = visit(**look)
-    refused(page)
+    open_denied(page)
     expect(page.get_by_role("heading", level=1)).to_have_text(SENTENCES[look["locale"]])
     assert page.locator("html").get_attribute("lang") == look["locale"][:2]
     assert page.evaluate("document.documentElement.scrollWidth") <= look["width"]
-    # The style sheets are there, although the page's policy is stricter than that of the site.
+    # The style sheets load, although the content policy of this page is stricter than that of the site.
     assert page.evaluate("getComputedStyle(document.querySelector('.btn-primary')).borderRadius") != "0px"
     assert findings(page) == []
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
-def test_from_the_refusal_to_why(visit: Visit, scripts: bool) -> None:
-    """The record is written a moment later: the page asks by itself, or has a button."""
+def test_from_the_denial_to_its_explanation(visit: Visit, scripts: bool) -> None:
+    """Check that the page waits for the record: it reloads itself or, without scripts, has a link."""
     page = visit(java_script_enabled=scripts)
-    number = refused(page)
+    number = open_denied(page)
     page.get_by_role("link", name="Why was access denied?").click()
     expect(page).to_have_url(re.compile(f"/denied/{number}$"))
     heading = page.get_by_role("heading", level=1)
@@ -59,13 +59,13 @@ def test_from_the_refusal_to_why(visit: Visit, scripts: bool) -> None:
     expect(page.get_by_text(number)).to_be_visible()
 
 
-def test_what_is_never_written_ends(visit: Visit) -> None:
+def test_waiting_for_an_unknown_denial_ends(visit: Visit) -> None:
     page = visit()
     page.goto("/denied/nothing-of-that-name")
     expect(page.get_by_role("heading", level=1)).to_have_text("We have no record of this denial.", timeout=20_000)
 
 
-def test_the_owner_goes_through_her_list(visit: Visit) -> None:
+def test_an_owner_opens_a_denial_of_the_list(visit: Visit) -> None:
     page = visit(CUSTOMER)
     page.goto("/denied")
     page.get_by_role("link", name=re.compile("^In use by device …\u206041 until")).click()
@@ -73,13 +73,15 @@ def test_the_owner_goes_through_her_list(visit: Visit) -> None:
 
 
 def test_a_script_of_the_page_gets_json(visit: Visit) -> None:
-    """As a program does: whoever does not navigate keeps the answer that the API promises."""
+    """Check that requests other than navigations get JSON."""
     page = visit(may_complain=True)
     page.goto("/")
-    body = page.evaluate("fetch('/api/v1/proxy/x', {headers: {Accept: 'text/html'}}).then((answer) => answer.json())")
+    body = page.evaluate(
+        "fetch('/api/v1/proxy/x', {headers: {Accept: 'text/html'}}).then((response) => response.json())"
+    )
     assert body["code"] == "invalid_token"
 
 
 def test_curl_gets_json(site: Site) -> None:
-    answer = httpx.get(f"{site.url}/api/v1/proxy/x", trust_env=False)
-    assert answer.json()["code"] == "invalid_token"
+    response = httpx.get(f"{site.url}/api/v1/proxy/x", trust_env=False)
+    assert response.json()["code"] == "invalid_token"

@@ -1,7 +1,8 @@
-"""How the database is emptied after a test that commits.
+"""A fast flush of the database after tests that commit.
 
-Django's flush makes every table of PostgreSQL anew, files and all: up to a second in a long run, for a handful of
-rows. It also makes each content type and permission again, which no test changes: these stay.
+Django's flush truncates every table of PostgreSQL, which creates new files and takes up to a second in a long run,
+for a handful of rows. It also creates all content types and permissions again. No test changes those, so they are
+kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,8 @@ KEPT = {ContentType._meta.db_table, Permission._meta.db_table}
 
 
 @contextmanager
-def of_rows_only() -> Iterator[None]:
-    """Within it a flush deletes the rows, and makes only what this project's own receivers make."""
+def rows_only() -> Iterator[None]:
+    """Make flushes delete rows only, and let only the receivers of this project create rows again."""
     patch = pytest.MonkeyPatch()
     patch.setattr(type(connection.ops), "sql_flush", _sql_flush)
     post_migrate.disconnect(create_contenttypes)
@@ -45,7 +46,7 @@ def _on_sqlite(rows: list[str]) -> list[str]:
 
 
 def _on_postgresql(names: list[str], rows: list[str]) -> list[str]:
-    """Like TRUNCATE it waits for whoever still writes, so that nothing arrives afterwards; one round trip."""
+    """Return one statement that, like TRUNCATE, waits for other writers, so that no row is written afterwards."""
     steps = [
         _lock(names),
         *(f"ALTER TABLE {name} DISABLE TRIGGER USER" for name in names),
@@ -57,8 +58,11 @@ def _on_postgresql(names: list[str], rows: list[str]) -> list[str]:
 
 
 def _lock(names: list[str]) -> str:
-    """All of them or none: who held one while it waits for the next would be part of a deadlock with a gateway that
-    is just writing a session, and has yet to look whether there is such a token."""
+    """Return a statement that locks all tables or none.
+
+    With the lock of one table while it waits for the next, it could deadlock with a gateway that writes a session and
+    then checks its token.
+    """
     return f"""DO $$BEGIN
         LOOP
             BEGIN
