@@ -4,7 +4,13 @@ A new page is one line here. `{names}` in a path are filled in from `scenery.bui
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+# Options of a browser context, for tests that check a page in both looks.
+LOOKS: dict[str, dict[str, Any]] = {
+    "desktop, light, English": {"width": 1280, "color_scheme": "light", "locale": "en-GB"},
+    "phone, dark, Russian": {"width": 390, "color_scheme": "dark", "locale": "ru-RU"},
+}
 ANYONE, CUSTOMER, NEWCOMER, OPERATOR = "anyone", "customer", "newcomer", "operator"
 
 

@@ -7,16 +7,12 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from zenzefi.tests.browser.accessibility import findings
 from zenzefi.tests.browser.conftest import Visit
-from zenzefi.tests.browser.registry import CUSTOMER
+from zenzefi.tests.browser.registry import CUSTOMER, LOOKS
 from zenzefi.tests.browser.server import Site
-from zenzefi.tests.browser.test_every_page import findings
 
 DENIED_PATH = "/api/v1/proxy/pages?a=1"
-LOOKS: dict[str, dict[str, Any]] = {
-    "desktop, light, English": {"width": 1280, "color_scheme": "light", "locale": "en-GB"},
-    "phone, dark, Russian": {"width": 390, "color_scheme": "dark", "locale": "ru-RU"},
-}
 SENTENCES = {
     "en-GB": "The request had no token or an unknown one.",
     "ru-RU": "В запросе нет токена, или этот токен нам неизвестен.",

@@ -1,29 +1,13 @@
 """Every page of the registry: accessible, quiet on the console, and no wider than a phone."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
-from playwright.sync_api import Page
 
+from zenzefi.tests.browser.accessibility import findings
 from zenzefi.tests.browser.conftest import Visit
 from zenzefi.tests.browser.registry import OUTSIDE, PAGES, SitePage
 from zenzefi.tests.browser.server import Site
 
-AXE = (Path(__file__).parent / "axe-core-4.14.1/axe.min.js").read_text(encoding="utf-8")
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOOKS = {"desktop, light": (1280, "light", "en-GB"), "phone, dark": (390, "dark", "ru-RU")}
-
-
-def findings(page: Page) -> list[str]:
-    """Return the violations that axe rates as serious or critical."""
-    page.evaluate(AXE)
-    given: dict[str, Any] = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-    return [
-        f"{finding['id']}: {finding['help']} {[node['target'] for node in finding['nodes']]}"
-        for finding in given["violations"]
-        if finding["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)

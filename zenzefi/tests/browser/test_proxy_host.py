@@ -9,10 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from zenzefi.tests.browser import server
-from zenzefi.tests.browser.registry import CUSTOMER
+from zenzefi.tests.browser.accessibility import findings
+from zenzefi.tests.browser.registry import CUSTOMER, LOOKS
 from zenzefi.tests.browser.server import Site
-from zenzefi.tests.browser.test_every_page import findings
-from zenzefi.tests.browser.test_refusals import LOOKS
 from zenzefi.tests.command import ROOT, free_port
 
 UNKNOWN = "The request had no token or an unknown one."
