@@ -69,7 +69,7 @@ def test_a_flood_of_malformed_requests(serve):
         for _ in range(200):
             with connected(command.port) as client:
                 client.send(request)
-                assert client.answer().status == 400
+                assert client.read_response().status == 400
     lines = [json.loads(line) for line in command.output[before:].splitlines()]
     assert [(line["event"], line["suppressed"]) for line in lines if line["logger"] == "uvicorn.error"] == [
         (MALFORMED, 0)

@@ -27,7 +27,7 @@ def test_it_is_committed_before_the_upstream_sees_the_request(gateway, recorded,
         await connection.send(OK)
         return True
 
-    recorded.answer = look_first
+    recorded.response = look_first
     before = timezone.now()
     assert gateway.client(alice_token).get("/x").status_code == 200
     assert before <= committed[0].activated_at <= timezone.now()

@@ -103,7 +103,7 @@ class TestUsing:
         assert client.get("/status").json()["token_id"] == str(alice_token.token.pk)
 
     def test_the_upstream_cannot_replace_it(self, gateway, recorded, alice_token):
-        recorded.answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: zenzefi_access=x; Path=/\r\nContent-Length: 0\r\n\r\n"
+        recorded.response = b"HTTP/1.1 200 OK\r\nSet-Cookie: zenzefi_access=x; Path=/\r\nContent-Length: 0\r\n\r\n"
         client = browser(gateway, opened(gateway, alice_token).cookies[NAME])
         assert "Set-Cookie" not in client.get("/x").headers
 

@@ -12,7 +12,7 @@ from billing.tests.support.mock_provider import at_provider, paid, send
 from conftest import fund
 from proxy.tests.support.cutoffs import assert_aborted, within_two_seconds
 from proxy.tests.support.servers import eventually
-from proxy.tests.support.websockets import closing, open_socket
+from proxy.tests.support.websockets import open_socket, read_close
 
 DENIED = {"code": "token_frozen", "detail": "This access token is frozen. Please contact the support."}
 
@@ -64,9 +64,9 @@ def test_websockets_end_and_are_denied_until_the_debt_is_paid(gateway, socket_up
         assert client.recv(timeout=5) == "before"
         with within_two_seconds():
             is_refunded(spent)
-            assert closing(client, 2) == (4403, "token_frozen")
+            assert read_close(client, 2) == (4403, "token_frozen")
     with open_socket(gateway, "/ws", alice_token) as client:
-        assert closing(client, 2) == (4403, "token_frozen")
+        assert read_close(client, 2) == (4403, "token_frozen")
 
     fund(alice, "25.50")
 

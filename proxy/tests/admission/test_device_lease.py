@@ -61,9 +61,9 @@ def test_data_on_an_open_stream_prolongs_it(gateway, alice_token):
 def test_a_silent_stream_does_not(gateway, recorded, alice_token, short):
     async def silent(_request, connection):
         await connection.send(b"HTTP/1.1 200 OK\r\n\r\nx")
-        await connection.client_leaves()
+        await connection.wait_closed()
 
-    recorded.answer = silent
+    recorded.response = silent
     other = gateway.client(alice_token.on(OTHER))
     with gateway.client(alice_token).stream("GET", "/silent"):
         assert_denied(other.get("/status-of-other"), "device_conflict")
@@ -82,10 +82,10 @@ def test_the_device_that_was_overtaken_loses_its_stream(gateway, recorded, alice
             for _ in range(20):
                 await connection.send(b"y")
                 await asyncio.sleep(0.1)
-        await connection.client_leaves()
+        await connection.wait_closed()
 
     wake = asyncio.Event()
-    recorded.answer = silent
+    recorded.response = silent
     with gateway.client(alice_token).stream("GET", "/first") as first:
         pieces = first.iter_raw()
         assert next(pieces) == b"x"

@@ -15,7 +15,7 @@ from access.models import AccessToken, Revocation
 from conftest import client_of, fund
 from proxy.dataplane.admission import grant_cache as grants_module
 from proxy.tests.support.servers import eventually
-from proxy.tests.support.websockets import closing, open_socket
+from proxy.tests.support.websockets import open_socket, read_close
 
 LIMIT = 2.0
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -83,7 +83,7 @@ def test_a_websocket_and_a_stream_outlive_the_old_expiry_and_end_at_the_new_one(
         new = expires_in(alice_token, 1)
         tell(alice_token)
         breaks_off_at(pieces, new)
-        assert closing(socket, LIMIT) == (4401, "token_expired")
+        assert read_close(socket, LIMIT) == (4401, "token_expired")
         assert timezone.now() < new + timedelta(seconds=LIMIT)
     assert gateway.plane.in_flight.cuts == {"token_expired": 2}
     assert client.get("/echo").json()["code"] == "token_expired"
@@ -97,7 +97,7 @@ def test_an_extension_in_the_last_moment_that_another_worker_sold(gateway, socke
         AccessToken.objects.filter(pk=alice_token.token.pk).update(expires_at=old + timedelta(seconds=2))
         time.sleep(2)
         talks(socket)
-        assert closing(socket, 1 + LIMIT) == (4401, "token_expired")
+        assert read_close(socket, 1 + LIMIT) == (4401, "token_expired")
         assert timezone.now() >= old + timedelta(seconds=2)
 
 
@@ -111,7 +111,7 @@ def test_all_of_its_connections_go_on_and_no_others(gateway, socket_upstream, al
         open_socket(gateway, "/c", bob_token) as other,
     ):
         extend(alice, alice_token)
-        assert closing(other, 1.5 + LIMIT) == (4401, "token_expired")
+        assert read_close(other, 1.5 + LIMIT) == (4401, "token_expired")
         time.sleep(max(0, (old - timezone.now()).total_seconds()) + 1)
         talks(one)
         talks(two)
@@ -128,7 +128,7 @@ def test_what_ends_an_extended_token_ends_its_connections(
     with open_socket(gateway, "/ws", alice_token) as first:
         extend(alice, alice_token)
         act(alice_token.token.pk, actor=olga, reason="test")
-        assert closing(first, LIMIT) == outcome
+        assert read_close(first, LIMIT) == outcome
     denied = gateway.client(alice_token).get("/x")
     assert denied.headers["X-Zenzefi-Error"] == outcome[1]
 
@@ -141,7 +141,7 @@ def test_a_token_that_was_frozen_and_unfrozen_at_once_gives_nothing_back(
         services.freeze(alice_token.token.pk, actor=olga, reason="test")
         services.unfreeze(alice_token.token.pk, actor=olga, reason="test")
         extend(alice, alice_token)
-        assert closing(socket, LIMIT) == (4403, "token_frozen")
+        assert read_close(socket, LIMIT) == (4403, "token_frozen")
     with open_socket(gateway, "/ws", alice_token) as again:
         talks(again)
 
@@ -158,7 +158,7 @@ def test_where_the_grant_cannot_be_read_the_old_deadline_stays(
         talks(socket)
         monkeypatch.setattr(grants_module, "grant_facts", gone)
         extend(alice, alice_token)
-        assert closing(socket, 1.5 + LIMIT) == (4401, "token_expired")
+        assert read_close(socket, 1.5 + LIMIT) == (4401, "token_expired")
         assert old <= timezone.now() < old + timedelta(seconds=LIMIT)
 
 
@@ -169,7 +169,7 @@ def test_nor_where_reading_it_hangs(gateway, socket_upstream, alice, alice_token
         talks(socket)
         monkeypatch.setattr(grants_module, "grant_facts", lambda _digest: time.sleep(4))
         extend(alice, alice_token)
-        assert closing(socket, 1.5 + LIMIT) == (4401, "token_expired")
+        assert read_close(socket, 1.5 + LIMIT) == (4401, "token_expired")
         assert old <= timezone.now() < old + timedelta(seconds=LIMIT)
 
 
@@ -221,7 +221,7 @@ def test_an_answer_that_has_not_begun_outlives_the_old_expiry(gateway, recorded,
         await connection.send(EVENTS + b"1\r\nx\r\n0\r\n\r\n")
 
     extending = threading.Event()
-    recorded.answer = late
+    recorded.response = late
 
     def sell():
         assert extending.wait(5)

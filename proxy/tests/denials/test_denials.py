@@ -267,19 +267,19 @@ class TestUpstream:
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
         ]:  # fmt: skip
-            recorded.answer = once(answer)
+            recorded.response = once(answer)
             assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
 
     def test_timeout(self, gateway, recorded, alice_token):
         async def script(_request, connection):
-            await connection.client_leaves()
+            await connection.wait_closed()
 
-        recorded.answer = script
+        recorded.response = script
         gateway.restart(UPSTREAM_TIMEOUT=0.3)
         started = time.monotonic()
         assert_denied(gateway.client(alice_token).get("/x"), "upstream_timeout")
         assert time.monotonic() - started >= 0.3
-        eventually(lambda: recorded.left == 1)
+        eventually(lambda: recorded.closed_connections == 1)
 
     def test_a_failure_counts_as_use(self, gateway, alice_token):
         gateway.restart(ZENZEFI_TARGET_URL="http://127.0.0.1:9")
@@ -295,7 +295,7 @@ class TestRequestTimeout:
         headers = {"Host": "h", "Content-Length": "10", **alice_token.headers}
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", headers) + sent)
-            answer = client.answer()
+            answer = client.read_response()
             assert_denied(answer, "request_timeout")
             assert answer.headers["Connection"] == "close"
             assert client.is_closed()
@@ -314,7 +314,7 @@ class TestRequestTimeout:
                 client.send(head("POST", "/api/v1/proxy/x", given, framings[number % 2]))
             assert gateway.client(bob_token).get("/x").status_code == 200
             assert recorded.connections == 1
-            codes = [client.answer().json()["code"] for client in waiting]
+            codes = [client.read_response().json()["code"] for client in waiting]
         assert sorted(codes) == ["request_timeout"] * 50 + ["too_many_connections"] * 10
         assert 1 <= time.monotonic() - began < 6
         assert len(recorded.requests) == recorded.connections == 1
@@ -460,9 +460,9 @@ class TestRequestForm:
     def test_a_denied_upload_leaves_the_connection_usable(self, gateway, recorded, alice_token):
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", {"Host": "h", "Content-Length": "5"}) + b"12345")
-            assert_denied(client.answer(), "invalid_token")
+            assert_denied(client.read_response(), "invalid_token")
             client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
-            assert client.answer().status == 200
+            assert client.read_response().status == 200
 
 
 class TestRevocationReachesTheCache:

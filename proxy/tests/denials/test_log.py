@@ -19,7 +19,7 @@ from proxy.models import LONGEST_PATH, DenialRecord
 from proxy.tasks import forget_deleted_users, forget_denials
 from proxy.tests.support.raw_client import exchange
 from proxy.tests.support.servers import eventually
-from proxy.tests.support.websockets import closing, open_socket
+from proxy.tests.support.websockets import open_socket, read_close
 from zenzefi.common.iso_times import iso_time
 
 PAST = timedelta(hours=2)
@@ -94,7 +94,7 @@ class TestWhatIsKept:
     def test_of_a_websocket(self, gateway, socket_upstream, alice, alice_token):
         expire(alice_token)
         with open_socket(gateway, "/ws?x=1", alice_token, headers={"X-Request-ID": "number-0002"}) as client:
-            assert closing(client) == (4401, "token_expired")
+            assert read_close(client) == (4401, "token_expired")
         flush(gateway)
         record = DenialRecord.objects.get()
         assert (record.request_id, record.code, record.status) == ("number-0002", "token_expired", 4401)

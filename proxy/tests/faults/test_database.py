@@ -23,11 +23,11 @@ from proxy.dataplane.admission import grant_cache as grants_module
 from proxy.dataplane.admission.grant_cache import GrantCache
 from proxy.dataplane.database import Database
 from proxy.tests.support.assertions import assert_denied
-from proxy.tests.support.faults import Link, at_once
+from proxy.tests.support.faults import Link, run_together
 from proxy.tests.support.processes import database_url
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.tokens import put_on_sale
-from proxy.tests.support.websockets import closing
+from proxy.tests.support.websockets import read_close
 from zenzefi.common.postgresql import database_time_limit
 
 FAULTS = ["refused", "frozen", *(pytest.param(fault, marks=pytest.mark.slow) for fault in ("reset", "slow"))]
@@ -59,15 +59,15 @@ def test_nothing_new_is_admitted_without_the_database_and_all_recovers(site, sol
     services.revoke_by_force(revoked.token.pk, actor=olga, reason="test")
     eventually(lambda: site.fetch(revoked).status_code == 401)
 
-    site.link.breaks(fault)
-    found = at_once(
+    site.link.fail(fault)
+    found = run_together(
         known=lambda: site.fetch(known),
         other_device=lambda: site.fetch(known.on("another-device")),
         unused=lambda: site.fetch(unused),
         revoked=lambda: site.fetch(revoked),
         unknown=lambda: site.get("/api/v1/proxy/api/info", headers=UNKNOWN),
         fresh=lambda: site.fetch(fresh),
-        fresh_socket=lambda: site.closed(fresh_socket),
+        fresh_socket=lambda: site.websocket_close(fresh_socket),
         live=lambda: site.get("/health/live"),
         balance=lambda: site.get("/api/v1/currency/balance", headers=api),
         login=site.login,
@@ -115,7 +115,8 @@ def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # 
     def balance():
         return site.get("/api/v1/currency/balance", headers=api)
 
-    assert all(one.result.status_code == 200 for one in at_once(**{f"n{n}": balance for n in range(32)}).values())
+    found = run_together(**{f"n{n}": balance for n in range(32)})
+    assert all(one.result.status_code == 200 for one in found.values())
     assert site.link.open > 4
     site.link.kill()
     assert [balance().status_code for _ in range(20)] == [200] * 20
@@ -125,13 +126,13 @@ def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # 
 @pytest.mark.services
 def test_a_flood_of_unknown_tokens_meets_a_frozen_database(site, alice_token):  # cases F67, G76
     assert site.fetch(alice_token).status_code == 200
-    site.link.breaks("frozen")
+    site.link.fail("frozen")
 
     def flood(number):
         headers = {**UNKNOWN, "X-Access-Token": f"no-such-token-{number}"}
         return lambda: site.get("/api/v1/proxy/api/info", headers=headers)
 
-    found = at_once(known=lambda: site.fetch(alice_token), **{f"n{n}": flood(n) for n in range(100)})
+    found = run_together(known=lambda: site.fetch(alice_token), **{f"n{n}": flood(n) for n in range(100)})
     assert found.pop("known").result.status_code == 200
     for one in found.values():
         assert_denied(one.result, "state_unavailable")
@@ -154,8 +155,8 @@ def test_purchases_that_are_cut_in_two_are_made_once(site, alice, fault):  # cas
         )
 
     purchases = {f"n{number}": partial(buy, number) for number in range(8)}
-    site.link.breaks_after(100, fault)
-    found = at_once(**purchases)
+    site.link.fail_after(100, fault)
+    found = run_together(**purchases)
     assert site.link.is_broken
     assert {one.result.status_code for one in found.values()} <= {200, 503}
     assert any(one.result.status_code == 503 for one in found.values())
@@ -182,7 +183,7 @@ def test_a_frozen_database_does_not_hold_up_the_shutdown(link, start_gateway_pro
     gateway = start_gateway_process(demo_upstream.url, DATABASE_URL=link.url)
     gateway.wait_ready()
     assert gateway.get("/api/info", alice_token).status_code == 200
-    link.breaks("frozen")
+    link.fail("frozen")
     began = time.monotonic()
     assert gateway.end(signal.SIGTERM) == 0
     assert time.monotonic() - began < 10
@@ -202,11 +203,11 @@ def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault
     ):
         events = stream.iter_raw()
         assert next(events)
-        site.link.breaks(fault)
+        site.link.fail(fault)
         began = time.monotonic()
         eventually(lambda: site.fetch(known).status_code == 503, 33)
         assert time.monotonic() - began > 25
-        assert closing(client, 3) == (1013, "state_unavailable")
+        assert read_close(client, 3) == (1013, "state_unavailable")
         with pytest.raises(httpx.RemoteProtocolError):
             list(events)
         assert time.monotonic() - began < 35

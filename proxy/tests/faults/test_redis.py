@@ -17,7 +17,7 @@ from accounts.jwt import issue_access
 from proxy.dataplane.state.base import Lease, StateUnavailable
 from proxy.dataplane.state.redis import RedisState
 from proxy.tests.support.assertions import assert_denied
-from proxy.tests.support.faults import Link, at_once
+from proxy.tests.support.faults import Link, run_together
 from proxy.tests.support.processes import GatewayProcess
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.tokens import put_on_sale
@@ -43,15 +43,15 @@ def test_nothing_new_is_admitted_without_redis_and_all_recovers(site, sold_token
     services.revoke_by_force(revoked.token.pk, actor=olga, reason="test")
     eventually(lambda: site.fetch(revoked).status_code == 401)
 
-    site.link.breaks(fault)
-    found = at_once(
+    site.link.fail(fault)
+    found = run_together(
         known=lambda: site.fetch(known),
         other_device=lambda: site.fetch(known.on("another-device")),
         read=lambda: site.fetch(read),
         revoked=lambda: site.fetch(revoked),
         unknown=lambda: site.get("/api/v1/proxy/api/info", headers=UNKNOWN),
         fresh=lambda: site.fetch(fresh),
-        fresh_socket=lambda: site.closed(fresh_socket),
+        fresh_socket=lambda: site.websocket_close(fresh_socket),
         live=lambda: site.get("/health/live"),
         health=lambda: site.get("/health"),
         balance=lambda: site.get("/api/v1/currency/balance", headers=api),
@@ -92,7 +92,7 @@ def test_nothing_new_is_admitted_without_redis_and_all_recovers(site, sold_token
 
 def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # case F67
     tokens = [sold_token(alice) for _ in range(20)]
-    found = at_once(**{f"n{n}": lambda token=token: site.fetch(token) for n, token in enumerate(tokens)})
+    found = run_together(**{f"n{n}": lambda token=token: site.fetch(token) for n, token in enumerate(tokens)})
     assert {one.result.status_code for one in found.values()} == {200}
     site.link.kill()
     fresh = [sold_token(alice) for _ in range(20)]
@@ -109,7 +109,7 @@ def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault
     known, streaming = sold_token(alice), sold_token(alice)
     assert site.fetch(known).status_code == 200
     with site.gateway.socket("/ws/echo", streaming) as client:
-        site.link.breaks(fault)
+        site.link.fail(fault)
         began = time.monotonic()
 
         def is_cut():
@@ -156,7 +156,7 @@ def test_jobs_are_done_again(link, demo_upstream, transactional_db, alice, tmp_p
     try:
         gateway.wait_ready()
         mail_comes()
-        link.breaks(fault)
+        link.fail(fault)
         time.sleep(12)  # longer than any timeout of it
         link.mend()
         mail_comes()
@@ -205,7 +205,7 @@ async def test_a_frozen_redis_is_asked_for_two_seconds_at_most(link):  # cases F
     try:
         tokens = [uuid.uuid4() for _ in range(200)]
         assert await state.acquire_lease(tokens[0], lease, 60) == lease
-        link.breaks("frozen")
+        link.fail("frozen")
         began = time.monotonic()
         answers = await asyncio.gather(
             *(state.acquire_lease(token_id, lease, 60) for token_id in tokens), return_exceptions=True

@@ -9,10 +9,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from proxy.tests.support.assertions import assert_denied
-from proxy.tests.support.faults import Link, at_once
+from proxy.tests.support.faults import Link, run_together
 from proxy.tests.support.raw_client import head
 from proxy.tests.support.servers import eventually
-from proxy.tests.support.websockets import closing, open_socket
+from proxy.tests.support.websockets import open_socket, read_close
 
 TIMEOUT = 1.0
 
@@ -44,10 +44,10 @@ def test_it_is_denied_in_time_and_works_again_at_once(gateway, link, alice_token
 
     def websocket():
         with open_socket(gateway, "/ws/echo", alice_token) as opened:
-            return closing(opened, 5)
+            return read_close(opened, 5)
 
-    link.breaks(fault)
-    found = at_once(
+    link.fail(fault)
+    found = run_together(
         get=lambda: client.get("/api/info"),
         post=lambda: client.post("/upload", content=b"x" * 100_000),
         websocket=websocket,
@@ -70,7 +70,7 @@ def test_an_answer_that_breaks_off_never_looks_complete(gateway, link, alice_tok
         assert answer.status_code == 200
         pieces = answer.iter_raw()
         next(pieces)
-        link.breaks(fault)
+        link.fail(fault)
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             for _ in pieces:
                 pass
@@ -93,7 +93,7 @@ def test_connections_that_were_killed_in_store_cost_no_request(gateway, link, al
     client = gateway.client(alice_token)
     calls = {f"n{n}": lambda: client.get("/api/info") for n in range(16)}
     for _ in range(3):
-        assert {one.result.status_code for one in at_once(**calls).values()} == {200}
+        assert {one.result.status_code for one in run_together(**calls).values()} == {200}
         link.kill()
 
 
@@ -164,7 +164,7 @@ def test_clients_that_leave_in_the_middle_harm_nobody(gateway, recorded, sold_to
         await connection.send(body[100:])
         return True
 
-    recorded.answer = answer
+    recorded.response = answer
     crowd = Crowd(gateway, [sold_token(alice), sold_token(bob)], seed=count)
     asyncio.run(crowd.sends(count))
     assert crowd.answered + crowd.left == count
@@ -172,5 +172,5 @@ def test_clients_that_leave_in_the_middle_harm_nobody(gateway, recorded, sold_to
     eventually(lambda: len(gateway.plane.in_flight) == 0)
     pool = gateway.plane.upstream.pool
     eventually(lambda: pool.open == pool.idle)
-    eventually(lambda: recorded.connections - recorded.left == pool.idle)
+    eventually(lambda: recorded.connections - recorded.closed_connections == pool.idle)
     assert pool.idle <= 50

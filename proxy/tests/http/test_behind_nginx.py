@@ -20,7 +20,7 @@ from proxy.dataplane.rules.cookies import sign_access
 from proxy.tests.support import hostile_requests
 from proxy.tests.support.assertions import FIELDS_TOO_LARGE, assert_denied
 from proxy.tests.support.nginx import NGINX
-from proxy.tests.support.websockets import closing
+from proxy.tests.support.websockets import read_close
 from zenzefi import asgi
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx")
@@ -157,9 +157,9 @@ def test_a_websocket_and_its_denial(front, socket_upstream, alice_token):
             client.send(message)
             assert client.recv(timeout=5) == message
         client.send("close:4999:bye")
-        assert closing(client) == (4999, "bye")
+        assert read_close(client) == (4999, "bye")
     with open_socket(front, "/ws") as client:
-        assert closing(client) == (4401, "invalid_token")
+        assert read_close(client) == (4401, "invalid_token")
 
 
 # case C50

@@ -83,41 +83,41 @@ def test_however_the_answer_is_framed(gateway, recorded, alice, olga, alice_toke
     async def begins(_request, connection):
         piece = b"1\r\nx\r\n" if b"chunked" in length else b"x"
         await connection.send(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n" + piece)
-        await connection.client_leaves()
+        await connection.wait_closed()
 
-    recorded.answer = begins
+    recorded.response = begins
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
         data = b""
         while not data.endswith((b"x", b"x\r\n")):
-            data += client.some()
+            data += client.receive()
         with within_two_seconds():
             services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
             # Neither the last chunk nor the rest of the announced length.
             with contextlib.suppress(ConnectionResetError):
-                assert client.rest() == b""
+                assert client.read_rest() == b""
         framing = b"content-length: 100" if b"Length" in length else b"transfer-encoding: chunked"
         assert framing in data.lower()
-    eventually(lambda: recorded.left == 1)
+    eventually(lambda: recorded.closed_connections == 1)
 
 
 @pytest.mark.parametrize("act", [revoke, block])
 def test_an_answer_that_has_not_begun_is_a_denial(gateway, recorded, alice, olga, alice_token, act):
     async def waits(_request, connection):
-        await connection.client_leaves()
+        await connection.wait_closed()
 
-    recorded.answer = waits
+    recorded.response = waits
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
         eventually(lambda: recorded.requests)
         with within_two_seconds():
             act(alice_token, alice, olga)
-            answer = client.answer()
+            answer = client.read_response()
     assert (answer.status, answer.headers["X-Zenzefi-Error"]) == {
         revoke: (401, "invalid_token"),
         block: (403, "user_inactive"),
     }[act]
-    eventually(lambda: recorded.left == 1)
+    eventually(lambda: recorded.closed_connections == 1)
 
 
 def test_an_upload(gateway, recorded, alice, olga, alice_token):
@@ -130,14 +130,14 @@ def test_an_upload(gateway, recorded, alice, olga, alice_token):
             while data := await connection.reader.read(65536):
                 seen.append(data)
 
-    recorded.answer = reads
+    recorded.response = reads
     with connected(gateway.port) as client:
         headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
         client.send(head("POST", "/api/v1/proxy/x", headers) + b"5\r\n12345\r\n")
         eventually(lambda: seen)
         with within_two_seconds():
             services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
-            eventually(lambda: recorded.left == 1, seconds=2)
+            eventually(lambda: recorded.closed_connections == 1, seconds=2)
     assert not b"".join(seen).endswith(b"0\r\n\r\n")
 
 
@@ -147,13 +147,13 @@ def test_a_client_that_does_not_read(gateway, recorded, alice, olga, alice_token
         while True:
             await connection.send(b"x" * 65536)
 
-    recorded.answer = floods
+    recorded.response = floods
     with connected(gateway.port, receive_buffer=65536) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
-        client.head()
+        client.read_head()
         time.sleep(0.5)
         services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
-        eventually(lambda: recorded.left == 1, seconds=2)
+        eventually(lambda: recorded.closed_connections == 1, seconds=2)
         eventually(lambda: len(gateway.plane.in_flight) == 0, seconds=2)
 
 

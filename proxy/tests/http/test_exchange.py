@@ -28,7 +28,7 @@ class TestRequests:
     def test_methods(self, gateway, recorded, alice_token):
         client = gateway.client(alice_token)
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-            recorded.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (b"" if method == "HEAD" else b"ok")
+            recorded.response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (b"" if method == "HEAD" else b"ok")
             answer = client.request(method, "/x")
             assert (answer.status_code, answer.content) == (200, b"" if method == "HEAD" else b"ok")
             assert recorded.last.line == f"{method} /x HTTP/1.1".encode()
@@ -72,7 +72,7 @@ class TestRequests:
             for target in targets:
                 more = [b"Connection: close"] if target == targets[-1] else []
                 client.send(head("GET", f"/api/v1/proxy{target}", {"Host": "h", **alice_token.headers}, *more))
-            assert client.rest().count(b"HTTP/1.1 200 OK\r\n") == len(targets)
+            assert client.read_rest().count(b"HTTP/1.1 200 OK\r\n") == len(targets)
         assert [request.target.decode() for request in recorded.requests] == targets
 
     def test_a_query_beyond_ascii(self, gateway, recorded, alice_token):
@@ -136,7 +136,7 @@ class TestBodies:
             await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
         # Only the header block is read before the script has its turn.
-        recorded.answer = script
+        recorded.response = script
         recorded.reads_bodies = False
         headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
         with connected(gateway.port) as client:
@@ -146,7 +146,7 @@ class TestBodies:
             client.send(b"6\r\nsecond\r\n")
             eventually(lambda: b"second" in b"".join(arrived))
             client.send(b"0\r\n\r\n")
-            assert client.answer().status == 200
+            assert client.read_response().status == 200
 
     # case G81
     def test_chunk_extensions_and_sizes(self, gateway, alice_token):
@@ -164,9 +164,9 @@ class TestBodies:
         headers = {"Host": "h", "Content-Length": "4", "Expect": "100-continue", **alice_token.headers}
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", headers))
-            assert client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            assert client.read_head() == b"HTTP/1.1 100 Continue\r\n\r\n"
             client.send(b"body")
-            assert client.answer().status == 200
+            assert client.read_response().status == 200
         assert recorded.last.body == b"body"
         assert recorded.last.header(b"expect") is None
 
@@ -176,9 +176,9 @@ class TestBodies:
         headers = {"Host": "h", "Content-Length": "4", **alice_token.headers}
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", headers, b"Expect: 100-continue" + space))
-            assert client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            assert client.read_head() == b"HTTP/1.1 100 Continue\r\n\r\n"
             client.send(b"body")
-            assert client.answer().status == 200
+            assert client.read_response().status == 200
 
     # case C49
     def test_an_old_client_that_expects_100_continue_gets_its_answer(self, gateway, recorded, alice_token):
@@ -188,24 +188,24 @@ class TestBodies:
             client.send(head("POST", "/api/v1/proxy/x", headers, version="HTTP/1.0"))
             time.sleep(0.2)
             client.send(b"body")
-            assert client.head().startswith(b"HTTP/1.1 200 OK\r\n")
+            assert client.read_head().startswith(b"HTTP/1.1 200 OK\r\n")
         assert recorded.last.body == b"body"
 
     def test_expect_100_continue_is_not_answered_where_it_is_denied(self, gateway, recorded, alice_token):
         headers = {"Host": "h", "Content-Length": "4", "Expect": "100-continue"}
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", headers))
-            assert client.head().startswith(b"HTTP/1.1 401 ")
+            assert client.read_head().startswith(b"HTTP/1.1 401 ")
 
     # case G81
     def test_an_early_answer_to_an_upload(self, gateway, recorded, alice_token):
         """The upstream need not read the body to refuse it."""
         recorded.reads_bodies = False
-        recorded.answer = once(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+        recorded.response = once(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
         headers = {"Host": "h", "Content-Length": "1000", **alice_token.headers}
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", headers) + b"x" * 10)
-            answer = client.answer()
+            answer = client.read_response()
             assert (answer.status, answer.body) == (413, b"big")
 
 
@@ -228,7 +228,7 @@ class TestAnswers:
             b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         ):
-            recorded.answer = answer
+            recorded.response = answer
             for _ in range(2):  # the connection stays in step
                 got = client.get("/x")
                 assert (got.status_code, got.content) == (int(answer[9:12]), b"")
@@ -255,12 +255,12 @@ class TestAnswers:
             await connection.send(answer if request.target == b"/x" else b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nok")
             return request.target == b"/x"
 
-        recorded.answer = script
+        recorded.response = script
         given = {"Host": "h", **alice_token.headers}
         with connected(gateway.port) as client:
             client.send(head(method, "/api/v1/proxy/x", given))
             client.send(head("GET", "/api/v1/proxy/next", given, b"Connection: close"))
-            first, second = client.rest().split(b"HTTP/1.1 ")[1:]
+            first, second = client.read_rest().split(b"HTTP/1.1 ")[1:]
         assert first.startswith(answer[9:12])
         assert first.endswith(b"\r\n\r\n")
         assert first.count(b"\r\n\r\n") == 1
@@ -294,7 +294,7 @@ class TestAnswers:
 
     def test_multipart_ranges(self, gateway, recorded, alice_token):
         body = b"--b\r\nContent-Range: bytes 0-0/9\r\n\r\na\r\n--b--\r\n"
-        recorded.answer = (
+        recorded.response = (
             b"HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=b\r\n"
             b"Content-Length: %d\r\n\r\n" % len(body) + body
         )
@@ -308,20 +308,20 @@ class TestAnswers:
         assert names == ["plain", "everywhere", "narrow", "domain", "secure", "removed"]
 
     def test_an_encoded_body_is_left_alone(self, gateway, recorded, alice_token):
-        recorded.answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\nnot gzip"
+        recorded.response = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\nnot gzip"
         request = head("GET", "/api/v1/proxy/x", {"Host": "h", "Accept-Encoding": "gzip", **alice_token.headers})
         answer = exchange(gateway.port, request)
         assert (answer.headers["Content-Encoding"], answer.body) == ("gzip", b"not gzip")
         assert recorded.last.header(b"accept-encoding") == b"gzip"
 
     def test_a_body_that_ends_with_the_connection(self, gateway, recorded, alice_token):
-        recorded.answer = once(STREAM + b"\r\nuntil the end")
+        recorded.response = once(STREAM + b"\r\nuntil the end")
         answer = gateway.client(alice_token).get("/x")
         assert (answer.status_code, answer.content) == (200, b"until the end")
 
     def test_early_hints_and_trailers_may_be_dropped(self, gateway, recorded, alice_token):
         # case C49
-        recorded.answer = (
+        recorded.response = (
             b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
             b"Trailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nSet-Cookie: evil=1\r\n\r\n"
         )
@@ -359,10 +359,10 @@ class TestAnswers:
             ("http://169.254.169.254/latest", "http://169.254.169.254/latest"),
         ):
             recorded.requests.clear()
-            recorded.answer = f"HTTP/1.1 {status} X\r\nLocation: {location}\r\nContent-Length: 2\r\n\r\nok".encode()
+            recorded.response = f"HTTP/1.1 {status} X\r\nLocation: {location}\r\nContent-Length: 2\r\n\r\nok".encode()
             with connected(gateway.port) as client:
                 client.send(head("POST", "/api/v1/proxy/x", headers) + b"body")
-                answer = client.rest()
+                answer = client.read_rest()
             assert answer.startswith(b"HTTP/1.1 %d " % status)
             assert b"\r\nlocation: " + seen.encode() + b"\r\n" in answer
             assert answer.endswith(b"\r\n\r\nok")
@@ -377,14 +377,14 @@ class TestStreams:
             await connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
             await ready.wait()
             await connection.send(b"data: 1\n\n")
-            await connection.client_leaves()
+            await connection.wait_closed()
 
-        recorded.answer = script
+        recorded.response = script
         with gateway.client(alice_token).stream("GET", "/events") as answer:
             assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/event-stream")
             recorded.call(ready.set)
             assert next(answer.iter_raw()) == b"data: 1\n\n"
-        eventually(lambda: recorded.left == 1)
+        eventually(lambda: recorded.closed_connections == 1)
 
     def test_each_event_at_once(self, gateway, alice_token):
         with gateway.client(alice_token).stream("GET", "/events?interval=0.2&count=4") as answer:
@@ -405,10 +405,10 @@ class TestStreams:
                 await connection.send(b"x" * 65536)
                 sent += 65536
 
-        recorded.answer = script
+        recorded.response = script
         with connected(gateway.port, receive_buffer=65536) as client:
             client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
-            assert client.head().startswith(b"HTTP/1.1 200 OK\r\n")
+            assert client.read_head().startswith(b"HTTP/1.1 200 OK\r\n")
             eventually(lambda: sent > MIB)
             before = -1
             while before != sent:
@@ -416,7 +416,7 @@ class TestStreams:
                 time.sleep(0.3)
             # What the gateway and the buffers of four sockets hold.
             assert sent < 48 * MIB
-        eventually(lambda: recorded.left == 1)
+        eventually(lambda: recorded.closed_connections == 1)
 
     def test_a_slow_upstream_pauses_the_client(self, gateway, recorded, alice_token):
         reading = asyncio.Event()
@@ -424,7 +424,7 @@ class TestStreams:
         async def script(_request, connection):
             await reading.wait()
 
-        recorded.answer = script
+        recorded.response = script
         recorded.reads_bodies = False
         sent = 0
         with connected(gateway.port, timeout=0.5) as client:
@@ -438,33 +438,33 @@ class TestStreams:
 
     def test_a_client_that_leaves_ends_the_upstreams_request(self, gateway, recorded, alice_token):
         async def waits(_request, connection):
-            await connection.client_leaves()
+            await connection.wait_closed()
 
         async def begins(_request, connection):
             await connection.send(STREAM + b"Content-Length: 1000\r\n\r\nx")
-            await connection.client_leaves()
+            await connection.wait_closed()
 
         for count, script in enumerate((waits, begins), start=1):
-            recorded.answer = script
+            recorded.response = script
             with connected(gateway.port) as client:
                 client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
                 eventually(lambda count=count: len(recorded.requests) == count)
-                assert recorded.left == count - 1
-            eventually(lambda count=count: recorded.left == count, seconds=1)
+                assert recorded.closed_connections == count - 1
+            eventually(lambda count=count: recorded.closed_connections == count, seconds=1)
         eventually(lambda: len(gateway.plane.in_flight) == 0)
 
     def test_a_client_that_leaves_within_its_upload(self, gateway, recorded, alice_token):
         recorded.reads_bodies = False
 
         async def script(_request, connection):
-            await connection.client_leaves()
+            await connection.wait_closed()
 
-        recorded.answer = script
+        recorded.response = script
         with connected(gateway.port) as client:
             headers = {"Host": "h", "Content-Length": "100000", **alice_token.headers}
             client.send(head("POST", "/api/v1/proxy/x", headers) + b"x" * 1000)
             eventually(lambda: recorded.requests)
-        eventually(lambda: recorded.left == 1, seconds=1)
+        eventually(lambda: recorded.closed_connections == 1, seconds=1)
 
     # case C50
     def test_an_upstream_that_breaks_off_breaks_the_answer(self, gateway, recorded, alice_token):
@@ -477,7 +477,7 @@ class TestStreams:
             chunked + b"5\r\n12345\r\n0\r\n",
             chunked,
         ):
-            recorded.answer = once(answer)
+            recorded.response = once(answer)
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
                 gateway.client(alice_token).get("/x")
 
@@ -488,22 +488,22 @@ class TestStreams:
     def test_an_upstream_that_stops_in_its_middle(self, gateway, recorded, alice_token):
         async def script(_request, connection):
             await connection.send(STREAM + b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n")
-            await connection.client_leaves()
+            await connection.wait_closed()
 
-        recorded.answer = script
+        recorded.response = script
         gateway.restart(UPSTREAM_TIMEOUT=0.3)
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             gateway.client(alice_token).get("/x")
-        eventually(lambda: recorded.left == 1)
+        eventually(lambda: recorded.closed_connections == 1)
 
     def test_a_slow_client_is_no_slow_upstream(self, gateway, recorded, alice_token):
         gateway.restart(UPSTREAM_TIMEOUT=0.3)
         body = b"x" * 16 * MIB
-        recorded.answer = STREAM + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        recorded.response = STREAM + b"Content-Length: %d\r\n\r\n" % len(body) + body
         with connected(gateway.port, receive_buffer=65536) as client:
             client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
             time.sleep(1.5)
-            assert client.answer().body == body
+            assert client.read_response().body == body
 
     # case G81
     def test_a_broken_chunk(self, gateway, recorded, alice_token):
@@ -513,9 +513,9 @@ class TestStreams:
             await connection.send(STREAM + b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n")
             await begun.wait()
             await connection.send(b"nonsense\r\n")
-            await connection.client_leaves()
+            await connection.wait_closed()
 
-        recorded.answer = script
+        recorded.response = script
         with gateway.client(alice_token).stream("GET", "/x") as answer:
             pieces = answer.iter_raw()
             assert next(pieces) == b"12345"
@@ -529,7 +529,7 @@ class TestStreams:
             for path in paths:
                 more = [b"Connection: close"] if path == paths[-1] else []
                 client.send(head("GET", f"/api/v1/proxy{path}", {"Host": "h", **alice_token.headers}, *more))
-            answers = client.rest().split(b"HTTP/1.1 200 OK\r\n")[1:]
+            answers = client.read_rest().split(b"HTTP/1.1 200 OK\r\n")[1:]
         assert [json.loads(answer.partition(b"\r\n\r\n")[2])["path"] for answer in answers] == paths
 
 

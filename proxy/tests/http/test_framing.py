@@ -10,7 +10,7 @@ from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.exchange_cases import unchunked
 from proxy.tests.support.raw_client import connected, exchange, head
 from proxy.tests.support.servers import eventually, once
-from proxy.tests.support.websockets import accepting, handshake
+from proxy.tests.support.websockets import accept_response, handshake
 
 CHUNKED = b"Transfer-Encoding: chunked"
 BODY = b"5\r\n12345\r\n0\r\n\r\n"
@@ -24,7 +24,7 @@ def refused(gateway, recorded, alice_token):
         more = [host.encode(), *lines] if host else lines
         with connected(gateway.port) as client:
             client.send(head(method, "/api/v1/proxy/x", alice_token.headers, *more, version=version) + body)
-            answer = client.answer()
+            answer = client.read_response()
             assert answer.status == 400, lines
             assert_denied(answer, "bad_request")
             assert answer.headers["Connection"] == "close"
@@ -43,7 +43,7 @@ def test_what_is_refused_would_pass_otherwise(gateway, recorded, alice_token):
     ):
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", alice_token.headers, b"Host: h", line) + body)
-            assert client.answer().status == 200
+            assert client.read_response().status == 200
         assert recorded.last.body == seen
 
 
@@ -113,7 +113,7 @@ def test_broken_chunks(gateway, recorded, alice_token):
     ):
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", alice_token.headers, b"Host: h", CHUNKED) + body)
-            assert b" 200 OK" not in client.rest()
+            assert b" 200 OK" not in client.read_rest()
     assert not [request for request in recorded.requests if request.body.endswith(b"0\r\n\r\n")]
 
 
@@ -127,7 +127,7 @@ def test_whitespace_around_a_value_is_no_part_of_it(gateway, recorded, alice_tok
         more = [line + space.encode() for line in [*lines, b"Connection: close"]]
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", spaced, *more) + body)
-            answer = client.answer()
+            answer = client.read_response()
             assert (answer.status, answer.headers["X-Request-ID"]) == (200, "my-request")
             assert client.is_closed()
         assert b"\r\nx: a  b\r\n" in recorded.last.raw
@@ -135,10 +135,10 @@ def test_whitespace_around_a_value_is_no_part_of_it(gateway, recorded, alice_tok
     if "\t" in space:  # the parser's answer, which knows no such coding
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", given, CHUNKED + space.encode()) + BODY)
-            assert_denied(client.answer(), "bad_request")
+            assert_denied(client.read_response(), "bad_request")
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/tariffs", {"Host": "127.0.0.1" + space}))
-        assert client.answer().status == 200
+        assert client.read_response().status == 200
 
 
 # case C35
@@ -177,7 +177,7 @@ def test_hosts(refused):
 def test_an_old_request_needs_no_host(gateway, recorded, alice_token):
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", alice_token.headers, version="HTTP/1.0"))
-        assert client.answer().status == 200
+        assert client.read_response().status == 200
     assert len(recorded.requests) == 1
 
 
@@ -188,7 +188,7 @@ def test_versions_and_request_lines(refused, gateway, recorded, alice_token):
                  b"GET\t/api/v1/proxy/x HTTP/1.1", b"GET /api/v1/proxy/\x7f HTTP/1.1"):  # fmt: skip
         with connected(gateway.port) as client:
             client.send(line + head("", "", {"Host": "h", **alice_token.headers}, version="").lstrip(b" "))
-            assert client.answer().status == 400, line
+            assert client.read_response().status == 400, line
     assert recorded.connections == 0
 
 
@@ -215,7 +215,7 @@ def test_trailers_are_no_headers(gateway, recorded, alice, alice_token):
     ):
         with connected(gateway.port) as client:
             client.send(request + b"5\r\n12345\r\n0\r\n" + sent + b"\r\n")
-            assert client.answer().status == 200
+            assert client.read_response().status == 200
         assert recorded.last.body in (b"12345", b"5\r\n12345\r\n0\r\n\r\n")
         assert recorded.last.header(b"x-user-id") == str(alice.pk).encode()
         assert not {b"x-trailer", b"cookie"} & {name for name, _ in recorded.last.headers}
@@ -231,9 +231,9 @@ def test_a_smuggled_request_is_a_body(gateway, recorded, alice_token):
     with connected(gateway.port) as client:
         length = b"Content-Length: %d" % len(smuggled)
         client.send(head("POST", "/api/v1/proxy/x", alice_token.headers, b"Host: h", length) + smuggled)
-        assert client.answer().status == 200
+        assert client.read_response().status == 200
         client.send(head("GET", "/api/v1/proxy/after", alice_token.headers, b"Host: h"))
-        assert client.answer().status == 200
+        assert client.read_response().status == 200
     assert [request.target for request in recorded.requests] == [b"/x", b"/after"]
     assert recorded.requests[0].body == smuggled
 
@@ -257,10 +257,10 @@ def test_a_body_with_an_upgrade_that_is_not_offered(gateway, recorded, alice_tok
             step = -(-len(sent) // pieces)
             for start in range(0, len(sent), step):
                 client.send(sent[start : start + step])
-            assert client.answer().status == 200
+            assert client.read_response().status == 200
             if version == "HTTP/1.1":
                 client.send(head("GET", "/api/v1/proxy/after", alice_token.headers, b"Host: h"))
-                assert client.answer().status == 200
+                assert client.read_response().status == 200
         seen = next(request for request in reversed(recorded.requests) if request.target == b"/x")
         in_chunks = seen.header(b"transfer-encoding") is not None
         assert (unchunked(seen.body) if in_chunks else seen.body) == (smuggled if body else b"")
@@ -294,10 +294,10 @@ def test_options_of_the_connection_in_several_fields(gateway, recorded, alice_to
     """RFC 9110 §5.3: they are one list."""
 
     async def answer(request, connection):
-        await connection.send(accepting(request))
-        await connection.client_leaves()
+        await connection.send(accept_response(request))
+        await connection.wait_closed()
 
-    recorded.answer = answer
+    recorded.response = answer
     once_more = handshake(alice_token, "/ws")
     assert once_more.count(b"Connection: Upgrade\r\n") == 1
     for options in (
@@ -306,14 +306,14 @@ def test_options_of_the_connection_in_several_fields(gateway, recorded, alice_to
     ):
         with connected(gateway.port) as client:
             client.send(once_more.replace(b"Connection: Upgrade\r\n", options))
-            assert client.head().startswith(b"HTTP/1.1 101 ")
+            assert client.read_head().startswith(b"HTTP/1.1 101 ")
 
 
 def test_what_is_refused_of_head_has_no_body(gateway, alice_token):
     for lines in ([b"Content-Length: 5", CHUNKED], [b"X: \x00"]):
         with connected(gateway.port) as client:
             client.send(head("HEAD", "/api/v1/proxy/x", alice_token.headers, b"Host: h", *lines))
-            said = client.rest()
+            said = client.read_rest()
         assert said.startswith(b"HTTP/1.1 400 ")
         assert said.endswith(b"\r\n\r\n")
         assert said.count(b"\r\n\r\n") == 1
@@ -332,7 +332,7 @@ def test_what_follows_an_upgrade_that_is_not_offered_is_the_next_request(gateway
             for piece in pieces:
                 client.send(piece)
                 time.sleep(0.1)
-            answers = client.rest().count(b"HTTP/1.1 200 OK\r\n")
+            answers = client.read_rest().count(b"HTTP/1.1 200 OK\r\n")
         targets = [request.target for request in recorded.requests]
         assert (answers, targets[-3:]) == (len(targets), [b"/a", b"/b", b"/c"])
         assert recorded.requests[-2].body == smuggled
@@ -346,12 +346,12 @@ def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, al
         await asyncio.sleep(0.3)
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    recorded.answer = late
+    recorded.response = late
     with connected(gateway.port) as client:
         upgrade = handshake(alice_token, "/ws").replace(b"Upgrade: websocket", b"Upgrade: websocket" + space)
         assert b"Upgrade: websocket%b\r\n" % space in upgrade
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}) + upgrade)
-        assert re.findall(rb"HTTP/1.1 (\d+) ", client.rest()) == [b"200", b"400"]
+        assert re.findall(rb"HTTP/1.1 (\d+) ", client.read_rest()) == [b"200", b"400"]
     eventually(lambda: len(gateway.plane.in_flight) == 0)
     assert [request.target for request in recorded.requests] == [b"/x"]
 
@@ -362,7 +362,7 @@ def test_the_control_plane_is_as_strict(gateway, path):
     def status(*lines, version="HTTP/1.1"):
         with connected(gateway.port) as client:
             client.send(head("GET", path, {}, *lines, version=version))
-            answer = client.answer()
+            answer = client.read_response()
             if answer.status == 400:
                 assert_denied(answer, "bad_request")
                 assert answer.headers["Connection"] == "close"
@@ -388,7 +388,7 @@ def test_a_body_that_does_not_come_on_the_control_plane(gateway, settings):
     for framing in (b"Content-Length: 10", CHUNKED):
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/auth/login", {"Host": "127.0.0.1"}, framing) + b"5")
-            answer = client.answer()
+            answer = client.read_response()
             assert_denied(answer, "request_timeout")
             assert client.is_closed()
 
@@ -396,10 +396,10 @@ def test_a_body_that_does_not_come_on_the_control_plane(gateway, settings):
 @pytest.mark.parametrize("answered", [b"2\r\nok\r\n1\r\n!\r\n0\r\n\r\n", b"0\r\n\r\n"])
 def test_an_old_client_gets_no_chunks(gateway, recorded, alice_token, answered):
     """RFC 9112 §6.1: the end of the connection is the end of the body."""
-    recorded.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + answered
+    recorded.response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + answered
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", alice_token.headers, b"Host: h", version="HTTP/1.0"))
-        headers, _, body = client.rest().partition(b"\r\n\r\n")
+        headers, _, body = client.read_rest().partition(b"\r\n\r\n")
     assert headers.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"transfer-encoding" not in headers
     assert b"connection: close" in headers
@@ -408,7 +408,7 @@ def test_an_old_client_gets_no_chunks(gateway, recorded, alice_token, answered):
 
 def test_an_old_client_gets_a_length_where_there_is_one(gateway, recorded, alice_token):
     for method, body in (("GET", b"ok"), ("HEAD", b"")):
-        recorded.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body
+        recorded.response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body
         request = head(method, "/api/v1/proxy/x", alice_token.headers, b"Host: h", version="HTTP/1.0")
         answer = exchange(gateway.port, request, method)
         assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "2", body)
@@ -430,8 +430,8 @@ def test_an_old_client_whose_connection_ends_before_the_answer(gateway, alice_to
 
 # case C50
 def test_an_old_client_sees_that_an_answer_broke_off(gateway, recorded, alice_token):
-    recorded.answer = once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
+    recorded.response = once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", alice_token.headers, b"Host: h", version="HTTP/1.0"))
         with pytest.raises(ConnectionResetError):
-            client.rest()
+            client.read_rest()

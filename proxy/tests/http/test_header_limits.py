@@ -56,9 +56,9 @@ class TestTooLarge:
                 last = head("GET", "/api/v1/proxy/last", {**given, "X": "x" * size})
                 with connected(limited.port) as client:
                     client.send(first + last[:-2])
-                    assert client.answer("POST").status == 200
+                    assert client.read_response("POST").status == 200
                     client.send(last[-2:])
-                    assert client.answer().status == status
+                    assert client.read_response().status == status
         assert all(len(request.raw) < LIMIT + 400 for request in recorded.requests)
 
     @pytest.mark.parametrize("line", [b"GET /api/v1/proxy/", b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\nX"])
@@ -66,14 +66,14 @@ class TestTooLarge:
         with connected(limited.port) as client:
             client.send(line + b"x" * (LIMIT - len(line)))
             client.send(b"x")
-            assert_too_large(client.answer())
+            assert_too_large(client.read_response())
             assert client.is_closed()
         assert recorded.connections == 0
 
     def test_blank_lines_without_an_end(self, limited):
         with connected(limited.port) as client:
             client.send(b"\r\n" * LIMIT)
-            assert_too_large(client.answer())
+            assert_too_large(client.read_response())
 
     def test_who_still_sends_gets_to_read_why(self, limited):
         """Closed at once, the connection would be reset, and the answer lost."""
@@ -81,7 +81,7 @@ class TestTooLarge:
             client.send(b"GET /")
             for _ in range(100):
                 client.send(b"x" * 65_536)
-            assert_too_large(client.answer())
+            assert_too_large(client.read_response())
 
     def test_a_websocket(self, limited, recorded, alice_token):
         assert_too_large(exchange(limited.port, handshake(alice_token, "/ws", b"X: " + b"x" * LIMIT)))
@@ -93,10 +93,10 @@ class TestTooLarge:
         with connected(limited.port) as client:
             for _ in range(3):
                 client.send(request + body)
-                assert client.answer().status == 200
+                assert client.read_response().status == 200
             last = request.replace(b"Host: h", b"Host: h\r\nConnection: close")
             client.send(request + body + request + body + last + body)
-            assert client.rest().count(b"HTTP/1.1 200 OK\r\n") == 3
+            assert client.read_rest().count(b"HTTP/1.1 200 OK\r\n") == 3
         assert [request.body for request in recorded.requests] == [body] * 6
 
     # case C34
@@ -108,7 +108,7 @@ class TestTooLarge:
                 client.send(request + b"1\r\nx\r\n")
                 eventually(lambda: len(limited.plane.in_flight) == 1)
                 client.send(b"0\r\n" + trailers + b"\r\n\r\n")
-                assert_too_large(client.answer("POST"))
+                assert_too_large(client.read_response("POST"))
         assert not [request for request in recorded.requests if request.body.endswith(b"0\r\n\r\n")]
 
     def test_trailers_do_not_count_for_the_next_request(self, limited, alice_token):
@@ -118,11 +118,11 @@ class TestTooLarge:
             client.send(request + b"1\r\nx\r\n")
             eventually(lambda: len(limited.plane.in_flight) == 1)
             client.send(b"0\r\nX: " + b"x" * 6000 + b"\r\n\r\n")
-            assert client.answer("POST").status == 200
+            assert client.read_response("POST").status == 200
             client.send(following[:4000])
             assert not _comes(client.socket)
             client.send(following[4000:])
-            assert client.answer().status == 200
+            assert client.read_response().status == 200
 
     def test_trailers_and_chunk_extensions_without_an_end(self, limited, alice_token):
         request = head("POST", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}, CHUNKED)
@@ -131,7 +131,7 @@ class TestTooLarge:
                 client.send(request)
                 eventually(lambda: len(limited.plane.in_flight) == 1)
                 client.send(begun + b"x" * 2 * LIMIT)
-                assert_too_large(client.answer("POST"))
+                assert_too_large(client.read_response("POST"))
             eventually(lambda: len(limited.plane.in_flight) == 0)
 
 
@@ -161,7 +161,7 @@ class TestPipelined:
         with connected(gateway.port, timeout=30) as client:
             sender = threading.Thread(target=client.send, args=(request * 5000 + last,))
             sender.start()
-            answers = client.rest()
+            answers = client.read_rest()
             sender.join()
         assert answers.count(b"HTTP/1.1 ") == 5001
         assert max(number for numbers in waiting for number in numbers) < 1000
@@ -173,7 +173,7 @@ class TestPipelined:
             with contextlib.suppress(ConnectionError):
                 client.send(request * 100_000)
             with contextlib.suppress(ConnectionError):
-                assert client.rest().count(b"HTTP/1.1 ") < 10_000
+                assert client.read_rest().count(b"HTTP/1.1 ") < 10_000
         assert max(number for numbers in waiting for number in numbers) <= 1001
 
     @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ class TestPipelined:
             await connection.send(request.target[-5:])
             return True
 
-        recorded.answer = begins_late
+        recorded.response = begins_late
         given = {"Host": "h", **alice_token.headers}
         ahead = head("GET", "/api/v1/proxy/first", given) + head("GET", "/api/v1/proxy/other", given)
         with connected(limited.port) as client:
@@ -206,7 +206,7 @@ class TestPipelined:
                 client.send(behind)
             with contextlib.suppress(ConnectionError):
                 client.send(head("GET", "/api/v1/proxy/never", given) * 10)
-            first, other, refusal = client.rest().split(b"HTTP/1.1 ")[1:]
+            first, other, refusal = client.read_rest().split(b"HTTP/1.1 ")[1:]
         assert [(answer[:3], answer[-5:]) for answer in (first, other)] == [(b"200", b"first"), (b"200", b"other")]
         assert refusal.startswith(b"%d " % status)
         assert b"connection: close" in refusal.lower()
@@ -217,13 +217,13 @@ class TestPipelined:
         async def begins(request, connection):
             if request.target == b"/last":
                 await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
-                await connection.client_leaves()
+                await connection.wait_closed()
             else:
                 await asyncio.sleep(0.2)
                 await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             return True
 
-        recorded.answer = begins
+        recorded.response = begins
         with connected(gateway.port) as client:
             given = {"Host": "h", **alice_token.headers}
             client.send(head("GET", "/api/v1/proxy/first", given) + head("GET", "/api/v1/proxy/last", given))
@@ -243,7 +243,7 @@ def test_what_strangers_send_is_not_kept(start_gateway_process, recording_upstre
         line = field.format(number, "y" * 30_000).encode()
         with connected(process.port) as client:
             client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", "Connection": "close"}, line))
-            assert client.rest().startswith(b"HTTP/1.1 401 ")
+            assert client.read_rest().startswith(b"HTTP/1.1 401 ")
 
     for number in range(20):
         ask(number)
@@ -274,7 +274,7 @@ class TestWhatWasSaidBefore:
     def test_it_is_heeded(self, limited, more, status):
         with connected(limited.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", self.ASKS)[:-2] + more)
-            self.assert_is_for_her(client.answer("POST"), status)
+            self.assert_is_for_her(client.read_response("POST"), status)
 
     def test_of_a_body(self, limited, alice_token):
         with connected(limited.port) as client:
@@ -283,15 +283,15 @@ class TestWhatWasSaidBefore:
             )
             eventually(lambda: len(limited.plane.in_flight) == 1)
             client.send(b"x\r\n")
-            self.assert_is_for_her(client.answer("POST"), 400)
+            self.assert_is_for_her(client.read_response("POST"), 400)
 
     @pytest.mark.parametrize(("more", "status"), [(b"\r\n", 408), (b"GET / HTTP/1.1\r\nX", 408), (b"x\r\n", 400)])
     def test_the_request_before_is_another(self, limited, more, status):
         with connected(limited.port) as client:
             client.send(head("GET", "/api/v1/proxy/x", self.ASKS))
-            assert client.answer().headers["X-Request-ID"] == "number-0001"
+            assert client.read_response().headers["X-Request-ID"] == "number-0001"
             client.send(more)
-            answer = client.answer()
+            answer = client.read_response()
             assert answer.status == status
             assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
 
@@ -302,7 +302,7 @@ class TestTooSlow:
         with connected(limited.port) as client:
             started = time.monotonic()
             client.send(sent)
-            answer = client.answer()
+            answer = client.read_response()
             assert_denied(answer, "request_timeout")
             assert answer.headers["Connection"] == "close"
             assert client.is_closed()
@@ -311,12 +311,12 @@ class TestTooSlow:
     def test_a_websockets_handshake(self, limited, recorded, alice_token):
         with connected(limited.port) as client:
             client.send(handshake(alice_token, "/ws")[:-2])
-            assert_denied(client.answer(), "request_timeout")
+            assert_denied(client.read_response(), "request_timeout")
         assert recorded.connections == 0
 
     def test_a_connection_without_a_byte_is_closed_without_one(self, limited):
         with connected(limited.port) as client:
-            assert client.rest() == b""
+            assert client.read_rest() == b""
 
     def test_further_bytes_gain_no_time(self, limited):
         with connected(limited.port) as client:
@@ -327,7 +327,7 @@ class TestTooSlow:
                 client.send(b"x")
                 assert time.monotonic() - started < 8
             client.socket.settimeout(8)
-            assert_denied(client.answer(), "request_timeout")
+            assert_denied(client.read_response(), "request_timeout")
 
     def test_each_request_of_a_connection_has_its_own_time(self, limited, alice_token):
         request = head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers})
@@ -336,9 +336,9 @@ class TestTooSlow:
                 client.send(request[:20])
                 assert not _comes(client.socket, seconds=0.3)
                 client.send(request[20:])
-                assert client.answer().status == 200
+                assert client.read_response().status == 200
             client.send(request[:20])
-            assert_denied(client.answer(), "request_timeout")
+            assert_denied(client.read_response(), "request_timeout")
 
     def test_a_request_that_began_behind_one_that_is_answered(self, limited, recorded, alice_token):
         """It has the time of any other, longer or shorter than that of an idle connection."""
@@ -347,31 +347,31 @@ class TestTooSlow:
             await asyncio.sleep(0.2)
             await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-        recorded.answer = late
+        recorded.response = late
         request = head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers})
         for pieces in ([request + request[:40]], [request, request[:40]]):
             with connected(limited.port) as client:
                 for piece in pieces:
                     client.send(piece)
                     time.sleep(0.05)
-                assert client.answer().status == 200
+                assert client.read_response().status == 200
                 answered = time.monotonic()
-                assert_denied(client.answer(), "request_timeout")
+                assert_denied(client.read_response(), "request_timeout")
                 assert 0.7 < time.monotonic() - answered < 4
         limited.restart(HEADER_TIMEOUT_SECONDS=8)
         with connected(limited.port) as client:
             client.send(request + request[:40])
-            assert client.answer().status == 200
+            assert client.read_response().status == 200
             assert not _comes(client.socket, seconds=5.5)  # an idle connection is closed after 5 s
             client.send(request[40:])
-            assert client.answer().status == 200
+            assert client.read_response().status == 200
 
     def test_an_answer_may_take_longer(self, limited, recorded, alice_token):
         async def late(_request, connection):
             await asyncio.sleep(1.5)
             await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-        recorded.answer = late
+        recorded.response = late
         assert limited.client(alice_token).post("/x", content=b"x").status_code == 200
 
     def test_an_open_websocket_is_not_concerned(self, gateway, socket_upstream, alice_token):
@@ -387,30 +387,30 @@ class TestTooSlow:
         """uvicorn's keep-alive timeout ends with the next byte."""
         with connected(limited.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", {"Host": "h", "Content-Length": "1000"}) + b"x")
-            assert client.answer("POST").status == 401
+            assert client.read_response("POST").status == 401
             client.socket.settimeout(0.1)
             for _ in range(80):
                 if _comes(client.socket):
                     break
                 client.send(b"x")
-            assert client.rest() == b""
+            assert client.read_rest() == b""
 
     @pytest.mark.parametrize("rest", [b"x\r\n", b"5", b"0\r\nX: ", b"0\r\nX: " + b"x" * 2 * LIMIT])
     def test_the_rest_of_a_body_is_never_answered_once_more(self, limited, rest):
         """Whoever asks again on this connection would take it for the answer."""
         with connected(limited.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", {"Host": "h"}, CHUNKED))
-            assert client.answer("POST").status == 401
+            assert client.read_response("POST").status == 401
             client.send(rest)
             with contextlib.suppress(ConnectionResetError):
-                assert client.rest() == b""
+                assert client.read_rest() == b""
 
     def test_what_comes_behind_such_a_body_is(self, limited):
         with connected(limited.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", {"Host": "h"}, CHUNKED))
-            assert client.answer("POST").status == 401
+            assert client.read_response("POST").status == 401
             client.send(b"5\r\n12345\r\n0\r\n\r\nnonsense\r\n\r\n")
-            assert_denied(client.answer(), "bad_request")
+            assert_denied(client.read_response(), "bad_request")
 
     # cases C53, G76
     def test_a_thousand_half_sent_requests(self, gateway, recorded, alice_token):

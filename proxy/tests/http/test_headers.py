@@ -191,7 +191,7 @@ class TestClientSees:
 
     # case C29
     def test_hop_by_hop_fields_are_stripped(self, gateway, recorded, alice_token):
-        recorded.answer = (
+        recorded.response = (
             b"HTTP/1.1 200 OK\r\nConnection: close, X-Hop, Via, X-Zenzefi-Expires-At\r\nX-Hop: 1\r\n"
             b"Keep-Alive: timeout=9\r\n"
             b"Proxy-Authenticate: Basic\r\nProxy-Connection: close\r\nTrailer: X\r\nUpgrade: h2c\r\nTE: trailers\r\n"
@@ -217,9 +217,9 @@ class TestClientSees:
     def test_each_says_when_it_was_made(self, gateway, recorded, alice_token):
         """RFC 9110 §6.6.1: the upstream's word stands, where there is one."""
         theirs = "Sat, 01 Jan 2022 00:00:00 GMT"
-        recorded.answer = f"HTTP/1.1 200 OK\r\nDATE: {theirs}\r\nContent-Length: 2\r\n\r\nok".encode()
+        recorded.response = f"HTTP/1.1 200 OK\r\nDATE: {theirs}\r\nContent-Length: 2\r\n\r\nok".encode()
         assert sent(gateway, alice_token).headers.get_all("Date") == [theirs]
-        recorded.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        recorded.response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         host = {"Host": "127.0.0.1"}
         for answer in (
             sent(gateway, alice_token),
@@ -232,7 +232,7 @@ class TestClientSees:
             assert abs(parsedate_to_datetime(date).timestamp() - time.time()) < 5
 
     def test_what_is_the_gateways_to_say_comes_from_the_gateway(self, gateway, recorded, alice_token):
-        recorded.answer = (
+        recorded.response = (
             b"HTTP/1.1 401 Unauthorized\r\nX-Zenzefi-Error: invalid_token\r\nX-Zenzefi-Expires-At: never\r\n"
             b'X-Request-ID: theirs\r\nAlt-Svc: h3=":443"\r\nClear-Site-Data: "*"\r\nVia: 1.1 theirs\r\n'
             b"Strict-Transport-Security: max-age=0\r\nNEL: {}\r\n"
@@ -259,7 +259,7 @@ class TestClientSees:
         ]  # fmt: skip
         theirs = [b"sessionid=s", b"csrftoken=c", b"x=zenzefi_access=1; Domain=example.com; Path=/app; HttpOnly"]
         lines = b"".join(b"Set-Cookie: " + cookie + b"\r\n" for cookie in ours + theirs)
-        recorded.answer = b"HTTP/1.1 200 OK\r\n" + lines + b"Content-Length: 2\r\n\r\nok"
+        recorded.response = b"HTTP/1.1 200 OK\r\n" + lines + b"Content-Length: 2\r\n\r\nok"
         answer = sent(gateway, alice_token)
         assert answer.headers.get_all("Set-Cookie") == [
             "sessionid=s",
@@ -271,12 +271,12 @@ class TestClientSees:
     def test_a_flood_of_cookies_pushes_none_out(self, gateway, recorded, alice_token):
         """A browser keeps some 180 cookies of a host."""
         lines = b"".join(b"Set-Cookie: c%d=1\r\n" % number for number in range(500))
-        recorded.answer = b"HTTP/1.1 200 OK\r\n" + lines + b"Content-Length: 2\r\n\r\nok"
+        recorded.response = b"HTTP/1.1 200 OK\r\n" + lines + b"Content-Length: 2\r\n\r\nok"
         assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
 
     def test_values_beyond_ascii(self, gateway, recorded, alice_token):
         for value in ("отчёт.pdf".encode(), b"\xe9t\xe9.pdf"):
-            recorded.answer = b"HTTP/1.1 200 OK\r\nX-Name: " + value + b"\r\nContent-Length: 2\r\n\r\nok"
+            recorded.response = b"HTTP/1.1 200 OK\r\nX-Name: " + value + b"\r\nContent-Length: 2\r\n\r\nok"
             assert sent(gateway, alice_token).headers["X-Name"].encode("latin-1", "surrogateescape") == value
 
 
@@ -293,7 +293,7 @@ def test_two_users_never_cross_over(gateway, recorded, alice, bob, alice_token, 
         )
         return True
 
-    recorded.answer = answer
+    recorded.response = answer
     clients = [(alice, gateway.client(alice_token)), (bob, gateway.client(bob_token))]
     for number in range(1000):
         user, client = clients[number % 2]

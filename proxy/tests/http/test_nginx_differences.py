@@ -47,15 +47,15 @@ def test_what_differs_is_listed(gateway, recorded, plain_nginx, alice_token, see
         case = generator.case()
 
         async def script(_request, connection, case=case):
-            await connection.send(case.answer)
-            return b"Connection: close" not in case.answer
+            await connection.send(case.response)
+            return b"Connection: close" not in case.response
 
-        recorded.answer = script
+        recorded.response = script
         sides = []
         for port, prefix in ((gateway.port, "/api/v1/proxy"), (plain_nginx, "")):
             with connected(port) as client:
                 client.send(case.request(prefix, alice_token.headers))
-                answer = client.answer(case.method)
+                answer = client.read_response(case.method)
             sides.append((seen_by_upstream(recorded.last), seen_by_client(answer)))
         assert len(recorded.requests) == 2 * (number + 1)
         for where, gateway_saw, nginx_saw in zip(("request", "answer"), *sides, strict=True):

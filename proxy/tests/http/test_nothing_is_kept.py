@@ -40,7 +40,7 @@ def test_of_requests_without_a_token(gateway, no_collection, sent):
             client.send(sent)
             client.socket.settimeout(0.2)
             with contextlib.suppress(TimeoutError):
-                client.rest()
+                client.read_rest()
     eventually(lambda: not kept())
 
 
@@ -53,7 +53,7 @@ def test_of_carried_requests(gateway, recorded, alice_token, no_collection, vers
             client.send(data)
             client.socket.settimeout(0.2)
             with contextlib.suppress(TimeoutError):
-                client.rest()
+                client.read_rest()
     eventually(lambda: not kept())
 
 
@@ -67,7 +67,7 @@ def test_a_request_is_no_work_for_the_collector(gateway, recorded, alice_token):
         client.socket.settimeout(5)
         for number in range(60):
             client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
-            assert client.answer().status_code == 200
+            assert client.read_response().status_code == 200
             if number == 9:  # what is made once is there
                 gateway.run(collected())
         assert gateway.run(collected()) < 50
@@ -87,7 +87,7 @@ def test_of_websockets(gateway, socket_upstream, alice_token, no_collection, sen
             client.socket.sendall(sent)
             client.socket.settimeout(0.2)
             with contextlib.suppress(TimeoutError):
-                client.closing()
+                client.read_close()
     eventually(lambda: not kept())
     # Not `isinstance`, which has lazy objects look for what they stand for.
     assert not any(known.reader.buffer for known in gc.get_objects() if issubclass(type(known), Protocol))
@@ -97,7 +97,7 @@ def test_of_websockets(gateway, socket_upstream, alice_token, no_collection, sen
     "answer", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 101 Yes\r\n\r\n" + b"x" * 50_000, b"x" * 70_000]
 )
 def test_of_websockets_that_the_upstream_refuses(gateway, recorded, alice_token, no_collection, answer):
-    recorded.answer = answer
+    recorded.response = answer
     for _ in range(3):
         with RawSocket(gateway, alice_token):
             pass

@@ -14,7 +14,7 @@ from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.denial_pages import NAVIGATION, buttons, heading
 from proxy.tests.support.proxy_host import HOST, ORIGIN, SITE
 from proxy.tests.support.raw_client import exchange, head
-from proxy.tests.support.websockets import closing
+from proxy.tests.support.websockets import read_close
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ class TestAnswers:
     def test_a_location(self, gateway, proxied, recorded, alice_token, base, stated, expected):
         gateway.restart(ZENZEFI_TARGET_URL=recorded.url + base)
         location = stated.format(up=recorded.url)
-        recorded.answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+        recorded.response = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
         assert proxied(alice_token).get("/x").headers["Location"] == expected
         assert recorded.last.target == f"{base}/x".encode()
 
@@ -178,7 +178,7 @@ class TestAnswers:
     def test_a_cookie(self, gateway, proxied, recorded, alice_token, base, stated, expected):
         gateway.restart(ZENZEFI_TARGET_URL=recorded.url + base)
         evil = "Set-Cookie: zenzefi_access=evil; Path=/"
-        recorded.answer = f"HTTP/1.1 200 OK\r\nSet-Cookie: {stated}\r\n{evil}\r\nContent-Length: 0\r\n\r\n".encode()
+        recorded.response = f"HTTP/1.1 200 OK\r\nSet-Cookie: {stated}\r\n{evil}\r\nContent-Length: 0\r\n\r\n".encode()
         assert proxied(alice_token).get("/x").headers.get_list("Set-Cookie") == [expected]
 
 
@@ -197,7 +197,7 @@ class TestTheCookie:
     def test_a_page_is_as_the_upstream_sent_it(self, browser, recorded):
         page = b"<!doctype html><html><head></head><body><a href='/x'>x</a></body></html>"
         stated = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nETag: "1"\r\nContent-Length: %d\r\n\r\n' % len(page)
-        recorded.answer = stated + page
+        recorded.response = stated + page
         answer = browser.get("/")
         assert (answer.content, answer.headers["etag"]) == (page, '"1"')
 
@@ -263,6 +263,6 @@ class TestWebSockets:
             assert client.recv(timeout=5) == "hello"
         for origin in (SITE, ORIGIN, "http://evil.example"):
             with socket("/ws", Cookie=cookie, Origin=origin) as client:
-                assert closing(client) == (4403, "origin_denied")
+                assert read_close(client) == (4403, "origin_denied")
         with socket("/ws") as client:
-            assert closing(client) == (4401, "invalid_token")
+            assert read_close(client) == (4401, "invalid_token")

@@ -102,11 +102,11 @@ def test_a_client_that_reads_nothing_pauses_the_upstream(apart, recording_upstre
             sent += 65536
         return False
 
-    recording_upstream.answer = script
+    recording_upstream.response = script
     gateway, _client, memory = apart(recording_upstream)
     with connected(gateway.port, receive_buffer=65536, timeout=30) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
-        assert client.head().startswith(b"HTTP/1.1 200 OK\r\n")
+        assert client.read_head().startswith(b"HTTP/1.1 200 OK\r\n")
         stands_still(lambda: sent)
         # What the buffers of four sockets hold, and of it in the gateway's memory.
         assert sent < 48 * MIB
@@ -114,7 +114,7 @@ def test_a_client_that_reads_nothing_pauses_the_upstream(apart, recording_upstre
         before = sent
         received = 0
         while received < 2 * before:  # it goes on
-            received += len(client.some())
+            received += len(client.receive())
         assert before < sent < received + 48 * MIB
     assert memory.growth < 8 * MIB
 
@@ -167,7 +167,7 @@ class TestRanges:
         )
         body += b"\r\n--sep--\r\n"
         kind = b"multipart/byteranges; boundary=sep"
-        recorded.answer = b"HTTP/1.1 206 Partial Content\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (
+        recorded.response = b"HTTP/1.1 206 Partial Content\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (
             kind,
             len(body),
             body,
@@ -185,10 +185,10 @@ def test_a_large_upload_waits_for_its_100_continue(gateway, alice_token):
     headers = {"Host": "h", "Content-Length": str(size), "Expect": "100-continue", **alice_token.headers}
     with connected(gateway.port) as client:
         client.send(head("POST", "/api/v1/proxy/upload", headers))
-        assert client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert client.read_head() == b"HTTP/1.1 100 Continue\r\n\r\n"
         for block in blocks(size):
             client.send(block)
-        assert client.answer().json() == {"bytes": size, "sha256": sha256(blocks(size))}
+        assert client.read_response().json() == {"bytes": size, "sha256": sha256(blocks(size))}
 
 
 def test_an_event_is_there_as_soon_as_it_is_sent(gateway, recorded, alice_token):
@@ -207,7 +207,7 @@ def test_an_event_is_there_as_soon_as_it_is_sent(gateway, recorded, alice_token)
         await connection.send(b"0\r\n\r\n")
         return True
 
-    recorded.answer = script
+    recorded.response = script
     delays = []
     with gateway.client(alice_token).stream("GET", "/events") as answer:
         for event in answer.iter_raw():

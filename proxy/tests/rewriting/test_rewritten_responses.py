@@ -37,14 +37,14 @@ def shown(gateway, page=LINKED):
 
 class TestWhoGetsIt:
     def test_the_cookie(self, gateway, recorded, browser):
-        recorded.answer = answer_of(PAGE)
+        recorded.response = answer_of(PAGE)
         answer = browser.get("/")
         assert answer.content == shown(gateway)
         assert "content-length" not in answer.headers
         assert answer.headers["vary"] == "accept-encoding, sec-fetch-dest"
 
     def test_header_credentials_get_every_byte(self, recorded, gateway, alice_token):
-        recorded.answer = answer_of(PAGE, b'ETag: "1"', b"Accept-Ranges: bytes", b"Link: </x>; rel=preload")
+        recorded.response = answer_of(PAGE, b'ETag: "1"', b"Accept-Ranges: bytes", b"Link: </x>; rel=preload")
         headers = {"Accept-Encoding": "exotic, br", "Range": "bytes=0-1,5-6"}
         answer = gateway.client(alice_token, headers=headers).get("/")
         assert answer.content == PAGE
@@ -54,11 +54,11 @@ class TestWhoGetsIt:
         assert recorded.last.header(b"range") == b"bytes=0-1,5-6"
 
     def test_header_credentials_beside_a_cookie(self, gateway, recorded, browser, alice_token):
-        recorded.answer = answer_of(PAGE)
+        recorded.response = answer_of(PAGE)
         assert browser.get("/", headers=alice_token.headers).content == PAGE
 
     def test_a_part_that_a_script_asks_for_has_no_script_of_ours(self, recorded, browser):
-        recorded.answer = answer_of(PAGE)
+        recorded.response = answer_of(PAGE)
         assert browser.get("/", headers={"Sec-Fetch-Dest": "empty"}).content == LINKED
 
     @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ class TestWhoGetsIt:
         ],
     )
     def test_what_passes_as_it_is(self, recorded, browser, kind, fields):
-        recorded.answer = answer_of(PAGE, *fields, b'ETag: "1"', b"Accept-Ranges: bytes", kind=kind)
+        recorded.response = answer_of(PAGE, *fields, b'ETag: "1"', b"Accept-Ranges: bytes", kind=kind)
         with browser.stream("GET", "/") as answer:
             assert b"".join(answer.iter_raw()) == PAGE
         assert answer.headers["content-length"] == str(len(PAGE))
@@ -84,7 +84,7 @@ class TestWhoGetsIt:
 
     def test_utf_16_by_its_mark(self, recorded, browser):
         page = b"\xff\xfe" + PAGE.decode().encode("utf-16-le")
-        recorded.answer = answer_of(page, kind=b"text/html")
+        recorded.response = answer_of(page, kind=b"text/html")
         assert browser.get("/").content == page
 
 
@@ -106,7 +106,7 @@ def raw_deflate(data):
 class TestEncodings:
     @pytest.mark.parametrize("coding", CODINGS)
     def test_each_one(self, gateway, recorded, browser, coding):
-        recorded.answer = answer_of(CODINGS[coding](PAGE), b"Content-Encoding: " + coding.encode())
+        recorded.response = answer_of(CODINGS[coding](PAGE), b"Content-Encoding: " + coding.encode())
         answer = browser.get("/")
         assert (answer.content, answer.headers["content-encoding"]) == (shown(gateway), "gzip")
         answer = browser.get("/", headers={"Accept-Encoding": coding.removeprefix("x-") + ", identity"})
@@ -114,18 +114,18 @@ class TestEncodings:
         assert answer.headers.get("content-encoding") == ("gzip" if "gzip" in coding else None)
 
     def test_deflate_without_its_header(self, gateway, recorded, browser):
-        recorded.answer = answer_of(raw_deflate(PAGE), b"Content-Encoding: deflate")
+        recorded.response = answer_of(raw_deflate(PAGE), b"Content-Encoding: deflate")
         assert browser.get("/").content == shown(gateway)
 
     def test_several_members_and_frames(self, gateway, recorded, browser):
         for coding in ("gzip", "zstd"):
             pack = CODINGS[coding]
-            recorded.answer = answer_of(pack(PAGE[:50]) + pack(PAGE[50:]), b"Content-Encoding: " + coding.encode())
+            recorded.response = answer_of(pack(PAGE[:50]) + pack(PAGE[50:]), b"Content-Encoding: " + coding.encode())
             assert browser.get("/").content == shown(gateway)
 
     def test_nested(self, gateway, recorded, browser):
         body = zstd.compress(brotli.compress(gzip.compress(PAGE)))
-        recorded.answer = answer_of(body, b"Content-Encoding: gzip, br", b"Content-Encoding: zstd")
+        recorded.response = answer_of(body, b"Content-Encoding: gzip, br", b"Content-Encoding: zstd")
         answer = browser.get("/")
         assert (answer.content, answer.headers["content-encoding"]) == (shown(gateway), "gzip")
 
@@ -145,7 +145,7 @@ class TestEncodings:
     @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
     def test_a_bomb_breaks_off(self, gateway, recorded, browser, coding):
         size = 200 * 1024 * 1024
-        recorded.answer = answer_of(bomb(coding, size), b"Content-Encoding: " + coding.encode())
+        recorded.response = answer_of(bomb(coding, size), b"Content-Encoding: " + coding.encode())
         with browser.stream("GET", "/", headers={"Accept-Encoding": coding}) as answer:
             got, broken = received(answer)
         assert broken
@@ -153,14 +153,14 @@ class TestEncodings:
         eventually(lambda: not gateway.plane.in_flight)
 
     def test_a_bomb_within_others(self, gateway, recorded, browser):
-        recorded.answer = answer_of(gzip.compress(bomb("gzip", 200 * 1024 * 1024)), b"Content-Encoding: gzip, gzip")
+        recorded.response = answer_of(gzip.compress(bomb("gzip", 200 * 1024 * 1024)), b"Content-Encoding: gzip, gzip")
         with pytest.raises(httpx.RemoteProtocolError):
             browser.get("/")
 
     @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
     def test_what_does_not_decode_breaks_off(self, recorded, browser, coding):
         for body in (b"no such thing at all", CODINGS[coding](PAGE)[:-5]):
-            recorded.answer = answer_of(body, b"Content-Encoding: " + coding.encode())
+            recorded.response = answer_of(body, b"Content-Encoding: " + coding.encode())
             with pytest.raises(httpx.RemoteProtocolError):
                 browser.get("/")
 
@@ -174,9 +174,9 @@ class TestEncodings:
                 b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
             )
             await connection.send(head + begin)
-            await connection.client_leaves()
+            await connection.wait_closed()
 
-        recorded.answer = answer
+        recorded.response = answer
         started = time.monotonic()
         with browser.stream("GET", "/") as response:
             got = b""
@@ -211,7 +211,7 @@ def bomb(coding, size):
 class TestValidators:
     def test_the_tag_is_weak_and_comes_back_as_it_was(self, recorded, browser):
         for given in ('"a1"', 'W/"a1"'):
-            recorded.answer = answer_of(PAGE, b"ETag: " + given.encode())
+            recorded.response = answer_of(PAGE, b"ETag: " + given.encode())
             tag = browser.get("/").headers["etag"]
             assert tag.startswith('W/"a1-z')
             for name in ("If-None-Match", "If-Match"):
@@ -219,9 +219,9 @@ class TestValidators:
                 assert recorded.last.header(name.lower().encode()) == f'"other", {given}'.encode()
 
     def test_not_modified(self, recorded, browser):
-        recorded.answer = answer_of(PAGE, b'ETag: "a1"')
+        recorded.response = answer_of(PAGE, b'ETag: "a1"')
         tag = browser.get("/").headers["etag"]
-        recorded.answer = b'HTTP/1.1 304 Not Modified\r\nETag: "a1"\r\n\r\n'
+        recorded.response = b'HTTP/1.1 304 Not Modified\r\nETag: "a1"\r\n\r\n'
         answer = browser.get("/", headers={"If-None-Match": tag})
         assert (answer.status_code, answer.headers["etag"], answer.content) == (304, tag, b"")
 
@@ -231,21 +231,21 @@ class TestValidators:
 
     def test_what_speaks_of_the_bytes_is_dropped(self, recorded, browser):
         fields = [b"Content-MD5: x", b"Digest: x", b"Repr-Digest: x", b"Content-Digest: x", b"Accept-Ranges: bytes"]
-        recorded.answer = answer_of(PAGE, *fields)
+        recorded.response = answer_of(PAGE, *fields)
         for method in ("GET", "HEAD"):
             answer = browser.request(method, "/")
             assert not {field.split(b":")[0].decode().lower() for field in fields} & set(answer.headers)
             assert "content-length" not in answer.headers
 
     def test_a_head_says_what_a_get_would(self, recorded, browser):
-        recorded.answer = answer_of(PAGE, b'ETag: "a1"')
+        recorded.response = answer_of(PAGE, b'ETag: "a1"')
         tag = browser.get("/").headers["etag"]
-        recorded.answer = answer_of(PAGE, b'ETag: "a1"').partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        recorded.response = answer_of(PAGE, b'ETag: "a1"').partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
         answer = browser.head("/")
         assert (answer.headers["etag"], answer.content) == (tag, b"")
 
     def test_no_content(self, recorded, browser):
-        recorded.answer = b"HTTP/1.1 204 No Content\r\nContent-Type: text/html\r\n\r\n"
+        recorded.response = b"HTTP/1.1 204 No Content\r\nContent-Type: text/html\r\n\r\n"
         assert (browser.get("/").status_code, browser.get("/").content) == (204, b"")
 
 
@@ -257,13 +257,13 @@ class TestRanges:
             await connection.send(part if request.header(b"range") else answer_of(PAGE))
             return True
 
-        recorded.answer = answer
+        recorded.response = answer
         answer = browser.get("/", headers={"Range": "bytes=0-9", "If-Range": '"x"'})
         assert (answer.status_code, answer.content) == (200, shown(gateway))
         assert [request.header(b"if-range") for request in recorded.requests] == [b'"x"', None]
 
     def test_a_part_of_something_else_is_that(self, recorded, browser):
-        recorded.answer = answer_of(
+        recorded.response = answer_of(
             b"0123", b"Content-Range: bytes 0-3/9", status=b"206 Partial Content", kind=b"video/mp4"
         )
         answer = browser.get("/", headers={"Range": "bytes=0-3"})
@@ -284,7 +284,7 @@ class TestHeaders:
             b"Content-Location: /here",
             b"Set-Cookie: a=1; Path=/app; Domain=upstream",
         ]
-        recorded.answer = answer_of(b"{}", *fields, kind=b"application/json")
+        recorded.response = answer_of(b"{}", *fields, kind=b"application/json")
         headers = browser.get("/").headers
         assert headers["link"] == "</api/v1/proxy/a.css>; rel=preload, <https://elsewhere/>; rel=x"
         assert headers["refresh"] == "5; url=/api/v1/proxy/next"
@@ -294,13 +294,14 @@ class TestHeaders:
 
     def test_the_policy(self, gateway, recorded, browser):
         origin = recorded.url.encode()
-        recorded.answer = answer_of(PAGE, b"Content-Security-Policy: script-src " + origin + b"/js/; img-src 'self'")
+        stated = b"Content-Security-Policy: script-src " + origin + b"/js/; img-src 'self'"
+        recorded.response = answer_of(PAGE, stated)
         policy = browser.get("/").headers["content-security-policy"]
         allowed = gateway.plane.rewriting.script.hash_source.decode()
         assert policy == f"script-src {gateway.url}/api/v1/proxy/js/ {allowed}; img-src 'self'"
 
     def test_the_policy_behind_a_proxy_that_leaves_the_port_out(self, gateway, recorded, browser):
-        recorded.answer = answer_of(PAGE, b"Content-Security-Policy: img-src " + recorded.url.encode() + b"/")
+        recorded.response = answer_of(PAGE, b"Content-Security-Policy: img-src " + recorded.url.encode() + b"/")
         for host in ("127.0.0.1", gateway.url.removeprefix("http://")):
             policy = browser.get("/", headers={"Host": host}).headers["content-security-policy"]
             assert policy == f"img-src {gateway.url}/api/v1/proxy/"
@@ -314,7 +315,7 @@ def test_a_hash_of_css_that_is_changed_does_not_refuse_it(recorded, browser):
         b"<head></head><link rel=stylesheet href=/a.css integrity='sha256-x'><script src=/a.js integrity='sha256-x'>"
         b"</script><link rel=stylesheet href=https://cdn/a.css integrity='sha256-x'>"
     )
-    recorded.answer = answer_of(page)
+    recorded.response = answer_of(page)
     got = browser.get("/").content
     assert b"<link rel=stylesheet href=/api/v1/proxy/a.css >" in got
     assert b"<script src=/api/v1/proxy/a.js integrity='sha256-x'></script>" in got
@@ -322,12 +323,12 @@ def test_a_hash_of_css_that_is_changed_does_not_refuse_it(recorded, browser):
 
 
 def test_css(recorded, browser):
-    recorded.answer = answer_of(b"@import '/a.css'; b { c: url(/d.png) }", kind=b"text/css")
+    recorded.response = answer_of(b"@import '/a.css'; b { c: url(/d.png) }", kind=b"text/css")
     assert browser.get("/").content == b"@import '/api/v1/proxy/a.css'; b { c: url(/api/v1/proxy/d.png) }"
 
 
 def test_the_bytes_that_cross_are_counted(gateway, recorded, browser):
-    recorded.answer = answer_of(gzip.compress(PAGE), b"Content-Encoding: gzip")
+    recorded.response = answer_of(gzip.compress(PAGE), b"Content-Encoding: gzip")
     with browser.stream("GET", "/") as answer:
         crossed = len(b"".join(answer.iter_raw()))
     assert browser.get("/status").json()["bytes_transferred"] == crossed

@@ -233,7 +233,7 @@ def test_a_stream_that_was_silent_for_long_is_counted_still(gateway, recorded, a
         await wake.wait()
         await connection.send(b"y" * 1000)
 
-    recorded.answer = pauses
+    recorded.response = pauses
     gateway.restart(SESSION_TIMEOUT_SECONDS=1)
     with gateway.client(alice_token).stream("GET", "/x") as stream:
         pieces = stream.iter_raw()

@@ -12,7 +12,7 @@ class Case:
     headers: list[bytes]  # lines
     body: bytes
     chunked: bool
-    answer: bytes
+    response: bytes
 
     def request(self, prefix, credentials):
         given = [f"{name}: {value}".encode() for name, value in credentials.items()]

@@ -46,10 +46,10 @@ class Link:
         """How many connections to the gateway there are."""
         return len(self._links)
 
-    def breaks(self, fault: Fault) -> None:
+    def fail(self, fault: Fault) -> None:
         self._loop.run(self._break(fault))
 
-    def breaks_after(self, pieces: int, fault: Fault) -> None:
+    def fail_after(self, pieces: int, fault: Fault) -> None:
         """Break once so many more pieces of data have crossed, in either direction: in the middle of something."""
         self._later = (pieces, fault)
 
@@ -188,7 +188,7 @@ class Timed:
     seconds: float
 
 
-def at_once(**calls: Callable[[], Any]) -> dict[str, Timed]:
+def run_together(**calls: Callable[[], Any]) -> dict[str, Timed]:
     """Run them all at the same time, each in a thread of its own."""
 
     def timed(call: Callable[[], Any]) -> Timed:

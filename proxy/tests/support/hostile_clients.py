@@ -23,14 +23,14 @@ class HostileVisitor(Visitor):
 
     def odd_answer(self) -> None:
         with self._badly(scripted_upstream.odd_answer) as (client, body, script):
-            answer = client.answer()
+            answer = client.read_response()
             assert (answer.status, answer.body) == (200, b"ok"), (answer, script.steps)
             assert not {"set-cookie", "x-trailer", "link"} & {name.lower() for name in answer.headers}, script.steps
             self.tally.count_bytes(len(body) + 2)
 
     def answer_with_more(self) -> None:
         with self._badly(scripted_upstream.answer_with_more) as (client, body, script):
-            answer = client.answer()
+            answer = client.read_response()
             assert answer.status == 502 or (answer.status, answer.body) == (200, b"ok"), (answer, script.steps)
             self.tally.may_be_carried(len(body) + 2)
 
@@ -48,7 +48,7 @@ class HostileVisitor(Visitor):
 
     def _denied(self, misbehaves: Callable[..., list[Step]], status: int) -> None:
         with self._badly(misbehaves) as (client, body, script):
-            answer = client.answer()
+            answer = client.read_response()
             assert answer.status == status, (answer.status, script.steps)
             assert answer.headers["X-Zenzefi-Error"].startswith("upstream_")
             self.tally.may_be_carried(len(body))
@@ -56,7 +56,7 @@ class HostileVisitor(Visitor):
     def _breaks_off(self, misbehaves: Callable[..., list[Step]]) -> None:
         with self._badly(misbehaves) as (client, body, script):
             try:
-                answer = client.answer()
+                answer = client.read_response()
             except BROKEN:
                 self.tally.may_be_carried(len(body) + script.sent)
             else:
@@ -109,7 +109,7 @@ class HostileVisitor(Visitor):
         self.tally.may_be_carried(100)
         with RawSocket(self._gateway, self._token) as client:
             client.socket.sendall(data)
-            closing = client.closing()
+            closing = client.read_close()
         assert closing is None or closing[0] in codes, (data, closing)
 
     def hostile_handshake(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class RawAnswer:
+class RawResponse:
     status: int
     headers: HTTPMessage
     body: bytes
@@ -40,28 +40,28 @@ class RawClient:
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
-    def answer(self, method: str = "GET") -> RawAnswer:
+    def read_response(self, method: str = "GET") -> RawResponse:
         """The next answer, whole, and nothing of the one behind it."""
         response = HTTPResponse(self.socket, method=method)
         response.fp.close()  # that one reads ahead
         response.fp = self.socket.makefile("rb", buffering=1)
         response.begin()
-        return RawAnswer(response.status, response.headers, response.read())
+        return RawResponse(response.status, response.headers, response.read())
 
-    def head(self) -> bytes:
+    def read_head(self) -> bytes:
         """The bytes up to the end of the next header block, and what came with them."""
         data = b""
         while b"\r\n\r\n" not in data:
-            data += self.some()
+            data += self.receive()
         return data
 
-    def some(self) -> bytes:
+    def receive(self) -> bytes:
         """What arrives next; fails at the end of the connection."""
         data = self.socket.recv(65536)
         assert data, "the connection was closed"
         return data
 
-    def rest(self) -> bytes:
+    def read_rest(self) -> bytes:
         """Everything until the connection ends."""
         data = b""
         while piece := self.socket.recv(65536):
@@ -96,8 +96,8 @@ def head(method: str, target: str | bytes, headers: Any, *more: bytes, version: 
     return b"\r\n".join([*lines, *more, b"", b""])
 
 
-def exchange(port: int, data: bytes, method: str = "GET") -> RawAnswer:
+def exchange(port: int, data: bytes, method: str = "GET") -> RawResponse:
     """Send this, and give the answer."""
     with connected(port) as client:
         client.send(data)
-        return client.answer(method)
+        return client.read_response(method)

@@ -42,7 +42,7 @@ class ScriptedUpstream(RecordingUpstream):
     def __init__(self, loop: LoopThread, stall_seconds: float) -> None:
         super().__init__(loop)
         self.requests = deque(maxlen=1)  # type: ignore[assignment]  # each is kept with its script
-        self.answer = self._follow
+        self.response = self._follow
         self.intruders: list[Recorded] = []
         self._stall_seconds = stall_seconds
         self._scripts: dict[bytes, Script] = {}

@@ -215,7 +215,7 @@ class Connection:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def client_leaves(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait until the gateway closes or resets the connection."""
         try:
             while await self.reader.read(65536):
@@ -224,12 +224,12 @@ class Connection:
             return
 
 
-Answer = bytes | Callable[[Recorded, Connection], Awaitable[object]]
+Response = bytes | Callable[[Recorded, Connection], Awaitable[object]]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 
 
-def once(data: bytes) -> Answer:
+def once(data: bytes) -> Response:
     """Answer these bytes, and close the connection."""
 
     async def answer(_request: Recorded, connection: Connection) -> None:
@@ -247,11 +247,11 @@ class RecordingUpstream:
 
     def __init__(self, loop: LoopThread) -> None:
         self._loop = loop
-        self.answer: Answer = OK
+        self.response: Response = OK
         self.requests: list[Recorded] = []
         self.reads_bodies = True  # before `answer` has its turn
         self.connections = 0
-        self.left = 0  # connections that are over
+        self.closed_connections = 0  # connections that are over
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.port = loop.run(self._start())
@@ -278,7 +278,7 @@ class RecordingUpstream:
         except asyncio.CancelledError:
             pass
         finally:
-            self.left += 1
+            self.closed_connections += 1
             self._tasks.discard(task)
             self._writers.discard(writer)
             writer.close()
@@ -286,11 +286,11 @@ class RecordingUpstream:
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         request = Recorded(await _read_request(reader, self.reads_bodies))
         self.requests.append(request)
-        if isinstance(self.answer, bytes):
-            writer.write(self.answer)
+        if isinstance(self.response, bytes):
+            writer.write(self.response)
             await writer.drain()
             return True
-        return bool(await self.answer(request, Connection(reader, writer)))
+        return bool(await self.response(request, Connection(reader, writer)))
 
     def call(self, function: Callable[[], Any]) -> None:
         """Call within the upstream's event loop, to go on with a script."""

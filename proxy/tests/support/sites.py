@@ -7,7 +7,7 @@ import httpx
 
 from proxy.tests.support.faults import Link
 from proxy.tests.support.processes import GatewayProcess
-from proxy.tests.support.websockets import closing
+from proxy.tests.support.websockets import read_close
 
 LIMITS = {"RATE_LIMIT_AUTH": "1000/hour", "RATE_LIMIT_PROXY": "60000/minute"}
 
@@ -27,9 +27,9 @@ class Site:
     def fetch(self, token: Any) -> httpx.Response:
         return self.gateway.get("/api/info", token)
 
-    def closed(self, token: Any) -> tuple[int | None, str | None]:
+    def websocket_close(self, token: Any) -> tuple[int | None, str | None]:
         with self.gateway.socket("/ws/echo", token) as client:
-            return closing(client, 10)
+            return read_close(client, 10)
 
     def login(self) -> httpx.Response:
         given = {"email": "nobody@example.com", "password": "x"}

@@ -12,7 +12,7 @@ from typing import Any
 
 from proxy.tests.support.exchange_cases import Case, Generator
 from proxy.tests.support.nginx_differences import RULES, differences, seen_by_client, seen_by_upstream
-from proxy.tests.support.raw_client import RawAnswer, RawClient, connected
+from proxy.tests.support.raw_client import RawClient, RawResponse, connected
 from proxy.tests.support.scripted_upstream import CLOSE, Script, ScriptedUpstream, Step
 from proxy.tests.support.servers import Recorded
 from proxy.tests.support.websockets import vanish
@@ -88,7 +88,7 @@ class Visitor:
         case = replace(self._case(), chunked=False)
         with self._told(case) as (told, script):
             client.send(self._request(told).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1))
-            self._check(told, script, client.answer(case.method))
+            self._check(told, script, client.read_response(case.method))
             assert client.is_closed()
 
     def large(self) -> None:
@@ -101,8 +101,8 @@ class Visitor:
     def slow(self) -> None:
         """The request in pieces, with pauses; the answer likewise."""
         case = self._case(most=5000)
-        cuts = sorted(self._chance.randrange(len(case.answer)) for _ in range(3))
-        pieces = [case.answer[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
+        cuts = sorted(self._chance.randrange(len(case.response)) for _ in range(3))
+        pieces = [case.response[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
         steps = [step for piece in pieces if piece for step in (piece, 0.02)]
         with self._connected() as client:
             self._one(client, case, steps, pause=0.02)
@@ -112,13 +112,13 @@ class Visitor:
         case = replace(
             self._case(), method="POST", body=self._chance.randbytes(5000), headers=[b"Expect: 100-continue"]
         )
-        case = replace(case, answer=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        case = replace(case, response=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         with self._connected() as client, self._told(case) as (told, script):
             fields, _, body = self._request(told).partition(b"\r\n\r\n")
             client.send(fields + b"\r\n\r\n")
-            assert client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            assert client.read_head() == b"HTTP/1.1 100 Continue\r\n\r\n"
             client.send(body)
-            self._check(told, script, client.answer())
+            self._check(told, script, client.read_response())
 
     def pipeline(self) -> None:
         """Sent all at once, answered in order."""
@@ -127,7 +127,7 @@ class Visitor:
             requests = [self._request(case) for case, _ in cases]
             requests[-1] = requests[-1].replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
             client.send(b"".join(requests))
-            answers = parsed(client.rest(), [case.method for case, _ in cases])
+            answers = parsed(client.read_rest(), [case.method for case, _ in cases])
             for (case, script), answer in zip(cases, answers, strict=True):
                 self._check(case, script, answer)
 
@@ -152,7 +152,7 @@ class Visitor:
     def _case(self, most: int = 10**9) -> Case:
         while True:
             case = Generator(self._chance.random()).case()
-            if len(case.body) <= most and len(case.answer) <= 2 * most:
+            if len(case.body) <= most and len(case.response) <= 2 * most:
                 return case
 
     def _one(self, client: RawClient, case: Case, steps: list[Step] | None = None, pause: float = 0) -> None:
@@ -162,23 +162,23 @@ class Visitor:
             for start, end in zip([0, *cuts], [*cuts, None], strict=True):
                 client.send(request[start:end])
                 time.sleep(pause)
-            self._check(told, script, client.answer(told.method))
+            self._check(told, script, client.read_response(told.method))
 
     @contextlib.contextmanager
     def _told(self, case: Case, steps: list[Step] | None = None) -> Iterator[tuple[Case, Script]]:
         """The case as it is sent, and the upstream told of it until the block ends."""
-        closing = [CLOSE] if b"\r\nConnection: close" in case.answer.partition(b"\r\n\r\n")[0] else []
-        name, script = self._upstream.expect(*(steps or [case.answer]), *closing)
+        closing = [CLOSE] if b"\r\nConnection: close" in case.response.partition(b"\r\n\r\n")[0] else []
+        name, script = self._upstream.expect(*(steps or [case.response]), *closing)
         try:
             yield replace(case, headers=[*case.headers, b"X-Case: " + name]), script
         finally:
             self._upstream.forget(name)
 
-    def _check(self, case: Case, script: Script, answer: RawAnswer) -> None:
+    def _check(self, case: Case, script: Script, answer: RawResponse) -> None:
         """Both sides got what was sent."""
         (seen,) = script.seen
         sent = Recorded(case.request("", self._token.headers))
-        (expected,) = parsed(case.answer, [case.method])
+        (expected,) = parsed(case.response, [case.method])
         found = [
             *differences("request", seen_by_upstream(seen), seen_by_upstream(sent)),
             *differences("answer", seen_by_client(answer), seen_by_client(expected)),
@@ -219,11 +219,11 @@ class _Bytes(io.BytesIO):
         """The next answer is read from it."""
 
 
-def parsed(data: bytes, methods: list[str]) -> list[RawAnswer]:
+def parsed(data: bytes, methods: list[str]) -> list[RawResponse]:
     """The answers in these bytes, to requests of these methods."""
     source, answers = _Bytes(data), []
     for method in methods:
         response = HTTPResponse(source, method=method)  # type: ignore[arg-type]  # a socket, as far as it is used
         response.begin()
-        answers.append(RawAnswer(response.status, response.headers, response.read()))
+        answers.append(RawResponse(response.status, response.headers, response.read()))
     return answers

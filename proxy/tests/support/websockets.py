@@ -24,7 +24,7 @@ class Handshake:
     headers: list[tuple[str, str]]
     connection: ServerConnection = field(repr=False)
     received: list[str | bytes] = field(default_factory=list)
-    over: bool = False
+    closed: bool = False
 
     def header(self, name: str) -> str | None:
         """The only value of a header; None where it is absent."""
@@ -51,7 +51,7 @@ class SocketUpstream:
         self._loop = loop
         self.handshakes: list[Handshake] = []
         self.subprotocol: str | None = None  # what it chooses, offered or not
-        self.refusal: int | None = None  # the status with which it refuses a handshake
+        self.rejection_status: int | None = None  # the status with which it refuses a handshake
         self.location = ""
         self.echoes = True
         self.fields: list[tuple[str, str]] = []  # of its answers to a handshake
@@ -70,19 +70,19 @@ class SocketUpstream:
     @property
     def open(self) -> int:
         """How many WebSockets are not over."""
-        return sum(not handshake.over for handshake in self.handshakes)
+        return sum(not handshake.closed for handshake in self.handshakes)
 
     async def _start(self) -> int:
         self._server = await serve(
             self._handle, "127.0.0.1", 0,
-            process_request=self._refuse, process_response=self._choose, max_size=self.max_size, compression=None,
+            process_request=self._reject, process_response=self._choose, max_size=self.max_size, compression=None,
         )  # fmt: skip
         return next(iter(self._server.sockets)).getsockname()[1]
 
-    def _refuse(self, connection: ServerConnection, request: Request) -> Response | None:
-        if self.refusal is None:
+    def _reject(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self.rejection_status is None:
             return None
-        response = connection.respond(self.refusal, "no\n")
+        response = connection.respond(self.rejection_status, "no\n")
         if self.location:
             response.headers["Location"] = self.location
         return response
@@ -98,18 +98,18 @@ class SocketUpstream:
         self.handshakes.append(handshake)
         try:
             if self.greeting:
-                await self._obey(connection, self.greeting)
+                await self._perform(connection, self.greeting)
             async for message in connection:
                 handshake.received.append(message)
-                await self._obey(connection, message)
+                await self._perform(connection, message)
                 # Of what came with it websockets would consume enough to read on.
                 await self._reading.wait()
         except ConnectionClosed:
             pass
         finally:
-            handshake.over = True
+            handshake.closed = True
 
-    async def _obey(self, connection: ServerConnection, message: str | bytes) -> None:
+    async def _perform(self, connection: ServerConnection, message: str | bytes) -> None:
         if message == "vanish":
             connection.transport.abort()
         elif message == "leave":  # FIN without a close frame
@@ -144,9 +144,9 @@ class SocketUpstream:
             await connection.send(data)
             await asyncio.sleep(pause)
 
-    def say(self, message: str) -> None:
+    def perform(self, message: str) -> None:
         """Do on the last WebSocket what the client could tell."""
-        self._loop.run(self._obey(self.last.connection, message))
+        self._loop.run(self._perform(self.last.connection, message))
 
     def thaw(self) -> None:
         """Read again after `freeze` or `talk`."""
@@ -181,7 +181,7 @@ def open_socket(gateway: Gateway, path: str, *sold: Any, headers: Any = (), **op
     )
 
 
-def closing(client: ClientConnection, seconds: float = 3) -> tuple[int | None, str | None]:
+def read_close(client: ClientConnection, seconds: float = 3) -> tuple[int | None, str | None]:
     """Code and reason of the close frame that comes within `seconds`; nothing else may come before it."""
     try:
         message = client.recv(timeout=seconds)
@@ -206,7 +206,7 @@ def handshake(sold: Any, target: str, *more: bytes) -> bytes:
     return b"\r\n".join([*lines, b"", b""])
 
 
-def accepting(request: Recorded) -> bytes:
+def accept_response(request: Recorded) -> bytes:
     """The answer with which an upstream that is given bytes accepts a handshake."""
     key = accept_key((request.header(b"sec-websocket-key") or b"").decode())
     head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -219,10 +219,10 @@ class RawSocket:
     def __init__(self, gateway: Any, sold: Any, *more: bytes, waits: bool = True) -> None:
         self.socket = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
         self.socket.sendall(handshake(sold, "/ws", *more))
-        self.answer = b""
-        while waits and b"\r\n\r\n" not in self.answer:
-            self.answer += self.socket.recv(1)
-        assert not waits or self.answer.startswith(b"HTTP/1.1 101 "), self.answer
+        self.response = b""
+        while waits and b"\r\n\r\n" not in self.response:
+            self.response += self.socket.recv(1)
+        assert not waits or self.response.startswith(b"HTTP/1.1 101 "), self.response
 
     def send(self, payload: bytes, opcode: int = 0x81) -> None:
         self.socket.sendall(frame(payload, opcode))
@@ -247,7 +247,7 @@ class RawSocket:
             return rest
         raise AssertionError(f"nobody holds the client back: {taken} bytes were taken")
 
-    def closing(self) -> tuple[int, str] | None:
+    def read_close(self) -> tuple[int, str] | None:
         """Code and reason of the close frame in what comes until the connection ends; None where there is none."""
         data = b""
         try:

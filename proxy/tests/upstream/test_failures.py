@@ -7,7 +7,7 @@ import pytest
 from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.raw_client import exchange, head
 from proxy.tests.support.servers import once
-from proxy.tests.support.websockets import closing, open_socket
+from proxy.tests.support.websockets import open_socket, read_close
 
 pytestmark = pytest.mark.embedded
 
@@ -43,7 +43,7 @@ async def resets(_request, connection):
 
 async def stalls(_request, connection):
     await connection.send(b"HTTP/1.1 200 OK\r\nX-Begun: ")
-    await connection.client_leaves()
+    await connection.wait_closed()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_each_failure(
         ports = {"refused": unused.getsockname()[1], "recorded": recording_upstream.port, "plain": demo_upstream.port}
         address = target.format(**ports, silent=silent, unanswered=unanswered)
         gateway.restart(ZENZEFI_TARGET_URL=address, UPSTREAM_CONNECT_TIMEOUT=0.5, UPSTREAM_TIMEOUT=1)
-        recording_upstream.answer = answer
+        recording_upstream.response = answer
         for method in ("GET", "POST"):
             request = head(method, "/api/v1/proxy/x", {"Host": "shop.example", **alice_token.headers})
             denied = exchange(gateway.port, request, method)
@@ -86,5 +86,5 @@ def test_each_failure(
             for secret in (port, "127.0.0.1", "no-such-host", "10.1.2.3", "errno", "connect call", "aiohttp", "ssl"):
                 assert secret not in said
         with open_socket(gateway, "/x", alice_token) as opened:
-            assert closing(opened) == (1014, code)
+            assert read_close(opened) == (1014, code)
             assert set(opened.response.headers) <= {"upgrade", "connection", "sec-websocket-accept", "x-request-id"}

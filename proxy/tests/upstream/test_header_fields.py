@@ -9,7 +9,7 @@ from websockets.utils import accept_key
 
 from proxy.tests.support.raw_client import connected, head
 from proxy.tests.support.servers import once
-from proxy.tests.support.websockets import closing, open_socket
+from proxy.tests.support.websockets import open_socket, read_close
 
 LINES = {
     "folded by a space": b"X-A: a\r\n X-Evil: b",
@@ -37,11 +37,11 @@ def answered(gateway, recorded, alice_token):
     """What a client gets, byte for byte, when the upstream answers with this header block and `ok`."""
 
     def ask(lines):
-        recorded.answer = once(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n\r\nok")
+        recorded.response = once(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n\r\nok")
         with connected(gateway.port) as client:
             given = {"Host": "h", "Connection": "close", **alice_token.headers}
             client.send(head("GET", "/api/v1/proxy/x", given))
-            return client.rest()
+            return client.read_rest()
 
     return ask
 
@@ -99,8 +99,8 @@ def test_of_a_handshake(gateway, recorded, alice_token, line, closed):
         lines = [b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket", b"Connection: Upgrade",
                  b"Sec-WebSocket-Accept: " + accepted, line]  # fmt: skip
         await connection.send(b"\r\n".join([*lines, b"", b"\x88\x02\x03\xe8"]))
-        await connection.client_leaves()
+        await connection.wait_closed()
 
-    recorded.answer = answer
+    recorded.response = answer
     with open_socket(gateway, "/ws", alice_token, subprotocols=["a", "b"]) as client:
-        assert closing(client) == closed
+        assert read_close(client) == closed

@@ -39,13 +39,13 @@ def connections_for(gateway, recorded, token, method="GET", requests=3):
     ],
 )  # fmt: skip
 def test_which_connection_serves_another_request(gateway, recorded, alice_token, answer, taken):
-    recorded.answer = answer
+    recorded.response = answer
     assert connections_for(gateway, recorded, alice_token) == taken
 
 
 @pytest.mark.parametrize(("answer", "taken"), [(OK, 1), (b"HTTP/1.1 200 OK\r\n\r\n", 1), (OK + b"ok", 3)])
 def test_an_answer_to_head_has_no_body(gateway, recorded, alice_token, answer, taken):  # case C48
-    recorded.answer = answer
+    recorded.response = answer
     assert connections_for(gateway, recorded, alice_token, "HEAD") == taken
 
 
@@ -67,7 +67,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\
 )
 def test_what_follows_an_answer_changes_nothing_of_it(gateway, recorded, alice_token, answer, follows):
     """RFC 9112 §9.2: it belongs to no request, and its connection serves no other."""
-    recorded.answer = once(answer + follows)
+    recorded.response = once(answer + follows)
     got = gateway.client(alice_token).get("/x")
     assert got.status_code == int(answer[9:12])
     assert got.content == (b"ok" if b"ok" in answer else b"")
@@ -88,10 +88,10 @@ def test_what_follows_an_answer_changes_nothing_of_it(gateway, recorded, alice_t
 def test_whitespace_behind_a_value_is_no_part_of_it(gateway, recorded, alice_token, framing, body, spaces):
     """RFC 9112 §5."""
     for space in spaces:
-        recorded.answer = b"HTTP/1.1 200 OK\r\nX: a  b%b\r\n%b%b\r\n\r\n%b" % (space, framing, space, body)
+        recorded.response = b"HTTP/1.1 200 OK\r\nX: a  b%b\r\n%b%b\r\n\r\n%b" % (space, framing, space, body)
         with connected(gateway.port) as client:
             client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", "Connection": "close", **alice_token.headers}))
-            answer = client.rest()
+            answer = client.read_rest()
         assert answer.startswith(b"HTTP/1.1 200 OK\r\nx: a  b\r\n")
         assert b"\r\n" + framing.lower() + b"\r\n" in answer
         assert answer.endswith(b"\r\n\r\n" + body)
@@ -100,18 +100,18 @@ def test_whitespace_behind_a_value_is_no_part_of_it(gateway, recorded, alice_tok
 def test_a_coding_that_the_parser_does_not_know(gateway, recorded, alice_token):
     """It would pass the chunks on with their framing."""
     for coding in (b"chunked\t", b"chunked \t ", b"xchunked", b"chunked, chunked", b"identity"):
-        recorded.answer = once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\n2\r\nok\r\n0\r\n\r\n" % coding)
+        recorded.response = once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\n2\r\nok\r\n0\r\n\r\n" % coding)
         assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
 
 
 @pytest.mark.parametrize("version", [b"HTTP/0.9", b"HTTP/1.2", b"HTTP/2.0", b"HTTP/3.0", b"HTTP/1", b"HTCPCP/1.1"])
 def test_what_is_another_protocol(gateway, recorded, alice_token, version):
-    recorded.answer = once(version + b" 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    recorded.response = once(version + b" 200 OK\r\nContent-Length: 2\r\n\r\nok")
     assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
 
 
 def test_the_length_of_what_a_304_does_not_send_is_told(gateway, recorded, alice_token):
-    recorded.answer = b'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n'
+    recorded.response = b'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n'
     answer = gateway.client(alice_token).get("/x")
     assert (answer.status_code, answer.headers["Content-Length"], answer.content) == (304, "5", b"")
 
@@ -132,14 +132,14 @@ def test_a_head_without_an_end_is_bounded(gateway, recorded, alice_token, endles
             await connection.send(endless * 1000)
             await asyncio.sleep(0.001)
 
-    recorded.answer = answer
+    recorded.response = answer
     assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
-    eventually(lambda: recorded.left == recorded.connections)
+    eventually(lambda: recorded.closed_connections == recorded.connections)
 
 
 @pytest.mark.parametrize(("size", "status"), [(60_000, 200), (70_000, 502), (200_000, 502)])
 def test_a_head_that_comes_at_once_is_bounded(gateway, recorded, alice_token, size, status):
-    recorded.answer = b"HTTP/1.1 200 OK\r\nX: %b\r\nContent-Length: 50000\r\n\r\n" % (b"a" * size) + b"b" * 50_000
+    recorded.response = b"HTTP/1.1 200 OK\r\nX: %b\r\nContent-Length: 50000\r\n\r\n" % (b"a" * size) + b"b" * 50_000
     assert gateway.client(alice_token).get("/x").status_code == status
 
 
@@ -151,30 +151,30 @@ def test_what_surrounds_chunks_is_bounded(gateway, recorded, alice_token, begun)
             await connection.send(b"a" * 10_000)
             await asyncio.sleep(0.001)
 
-    recorded.answer = answer
+    recorded.response = answer
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
         with pytest.raises(IncompleteRead):  # case C50: a response that breaks off never looks complete
-            client.answer()
-    eventually(lambda: recorded.left == 1)
+            client.read_response()
+    eventually(lambda: recorded.closed_connections == 1)
 
 
 # case G81
 def test_an_answer_before_the_end_of_the_upload(gateway, recorded, alice_token):
     """It is passed on at once, and its connection, on which the rest would follow, is given up."""
     recorded.reads_bodies = False
-    recorded.answer = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"
+    recorded.response = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"
     headers = {"Host": "h", "Content-Length": "1000000", **alice_token.headers}
     with connected(gateway.port) as client:
         client.send(head("POST", "/api/v1/proxy/x", headers) + b"x" * 1000)
-        answer = client.answer()
+        answer = client.read_response()
         assert (answer.status, answer.body) == (413, b"no")
         eventually(lambda: gateway.plane.upstream.pool.open == 0)
 
 
 def test_the_connection_that_was_used_last_is_taken_first(gateway, recorded, alice_token):
     pool = gateway.plane.upstream.pool
-    recorded.answer = OK + b"ok"
+    recorded.response = OK + b"ok"
     client = gateway.client(alice_token)
     for _ in range(3):
         assert client.get("/x").status_code == 200
@@ -183,9 +183,9 @@ def test_the_connection_that_was_used_last_is_taken_first(gateway, recorded, ali
 
 def test_idle_connections_are_given_up(gateway, recorded, alice_token, monkeypatch):
     monkeypatch.setattr("proxy.dataplane.upstream.pool._IDLE_SECONDS", 0.2)
-    recorded.answer = OK + b"ok"
+    recorded.response = OK + b"ok"
     client = gateway.client(alice_token)
     for number in (1, 2):
         assert client.get("/x").status_code == 200
         eventually(lambda: gateway.plane.upstream.pool.open == 0)
-        eventually(lambda number=number: recorded.left == number)
+        eventually(lambda number=number: recorded.closed_connections == number)

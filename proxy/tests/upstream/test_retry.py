@@ -41,7 +41,7 @@ def lines(recorded):
 @pytest.mark.parametrize("resets", [False, True])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
 def test_an_idempotent_request_without_a_body_is_sent_once_more(gateway, recorded, alice_token, method, resets):
-    recorded.answer = Closing(resets=resets)
+    recorded.response = Closing(resets=resets)
     client = gateway.client(alice_token)
     assert client.get("/first").status_code == 200
     answer = client.request(method, "/second?x=%2F", headers={"X-Kept": "as it is"})
@@ -54,7 +54,7 @@ def test_an_idempotent_request_without_a_body_is_sent_once_more(gateway, recorde
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 def test_another_method_is_not(gateway, recorded, alice_token, method):
-    recorded.answer = Closing()
+    recorded.response = Closing()
     client = gateway.client(alice_token)
     client.get("/first")
     assert_denied(client.request(method, "/second"), "upstream_unreachable")
@@ -63,7 +63,7 @@ def test_another_method_is_not(gateway, recorded, alice_token, method):
 
 @pytest.mark.parametrize("body", [b"x", [b"x", b"y"]])
 def test_a_body_is_not_sent_twice(gateway, recorded, alice_token, body):
-    recorded.answer = Closing()
+    recorded.response = Closing()
     client = gateway.client(alice_token)
     client.get("/first")
     assert_denied(client.put("/second", content=body), "upstream_unreachable")
@@ -72,13 +72,13 @@ def test_a_body_is_not_sent_twice(gateway, recorded, alice_token, body):
 
 @pytest.mark.parametrize("resets", [False, True])
 def test_a_fresh_connection_that_dies_is_not_tried_again(gateway, recorded, alice_token, resets):
-    recorded.answer = Closing(requests=0, resets=resets)
+    recorded.response = Closing(requests=0, resets=resets)
     assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
     assert (lines(recorded), recorded.connections) == (["GET"], 1)
 
 
 def test_it_is_tried_once_and_no_more(gateway, recorded, alice_token):
-    closing = recorded.answer = Closing()
+    closing = recorded.response = Closing()
     client = gateway.client(alice_token)
     client.get("/first")
     closing._requests = 0
@@ -91,7 +91,7 @@ def test_it_is_tried_once_and_no_more(gateway, recorded, alice_token):
     [b"H", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"],
 )
 def test_an_answer_that_has_begun_is_not_asked_for_again(gateway, recorded, alice_token, begun):
-    recorded.answer = Closing(last_words=begun)
+    recorded.response = Closing(last_words=begun)
     client = gateway.client(alice_token)
     client.get("/first")
     assert_denied(client.get("/second"), "upstream_unreachable")
@@ -102,7 +102,7 @@ def test_a_connection_that_is_seen_to_be_closed_is_not_used(gateway, recorded, a
     async def answer(_request, connection):
         await connection.send(OK + b"ok")
 
-    recorded.answer = answer
+    recorded.response = answer
     client = gateway.client(alice_token)
     for number in range(1, 4):
         assert client.post("/x").status_code == 200
@@ -131,7 +131,7 @@ def test_what_no_request_asked_for_answers_none(gateway, recorded, alice_token, 
         written.append(connection.writer)
         return True
 
-    recorded.answer = answer
+    recorded.response = answer
     with gateway.client(alice_token).stream("GET", "/x") as answer:
         pieces = answer.iter_raw()
         assert next(pieces) == b"o"

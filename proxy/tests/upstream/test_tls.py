@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy import health_checks
 from proxy.tests.support.assertions import assert_denied
-from proxy.tests.support.websockets import closing, open_socket
+from proxy.tests.support.websockets import open_socket, read_close
 from zenzefi import env
 
 HERE = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
@@ -129,7 +129,7 @@ def reached(gateway, demo_upstream, _upstream_loop, alice_token):
         with open_socket(gateway, "/ws/echo", alice_token) as opened:
             if answer.status_code != 200:
                 assert_denied(answer, "upstream_unreachable")
-                assert closing(opened) == (1014, "upstream_unreachable")
+                assert read_close(opened) == (1014, "upstream_unreachable")
                 assert health_checks.check()["checks"]["upstream"] == "failed"
                 return False
             opened.send("there")

@@ -15,11 +15,11 @@ from proxy.dataplane.websocket.handler import State, WebSocketRelay
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import (
     RawSocket,
-    closing,
     connections_to,
     frame,
     handshake,
     open_socket,
+    read_close,
     vanish,
     websocket_tasks,
 )
@@ -39,9 +39,9 @@ def silent(gateway, recorded):
     """An upstream that answers no handshake."""
 
     async def silence(_request, connection):
-        await connection.client_leaves()
+        await connection.wait_closed()
 
-    recorded.answer = silence
+    recorded.response = silence
     return recorded
 
 
@@ -57,7 +57,7 @@ def test_the_client_leaves_while_the_upstream_is_connected(gateway, silent, alic
     client = _knock(gateway, alice_token)
     eventually(lambda: silent.requests)
     client.vanish()
-    eventually(lambda: silent.left == 1, 2)
+    eventually(lambda: silent.closed_connections == 1, 2)
     eventually(lambda: gateway.plane.metrics.denials["client_gone"] == 1)
 
 
@@ -89,16 +89,16 @@ def test_the_server_stops_while_the_upstream_is_connected(gateway, silent, alice
     thread = threading.Thread(target=stop_when_reached)
     thread.start()
     with open_socket(gateway, "/ws", alice_token) as client:
-        assert closing(client, 2) == (1012, "draining")
+        assert read_close(client, 2) == (1012, "draining")
     thread.join()
-    eventually(lambda: silent.left == 1, 2)
+    eventually(lambda: silent.closed_connections == 1, 2)
 
 
 def test_a_client_that_does_not_wait_for_the_answer_is_cut(gateway, silent, alice_token):
     client = _knock(gateway, alice_token)
     eventually(lambda: silent.requests)
     client.socket.sendall(frame(b"too early"))
-    eventually(lambda: silent.left == 1, 2)
+    eventually(lambda: silent.closed_connections == 1, 2)
     eventually(lambda: not client.is_open)
     client.vanish()
 
@@ -120,7 +120,7 @@ def test_the_upstream_leaves_at_once(gateway, socket_upstream, alice_token, gree
     socket_upstream.greeting = greeting
     for _ in range(10):
         with open_socket(gateway, "/ws", alice_token) as client:
-            assert closing(client) == outcome
+            assert read_close(client) == outcome
 
 
 # --- While it is open
@@ -129,8 +129,8 @@ def test_the_upstream_leaves_at_once(gateway, socket_upstream, alice_token, gree
 def test_the_server_stops(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token) as client:
         _stop_websockets(gateway)
-        assert closing(client, 2) == (1012, "draining")
-    eventually(lambda: socket_upstream.last.over)
+        assert read_close(client, 2) == (1012, "draining")
+    eventually(lambda: socket_upstream.last.closed)
     assert (socket_upstream.last.close_code, socket_upstream.last.close_reason) == (1012, "draining")
 
 
@@ -138,8 +138,8 @@ def test_the_server_stops_for_good(gateway, socket_upstream, alice_token):
     """Its tasks are cancelled when `DRAIN_SECONDS` are over."""
     with open_socket(gateway, "/ws", alice_token) as client:
         gateway.run(_cancel(gateway))
-        assert closing(client, 2) == (1011, "")
-    eventually(lambda: socket_upstream.last.over)
+        assert read_close(client, 2) == (1011, "")
+    eventually(lambda: socket_upstream.last.closed)
     assert socket_upstream.last.close_code == 1011
     eventually(lambda: gateway.errors)
     assert "Exception in ASGI application" in gateway.errors.pop()
@@ -159,9 +159,9 @@ def test_an_error_of_the_gateways_own(gateway, socket_upstream, alice_token, mon
         client.send("to the upstream")
         if message == "relayed":
             client.recv(timeout=5)
-            socket_upstream.say("relayed")
-        assert closing(client, 2) == (1011, "")
-    eventually(lambda: socket_upstream.last.over)
+            socket_upstream.perform("relayed")
+        assert read_close(client, 2) == (1011, "")
+    eventually(lambda: socket_upstream.last.closed)
     assert socket_upstream.last.close_code == 1011
     eventually(lambda: gateway.errors)
     assert "ZeroDivisionError" in gateway.errors.pop()
@@ -174,23 +174,23 @@ def test_the_client_leaves_while_it_is_closed(gateway, socket_upstream, alice_to
     client = open_socket(gateway, "/ws", alice_token)
     services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
     vanish(client)
-    eventually(lambda: socket_upstream.last.over)
+    eventually(lambda: socket_upstream.last.closed)
 
 
 def test_a_client_that_does_not_answer_the_close_frame(gateway, socket_upstream, alice_token, olga):
     with RawSocket(gateway, alice_token) as client:
         services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
         eventually(lambda: not client.is_open, 2)
-        assert client.closing() == (4401, "invalid_token")
+        assert client.read_close() == (4401, "invalid_token")
 
 
 def test_the_server_stops_while_it_is_closed(gateway, socket_upstream, alice_token):
     with RawSocket(gateway, alice_token) as client:
         client.send(b"close:4000:done")
-        eventually(lambda: socket_upstream.last.over)
+        eventually(lambda: socket_upstream.last.closed)
         _stop_websockets(gateway)
         eventually(lambda: not client.is_open, 3)
-        assert client.closing() == (4000, "done")
+        assert client.read_close() == (4000, "done")
 
 
 def test_both_sides_leave_at_once(gateway, socket_upstream, alice_token):

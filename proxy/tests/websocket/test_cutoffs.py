@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.signals import user_activity_changed
 from billing.idempotency import Call
 from proxy.tests.support.servers import eventually
-from proxy.tests.support.websockets import RawSocket, closing, connections_to, open_socket, websocket_tasks
+from proxy.tests.support.websockets import RawSocket, connections_to, open_socket, read_close, websocket_tasks
 
 LIMIT = 2.0
 
@@ -68,12 +68,12 @@ def test_an_open_websocket_is_closed(gateway, socket_upstream, alice_token, bob_
     with open_socket(gateway, "/ws", alice_token) as client, open_socket(gateway, "/ws", bob_token) as other:
         started = time.monotonic()
         act(alice_token, olga)
-        assert closing(client, LIMIT) == outcome
+        assert read_close(client, LIMIT) == outcome
         assert time.monotonic() - started < LIMIT
         other.send("still here")
         assert other.recv(timeout=5) == "still here"
     closed = socket_upstream.handshakes[0]
-    eventually(lambda: closed.over, 1)
+    eventually(lambda: closed.closed, 1)
     assert (closed.close_code, closed.close_reason) == outcome
     assert gateway.plane.in_flight.cuts == {outcome[1]: 1}
 
@@ -88,7 +88,7 @@ def test_also_when_the_push_is_lost(gateway, socket_upstream, alice_token, olga,
         with open_socket(gateway, "/ws", alice_token) as client:
             started = time.monotonic()
             act(alice_token, olga)
-            assert closing(client, LIMIT) == outcome
+            assert read_close(client, LIMIT) == outcome
             assert time.monotonic() - started < LIMIT
     finally:
         access_revoked.receivers = pushed
@@ -98,7 +98,7 @@ def test_also_when_the_push_is_lost(gateway, socket_upstream, alice_token, olga,
 def test_every_websocket_of_the_token_is_closed(gateway, socket_upstream, alice_token, olga):
     with open_socket(gateway, "/a", alice_token) as one, open_socket(gateway, "/b", alice_token) as two:
         _revoke(alice_token, olga)
-        assert {closing(one, LIMIT), closing(two, LIMIT)} == {(4401, "invalid_token")}
+        assert {read_close(one, LIMIT), read_close(two, LIMIT)} == {(4401, "invalid_token")}
 
 
 # case D60
@@ -106,7 +106,7 @@ def test_at_its_expiry(gateway, socket_upstream, alice_token):
     end = timezone.now() + timedelta(seconds=1)
     AccessToken.objects.update(created_at=end - timedelta(hours=1), expires_at=end)
     with open_socket(gateway, "/ws", alice_token) as client:
-        assert closing(client, 1 + LIMIT) == (4401, "token_expired")
+        assert read_close(client, 1 + LIMIT) == (4401, "token_expired")
         assert timezone.now() - end < timedelta(seconds=LIMIT)
         assert timezone.now() >= end
 
@@ -123,7 +123,7 @@ def test_while_much_is_being_sent(gateway, socket_upstream, alice_token, olga):
                 client.recv(timeout=LIMIT)
         assert time.monotonic() - started < LIMIT
         assert (client.close_code, client.close_reason) == (4401, "invalid_token")
-        eventually(lambda: socket_upstream.last.over, LIMIT)
+        eventually(lambda: socket_upstream.last.closed, LIMIT)
 
 
 # cases D59, D60
@@ -135,7 +135,7 @@ def test_a_client_that_reads_nothing_holds_nothing_open(gateway, socket_upstream
         _revoke(alice_token, olga)
         eventually(lambda: not client.is_open, LIMIT)
         eventually(lambda: len(gateway.plane.in_flight) == 0, LIMIT)
-        eventually(lambda: socket_upstream.last.over, LIMIT)
+        eventually(lambda: socket_upstream.last.closed, LIMIT)
         assert time.monotonic() - started < LIMIT
 
 
@@ -154,7 +154,7 @@ def test_an_upstream_that_reads_nothing_does_not_hold_the_client(gateway, socket
         eventually(lambda: _carried_stands_still(gateway))
         started = time.monotonic()
         _revoke(alice_token, olga)
-        assert closing(client, LIMIT) == (4401, "invalid_token")
+        assert read_close(client, LIMIT) == (4401, "invalid_token")
         assert time.monotonic() - started < LIMIT
         sending.join()
     eventually(lambda: len(gateway.plane.in_flight) == 0, LIMIT)
@@ -170,7 +170,7 @@ def test_one_that_is_closing_already_is_hurried(gateway, socket_upstream, alice_
         eventually(lambda: _carried_stands_still(gateway))
         client.send(b"\x0f\xa0", 0x88)
         eventually(lambda: socket_upstream.last.close_code == 4000)
-        eventually(lambda: socket_upstream.last.over)
+        eventually(lambda: socket_upstream.last.closed)
         assert client.is_open
         _revoke(alice_token, olga)
         eventually(lambda: not client.is_open, LIMIT)
@@ -179,9 +179,9 @@ def test_one_that_is_closing_already_is_hurried(gateway, socket_upstream, alice_
 # case D60
 def test_while_the_upstream_is_still_being_connected(gateway, recorded, alice_token, olga):
     async def silence(_request, connection):
-        await connection.client_leaves()
+        await connection.wait_closed()
 
-    recorded.answer = silence
+    recorded.response = silence
 
     def revoke_when_reached():
         eventually(lambda: recorded.requests)
@@ -194,17 +194,17 @@ def test_while_the_upstream_is_still_being_connected(gateway, recorded, alice_to
     started = time.monotonic()
     with open_socket(gateway, "/ws", alice_token, subprotocols=["one"]) as client:
         assert client.subprotocol == "one"
-        assert closing(client, LIMIT) == (4401, "invalid_token")
+        assert read_close(client, LIMIT) == (4401, "invalid_token")
     thread.join()
     assert time.monotonic() - started < LIMIT
-    eventually(lambda: recorded.left == 1)
+    eventually(lambda: recorded.closed_connections == 1)
 
 
 # case D60
 def test_when_nothing_can_be_checked_for_half_a_minute(gateway, socket_upstream, alice_token, monkeypatch):
     with open_socket(gateway, "/ws", alice_token) as client:
         monkeypatch.setattr(gateway.plane.feed, "silent_seconds", lambda: 30.5)
-        assert closing(client, LIMIT) == (1013, "state_unavailable")
+        assert read_close(client, LIMIT) == (1013, "state_unavailable")
 
 
 def test_a_change_that_takes_nothing_away_closes_nothing(gateway, socket_upstream, alice_token):
@@ -220,7 +220,7 @@ def test_a_change_that_takes_nothing_away_closes_nothing(gateway, socket_upstrea
 def test_after_a_reset_another_device_may_come(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token) as client:
         services.reset_device(alice_token.token.user, alice_token.token.pk)
-        assert closing(client, LIMIT) == (4409, "device_conflict")
+        assert read_close(client, LIMIT) == (4409, "device_conflict")
     with open_socket(gateway, "/ws", alice_token.on("another-device")) as client:
         client.send("hello")
         assert client.recv(timeout=5) == "hello"
@@ -234,7 +234,7 @@ def test_a_silent_websocket_loses_the_token_to_another_device_once_it_speaks(gat
         with open_socket(gateway, "/ws", alice_token.on("another-device")) as other:
             silent.send("am I still the one?")
             assert silent.recv(timeout=5)
-            assert closing(silent, LIMIT) == (4409, "device_conflict")
+            assert read_close(silent, LIMIT) == (4409, "device_conflict")
             other.send("hello")
             assert other.recv(timeout=5) == "hello"
 
@@ -249,7 +249,7 @@ def test_data_holds_the_device_and_ping_does_not(gateway, socket_upstream, alice
             client.recv(timeout=5)
             time.sleep(0.1)
         with open_socket(gateway, "/ws", alice_token.on("another-device")) as other:
-            assert closing(other) == (4409, "device_conflict")
+            assert read_close(other) == (4409, "device_conflict")
         until = time.monotonic() + 2.4
         while time.monotonic() < until:
             client.ping().wait(1)

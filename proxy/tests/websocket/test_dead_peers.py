@@ -7,7 +7,7 @@ import pytest
 
 from proxy.dataplane.websocket import endpoint, handler
 from proxy.tests.support.servers import eventually
-from proxy.tests.support.websockets import RawSocket, closing, connections_to, frame, open_socket, websocket_tasks
+from proxy.tests.support.websockets import RawSocket, connections_to, frame, open_socket, read_close, websocket_tasks
 
 PING = 0.6
 
@@ -31,9 +31,9 @@ def nothing_left(gateway, socket_upstream):
 def test_a_client_that_answers_no_ping_is_closed(gateway, socket_upstream, alice_token):
     with RawSocket(gateway, alice_token) as client:
         started = time.monotonic()
-        assert client.closing() == (1011, "keepalive ping timeout")
+        assert client.read_close() == (1011, "keepalive ping timeout")
         assert time.monotonic() - started > 1.4 * PING
-        eventually(lambda: socket_upstream.last.over)
+        eventually(lambda: socket_upstream.last.closed)
         assert socket_upstream.last.close_code == 1001
 
 
@@ -42,14 +42,14 @@ def test_a_client_that_neither_reads_nor_answers_is_reset(gateway, socket_upstre
     with RawSocket(gateway, alice_token) as client:
         client.send(b"flood")
         eventually(lambda: not client.is_open)
-        eventually(lambda: socket_upstream.last.over)
+        eventually(lambda: socket_upstream.last.closed)
 
 
 # case D59
 def test_an_upstream_that_answers_no_ping_is_left(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("freeze")
-        assert closing(client, 5) == (1014, "upstream_unreachable")
+        assert read_close(client, 5) == (1014, "upstream_unreachable")
     eventually(lambda: connections_to(socket_upstream.port) == 0)
     socket_upstream.thaw()
 
@@ -60,7 +60,7 @@ def test_also_while_it_is_sent_more_than_it_reads(gateway, socket_upstream, alic
         client.send(b"freeze")
         client.send_until_held_back(frame(bytes(2**18)))
         eventually(lambda: connections_to(socket_upstream.port) == 0)
-        assert client.closing() == (1014, "upstream_unreachable")
+        assert client.read_close() == (1014, "upstream_unreachable")
     socket_upstream.thaw()
 
 
@@ -73,7 +73,7 @@ def test_a_client_that_the_upstream_holds_back_is_not_taken_for_dead(gateway, so
         time.sleep(5 * PING)
         assert client.is_open
         assert socket_upstream.open == 1
-    socket_upstream.say("vanish")
+    socket_upstream.perform("vanish")
 
 
 # case D59
@@ -100,7 +100,7 @@ def test_a_client_that_vanishes_before_an_upstream_that_reads_nothing(gateway, s
         client.send_until_held_back(frame(bytes(2**18)))
     eventually(lambda: len(gateway.plane.in_flight) == 0, 5)
     eventually(lambda: connections_to(socket_upstream.port) == 0, 5)
-    socket_upstream.say("vanish")
+    socket_upstream.perform("vanish")
 
 
 # case D59

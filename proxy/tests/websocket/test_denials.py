@@ -12,7 +12,7 @@ from access.models import AccessToken, Scope
 from accounts.models import User
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.tests.support.servers import eventually
-from proxy.tests.support.websockets import closing, handshake, open_socket, websocket_tasks
+from proxy.tests.support.websockets import handshake, open_socket, read_close, websocket_tasks
 from zenzefi.common.digests import secret_digest
 
 
@@ -31,7 +31,7 @@ def denied(gateway, socket_upstream):
         before = len(socket_upstream.handshakes)
         with open_socket(gateway, path, *sold, headers=headers, subprotocols=offered) as client:
             assert client.subprotocol == (offered[0] if offered else None)
-            outcome = closing(client)
+            outcome = read_close(client)
         assert len(socket_upstream.handshakes) == before
         return outcome
 

@@ -7,7 +7,7 @@ import pytest
 from websockets.sync.client import connect
 
 from proxy.tests.support.raw_client import RawClient
-from proxy.tests.support.websockets import accepting, closing, handshake, open_socket
+from proxy.tests.support.websockets import accept_response, handshake, open_socket, read_close
 
 REQUEST_ID = {"X-Request-ID": "my-request.1"}
 
@@ -45,7 +45,7 @@ def test_the_upstreams_fields_cross_with_its_cookies_under_the_prefix(gateway, s
 def test_a_denial_carries_the_request_id(gateway):
     with connect(f"ws://127.0.0.1:{gateway.port}/api/v1/proxy/ws", additional_headers=REQUEST_ID) as client:
         assert client.response.headers["X-Request-ID"] == "my-request.1"
-        assert closing(client) == (4401, "invalid_token")
+        assert read_close(client) == (4401, "invalid_token")
 
 
 def test_without_a_request_id_there_is_a_new_one(gateway):
@@ -72,7 +72,7 @@ def test_what_is_no_handshake_is_refused_as_a_bad_request(gateway, socket_upstre
     assert wrong in sent
     client = RawClient(gateway.port)
     client.send(sent.replace(wrong, instead))
-    answer = client.answer()
+    answer = client.read_response()
     assert (answer.status, answer.headers["X-Zenzefi-Error"]) == (400, "bad_request")
     assert answer.json() == {"detail": "The request is malformed or ambiguous.", "code": "bad_request"}
     assert answer.headers["X-Request-ID"]
@@ -87,14 +87,15 @@ def test_what_is_no_handshake_is_refused_as_a_bad_request(gateway, socket_upstre
 
 def test_interim_answers_of_the_upstream_are_skipped(gateway, recorded, alice_token):
     async def answer(request, connection):
-        data = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + accepting(request)
+        interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+        data = interim + accept_response(request)
         for start in range(0, len(data), 40):
             await connection.send(data[start : start + 40])
             await asyncio.sleep(0.01)
         await connection.send(b"\x81\x02hi")
-        await connection.client_leaves()
+        await connection.wait_closed()
 
-    recorded.answer = answer
+    recorded.response = answer
     with open_socket(gateway, "/ws", alice_token) as client:
         assert client.recv(timeout=3) == "hi"
         assert "Link" not in client.response.headers

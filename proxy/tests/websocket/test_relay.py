@@ -14,10 +14,10 @@ from proxy.tests.support.raw_client import connected
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import (
     RawSocket,
-    accepting,
-    closing,
+    accept_response,
     handshake,
     open_socket,
+    read_close,
     vanish,
     websocket_tasks,
 )
@@ -75,7 +75,7 @@ def test_a_message_above_the_limit_from_the_client(gateway, socket_upstream, ali
         assert client.recv(timeout=5) == "first"
         # The header of a frame is enough.
         client.socket.sendall(b"\x82\xff" + (16 * 2**20 + 1).to_bytes(8, "big") + bytes(4))
-        assert closing(client)[0] == 1009
+        assert read_close(client)[0] == 1009
     assert socket_upstream.last.received == ["first"]
     eventually(lambda: socket_upstream.last.close_code == 1009)
 
@@ -86,7 +86,7 @@ def test_a_client_that_sends_its_over_long_message_to_the_end_learns_why_it_was_
 ):
     with RawSocket(gateway, alice_token) as client:
         client.send(bytes(2**25), 0x82)
-        assert client.closing()[0] == 1009
+        assert client.read_close()[0] == 1009
     eventually(lambda: socket_upstream.last.close_code == 1009)
 
 
@@ -96,7 +96,7 @@ def test_fragments_count_together(gateway, socket_upstream, alice_token):
         client.send(bytes(2**23), 0x02)
         client.send(bytes(2**23), 0x00)
         client.send(b"x", 0x80)
-        assert client.closing()[0] == 1009
+        assert client.read_close()[0] == 1009
 
 
 # case D58
@@ -104,7 +104,7 @@ def test_a_message_above_the_limit_from_the_upstream(gateway, socket_upstream, a
     gateway.restart(WEBSOCKET_MAX_MESSAGE_BYTES=1024)
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("x" * 1025)
-        assert closing(client) == (1009, "")
+        assert read_close(client) == (1009, "")
     eventually(lambda: socket_upstream.last.close_code == 1009)
 
 
@@ -115,14 +115,14 @@ def test_an_upstream_that_sends_its_over_long_message_to_the_end_learns_why_it_w
     received = []
 
     async def send_all(request, connection):
-        await connection.send(accepting(request) + b"\x82\x7f" + (2**25).to_bytes(8, "big"))
+        await connection.send(accept_response(request) + b"\x82\x7f" + (2**25).to_bytes(8, "big"))
         for _ in range(2**9):
             await connection.send(bytes(2**16))
         received.append(await connection.reader.readexactly(8))
 
-    recorded.answer = send_all
+    recorded.response = send_all
     with open_socket(gateway, "/ws", alice_token) as client:
-        assert closing(client) == (1009, "")
+        assert read_close(client) == (1009, "")
     eventually(lambda: received)
     opcode, mask, code = received[0][:1], received[0][2:6], received[0][6:8]
     assert (opcode, bytes(a ^ b for a, b in zip(code, mask, strict=False))) == (b"\x88", b"\x03\xf1")
@@ -132,9 +132,9 @@ def test_an_upstream_that_sends_its_over_long_message_to_the_end_learns_why_it_w
 def test_compression_is_not_negotiated(gateway, socket_upstream, alice_token):
     """So that there is no deflate bomb: nothing is ever inflated."""
     with RawSocket(gateway, alice_token, b"Sec-WebSocket-Extensions: permessage-deflate") as client:
-        assert b"sec-websocket-extensions" not in client.answer.lower()
+        assert b"sec-websocket-extensions" not in client.response.lower()
         client.send(zlib.compress(bytes(2**25), 9, -15), 0xC2)
-        assert client.closing()[0] == 1002
+        assert client.read_close()[0] == 1002
     assert socket_upstream.last.header("sec-websocket-extensions") is None
     assert socket_upstream.last.received == []
 
@@ -224,7 +224,7 @@ def test_a_subprotocol_that_was_not_offered_fails(gateway, socket_upstream, alic
     socket_upstream.subprotocol = "three"
     with open_socket(gateway, "/ws", alice_token, subprotocols=offered) as client:
         assert client.subprotocol == (offered[0] if offered else None)
-        assert closing(client) == (1014, "upstream_unreachable")
+        assert read_close(client) == (1014, "upstream_unreachable")
 
 
 # case D56
@@ -234,7 +234,7 @@ def test_subprotocols_are_offered_once_and_none_is_empty(gateway, socket_upstrea
     socket_upstream.subprotocol = "two"
     with connected(gateway.port) as client:
         client.send(handshake(alice_token, "/ws", b"Sec-WebSocket-Protocol: " + value))
-        assert b"\r\nsec-websocket-protocol: two\r\n" in client.head().lower()
+        assert b"\r\nsec-websocket-protocol: two\r\n" in client.read_head().lower()
     assert socket_upstream.last.header("sec-websocket-protocol") == "one, two"
 
 
@@ -255,7 +255,7 @@ CODES = [1000, 1001, 1003, 1008, 1009, 1011, 3000, 3999, 4000, 4401, 4999]
 def test_the_upstreams_code_and_reason_reach_the_client(gateway, socket_upstream, alice_token, code):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send(f"close:{code}:причина")
-        assert closing(client) == (code, "причина")
+        assert read_close(client) == (code, "причина")
 
 
 # case D57
@@ -263,7 +263,7 @@ def test_the_upstreams_code_and_reason_reach_the_client(gateway, socket_upstream
 def test_the_clients_code_and_reason_reach_the_upstream(gateway, socket_upstream, alice_token, code):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.close(code, "причина")
-    eventually(lambda: socket_upstream.last.over)
+    eventually(lambda: socket_upstream.last.closed)
     assert (socket_upstream.last.close_code, socket_upstream.last.close_reason) == (code, "причина")
 
 
@@ -271,13 +271,13 @@ def test_the_clients_code_and_reason_reach_the_upstream(gateway, socket_upstream
 def test_a_close_without_a_code_is_an_ordinary_end_on_either_side(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("close::")
-        assert closing(client) == (1000, "")
+        assert read_close(client) == (1000, "")
     with open_socket(gateway, "/ws", alice_token) as client:
         client.protocol.send_close()
         for data in client.protocol.data_to_send():
             client.socket.sendall(data)
-        closing(client)
-    eventually(lambda: socket_upstream.last.over)
+        read_close(client)
+    eventually(lambda: socket_upstream.last.closed)
     assert socket_upstream.last.close_code == 1000
 
 
@@ -285,7 +285,7 @@ def test_a_long_reason_crosses_whole(gateway, socket_upstream, alice_token):
     reason = "я" * 61
     with open_socket(gateway, "/ws", alice_token) as client:
         client.close(4000, reason)
-    eventually(lambda: socket_upstream.last.over)
+    eventually(lambda: socket_upstream.last.closed)
     assert socket_upstream.last.close_reason == reason
 
 
@@ -293,7 +293,7 @@ def test_a_long_reason_crosses_whole(gateway, socket_upstream, alice_token):
 def test_an_upstream_that_vanishes(gateway, socket_upstream, alice_token, how):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send(how)
-        assert closing(client) == (1014, "upstream_unreachable")
+        assert read_close(client) == (1014, "upstream_unreachable")
 
 
 # case D57
@@ -307,7 +307,7 @@ def test_an_upstream_that_vanishes(gateway, socket_upstream, alice_token, how):
 def test_an_upstream_that_breaks_the_protocol(gateway, socket_upstream, alice_token, frame):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send(f"raw:{frame}")
-        assert closing(client) == (1014, "upstream_unreachable")
+        assert read_close(client) == (1014, "upstream_unreachable")
 
 
 # case D57
@@ -315,8 +315,8 @@ def test_an_upstream_that_breaks_the_protocol(gateway, socket_upstream, alice_to
 def test_a_code_that_nobody_may_send_is_not_sent_on(gateway, socket_upstream, alice_token, code):
     with RawSocket(gateway, alice_token) as client:
         client.send(code.to_bytes(2, "big"), 0x88)
-        assert client.closing()[0] == 1002
-    eventually(lambda: socket_upstream.last.over)
+        assert client.read_close()[0] == 1002
+    eventually(lambda: socket_upstream.last.closed)
     assert socket_upstream.last.close_code == 1002
 
 
@@ -325,8 +325,8 @@ def test_text_that_is_no_text(gateway, socket_upstream, alice_token, opcodes):
     with RawSocket(gateway, alice_token) as client:
         for opcode in opcodes:
             client.send(b"\xff", opcode)
-        assert client.closing()[0] == 1007
-    eventually(lambda: socket_upstream.last.over)
+        assert client.read_close()[0] == 1007
+    eventually(lambda: socket_upstream.last.closed)
     assert socket_upstream.last.close_code == 1007
 
 
@@ -335,7 +335,7 @@ def test_a_client_that_vanishes(gateway, socket_upstream, alice_token):
     with RawSocket(gateway, alice_token) as client:
         client.send(b"hello")
         eventually(lambda: socket_upstream.last.received == ["hello"])
-    eventually(lambda: socket_upstream.last.over)
+    eventually(lambda: socket_upstream.last.closed)
     assert socket_upstream.last.close_code == 1001
 
 
@@ -344,7 +344,7 @@ def test_a_client_that_vanishes_while_much_is_sent_to_it(gateway, socket_upstrea
     client.send("flood")
     client.recv(timeout=5)
     vanish(client)
-    eventually(lambda: socket_upstream.last.over)
+    eventually(lambda: socket_upstream.last.closed)
 
 
 def test_a_client_that_vanishes_before_the_upstream_answers(gateway, recorded, alice_token):
@@ -354,23 +354,23 @@ def test_a_client_that_vanishes_before_the_upstream_answers(gateway, recorded, a
     async def answer(request, connection):
         reached.append(request)
         await asyncio.sleep(0.3)
-        await connection.send(accepting(request))
-        await connection.client_leaves()
+        await connection.send(accept_response(request))
+        await connection.wait_closed()
 
-    recorded.answer = answer
+    recorded.response = answer
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
         raw.sendall(handshake(alice_token, "/ws"))
         eventually(lambda: reached)
-    eventually(lambda: recorded.left == 1)
+    eventually(lambda: recorded.closed_connections == 1)
 
 
 # case D54
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 426, 500, 503])
 def test_an_upstream_that_refuses_the_handshake(gateway, socket_upstream, alice_token, status):
-    socket_upstream.refusal = status
+    socket_upstream.rejection_status = status
     with open_socket(gateway, "/ws", alice_token, subprotocols=["one"]) as client:
         assert client.subprotocol == "one"
-        assert closing(client) == (1014, "upstream_unreachable")
+        assert read_close(client) == (1014, "upstream_unreachable")
 
 
 # cases C36, C42
@@ -378,9 +378,9 @@ def test_an_upstream_that_refuses_the_handshake(gateway, socket_upstream, alice_
 def test_a_redirect_of_the_handshake_is_not_followed(
     gateway, socket_upstream, recording_upstream, alice_token, status
 ):
-    socket_upstream.refusal, socket_upstream.location = status, f"{recording_upstream.url}/elsewhere"
+    socket_upstream.rejection_status, socket_upstream.location = status, f"{recording_upstream.url}/elsewhere"
     with open_socket(gateway, "/ws", alice_token) as client:
-        assert closing(client) == (1014, "upstream_unreachable")
+        assert read_close(client) == (1014, "upstream_unreachable")
     assert recording_upstream.connections == 0
 
 
@@ -389,30 +389,30 @@ def test_an_upstream_that_cannot_be_reached(gateway, socket_upstream, alice_toke
         port = server.getsockname()[1]
     gateway.restart(ZENZEFI_TARGET_URL=f"http://127.0.0.1:{port}")
     with open_socket(gateway, "/ws", alice_token) as client:
-        assert closing(client) == (1014, "upstream_unreachable")
+        assert read_close(client) == (1014, "upstream_unreachable")
 
 
 @pytest.mark.parametrize(
     "answer", [b"HTTP/1.1 101 Switching\r\n\r\n", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
 )
 def test_an_upstream_that_speaks_no_websocket(gateway, recorded, alice_token, answer):
-    recorded.answer = answer
+    recorded.response = answer
     with open_socket(gateway, "/ws", alice_token) as client:
-        assert closing(client) == (1014, "upstream_unreachable")
-    eventually(lambda: recorded.left == recorded.connections)
+        assert read_close(client) == (1014, "upstream_unreachable")
+    eventually(lambda: recorded.closed_connections == recorded.connections)
 
 
 def test_an_upstream_that_does_not_answer_the_handshake(gateway, recorded, alice_token):
     async def silence(_request, connection):
-        await connection.client_leaves()
+        await connection.wait_closed()
 
-    recorded.answer = silence
+    recorded.response = silence
     gateway.restart(UPSTREAM_TIMEOUT=0.3)
     started = time.monotonic()
     with open_socket(gateway, "/ws", alice_token) as client:
-        assert closing(client) == (1014, "upstream_timeout")
+        assert read_close(client) == (1014, "upstream_timeout")
     assert time.monotonic() - started < 2
-    eventually(lambda: recorded.left == 1)
+    eventually(lambda: recorded.closed_connections == 1)
 
 
 # cases C36, C37
@@ -447,7 +447,7 @@ def test_the_upstreams_messages_just_before_its_close_arrive(gateway, socket_ups
             client.send(str(number))
         client.send("close:4000:done")
         assert [client.recv(timeout=5) for _ in range(50)] == [str(number) for number in range(50)]
-        assert closing(client) == (4000, "done")
+        assert read_close(client) == (4000, "done")
 
 
 def test_60_websockets_one_after_another_leave_nothing(gateway, socket_upstream, alice_token):

@@ -11,7 +11,14 @@ import pytest
 
 from proxy.dataplane.server.http_protocol import GatewayProtocol
 from proxy.tests.support.servers import eventually
-from proxy.tests.support.websockets import RawSocket, SocketUpstream, accepting, frame, handshake, resident_bytes
+from proxy.tests.support.websockets import (
+    RawSocket,
+    SocketUpstream,
+    accept_response,
+    frame,
+    handshake,
+    resident_bytes,
+)
 
 MIB = 2**20
 DURATIONS = [2, pytest.param(60, marks=pytest.mark.slow)]
@@ -116,7 +123,7 @@ def test_what_was_held_back_arrives_in_the_end(gateway_process, upstream, alice_
         rest = client.send_until_held_back(frame(b"x" * 1000))
         upstream.thaw()
         client.socket.sendall(rest + frame(b"last") + frame(b"\x03\xe8", 0x88))
-        eventually(lambda: upstream.last.over)
+        eventually(lambda: upstream.last.closed)
     received = upstream.last.received
     assert set(received[1:-1]) == {b"x" * 1000}
     assert len(received) > 1000
@@ -158,14 +165,14 @@ def test_a_client_that_has_not_read_an_earlier_answer_holds_the_upstream_back(ga
         if request.header(b"upgrade") is None:
             await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n" + bytes(2**16))
             return True
-        await connection.send(accepting(request))
+        await connection.send(accept_response(request))
         with contextlib.suppress(ConnectionError):
             while len(sent) < 500:
                 await connection.send(b"\x82\x7e\xff\xff" + bytes(65535))
                 sent.append(65535)
         return False
 
-    recorded.answer = answer
+    recorded.response = answer
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(5)
@@ -184,7 +191,7 @@ def test_a_client_that_has_not_read_an_earlier_answer_holds_the_upstream_back(ga
         answered = b""
         while b"HTTP/1.1 101" not in answered or len(answered) < 2**22:
             answered += client.recv(2**16)
-    eventually(lambda: recorded.left == 1)
+    eventually(lambda: recorded.closed_connections == 1)
 
 
 def _connection(gateway):

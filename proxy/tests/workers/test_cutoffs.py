@@ -22,7 +22,7 @@ from billing.idempotency import Call
 from conftest import fund
 from proxy.tests.support.cutoffs import assert_aborted
 from proxy.tests.support.processes import database_url
-from proxy.tests.support.websockets import closing
+from proxy.tests.support.websockets import read_close
 from zenzefi.tests.command import ROOT, environment_of
 
 # The promise is 2 s; the rest is for what a busy machine takes to tell a test of it.
@@ -68,7 +68,7 @@ class Carried:
 
         watching = threading.Thread(target=watch_stream)
         watching.start()
-        assert closing(self.socket, LIMIT + 1) == (close_code, code)
+        assert read_close(self.socket, LIMIT + 1) == (close_code, code)
         ended.append(time.monotonic())
         watching.join()
         assert len(ended) == 2

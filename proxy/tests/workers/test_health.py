@@ -89,16 +89,16 @@ def test_the_page_of_an_outage(gateway, recording_upstream, again, site, monkeyp
 
 def test_the_status_of_the_upstream_counts(gateway, recorded, again):
     for status, found in ((200, "ok"), (302, "ok"), (404, "ok"), (401, "ok"), (500, "failed"), (503, "failed")):
-        recorded.answer = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
+        recorded.response = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
         assert again().json()["checks"]["upstream"] == found
         assert recorded.last.line == b"GET / HTTP/1.1"
 
 
 def test_a_frozen_upstream(gateway, recorded, again):
     async def waits(_request, connection):
-        await connection.client_leaves()
+        await connection.wait_closed()
 
-    recorded.answer = waits
+    recorded.response = waits
     gateway.restart(UPSTREAM_CONNECT_TIMEOUT=0.2)
     assert again().json()["checks"]["upstream"] == "failed"
 

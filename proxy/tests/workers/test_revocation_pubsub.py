@@ -137,7 +137,7 @@ async def test_it_subscribes_again_after_an_outage_and_warns_once(
     for outage in (1, 2):
         await listener.is_woken_by(publisher.wake_all)
         # The links of the test run in another thread.
-        await asyncio.to_thread(link.breaks, fault)
+        await asyncio.to_thread(link.fail, fault)
         if fault == "reset":
             await asyncio.to_thread(link.kill)
         await listener.until(lambda: levels_logged(caplog, "listen").count("WARNING") == outage)  # noqa: B023
@@ -153,7 +153,7 @@ async def test_it_subscribes_again_after_an_outage_and_warns_once(
 @pytest.mark.parametrize("fault", ["refused", "frozen", "reset"])
 async def test_a_worker_that_stops_does_not_wait_for_redis(link, listener, fault):
     await listener.until(lambda: listener.woken == 1)
-    await asyncio.to_thread(link.breaks, fault)
+    await asyncio.to_thread(link.fail, fault)
     for _ in range(2):
         started = time.monotonic()
         await listener.stop()
@@ -178,7 +178,7 @@ def test_a_revocation_neither_waits_for_redis_nor_fails_with_it(link, linked_pub
     caplog.set_level(logging.INFO, "proxy.revocation_pubsub")
     linked_publisher.wake_all()
     eventually(lambda: link.open)
-    link.breaks(fault)
+    link.fail(fault)
     for _ in range(20):
         started = time.monotonic()
         linked_publisher.wake_all()
