@@ -1,4 +1,4 @@
-"""Small writes go out together in the next turn of the event loop, and in their order with whatever else is done."""
+"""Small writes, which the transport sends together in the next iteration of the event loop, in order."""
 
 import asyncio
 from unittest.mock import Mock
@@ -12,7 +12,7 @@ SMALL, LARGE = b"small", b"L" * 20_000
 
 @pytest.fixture
 def connection():
-    """Makes transports, each with what was done to the one behind it, all in one list."""
+    """Return a function that makes transports; its list `done` records the calls of the transports behind them."""
     done = []
 
     def make(name="a"):
@@ -28,7 +28,7 @@ def connection():
     return make
 
 
-async def test_small_writes_wait_for_the_next_turn_and_are_one(connection):
+async def test_small_writes_are_joined_and_sent_in_the_next_iteration(connection):
     one = connection()
     one.write(SMALL)
     one.write(b"er")
@@ -40,7 +40,7 @@ async def test_small_writes_wait_for_the_next_turn_and_are_one(connection):
     assert connection.done == [("a", b"smaller"), ("a", SMALL)]
 
 
-async def test_writes_of_several_connections_follow_one_another(connection):
+async def test_writes_of_several_connections_keep_their_order(connection):
     loop, transports = asyncio.get_running_loop(), [connection(name) for name in "abc"]
     for transport in transports:
         loop.call_soon(transport.write, SMALL)
@@ -51,7 +51,7 @@ async def test_writes_of_several_connections_follow_one_another(connection):
     assert connection.done[3:] == [("a", SMALL), ("b", SMALL), ("c", SMALL)]
 
 
-async def test_a_large_write_goes_at_once_behind_what_waits(connection):
+async def test_a_large_write_is_sent_at_once_after_pending_ones(connection):
     one = connection()
     one.write(SMALL)
     one.write(LARGE)
@@ -62,17 +62,17 @@ async def test_a_large_write_goes_at_once_behind_what_waits(connection):
     assert connection.done[1:] == [("a", LARGE), ("a", SMALL)]
 
 
-async def test_many_small_writes_are_a_large_one(connection):
+async def test_many_small_writes_are_sent_as_a_large_one(connection):
     one = connection()
     for _ in range(2_000):
         one.write(b"x" * 10)
-    assert connection.done == [("a", b"x" * 16_390)]  # the first to be 16 KiB or more
+    assert connection.done == [("a", b"x" * 16_390)]  # the first multiple of 10 bytes that reaches 16 KiB
     await asyncio.sleep(0)
     assert b"".join(data for _, data in connection.done) == b"x" * 20_000
 
 
 @pytest.mark.parametrize("end", ["close", "write_eof"])
-async def test_an_end_comes_behind_what_was_written(connection, end):
+async def test_pending_writes_are_sent_before_the_end(connection, end):
     one = connection()
     one.write(SMALL)
     getattr(one, end)()
@@ -80,7 +80,7 @@ async def test_an_end_comes_behind_what_was_written(connection, end):
     assert connection.done == [("a", SMALL), ("a", end)]
 
 
-async def test_an_abortion_takes_back_what_was_not_sent(connection):
+async def test_abort_discards_pending_writes(connection):
     one = connection()
     one.write(SMALL)
     one.abort()
@@ -88,7 +88,7 @@ async def test_an_abortion_takes_back_what_was_not_sent(connection):
     assert connection.done == [("a", "abort")]
 
 
-async def test_nothing_is_written_to_a_connection_that_was_lost_meanwhile(connection):
+async def test_pending_writes_are_discarded_if_the_connection_is_lost(connection):
     one = connection()
     one.write(SMALL)
     connection.done.append(("a", "close"))  # by its peer
@@ -96,7 +96,7 @@ async def test_nothing_is_written_to_a_connection_that_was_lost_meanwhile(connec
     assert connection.done == [("a", "close")]
 
 
-async def test_who_gets_the_transport_itself_writes_behind(connection):
+async def test_release_sends_pending_writes_first(connection):
     one = connection()
     one.write(SMALL)
     one.release().write(b"frame")

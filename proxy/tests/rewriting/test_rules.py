@@ -1,4 +1,4 @@
-"""What is rewritten of a page, a stylesheet and its headers, and what is not: without I/O, whatever the chunks."""
+"""The rules of rewriting pages, stylesheets and header fields, without I/O and for every division into chunks."""
 
 import re
 import time
@@ -22,29 +22,30 @@ URLS = UrlRewriter(ORIGIN, b"")
 SCRIPT = b"<script>ours</script>"
 
 
-def fed(rewriter, data, cuts=()):
+def rewrite(rewriter, data, cuts=()):
     pieces = [data[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
     return b"".join(map(rewriter.feed, pieces)) + rewriter.close()
 
 
-def page(data, cuts=(), *, script=b"", urls=URLS, **options):
-    return fed(HtmlRewriter(urls, lambda policy: policy, script=script, **options), data, cuts)
+def rewrite_page(data, cuts=(), *, script=b"", urls=URLS, **options):
+    return rewrite(HtmlRewriter(urls, lambda policy: policy, script=script, **options), data, cuts)
 
 
-def css(data, cuts=(), urls=URLS):
-    return fed(CssRewriter(urls), data, cuts)
+def rewrite_css(data, cuts=(), urls=URLS):
+    return rewrite(CssRewriter(urls), data, cuts)
 
 
 def expected(template):
-    """`^` stands for the prefix."""
+    """Return the template with the prefix for each `^`."""
     return template.replace(b"^", b"/api/v1/proxy")
 
 
-def given_of(template):
+def original(template):
+    """Return the template as the upstream sent it."""
     return template.replace(b"^", b"")
 
 
-# What changes: each `^` is where the prefix comes to stand.
+# Each `^` marks a place at which the rewriter inserts the prefix.
 PAGES = [
     b"<a href=^/x>", b"<a href='^/x'>", b'<a href="^/x?a=1&amp;b=/y#/z">', b'<A HREF = "^/x">',
     b"<a\nhref\n=\n^/x\n>",
@@ -88,16 +89,16 @@ STYLES = [
 
 @pytest.mark.parametrize("template", PAGES)
 def test_pages(template):
-    data = given_of(template)
-    assert page(data) == expected(template)
-    assert page(data, range(1, len(data))) == expected(template)
+    data = original(template)
+    assert rewrite_page(data) == expected(template)
+    assert rewrite_page(data, range(1, len(data))) == expected(template)
 
 
 @pytest.mark.parametrize("template", STYLES)
 def test_styles(template):
-    data = given_of(template)
-    assert css(data) == expected(template)
-    assert css(data, range(1, len(data))) == expected(template)
+    data = original(template)
+    assert rewrite_css(data) == expected(template)
+    assert rewrite_css(data, range(1, len(data))) == expected(template)
 
 
 @pytest.mark.parametrize(
@@ -110,19 +111,19 @@ def test_styles(template):
     ],
 )  # fmt: skip
 def test_addresses_with_a_host(address, under):
-    wanted = under or address
-    assert URLS.rewrite(address) == wanted
+    expected_text = under or address
+    assert URLS.rewrite(address) == expected_text
     for cuts in ((), range(1, len(address) + 9)):
-        assert page(b"<a href='" + address + b"'>", cuts) == b"<a href='" + wanted + b"'>"
-    assert css(b"url(" + address + b")", range(1, len(address) + 5)) == b"url(" + wanted + b")"
+        assert rewrite_page(b"<a href='" + address + b"'>", cuts) == b"<a href='" + expected_text + b"'>"
+    assert rewrite_css(b"url(" + address + b")", range(1, len(address) + 5)) == b"url(" + expected_text + b")"
 
 
 def test_an_upstream_below_a_path():
     below = UrlRewriter(ORIGIN, b"/app")
-    assert page(b"<a href=/app/x><a href=/app><a href=/application>", urls=below) == expected(
+    assert rewrite_page(b"<a href=/app/x><a href=/app><a href=/application>", urls=below) == expected(
         b"<a href=^/x><a href=^><a href=^/application>"
     )
-    assert css(b"url(/app/x)", range(1, 10), below) == expected(b"url(^/x)")
+    assert rewrite_css(b"url(/app/x)", range(1, 10), below) == expected(b"url(^/x)")
 
 
 FRAGMENTS = [re.sub(rb"\^", b"", each) for each in [*PAGES, *STYLES]]
@@ -158,26 +159,25 @@ _texts = st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=5), max_size=1
 
 @settings(max_examples=400, deadline=None)
 @given(st.data(), _texts, st.booleans(), st.sampled_from([b"", SCRIPT]))
-def test_how_it_is_cut_makes_no_difference(data, text, xhtml, script):
+def test_the_division_into_chunks_makes_no_difference(data, text, xhtml, script):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=20)))
-    whole = page(text, script=script, xhtml=xhtml)
-    assert page(text, cuts, script=script, xhtml=xhtml) == whole
-    assert page(text, range(1, len(text)) if text else (), script=script, xhtml=xhtml) == whole
-    assert css(text, cuts) == css(text)
+    whole = rewrite_page(text, script=script, xhtml=xhtml)
+    assert rewrite_page(text, cuts, script=script, xhtml=xhtml) == whole
+    assert rewrite_page(text, range(1, len(text)) if text else (), script=script, xhtml=xhtml) == whole
+    assert rewrite_css(text, cuts) == rewrite_css(text)
 
 
 @settings(max_examples=400, deadline=None)
 @given(_texts)
 def test_only_the_prefix_is_added_and_only_once(text):
-    """What is not ours to change is there byte for byte: without the prefix and the script it is the input."""
     plain = text.replace(b"http://up:9000", b"").replace(b"integrity", b"").replace(b"/api/v1/proxy", b"")
-    whole = page(plain, script=SCRIPT)
+    whole = rewrite_page(plain, script=SCRIPT)
     assert whole.replace(SCRIPT, b"").replace(b"/api/v1/proxy", b"") == plain
-    assert css(css(plain)) == css(plain)
-    assert css(plain).replace(b"/api/v1/proxy", b"") == plain
+    assert rewrite_css(rewrite_css(plain)) == rewrite_css(plain)
+    assert rewrite_css(plain).replace(b"/api/v1/proxy", b"") == plain
 
 
-class TestWhereTheScriptStands:
+class TestThePlaceOfTheScript:
     @pytest.mark.parametrize(
         "template",
         [
@@ -188,28 +188,30 @@ class TestWhereTheScriptStands:
             b"<html><!--<head>-->^<frameset>",
         ],
     )  # fmt: skip
-    def test_before_everything_that_may_run(self, template):
+    def test_it_precedes_everything_that_may_run(self, template):
         data = template.replace(b"^", b"")
         for cuts in ((), range(1, len(data))):
-            assert page(data, cuts, script=SCRIPT) == template.replace(b"^", SCRIPT)
+            assert rewrite_page(data, cuts, script=SCRIPT) == template.replace(b"^", SCRIPT)
 
     @pytest.mark.parametrize("data", [b"", b" \n", b"<!-- <head> -->", b"<!doctype html>\n", b"<!-- <head>"])
-    def test_a_page_of_nothing_has_none(self, data):
-        assert page(data, script=SCRIPT) == data
+    def test_an_empty_page_has_none(self, data):
+        assert rewrite_page(data, script=SCRIPT) == data
 
-    def test_xhtml_has_it_within_its_head_alone(self):
-        assert page(b"<html><head><title/>", script=SCRIPT, xhtml=True) == b"<html><head>" + SCRIPT + b"<title/>"
+    def test_in_xhtml_it_stands_in_the_head_only(self):
+        assert (
+            rewrite_page(b"<html><head><title/>", script=SCRIPT, xhtml=True) == b"<html><head>" + SCRIPT + b"<title/>"
+        )
         for data in (b"<html><body>text</body></html>", b"<html><head/>", b"text"):
-            assert page(data, script=SCRIPT, xhtml=True) == data
+            assert rewrite_page(data, script=SCRIPT, xhtml=True) == data
 
-    def test_it_stands_in_html_and_xml_alike(self):
+    def test_it_is_valid_in_html_and_xml(self):
         for urls in (URLS, UrlRewriter(b"http://[::1]:9000", b"/a&b<c>]]>\"'\xc3\xa4")):
             content = Script(urls).element.removeprefix(b"<script>").removesuffix(b"</script>")
             assert not re.search(rb"[<&\x80-\xff]|\]\]>", content)
 
 
 # case C52
-class TestBounds:
+class TestLimits:
     @pytest.mark.parametrize(
         "begin",
         [
@@ -218,7 +220,7 @@ class TestBounds:
         ],
     )  # fmt: skip
     @pytest.mark.parametrize("filling", [b"x", b" ", b"-", b"<", b"/", b"'", b"\\", b"url(", b"<!--", b"=x "])
-    def test_what_never_ends_costs_neither_memory_nor_time(self, begin, filling):
+    def test_constructs_that_never_end_cost_little_memory_and_time(self, begin, filling):
         rewriter = HtmlRewriter(URLS, lambda policy: policy, script=SCRIPT)
         block, size = filling * (16_384 // len(filling)), 0
         tracemalloc.start()
@@ -231,29 +233,29 @@ class TestBounds:
         size += len(rewriter.close())
         assert size >= len(begin) + 24 * len(block)
         assert most < 2 * 2**20
-        assert spent < 10  # of 384 KiB, under a tracer; what is quadratic takes minutes
+        assert spent < 10  # for 384 KiB under a tracer; quadratic work would take minutes
 
-    def test_a_tag_that_is_too_long_passes(self):
+    def test_a_tag_that_is_too_long_stays_unchanged(self):
         for name, after in ((b"a", b"<a href=^/x>"), (b"script", b"'<a href=/x>'</script><a href=^/x>")):
             tag = b"<" + name + b" href=/y title='" + b"x" * MAX_TAG_BYTES + b">' src=/z>"
-            data = tag + given_of(after)
-            wanted = SCRIPT + tag + expected(after)
+            data = tag + original(after)
+            expected_text = SCRIPT + tag + expected(after)
             for cuts in ((), range(1000, len(data), 1000), [len(data) - 40]):
-                assert page(data, cuts, script=SCRIPT) == wanted
+                assert rewrite_page(data, cuts, script=SCRIPT) == expected_text
 
     def test_the_longest_tag_that_is_rewritten(self):
         for more, changed in ((0, True), (1, False)):
             tag = b"<a href=/y title='" + b"x" * (MAX_TAG_BYTES - 20 + more) + b"'>"
             assert len(tag) == MAX_TAG_BYTES + more
             for cuts in ((), range(999, len(tag), 999)):
-                assert (b"/api/v1" in page(tag, cuts)) is changed
+                assert (b"/api/v1" in rewrite_page(tag, cuts)) is changed
 
 
 POLICY = rules.PolicyRewriter(URLS, b"https://own", b"'sha256-x'")
 
 
 @pytest.mark.parametrize(
-    ("given_policy", "wanted"),
+    ("given_policy", "expected_text"),
     [
         (b"script-src 'self'", b"script-src 'self' 'sha256-x'"),
         (b"script-src 'none'", b"script-src 'sha256-x'"),
@@ -279,29 +281,29 @@ POLICY = rules.PolicyRewriter(URLS, b"https://own", b"'sha256-x'")
          b"report-uri /api/v1/proxy/csp https://other/csp; sandbox allow-scripts"),
     ],
 )  # fmt: skip
-def test_policies(given_policy, wanted):
-    assert POLICY.rewrite(given_policy) == wanted
+def test_policies(given_policy, expected_text):
+    assert POLICY.rewrite(given_policy) == expected_text
 
 
 def test_a_policy_in_the_page():
-    def read(data):
-        return fed(HtmlRewriter(URLS, POLICY.rewrite), data)
+    def rewritten(data):
+        return rewrite(HtmlRewriter(URLS, POLICY.rewrite), data)
 
     meta = b'<meta http-equiv=Content-Security-Policy content="script-src &#39;self&#39; http://up:9000/x">'
-    assert read(meta) == (
+    assert rewritten(meta) == (
         b'<meta http-equiv=Content-Security-Policy content="script-src &#x27;self&#x27; '
         b'https://own/api/v1/proxy/x &#x27;sha256-x&#x27;">'
     )
-    assert read(b"<meta http-equiv=content-security-policy content=script-src>") == (
+    assert rewritten(b"<meta http-equiv=content-security-policy content=script-src>") == (
         b'<meta http-equiv=content-security-policy content="script-src &#x27;sha256-x&#x27;">'
     )
     same = b'<meta http-equiv=Content-Security-Policy content="img-src &#39;self&#39;">'
-    assert read(same) == same
+    assert rewritten(same) == same
 
 
 @settings(deadline=None)
 @given(st.text('abz09-W/ "', max_size=12).filter(lambda text: '"' not in text), st.booleans())
-def test_entity_tags_come_back(opaque, weak):
+def test_marked_entity_tags_are_restored(opaque, weak):
     tags = rules.EntityTags(b"01234567")
     tag = (b"W/" if weak else b"") + b'"' + opaque.encode() + b'"'
     marked = tags.mark(tag)
@@ -312,21 +314,21 @@ def test_entity_tags_come_back(opaque, weak):
 
 def test_a_link_header():
     value = b'</a>; rel=preload; title="</b>", <//c/d>; rel=x, <http://up:9000/e>'
-    wanted = b'</api/v1/proxy/a>; rel=preload; title="</b>", <//c/d>; rel=x, </api/v1/proxy/e>'
-    assert rules.rewrite_link(value, URLS) == wanted
+    expected_text = b'</api/v1/proxy/a>; rel=preload; title="</b>", <//c/d>; rel=x, </api/v1/proxy/e>'
+    assert rules.rewrite_link(value, URLS) == expected_text
 
 
-def test_a_hash_is_dropped_where_the_css_is_rewritten():
+def test_an_integrity_hash_of_rewritten_css_is_dropped():
     own = [b"/a", b"a.css", b"http://up:9000/a", b"//up:9000/a"]
     for address in [*own, b"https://cdn/a", b"//cdn/a"]:
         for link in (
             b"<link rel=stylesheet href=%s integrity='x'>",
             b"<link integrity=x as=style href=%s rel=preload>",
         ):
-            assert (b"integrity" in page(link % address)) is (address not in own)
+            assert (b"integrity" in rewrite_page(link % address)) is (address not in own)
 
 
-def test_the_script_and_its_version_are_of_this_upstream():
+def test_the_script_and_its_version_depend_on_the_upstream():
     one, other = (Rewriting(origin, b"") for origin in (b"http://one", b"http://other"))
     assert one.script.version != other.script.version
     rewriter, _passed = one.begin([], b"http://own")

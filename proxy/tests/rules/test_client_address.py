@@ -1,4 +1,4 @@
-"""Who the client is: only proxies that are trusted are believed."""
+"""The client's address and scheme, as trusted proxies report them."""
 
 import ipaddress
 
@@ -27,7 +27,7 @@ PEER, PROXY, INNER = "203.0.113.9", "10.0.0.1", "10.0.0.2"
         ("", False), ("testclient", False),
     ],
 )  # fmt: skip
-def test_trust(peer, trusted):
+def test_trusted_addresses(peer, trusted):
     assert is_trusted(peer, TRUSTED) is trusted
     assert is_trusted(peer, ()) is False
 
@@ -41,7 +41,7 @@ def test_trust(peer, trusted):
         (PEER, "127.0.0.1, 10.0.0.1", Client(PEER, PEER)),
         (PROXY, "", Client(PROXY, PROXY)),
         (PROXY, "192.0.2.1", Client("192.0.2.1", f"192.0.2.1, {PROXY}")),
-        # What stands before the first stranger is the stranger's claim.
+        # Entries before the first untrusted address are not verified.
         (PROXY, "127.0.0.1, 192.0.2.1", Client("192.0.2.1", f"192.0.2.1, {PROXY}")),
         (PROXY, f"spoofed, 192.0.2.1, {INNER}", Client("192.0.2.1", f"192.0.2.1, {INNER}, {PROXY}")),
         (PROXY, f"{INNER}", Client(INNER, f"{INNER}, {PROXY}")),
@@ -55,7 +55,7 @@ def test_trust(peer, trusted):
         (PROXY, "fe80::1%eth0", Client("fe80::1", f"fe80::1, {PROXY}")),
     ],
 )
-def test_the_client_is_the_first_that_no_trusted_proxy_stands_behind(peer, forwarded_for, client):
+def test_the_client_is_the_last_untrusted_hop(peer, forwarded_for, client):
     assert resolve_client(peer, forwarded_for, TRUSTED) == client
 
 
@@ -69,19 +69,19 @@ _HOPS = st.one_of(
 
 # cases C32, G79
 @given(st.sampled_from([PEER, PROXY, "fd00::7", "8.8.8.8"]), st.lists(_HOPS, max_size=6).map(",".join))
-def test_no_claim_of_a_stranger_is_read_and_nothing_raises(peer, forwarded_for):
+def test_claims_of_untrusted_hops_are_ignored_and_nothing_raises(peer, forwarded_for):
     found = resolve_client(peer, forwarded_for, TRUSTED)
     chain = found.chain.split(", ")
     assert chain[0] == found.ip
     assert chain[-1] == peer
-    # All but the client are trusted, and each is an address.
+    # All hops after the client are trusted, and each hop is an address.
     assert all(is_trusted(hop, TRUSTED) for hop in chain[1:])
     assert all(parse_ip_address(hop) is not None for hop in chain)
     if not is_trusted(peer, TRUSTED):
         assert found == Client(peer, peer)
 
 
-async def _passed(client, headers, kind="http", trusted=TRUSTED):
+async def _forwarded_scope(client, headers, kind="http", trusted=TRUSTED):
     seen = []
 
     async def application(scope, _receive, _send):
@@ -98,44 +98,44 @@ HTTPS = (b"x-forwarded-proto", b"https")
 
 
 async def test_a_trusted_proxy_names_the_client_and_the_scheme():
-    scope = await _passed((PROXY, 5), [XFF, HTTPS])
+    scope = await _forwarded_scope((PROXY, 5), [XFF, HTTPS])
     assert (scope["client"], scope["scheme"], scope[FORWARDED_FOR]) == (
         ("192.0.2.1", 5), "https", f"192.0.2.1, {PROXY}",
     )  # fmt: skip
 
 
 async def test_several_header_lines_are_one_list():
-    scope = await _passed(
+    scope = await _forwarded_scope(
         (PROXY, 5), [(b"x-forwarded-for", b"spoofed, 192.0.2.1"), (b"x-forwarded-for", b"10.0.0.2")]
     )
     assert scope["client"] == ("192.0.2.1", 5)
 
 
 async def test_the_scheme_of_a_websocket():
-    assert (await _passed((PROXY, 5), [HTTPS], "websocket"))["scheme"] == "wss"
-    assert (await _passed((PROXY, 5), [(b"x-forwarded-proto", b"http")], "websocket"))["scheme"] == "ws"
+    assert (await _forwarded_scope((PROXY, 5), [HTTPS], "websocket"))["scheme"] == "wss"
+    assert (await _forwarded_scope((PROXY, 5), [(b"x-forwarded-proto", b"http")], "websocket"))["scheme"] == "ws"
 
 
 # case C32
 @pytest.mark.parametrize("trusted", [TRUSTED, ()])
-async def test_a_stranger_names_nothing(trusted):
+async def test_an_untrusted_peer_sets_neither_client_nor_scheme(trusted):
     peer = PEER if trusted else PROXY
-    scope = await _passed((peer, 5), [XFF, HTTPS], trusted=trusted)
+    scope = await _forwarded_scope((peer, 5), [XFF, HTTPS], trusted=trusted)
     assert (scope["client"], scope["scheme"]) == ((peer, 5), "http")
     assert FORWARDED_FOR not in scope
 
 
 @pytest.mark.parametrize("proto", [b"", b"ftp", b"https, http", b"javascript", b"HTTPS\xff"])
-async def test_another_scheme_is_not_taken(proto):
-    assert (await _passed((PROXY, 5), [(b"x-forwarded-proto", proto)]))["scheme"] == "http"
+async def test_an_unknown_scheme_is_ignored(proto):
+    assert (await _forwarded_scope((PROXY, 5), [(b"x-forwarded-proto", proto)]))["scheme"] == "http"
 
 
-async def test_a_scheme_in_another_case_is_taken():
-    assert (await _passed((PROXY, 5), [(b"x-forwarded-proto", b" HTTPS ")]))["scheme"] == "https"
+async def test_a_scheme_in_another_case_is_accepted():
+    assert (await _forwarded_scope((PROXY, 5), [(b"x-forwarded-proto", b" HTTPS ")]))["scheme"] == "https"
 
 
-async def test_without_a_peer_and_at_the_lifespan_nothing_is_read():
-    assert (await _passed(None, [XFF, HTTPS]))["client"] is None
+async def test_fields_are_ignored_without_a_peer_and_in_the_lifespan():
+    assert (await _forwarded_scope(None, [XFF, HTTPS]))["client"] is None
     seen = []
 
     async def application(scope, _receive, _send):

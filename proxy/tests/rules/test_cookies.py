@@ -1,4 +1,4 @@
-"""Cookies: the gateway's own never cross, the application's do."""
+"""Cookies: the gateway's own stay here, the application's are forwarded."""
 
 import hashlib
 
@@ -33,15 +33,15 @@ DIGEST, DEVICE = hashlib.sha256(b"token").hexdigest(), "device-of-alice"
         (b"zenzefi_access=x; zenzefi_access=y", b"", [b"x", b"y"]),
         (b"zenzefi_access =x", b"", [b"x"]),
         (b"a=1;zenzefi_session=s;zenzefi_csrftoken=c;zenzefi_language=ru;zenzefi_new=1", b"a=1", []),
-        # In any case, but only the exact name admits.
+        # Reserved names match in any case, but only the exact name admits.
         (b"ZENZEFI_ACCESS=x; Zenzefi_Session=s; a=1", b"a=1", []),
         (b"zenzefi_", b"", []),
         (b"zenzefi_access", b"", [b""]),
         (b"\tzenzefi_access=x\t", b"", [b"x"]),
         (b"zenzefi_access=a=b=c", b"", [b"a=b=c"]),
-        # A server may read the name after the `=` of an empty one.
+        # A server may skip an empty name and read the text after its `=` as the name.
         (b"=zenzefi_access=x; ==zenzefi_session=y; a=1", b"a=1", []),
-        # The application's own, whatever they look like.
+        # Cookies of the application stay unchanged, even malformed ones.
         (b"zenzefi=1; my_zenzefi_access=2; zenzef_=3", b"zenzefi=1; my_zenzefi_access=2; zenzef_=3", []),
         (b"=value; novalue; ; ;;a==b;", b"=value; novalue; ; ;;a==b;", []),
         (b'a="x;  y";zenzefi_access=x;  b="; "', b'a="x;  y";  b="; "', [b"x"]),
@@ -50,7 +50,7 @@ DIGEST, DEVICE = hashlib.sha256(b"token").hexdigest(), "device-of-alice"
         (b"$Version=1; a=1", b"$Version=1; a=1", []),
     ],
 )
-def test_the_request_cookies_are_split(value, kept, access):
+def test_request_cookies_are_split(value, kept, access):
     assert split_request_cookies(value) == (kept, access)
 
 
@@ -68,23 +68,23 @@ _VALUES = st.binary(max_size=12).filter(lambda value: not set(value) & set(b"; \
 _SPACE = st.sampled_from([b"", b" ", b"\t", b"  "])
 
 
-def _is_ours(name):
+def _is_reserved(name):
     return name.lower().startswith(RESERVED)
 
 
 # cases C44, C45
 @given(st.lists(st.tuples(_SPACE, st.one_of(_GATEWAY_NAMES, _APP_NAMES), _SPACE, _VALUES), max_size=12))
-def test_no_cookie_of_the_gateway_passes_and_every_other_does(cookies):
+def test_only_cookies_of_the_application_are_forwarded(cookies):
     value = b";".join(before + name + after + b"=" + text for before, name, after, text in cookies)
     kept, access = split_request_cookies(value)
-    assert not any(_is_ours(pair.strip()) for pair in kept.split(b";"))
-    own = [(before, name + after + b"=" + text) for before, name, after, text in cookies if not _is_ours(name)]
+    assert not any(_is_reserved(pair.strip()) for pair in kept.split(b";"))
+    own = [(before, name + after + b"=" + text) for before, name, after, text in cookies if not _is_reserved(name)]
     assert kept == b";".join(before + pair for before, pair in own).strip()
     assert access == [text for _, name, _, text in cookies if name == ACCESS_COOKIE.encode()]
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_are_split(value):
+def test_arbitrary_bytes_are_split(value):
     kept, _ = split_request_cookies(value)
     assert split_request_cookies(kept) == (kept, [])
     if RESERVED not in value.lower():
@@ -92,7 +92,7 @@ def test_any_bytes_are_split(value):
 
 
 # case C45
-def test_500_cookies_pass_but_for_the_gateways():
+def test_500_cookies_are_forwarded_without_the_gateways_own():
     cookies = [b"c%d=%d" % (n, n) for n in range(500)]
     mixed = [*cookies[:250], b"Zenzefi_Access=x", *cookies[250:], b"zenzefi_session=y"]
     head = read_request([(b"host", b"h"), (b"cookie", b"; ".join(mixed))], "1.1")
@@ -125,7 +125,7 @@ def test_500_cookies_pass_but_for_the_gateways():
         (b"", b""),
     ],
 )
-def test_a_cookie_of_the_upstream_is_put_below_the_prefix_and_for_this_host(value, expected):
+def test_a_cookie_of_the_upstream_is_limited_to_the_prefix_and_this_host(value, expected):
     assert rewrite_set_cookie(value) == expected
 
 
@@ -138,7 +138,7 @@ def test_a_cookie_of_the_upstream_is_put_below_the_prefix_and_for_this_host(valu
         (b"/", b"/api/v1/proxy/"),
     ],
 )
-def test_the_upstreams_own_path_is_not_seen_by_the_client(path, expected):
+def test_the_base_path_of_the_upstream_is_removed(path, expected):
     assert rewrite_set_cookie(b"a=1; Path=" + path, b"/app") == b"a=1; Path=" + expected
 
 
@@ -153,11 +153,11 @@ def test_the_upstreams_own_path_is_not_seen_by_the_client(path, expected):
         b"\tzenzefi_language=x",
         b"zenzefi_anything",
         b"zenzefi_access",
-        # Without a name: browsers send the value alone, which is then read as a name and a value.
+        # Browsers send the value of a nameless cookie alone; servers then read it as a name and a value.
         b"=zenzefi_access=evil; Path=/",
         b" = zenzefi_access=evil",
         b"==zenzefi_access=evil",
-        # Browsers take these as they are; Django strips what is a space in Latin-1.
+        # Browsers keep these bytes; Django strips those that are spaces in Latin-1.
         b"\xa0zenzefi_session=fixed",
         b" \x85\xa0zenzefi_session=fixed",
     ],
@@ -166,12 +166,12 @@ def test_the_upstream_can_neither_set_nor_clear_a_cookie_of_the_gateway(value):
     assert rewrite_set_cookie(value) is None
 
 
-_OF_A_VALUE = st.sampled_from([byte for byte in b"\t" + bytes(range(0x20, 0x100)) if byte not in b"\x7f;"])
+_VALUE_BYTES = st.sampled_from([byte for byte in b"\t" + bytes(range(0x20, 0x100)) if byte not in b"\x7f;"])
 
 
 # cases C44, C45
-@given(st.lists(_OF_A_VALUE, max_size=3).map(bytes), _GATEWAY_NAMES)
-def test_what_django_reads_as_a_cookie_of_the_gateway_never_crosses(before, name):
+@given(st.lists(_VALUE_BYTES, max_size=3).map(bytes), _GATEWAY_NAMES)
+def test_cookies_that_django_reads_as_the_gateways_are_dropped(before, name):
     cookie = before + name + b"=evil"
     if any(known.lower().startswith("zenzefi_") for known in parse_cookie(cookie.decode("latin-1"))):
         assert rewrite_set_cookie(cookie) is None
@@ -179,7 +179,7 @@ def test_what_django_reads_as_a_cookie_of_the_gateway_never_crosses(before, name
 
 
 @given(_SPACE, _GATEWAY_NAMES, _SPACE, st.binary(max_size=20))
-def test_a_gateway_name_in_any_case_is_refused(before, name, after, rest):
+def test_a_name_of_the_gateway_in_any_case_is_dropped(before, name, after, rest):
     assert rewrite_set_cookie(before + name + after + b"=" + rest) is None
 
 
@@ -193,7 +193,7 @@ def test_a_gateway_name_in_any_case_is_refused(before, name, after, rest):
         max_size=6,
     ),
 )
-def test_whatever_the_attributes_no_domain_is_left_and_no_path_outside_the_prefix(name, text, attributes):
+def test_no_domain_and_no_path_outside_the_prefix_remain(name, text, attributes):
     rewritten = rewrite_set_cookie(b";".join([name + b"=" + text, *attributes]))
     pair, *rest = rewritten.split(b";")
     assert pair == name + b"=" + text
@@ -206,10 +206,10 @@ def test_whatever_the_attributes_no_domain_is_left_and_no_path_outside_the_prefi
     ]
 
 
-def test_what_was_signed_is_read():
+def test_a_signed_value_is_read_back():
     signed = sign_access(DIGEST, DEVICE)
     assert read_access(signed) == (DIGEST, DEVICE)
-    # A cookie-octet needs no quotes (RFC 6265 §4.1.1).
+    # Values of these characters need no quotes (RFC 6265 §4.1.1).
     assert set(signed) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_:")
 
 
@@ -219,7 +219,7 @@ def test_every_device_id_survives_the_signature(device):
 
 
 @given(st.data())
-def test_a_truncated_or_changed_value_is_none(data):
+def test_a_truncated_or_changed_value_is_rejected(data):
     signed = sign_access(DIGEST, DEVICE)
     at = data.draw(st.integers(0, len(signed) - 1))
     other = data.draw(st.characters(max_codepoint=0xFF).filter(lambda char: char != signed[at]))
@@ -230,17 +230,17 @@ def test_a_truncated_or_changed_value_is_none(data):
 
 # case C47
 @given(st.text(st.characters(max_codepoint=0xFF), max_size=100))
-def test_any_text_is_none_and_raises_nothing(value):
+def test_arbitrary_text_is_rejected_without_an_error(value):
     assert read_access(value) is None
 
 
 @pytest.mark.parametrize(
     "value", ["", ":", "::", ".:x:y", "ё", "é:é:é", "\x00:\x00", "a" * 100_000, "W10:1:x", ":" * 5000]
 )
-def test_malformed_values_are_none(value):
+def test_malformed_values_are_rejected(value):
     assert read_access(value) is None
 
 
-def test_a_signature_for_another_purpose_is_none():
+def test_a_signature_for_another_purpose_is_rejected():
     assert read_access(signing.dumps([DIGEST, DEVICE], salt="another")) is None
     assert read_access(signing.dumps([DIGEST, DEVICE])) is None

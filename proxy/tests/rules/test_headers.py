@@ -1,4 +1,4 @@
-"""Headers: what is refused, what crosses to the other side, and what the gateway alone may say."""
+"""Header fields: which are denied, which are forwarded, and which only the gateway may set."""
 
 import re
 
@@ -17,7 +17,7 @@ from proxy.dataplane.rules.headers import (
 
 HOST = (b"host", b"gateway.example")
 TOKEN, DEVICE = b"the-access-token-of-alice", b"device-of-alice"
-NEVER_PASSES = [
+NEVER_FORWARDED = [
     b"x-access-token", b"x-device-id", b"x-user-id", b"x-token-id", b"x-zenzefi-error", b"x-zenzefi-anything",
     b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-anything",
     b"x-real-ip",
@@ -26,7 +26,7 @@ NEVER_PASSES = [
     b"expect",
     b"host", b"x-request-id", b"sec-websocket-key", b"sec-websocket-protocol", b"x-original-url", b"x-rewrite-url",
 ]  # fmt: skip
-# Each of them once, with a value that the rules of the form admit.
+# Fields that may occur once only, or whose values are checked.
 SINGLE = {b"host", b"x-access-token", b"x-device-id", b"x-request-id", b"transfer-encoding", b"upgrade"}
 APPLICATION = [
     b"accept", b"accept-encoding", b"authorization", b"if-none-match", b"range", b"x-app", b"x-csrftoken", b"referer",
@@ -43,8 +43,8 @@ def _names(head):
 
 
 # cases C29, C30, C31, C44
-@pytest.mark.parametrize("name", NEVER_PASSES)
-def test_what_the_gateway_alone_may_say_never_passes(name):
+@pytest.mark.parametrize("name", NEVER_FORWARDED)
+def test_fields_of_the_gateway_are_never_forwarded(name):
     value = b"chunked" if name == b"transfer-encoding" else b"spoofed!"
     headers = [(b"accept", b"*/*"), (name, value)] if name != b"host" else [(b"accept", b"*/*")]
     assert _read(*headers).passed == [(b"accept", b"*/*")]
@@ -52,7 +52,7 @@ def test_what_the_gateway_alone_may_say_never_passes(name):
 
 _VALUES = st.sampled_from([b"", b"a", b"127.0.0.1", b"spoofed-value", b"a,b", b"close", b"\xc3\xa9"])
 _BLOCK = st.lists(
-    st.tuples(st.sampled_from([n for n in NEVER_PASSES if n not in SINGLE] + APPLICATION), _VALUES), max_size=14
+    st.tuples(st.sampled_from([n for n in NEVER_FORWARDED if n not in SINGLE] + APPLICATION), _VALUES), max_size=14
 )
 
 
@@ -60,13 +60,13 @@ _BLOCK = st.lists(
     _BLOCK,
     st.permutations([(b"x-access-token", TOKEN), (b"x-device-id", DEVICE), HOST, (b"x-request-id", b"abcdefgh")]),
 )
-def test_whatever_the_order_and_the_repetition(block, own):
+def test_order_and_repetition_make_no_difference(block, own):
     at = len(block) // 2
     head = read_request([*own[:2], *block[:at], *own[2:], *block[at:]], "1.1")
-    assert not _names(head) & set(NEVER_PASSES)
+    assert not _names(head) & set(NEVER_FORWARDED)
     assert not any(TOKEN in value or DEVICE in value for _, value in head.passed)
     named = {t.strip().lower() for name, value in block if name == b"connection" for t in value.split(b",")}
-    # The application's headers stay in order and as often as they came.
+    # The application's fields keep their order and repetition.
     assert head.passed == [pair for pair in block if pair[0] in APPLICATION and pair[0] not in named]
     assert (head.token, head.device, head.host) == (TOKEN, DEVICE, HOST[1])
 
@@ -74,10 +74,11 @@ def test_whatever_the_order_and_the_repetition(block, own):
 # cases C28, C29
 @given(
     st.lists(
-        st.sampled_from([*NEVER_PASSES, *APPLICATION, b"close", b"X-User-Id", b"X-Forwarded-Host", b""]), max_size=6
+        st.sampled_from([*NEVER_FORWARDED, *APPLICATION, b"close", b"X-User-Id", b"X-Forwarded-Host", b""]),
+        max_size=6,
     )
 )
-def test_connection_removes_what_it_names_but_nothing_that_the_gateway_sets_or_reads(named):
+def test_connection_removes_the_named_fields_except_those_of_the_gateway(named):
     head = _read(
         (b"connection", b" , ".join(named)),
         (b"x-access-token", TOKEN),
@@ -90,7 +91,7 @@ def test_connection_removes_what_it_names_but_nothing_that_the_gateway_sets_or_r
 
 
 def test_connection_cannot_remove_the_forwarding_headers():
-    # They are added after the client's headers were read.
+    # The gateway adds them after it has read the client's fields.
     head = _read((b"connection", b"x-forwarded-for, x-forwarded-host, via, x-user-id"), (b"via", b"1.0 before"))
     sent = [*head.passed, *forwarding_headers(b"192.0.2.7", b"https", head.host)]
     assert sent == [
@@ -101,18 +102,18 @@ def test_connection_cannot_remove_the_forwarding_headers():
     ]
 
 
-def test_an_earlier_via_is_kept_before_ours():
+def test_an_earlier_via_precedes_the_gateways():
     head = _read((b"via", b"1.0 before"))
     assert [*head.passed, *forwarding_headers(b"", b"http", b"h")][0] == (b"via", b"1.0 before")
 
 
-def test_the_browsers_own_headers_pass_and_are_read():
+def test_the_browsers_fields_are_read_and_forwarded():
     head = _read((b"origin", b"https://a"), (b"user-agent", b"U"), (b"sec-fetch-site", b"none"))
     assert (head.origin, head.user_agent, head.sec_fetch_site) == (b"https://a", b"U", b"none")
     assert head.passed == [(b"user-agent", b"U"), (b"origin", b"https://a"), (b"sec-fetch-site", b"none")]
 
 
-def test_the_applications_cookies_pass_and_the_gateways_are_read():
+def test_the_applications_cookies_are_forwarded_and_the_gateways_are_read():
     head = _read(
         (b"cookie", b"a=1; zenzefi_access=signed; b=2"), (b"cookie", b"zenzefi_session=s"), (b"cookie", b"c=3")
     )
@@ -160,14 +161,14 @@ def test_the_applications_cookies_pass_and_the_gateways_are_read():
         [HOST, (b"cookie", b"a=\x00")],
     ],
 )  # fmt: skip
-def test_an_ambiguous_or_malformed_header_block_is_refused(headers):
+def test_an_ambiguous_or_malformed_header_block_is_denied(headers):
     with pytest.raises(Denied) as caught:
         read_request(headers, "1.1")
     assert caught.value.denial is BAD_REQUEST
 
 
 # case C33
-def test_chunks_on_http_1_0_are_refused():
+def test_chunks_on_http_1_0_are_denied():
     with pytest.raises(Denied):
         _read((b"transfer-encoding", b"chunked"), version="1.0")
 
@@ -176,7 +177,7 @@ def test_chunks_on_http_1_0_are_refused():
     "host",
     [b"gateway.example", b"GATEWAY", b"127.0.0.1:8000", b"[::1]", b"[fd00::1]:443", b"a_b:80", b"xn--e1afmkfd"],
 )
-def test_a_host_is_a_name_or_an_address_and_perhaps_a_port(host):
+def test_a_host_is_a_name_or_an_address_with_an_optional_port(host):
     assert read_request([(b"host", host)], "1.1").host == host
 
 
@@ -202,13 +203,13 @@ def test_the_framing_is_read(header, has_body, length):
 
 
 @given(st.lists(st.tuples(st.binary(max_size=12).map(bytes.lower), st.binary(max_size=20)), max_size=8))
-def test_any_bytes_are_read_or_refused(headers):
+def test_arbitrary_bytes_are_read_or_denied(headers):
     try:
         head = _read(*headers)
     except Denied as denied:
         assert denied.denial is BAD_REQUEST  # noqa: PT017  (most inputs raise nothing)
         return
-    assert not _names(head) & set(NEVER_PASSES)
+    assert not _names(head) & set(NEVER_FORWARDED)
     assert not any(b"_" in name for name in _names(head))
 
 
@@ -252,16 +253,16 @@ def test_request_ids(value, valid):
         b"Alt-Svc", b"X-Accel-Redirect", b"Strict-Transport-Security", b"NEL", b"Proxy-Authentication-Info",
     ],
 )  # fmt: skip
-def test_the_upstream_cannot_say_what_concerns_its_connection_or_is_the_gateways(name):
+def test_hop_by_hop_fields_and_the_gateways_own_are_removed_from_a_response(name):
     assert response_headers(((b"Server", b"nginx"), (name, b"value"))) == [(b"server", b"nginx")]
 
 
-def test_what_the_upstreams_connection_names_is_removed():
+def test_fields_named_by_the_upstreams_connection_are_removed():
     headers = ((b"X-Hop", b"1"), (b"Connection", b"close, X-hop"), (b"X-App", b"2"), (b"x-hop", b"3"))
     assert response_headers(headers) == [(b"x-app", b"2")]
 
 
-def test_the_applications_answer_keeps_order_and_repetition():
+def test_a_response_keeps_order_and_repetition():
     headers = (
         (b"Set-Cookie", b"a=1"),
         (b"Link", b"<a>"),
@@ -283,13 +284,13 @@ def test_the_applications_answer_keeps_order_and_repetition():
         max_size=8,
     )
 )
-def test_no_hop_by_hop_field_of_an_answer_passes(headers):
+def test_no_hop_by_hop_field_of_a_response_is_forwarded(headers):
     named = b",".join(value for name, value in headers if name == b"Connection").lower()
     named = set(re.split(rb"\s*,\s*", named)) - {b"close"}
     expected = [(n.lower(), v) for n, v in headers if n in (b"X-App", b"Vary", b"Server") and n.lower() not in named]
     assert response_headers(headers) == expected
 
 
-def test_a_value_beyond_ascii_passes_as_it_is():
+def test_a_value_beyond_ascii_is_forwarded_unchanged():
     for value in ("отчёт".encode(), b"\xe9t\xe9"):
         assert _read((b"x-name", value)).passed == [(b"x-name", value)]

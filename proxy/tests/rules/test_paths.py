@@ -1,4 +1,4 @@
-"""Paths: what is proxied, what a scope admits, and where a `Location` leads."""
+"""Paths: which are proxied, which a scope admits, and how a `Location` is rewritten."""
 
 import re
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
@@ -106,14 +106,14 @@ def test_certificates_only_denies_another_path(path):
         b"/certificates/a#b",
         b"/certificates/a?b",
         b"/certificates/?/../admin",
-        # Full-width dots and slashes are folded to ASCII by some servers (NFKC).
+        # Some servers fold full-width dots and slashes to ASCII (NFKC).
         b"/certificates/%ef%bc%8e%ef%bc%8e/admin",
         b"/certificates/%ef%bc%8fadmin",
         b"/certificates/%e2%80%a5/admin",
         b"/certificates/%c2%85",
     ],
 )
-def test_certificates_only_refuses_what_can_be_read_in_two_ways(path):
+def test_certificates_only_denies_ambiguous_paths(path):
     assert _denial(path) is BAD_REQUEST
 
 
@@ -136,7 +136,7 @@ _PATHS = st.one_of(
 @example(b"/certificates/a%3f/../b")
 @example(b"/certificates/..%23")
 @example(b"/certificates/..%3Fa")
-def test_however_an_admitted_path_is_read_it_stays_below_certificates(path):
+def test_every_reading_of_an_admitted_path_stays_below_certificates(path):
     try:
         check_certificates_only(path)
     except Denied:
@@ -152,7 +152,7 @@ def _denial(path):
 
 
 def _readings(path):
-    """The path as servers may read it: decoded up to three times, cut at what some of them take for an end."""
+    """Yield the path as servers may read it: decoded up to three times, cut at characters that may end it."""
     decoded = [path]
     for _ in range(3):
         decoded.append(unquote_to_bytes(decoded[-1]))
@@ -163,12 +163,12 @@ def _readings(path):
         for end in (b"#", b"?", b"\x00"):
             yield reading.split(end)[0]
         yield re.sub(rb";[^/]*", b"", reading)
-        # The overlong forms that lenient decoders accept.
+        # Lenient decoders accept overlong forms of UTF-8.
         yield re.sub(rb"\xc0\xae|\xe0\x80\xae", b".", re.sub(rb"\xc0\xaf|\xe0\x80\xaf", b"/", reading))
 
 
 def _normalised(path):
-    """The segments after dot segments are removed and slashes merged, as a careless server does it."""
+    """Return the segments as a careless server sees them, with dot segments removed and slashes merged."""
     kept = []
     for segment in path.split(b"/"):
         if segment == b"..":
@@ -191,13 +191,13 @@ def _normalised(path):
         (b"//target:61000/x", b"/api/v1/proxy/x"),
         (b"/", b"/api/v1/proxy/"),
         (b"/a/../b", b"/api/v1/proxy/a/../b"),
-        # Relative references stay as they are: the browser resolves them below the prefix.
+        # Relative references stay unchanged, because the browser resolves them below the prefix.
         (b"", b""),
         (b"login", b"login"),
         (b"../up", b"../up"),
         (b"?page=2", b"?page=2"),
         (b"#top", b"#top"),
-        # Another host, or what only looks like the upstream's.
+        # Other hosts, including names that resemble the upstream's.
         (b"http://target.evil/x", b"http://target.evil/x"),
         (b"http://target:61000.evil/x", b"http://target:61000.evil/x"),
         (b"http://target:61000@evil/x", b"http://target:61000@evil/x"),
@@ -214,7 +214,7 @@ def _normalised(path):
         (b"\xff\xfe", b"\xff\xfe"),
     ],
 )
-def test_a_location_is_rewritten_for_the_upstreams_own_host_only(value, expected):
+def test_only_locations_on_the_upstream_are_rewritten(value, expected):
     assert rewrite_location(value, ORIGIN, BASE) == expected
 
 
@@ -230,7 +230,7 @@ def test_a_location_is_rewritten_for_the_upstreams_own_host_only(value, expected
         (b"/application", b"/api/v1/proxy/application"),
     ],
 )
-def test_the_path_of_the_target_is_taken_off(value, expected):
+def test_the_base_path_of_the_target_is_removed(value, expected):
     assert rewrite_location(value, ORIGIN, b"/app") == expected
 
 
@@ -243,7 +243,7 @@ def test_the_path_of_the_target_is_taken_off(value, expected):
         (b"https://[fd00::1]/x", b"https://[fd00::1]:443"),
     ],
 )
-def test_a_default_port_and_the_case_of_the_host_make_no_other_host(value, origin):
+def test_a_default_port_and_the_case_of_the_host_make_no_difference(value, origin):
     assert rewrite_location(value, origin, b"") == b"/api/v1/proxy/x"
 
 
@@ -292,12 +292,12 @@ def test_a_foreign_host_is_never_changed(value):
         (b"/app?a", b"/app", b"/?a"),
         (b"/app/x", b"/app", b"/x"),
         (b"/other", b"/app", b"/other"),
-        # What would become the name of another host.
+        # Without the added dot segment, these would name another host.
         (b"http://target:61000//evil", b"", b"/.//evil"),
         (b"/app//evil", b"/app", b"/.//evil"),
         (b"/app/\\evil", b"/app", b"/./\\evil"),
         (b"/app/\t/evil", b"/app", b"/./\t/evil"),
-        # What already is one.
+        # These name another host already.
         (b"//evil/x", b"", b"//evil/x"),
         (b"/\\evil", b"", b"/\\evil"),
     ],
@@ -307,12 +307,12 @@ def test_a_location_on_the_upstreams_own_host(value, target_path, expected):
 
 
 @given(_LOCATIONS, st.sampled_from([b"", b"/app", b"/"]))
-def test_without_a_prefix_what_is_changed_stays_on_the_host(value, target_path):
+def test_without_a_prefix_a_changed_location_stays_on_the_host(value, target_path):
     rewritten = rewrite_location(value, ORIGIN, target_path, b"")
     if rewritten != value:
         assert _host_of(rewritten.replace(b"\t", b"").replace(b"\\", b"/")) == OWN_HOST
 
 
 def _host_of(value):
-    """Where a browser would go from a page of the gateway."""
+    """Return the host to which a browser would go from a page of the gateway."""
     return urlsplit(urljoin(f"http://{OWN_HOST}/api/v1/proxy/x", value.decode("latin-1"))).netloc.lower()
