@@ -1,4 +1,4 @@
-"""Real servers, and tokens that were sold."""
+"""Fixtures of the proxy's tests: real servers on loopback, and sold tokens."""
 
 import contextlib
 import signal
@@ -33,7 +33,7 @@ from proxy.tests.support.websockets import SocketUpstream
 
 @pytest.fixture
 def sold_token(transactional_db: None) -> SellToken:
-    """Give a user what a token costs, and sell it."""
+    """Return a function that pays a token's price into a user's wallet and sells the token."""
 
     def sell(user: User, hours: int = 1, scope: str = Scope.FULL) -> Sold:
         fund(user, put_on_sale(hours, scope).price)
@@ -47,11 +47,13 @@ def sold_token(transactional_db: None) -> SellToken:
 
 @pytest.fixture
 def alice_token(sold_token: SellToken, alice: User) -> Sold:
+    """Return a token for one hour that Alice owns."""
     return sold_token(alice)
 
 
 @pytest.fixture
 def bob_token(sold_token: SellToken, bob: User) -> Sold:
+    """Return a token for one hour that Bob owns."""
     return sold_token(bob)
 
 
@@ -80,7 +82,7 @@ def _upstream_loop() -> Iterator[LoopThread]:
 
 @pytest.fixture
 def demo_upstream(_demo_thread: ServerThread) -> ServerThread:
-    """The demo upstream; `url` and `port` say where."""
+    """Return the running demo upstream."""
     return _demo_thread
 
 
@@ -88,7 +90,7 @@ def demo_upstream(_demo_thread: ServerThread) -> ServerThread:
 def gateway(
     _gateway_thread: ServerThread, demo_upstream: ServerThread, transactional_db: None, settings: Any
 ) -> Iterator[Gateway]:
-    """The gateway in front of the demo upstream, with a fresh data plane."""
+    """Yield the gateway in front of the demo upstream, with a new data plane."""
     gateway = Gateway(_gateway_thread, settings)
     gateway.restart(ZENZEFI_TARGET_URL=demo_upstream.url, BACKEND_URL=gateway.url)
     yield gateway
@@ -107,9 +109,9 @@ def _workers(django_db_setup: None) -> Iterator[list[GatewayProcess]]:
 def workers(
     _workers: list[GatewayProcess], demo_upstream: ServerThread, transactional_db: None, tmp_path_factory: Any
 ) -> list[GatewayProcess]:
-    """Two workers in front of the demo upstream that agree through Redis; a test must leave them running."""
+    """Return two workers in front of the demo upstream, with shared state in Redis. Tests must leave them running."""
     if not _workers:
-        put_on_sale(720, Scope.FULL)  # for the demo's customer
+        put_on_sale(720, Scope.FULL)  # for the customer of the demo
         for _ in range(2):
             _workers.append(GatewayProcess(tmp_path_factory.mktemp("worker"), demo_upstream.url))
             _workers[-1].wait_ready()
@@ -118,12 +120,12 @@ def workers(
 
 @pytest.fixture
 def start_gateway_process(transactional_db: None, tmp_path: Any) -> Iterator[Callable[..., GatewayProcess]]:
-    """Start gateways of the test's own, given the upstream's URL and settings; killed at the test's end."""
+    """Yield a function that starts a gateway process with an upstream's URL and settings; kill all at the end."""
     started: list[GatewayProcess] = []
 
     def start(upstream_url: str, **settings: str) -> GatewayProcess:
-        put_on_sale(720, Scope.FULL)  # for the demo's customer
-        if started:  # one after the other: each prepares the demo
+        put_on_sale(720, Scope.FULL)  # for the customer of the demo
+        if started:  # Each process prepares the demo, so they start one after the other.
             started[-1].wait_ready()
         folder = tmp_path / f"gateway-{len(started)}"
         folder.mkdir()
@@ -138,7 +140,7 @@ def start_gateway_process(transactional_db: None, tmp_path: Any) -> Iterator[Cal
 
 @pytest.fixture
 def deployed_nginx(tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """Return a function that starts nginx as deployed, given the ports of two gateways, and returns its URL."""
+    """Yield a function that starts nginx as deployed, given the ports of two gateways, and returns its URL."""
     folder = tmp_path / "nginx"
     folder.mkdir()
     with contextlib.ExitStack() as stack:
@@ -165,10 +167,12 @@ def site(
     transactional_db: None,
     tmp_path_factory: Any,
 ) -> Iterator[Site]:
-    """A gateway of which the service that the module calls `breakable`, a setting and its URL, can break. It is
-    shared by the module's tests; mended, and ready again, after each."""
+    """Yield a gateway with a link to one service that can fail: the module's `breakable`, a setting and its URL.
+
+    The tests of a module share the gateway. After each test the link works again and the gateway is ready.
+    """
     if not _sites:
-        put_on_sale(720, Scope.FULL)  # for the demo's customer
+        put_on_sale(720, Scope.FULL)  # for the customer of the demo
         setting, url = breakable
         link = Link(_upstream_loop, url)
         _sites.append(Site(tmp_path_factory.mktemp("site"), demo_upstream.url, setting, link))
@@ -180,7 +184,7 @@ def site(
 
 @pytest.fixture
 def recording_upstream(_upstream_loop: LoopThread) -> Iterator[RecordingUpstream]:
-    """An upstream that records bytes; nothing leads there until `gateway.restart(ZENZEFI_TARGET_URL=…)`."""
+    """Yield an upstream that records bytes. `gateway.restart(ZENZEFI_TARGET_URL=…)` makes the gateway use it."""
     upstream = RecordingUpstream(_upstream_loop)
     yield upstream
     upstream.stop()
@@ -188,14 +192,14 @@ def recording_upstream(_upstream_loop: LoopThread) -> Iterator[RecordingUpstream
 
 @pytest.fixture
 def recorded(gateway: Gateway, recording_upstream: RecordingUpstream) -> RecordingUpstream:
-    """The recording upstream, with the gateway in front of it."""
+    """Return the recording upstream, with the gateway in front of it."""
     gateway.restart(ZENZEFI_TARGET_URL=recording_upstream.url)
     return recording_upstream
 
 
 @pytest.fixture
 def socket_upstream(gateway: Gateway, _upstream_loop: LoopThread) -> Iterator[SocketUpstream]:
-    """An upstream of WebSockets, with the gateway in front of it."""
+    """Yield an upstream for WebSockets, with the gateway in front of it."""
     upstream = SocketUpstream(_upstream_loop)
     gateway.restart(ZENZEFI_TARGET_URL=upstream.url)
     yield upstream

@@ -1,4 +1,4 @@
-"""TLS to the upstream: whom the gateway believes, and how it shows who it is."""
+"""TLS to the upstream: verification of its certificate, and the client certificate of the gateway."""
 
 import asyncio
 import contextlib
@@ -18,12 +18,12 @@ from proxy.tests.support.assertions import assert_denied
 from proxy.tests.support.websockets import open_socket, read_close
 from zenzefi import env
 
-HERE = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-ELSEWHERE = x509.DNSName("elsewhere.example")
+THIS_HOST = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+OTHER_HOST = x509.DNSName("elsewhere.example")
 
 
 class Authority:
-    """A certificate authority with its files in a folder."""
+    """A certificate authority that keeps its files in a folder."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -49,8 +49,8 @@ class Authority:
                     key_format = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
                     file.write(thing.private_bytes(serialization.Encoding.PEM, *key_format))
 
-    def issue(self, name=HERE, days=1):
-        """A certificate that ends in so many days; the files of it, of its key, and of both."""
+    def issue(self, name=THIS_HOST, days=1):
+        """Issue a certificate for so many days; return the files of the certificate, of its key and of both."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a server or client")])
         certificate = self._sign(subject, key, x509.SubjectAlternativeName([name]), days)
@@ -61,8 +61,8 @@ class Authority:
         return files
 
 
-class Terminator:
-    """TLS in front of a plain server; `clients_of` is the authority whose clients alone it lets in."""
+class TlsTerminator:
+    """A TLS server in front of a plain one; with `clients_of` it accepts only clients of that authority."""
 
     def __init__(self, loop, url, certificate, clients_of=None):
         self._loop = loop
@@ -118,12 +118,15 @@ def stranger(tmp_path):
 
 
 @pytest.fixture
-def reached(gateway, demo_upstream, _upstream_loop, alice_token):
-    """Restart the gateway in front of the demo upstream behind TLS; what HTTP, WebSocket and health make of it."""
+def reaches(gateway, demo_upstream, _upstream_loop, alice_token):
+    """Yield a function that puts TLS between gateway and demo upstream, and returns whether the gateway accepts it.
+
+    HTTP, WebSocket and health checks must agree.
+    """
     started = []
 
     def reach(certificate, clients_of=None, **settings):
-        started.append(Terminator(_upstream_loop, demo_upstream.url, certificate, clients_of))
+        started.append(TlsTerminator(_upstream_loop, demo_upstream.url, certificate, clients_of))
         gateway.restart(ZENZEFI_TARGET_URL=started[-1].url, **settings)
         answer = gateway.client(alice_token).get("/echo")
         with open_socket(gateway, "/ws/echo", alice_token) as opened:
@@ -143,41 +146,43 @@ def reached(gateway, demo_upstream, _upstream_loop, alice_token):
         terminator.stop()
 
 
-def test_an_authority_of_ones_own(reached, authority):
-    assert reached(authority.issue()[2], ZENZEFI_CA_FILE=authority.file)
+def test_an_authority_from_the_settings(reaches, authority):
+    assert reaches(authority.issue()[2], ZENZEFI_CA_FILE=authority.file)
 
 
 @pytest.mark.parametrize("days", [-1, 1])
-@pytest.mark.parametrize("name", [HERE, ELSEWHERE])
+@pytest.mark.parametrize("name", [THIS_HOST, OTHER_HOST])
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("verify", [False, True])
-def test_all_of_it_is_checked_unless_told_otherwise(reached, authority, stranger, days, name, known, verify):
+def test_authority_name_and_expiry_are_verified_unless_disabled(
+    reaches, authority, stranger, days, name, known, verify
+):
     certificate = (authority if known else stranger).issue(name, days)[2]
-    right = known and name is HERE and days > 0
-    assert reached(certificate, ZENZEFI_CA_FILE=authority.file, ZENZEFI_VERIFY_TLS=verify) == (right or not verify)
+    right = known and name is THIS_HOST and days > 0
+    assert reaches(certificate, ZENZEFI_CA_FILE=authority.file, ZENZEFI_VERIFY_TLS=verify) == (right or not verify)
 
 
-def test_without_an_authority_given_it_is_the_systems(reached, authority):
-    assert not reached(authority.issue()[2])
+def test_the_systems_authorities_are_the_default(reaches, authority):
+    assert not reaches(authority.issue()[2])
 
 
 @pytest.mark.parametrize("verify", [False, True])
-def test_a_client_certificate_is_shown_where_one_is_asked_for(reached, authority, stranger, verify):
+def test_the_client_certificate_is_sent_on_request(reaches, authority, stranger, verify):
     server = authority.issue()[2]
     given = {"ZENZEFI_CA_FILE": authority.file, "ZENZEFI_VERIFY_TLS": verify}
     certificate, key, both = authority.issue()
-    assert not reached(server, authority, **given)
-    assert reached(server, authority, **given, ZENZEFI_CLIENT_CERT=certificate, ZENZEFI_CLIENT_KEY=key)
-    assert reached(server, authority, **given, ZENZEFI_CLIENT_CERT=both, ZENZEFI_CLIENT_KEY="")
-    assert reached(server, **given, ZENZEFI_CLIENT_CERT=both)  # not asked for
+    assert not reaches(server, authority, **given)
+    assert reaches(server, authority, **given, ZENZEFI_CLIENT_CERT=certificate, ZENZEFI_CLIENT_KEY=key)
+    assert reaches(server, authority, **given, ZENZEFI_CLIENT_CERT=both, ZENZEFI_CLIENT_KEY="")
+    assert reaches(server, **given, ZENZEFI_CLIENT_CERT=both)  # not requested
     foreign = stranger.issue()[2]
-    assert not reached(server, authority, **given, ZENZEFI_CLIENT_CERT=foreign, ZENZEFI_CLIENT_KEY="")
+    assert not reaches(server, authority, **given, ZENZEFI_CLIENT_CERT=foreign, ZENZEFI_CLIENT_KEY="")
 
 
-class TestTheStart:
+class TestSettings:
     @pytest.fixture
     def read(self, monkeypatch):
-        """What the settings make of these files; the sentence where they stop the start."""
+        """Return a function that reads these settings and returns their values, or the message of the error."""
 
         def read(certificate="", key="", authorities=""):
             monkeypatch.setenv("CERT", certificate)
@@ -190,13 +195,13 @@ class TestTheStart:
 
         return read
 
-    def test_what_fits_together(self, read, authority):
+    def test_valid_files(self, read, authority):
         certificate, key, both = authority.issue()
         assert read() == ("", "")
         assert read(certificate, key, authority.file) == (certificate, authority.file)
         assert read(both) == (both, "")
 
-    def test_what_does_not(self, read, authority, tmp_path):
+    def test_invalid_files(self, read, authority, tmp_path):
         certificate, key, _ = authority.issue()
         expected = "it must be a certificate in PEM, with its unencrypted key in KEY or in the same file."
         unusable = f"CERT={certificate!r} cannot be used: {expected}"

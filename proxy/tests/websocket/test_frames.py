@@ -1,4 +1,4 @@
-"""WebSocket frames: where one ends, which go past websockets, and that both read and write the same."""
+"""WebSocket frames: their extent, their headers, and the same result with and without the websockets library."""
 
 import asyncio
 from itertools import pairwise
@@ -32,7 +32,7 @@ MAX_BYTES = 40_000
         (b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xffabcd", 14, 14 + 2**63 - 1),
     ],
 )
-def test_where_a_frame_ends(data, begin, end):
+def test_the_extent_of_a_frame(data, begin, end):
     assert frames.extent(data, 0) == (begin, end)
     assert frames.extent(b"xyz" + data, 3) == (begin + 3, end + 3)
     for cut in range(begin):
@@ -48,12 +48,12 @@ def test_where_a_frame_ends(data, begin, end):
         (14, 65536, True, False),
     ],
 )  # fmt: skip
-def test_the_only_right_header(header, length, masked, plain):
+def test_the_shortest_header_of_an_unfragmented_frame(header, length, masked, plain):
     assert frames.is_plain(header, length, masked=masked) is plain
 
 
 @given(st.sampled_from([Opcode.TEXT, Opcode.BINARY]), st.binary(max_size=300) | st.just(bytes(65535)))
-def test_a_frame_is_what_websockets_would_send(opcode, payload):
+def test_a_frame_equals_that_of_websockets(opcode, payload):
     assert frames.frame(0x80 | opcode, payload) == Frame(opcode, payload).serialize(mask=False)
     masked = frames.Masking().frame(0x80 | opcode, payload)
     begin, end = frames.extent(masked, 0)
@@ -61,17 +61,17 @@ def test_a_frame_is_what_websockets_would_send(opcode, payload):
     assert frames.unmasked(masked, begin, end) == payload
 
 
-def test_no_key_comes_again():
+def test_masking_keys_differ():
     masking = frames.Masking()
     keys = {masking.frame(frames.BINARY, b"")[2:6] for _ in range(3000)}
-    assert len(keys) > 2990  # of random ones, one in a thousand such runs has two alike
+    assert len(keys) > 2990  # One of a thousand such runs has two equal random keys.
 
 
-# --- What is read, however it is cut, is what websockets reads
+# --- The relay reads the same as websockets, in any division into chunks
 
 
 class _Transport:
-    """Keeps what is written."""
+    """A transport that keeps the written bytes."""
 
     def __init__(self):
         self.written = bytearray()
@@ -90,21 +90,23 @@ class _Transport:
 
 
 class _Client(Endpoint):
+    """The client's end, as far as it needs no handshake."""
+
     masked = True
     frame = staticmethod(frames.frame)
     max_bytes = MAX_BYTES
-    parting = (1000, "")
+    close_status = (1000, "")
 
 
-def _ends(loop):
-    """A client's and an upstream's end of a relay, both open, and the bytes that were counted."""
+def _joined_ends(loop):
+    """Return both ends of an open relay, and the list of the byte counts that it reports."""
     client, upstream = _Client(), UpstreamEnd(loop, (), MAX_BYTES)
     client.loop, client.gone = loop, asyncio.Event()
     client.conn, upstream.conn = (_open(kind) for kind in (ServerProtocol, ClientProtocol))
     client.transport, upstream.transport = _Transport(), _Transport()
-    carried, over = [], []
-    join(client, upstream, carried.append, lambda *parting: over.append(parting))
-    return client, upstream, carried
+    counted = []
+    join(client, upstream, counted.append, lambda *_close_status: None)
+    return client, upstream, counted
 
 
 def _open(kind):
@@ -112,8 +114,8 @@ def _open(kind):
     return kind(**options, state=OPEN, max_size=MAX_BYTES)
 
 
-def _read(data, side):
-    """The messages in it, the pongs and the close code that websockets alone would send, and whether it goes on."""
+def _read_by_websockets(data, side):
+    """Return the messages in the data, and the pongs and the close code that websockets alone would send."""
     conn = Protocol(side, max_size=MAX_BYTES)
     conn.receive_data(data)
     messages, pongs, kind, parts = [], [], Opcode.BINARY, b""
@@ -139,8 +141,8 @@ def _is_utf8(data):
     return True
 
 
-def _peer_sees(data, side):
-    """Messages, pongs and the code of the close frame in what was written."""
+def _peer_receives(data, side):
+    """Return the messages, the pongs and the close code in the written data."""
     conn = Protocol(side, max_size=None)
     conn.receive_data(bytes(data))
     events = conn.events_received()
@@ -158,8 +160,8 @@ _FRAMES = st.builds(
 )
 
 
-def _bytes(frame, *, mask):
-    """As websockets sends it, but also what it would not send: control frames that are too long or in fragments."""
+def _serialized(frame, *, mask):
+    """Return the frame as bytes, even a control frame that websockets refuses to send, too long or fragmented."""
     frame = Frame(frame.opcode, frame.data, frame.fin)
     frame.check = lambda: None
     return frame.serialize(mask=mask)
@@ -181,29 +183,29 @@ _WRONG = st.sampled_from(
     wrong=st.just(b"") | _WRONG,
     cuts=st.lists(st.integers(0, 150_000), max_size=12),
 )
-def test_however_it_is_cut_the_same_is_read_as_by_websockets_alone(side, sent, wrong, cuts):
+def test_the_relay_reads_the_same_as_websockets(side, sent, wrong, cuts):
     loop = asyncio.new_event_loop()
     try:
-        client, upstream, carried = _ends(loop)
+        client, upstream, counted = _joined_ends(loop)
         reader, other = (client, upstream) if side is Side.SERVER else (upstream, client)
-        data = b"".join(_bytes(frame, mask=side is Side.SERVER) for frame in sent) + wrong
+        data = b"".join(_serialized(frame, mask=side is Side.SERVER) for frame in sent) + wrong
         bounds = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
         for start, end in pairwise(bounds):
             reader.data_received(data[start:end])
-        messages, pongs, code = _read(data, side)
-        answered = _peer_sees(reader.transport.written, Side.CLIENT if side is Side.SERVER else Side.SERVER)
-        assert answered[1:] == (pongs, code if code != 1006 else None)
-        relayed = _peer_sees(other.transport.written, Side.SERVER if side is Side.SERVER else Side.CLIENT)
+        messages, pongs, code = _read_by_websockets(data, side)
+        replies = _peer_receives(reader.transport.written, Side.CLIENT if side is Side.SERVER else Side.SERVER)
+        assert replies[1:] == (pongs, code if code != 1006 else None)
+        relayed = _peer_receives(other.transport.written, Side.SERVER if side is Side.SERVER else Side.CLIENT)
         assert relayed[0] == messages
-        assert carried == [len(payload) for _, payload in messages]
+        assert counted == [len(payload) for _, payload in messages]
     finally:
         loop.close()
 
 
-async def test_a_ping_that_waits_does_not_take_the_close_frame_with_it():
-    """The other end is lost, and what its peer sent last is not taken yet."""
-    client, upstream, _carried = _ends(asyncio.get_running_loop())
+async def test_a_pending_ping_does_not_suppress_the_close_frame():
+    # The other end is lost, and the client has not yet read the last messages of the upstream.
+    client, upstream, _counted = _joined_ends(asyncio.get_running_loop())
     upstream.lost = client._writing_paused = True
     data = [Frame(PING, b"p"), Frame(CLOSE, b"\x03\xe8")]
-    client.data_received(b"".join(_bytes(frame, mask=True) for frame in data))
-    assert _peer_sees(client.transport.written, Side.CLIENT) == ([], [], 1000)
+    client.data_received(b"".join(_serialized(frame, mask=True) for frame in data))
+    assert _peer_receives(client.transport.written, Side.CLIENT) == ([], [], 1000)
