@@ -1,9 +1,10 @@
-# `make run` is all that a newcomer needs; `make help` lists the rest.
+# `make run` starts everything; `make help` lists the other commands.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_OPTIONS := --quiet --disable-pip-version-check
-# Install a lock file, $(2), into a virtual environment, $(1). Before 23.3, pip cannot check the hashes of packages with extras.
+# Install the lock file $(2) into the virtual environment $(1).
+# pip before 23.3 cannot check the hashes of packages with extras.
 install = $(1)/bin/pip install $(PIP_OPTIONS) "pip>=23.3" && $(1)/bin/pip install $(PIP_OPTIONS) --require-hashes -r $(2)
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --system-certs --quiet --custom-compile-command "make lock" $(LOCK_OPTIONS)
@@ -11,10 +12,10 @@ CHROMIUM := /usr/bin/chromium
 MESSAGES := locale/ru/LC_MESSAGES/django.mo
 SOURCES := accounts billing access proxy zenzefi bench conftest.py manage.py
 
-# Where `make test-services` and the race tests find PostgreSQL and Redis.
+# The PostgreSQL and Redis that `make test-services`, `make test-long` and `make bench` use.
 SERVICES = DATABASE_URL=$(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres) \
            REDIS_URL=$(or $(REDIS_URL),redis://127.0.0.1:6379/0)
-# What `check --deploy` needs to judge the production settings.
+# Production settings for `check --deploy`.
 PRODUCTION = ENV_FILE=/dev/null ENVIRONMENT=production ALLOWED_HOSTS=zenzefi.example BACKEND_URL=https://zenzefi.example \
              SECRET_KEY=only-for-this-check-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEF \
              TOKEN_ENCRYPTION_KEYS=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= \
@@ -26,9 +27,9 @@ help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(VENV)/runtime: requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit("Zenzefi needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit("Zenzefi needs Python 3.11 or newer. Run make PYTHON=python3.11." if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing what Zenzefi needs into $(VENV), which takes a minute"
+	@echo "Installing Zenzefi's packages into $(VENV). This takes about a minute."
 	@$(call install,$(VENV),requirements.lock)
 	@touch $@
 
@@ -36,7 +37,7 @@ $(VENV)/dev: requirements-dev.lock $(VENV)/runtime
 	@$(call install,$(VENV),requirements-dev.lock)
 	@touch $@
 
-# Compiled by a Python package, so that nobody needs GNU gettext.
+# Compiled by a Python package, so GNU gettext is not needed.
 $(MESSAGES): %.mo: %.po $(VENV)/runtime
 	@$(BIN)/pybabel --quiet compile --input-file $< --output-file $@ --locale ru
 
@@ -60,7 +61,7 @@ screenshots: $(VENV)/dev $(MESSAGES) $(CHROMIUM) ## every page at 1280 and 390 p
 	@$(BIN)/python -m zenzefi.tests.browser.screenshots $(SCREENSHOTS)
 
 $(CHROMIUM):
-	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "The browser tests need Chromium as $@: install the package chromium."; exit 1; }
+	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "The browser tests need $@. Install the package chromium."; exit 1; }
 	@apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium fonts-dejavu-core
 
 check: $(VENV)/dev ## format, lint, types, import rules, cases, locks, migrations, deployment
@@ -75,14 +76,14 @@ check: $(VENV)/dev ## format, lint, types, import rules, cases, locks, migration
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	@$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-format: $(VENV)/dev ## put the code into the project's form
+format: $(VENV)/dev ## format the code and update the list of cases
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/djlint --reformat --quiet templates
 	@$(BIN)/python -m zenzefi.tests.cases --write
 
-# Keeps the versions that are locked already. To change one: make lock LOCK_OPTIONS="--upgrade-package urllib3".
-lock: $(VENV)/dev ## lock the versions and hashes of all packages, after a change of requirements*.txt
+# Locked versions are kept. To upgrade one: make lock LOCK_OPTIONS="--upgrade-package urllib3".
+lock: $(VENV)/dev ## update the lock files after a change of requirements*.txt
 	@$(LOCK) requirements.txt --output-file requirements.lock
 	@$(LOCK) requirements-dev.txt --constraints requirements.lock --output-file requirements-dev.lock
 	@$(LOCK) requirements-bench.txt --output-file requirements-bench.lock
@@ -91,7 +92,7 @@ lock: $(VENV)/dev ## lock the versions and hashes of all packages, after a chang
 coverage: $(VENV)/dev $(MESSAGES) ## the suite with coverage; fails below 85 %
 	@$(BIN)/python -m pytest -n 2 -m "not services and not slow and not browser" --cov --cov-report=term --cov-fail-under=85
 
-bench: $(VENV)/runtime .venv-bench/ready ## speed beside nginx, a peer and pgbench (needs nginx, wrk, redis-server and PostgreSQL)
+bench: $(VENV)/runtime .venv-bench/ready ## speed compared with nginx, fastapi-proxy-lib and pgbench (needs nginx, wrk, redis-server and PostgreSQL)
 	@.venv-bench/bin/python -B -m bench.run --gateway-python $(BIN)/python $(BENCH_OPTIONS)
 	@$(SERVICES) $(BIN)/python -B -m bench.purchases
 
