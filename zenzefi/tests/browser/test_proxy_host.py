@@ -70,6 +70,7 @@ def test_the_server_opens_with_its_absolute_paths(page: Page, scripts: bool, own
     press(page, scripts=scripts)
     expect(page).to_have_url(f"{origin}/")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Zenzefi demo server")
+    page.wait_for_load_state()
     assert loaded[f"{origin}/static/style.css"] == 200
     if scripts:  # fetch, WebSocket and EventSource at absolute paths, admitted by the cookie
         expect(page.locator("#info-state")).to_have_text("Answered")
