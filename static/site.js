@@ -1,7 +1,8 @@
-// What every page has: copy buttons, live time left, menus that close, double clicks, the browser's time zone. Pages work without it.
+// The script of every page: copy buttons, countdowns, menus, double clicks, and the browser's time zone.
+// All pages work without it.
 document.documentElement.classList.add("js");
 
-// The server shows times in this zone to whoever has not chosen one; it checks the name.
+// The server shows times in this zone, unless the user has chosen another one. It validates the name.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const zoneCookie = document.body.dataset.zoneCookie;
 if (zone && !document.cookie.includes(`${zoneCookie}=${zone}`)) {
@@ -17,7 +18,7 @@ document.addEventListener("click", (event) => {
   if (button) copy(button);
 });
 
-// A second click on a button that acts is none while the first is under way; a page come back to may act again.
+// Ignore a second click on a button while the first request is running. After a return to the page, it works again.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post") return;
@@ -45,7 +46,7 @@ async function copy(button) {
     await navigator.clipboard.writeText(text.trim());
   } catch {
     select(source);
-    if (!document.execCommand("copy")) return; // the text is selected: the user copies it
+    if (!document.execCommand("copy")) return; // the text is selected, so that the user can copy it
   }
   const label = button.querySelector("[data-label]");
   const before = label.textContent;
@@ -68,7 +69,7 @@ function tick() {
   }
 }
 
-// "2 d 3 h", the two largest units, as the server writes it; the units' names come from the page.
+// Return the two largest units, such as "2 d 3 h", in the form that the server uses. The page has the names of the units.
 export function duration(seconds, { dataset }) {
   const [d, h, m, s] = dataset.units.split(",");
   const whole = Math.floor(seconds);

@@ -1,5 +1,5 @@
-// Draws the rows of a table as bars: the table is what says it all, the chart shows it at a glance.
-// Modules run after the deferred script that brings Chart.
+// Draw the rows of a table as a bar chart.
+// Modules run after the deferred script that defines Chart.
 const { Chart } = window;
 Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
 const charts = [...document.querySelectorAll("canvas[data-chart]")].flatMap(draw);

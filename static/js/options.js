@@ -1,4 +1,4 @@
-// Shows what the chosen option means for the balance, and offers either the purchase or the top-up.
+// Show the effect of the chosen option on the balance, and offer either the purchase or a top-up.
 const inputs = document.querySelectorAll("[data-options] input");
 const buy = document.querySelector("[data-buy]");
 
@@ -11,6 +11,6 @@ function show() {
 }
 
 for (const input of inputs) input.addEventListener("change", show);
-// Once the browser has put back what was chosen before one left the page and came back to it.
+// On a return to the page, the browser restores the choice first.
 addEventListener("pageshow", show);
 show();

@@ -1,4 +1,4 @@
-// Buttons that fill an amount in.
+// Buttons that fill in an amount.
 const buttons = document.querySelectorAll("[data-preset]");
 
 function show() {
@@ -16,5 +16,5 @@ for (const button of buttons) {
   });
   field.addEventListener("input", show);
 }
-addEventListener("pageshow", show); // the browser puts back what was typed
+addEventListener("pageshow", show); // on a return, the browser restores the amount
 show();
