@@ -93,13 +93,13 @@ def test_header_blocks_that_the_gateway_takes(recorded, ask, alice_token, size):
 
 def test_header_blocks_that_are_too_large_for_the_gateway(recorded, ask, alice_token):
     """nginx answers a line that is too large, the gateway a block of which no line is."""
-    answers = [
+    responses = [
         ask("/x", headers={**alice_token.headers, "Cookie": "c=" + "x" * 33_000}),
         ask("/x?" + "q" * 33_000, alice_token),
         ask("/x", headers={**alice_token.headers, "A": "a" * 20_000, "B": "b" * 20_000}),
     ]
-    assert [answer.status_code for answer in answers] == [400, 414, 431]
-    assert answers[-1].json() == FIELDS_TOO_LARGE
+    assert [response.status_code for response in responses] == [400, 414, 431]
+    assert responses[-1].json() == FIELDS_TOO_LARGE
     assert recorded.connections == 0
 
 
@@ -126,11 +126,11 @@ def _statuses(front, data):
     ):
         client.sendall(data)
         client.settimeout(0.15)
-        answer = b""
+        response = b""
         with contextlib.suppress(TimeoutError, OSError):
             while piece := client.recv(65536):
-                answer += piece
-    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
+                response += piece
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", response)]
 
 
 # case C32
@@ -145,8 +145,8 @@ def test_the_client_is_who_nginx_says_whatever_the_client_says(recorded, ask, al
 
 def test_events_come_one_by_one(front, alice_token):
     url = f"{front}/api/v1/proxy/events?interval=0.2&count=4"
-    with httpx.stream("GET", url, headers=alice_token.headers, verify=False, trust_env=False) as answer:
-        arrivals = [(time.monotonic(), event) for event in answer.iter_raw()]
+    with httpx.stream("GET", url, headers=alice_token.headers, verify=False, trust_env=False) as response:
+        arrivals = [(time.monotonic(), event) for event in response.iter_raw()]
     assert [json.loads(event.partition(b"data: ")[2])["number"] for _, event in arrivals] == [1, 2, 3, 4]
     assert all(after[0] - before[0] > 0.1 for before, after in pairwise(arrivals))
 
@@ -192,9 +192,9 @@ class TestTheUpstreamsOwnHost:
 
     def test_the_button_and_the_cookie(self, recorded, ask_there, alice_token):
         code = handoff_codes.issue(alice_token.token.digest, "browser-1", "/start")
-        answer = ask_there("POST", f"/.zenzefi/open?code={code}", headers={"Origin": self.SITE})
-        assert (answer.status_code, answer.headers["Location"]) == (303, "/start")
-        headers = {"Cookie": f"zenzefi_access={answer.cookies['zenzefi_access']}", "Origin": f"https://{self.HOST}"}
+        response = ask_there("POST", f"/.zenzefi/open?code={code}", headers={"Origin": self.SITE})
+        assert (response.status_code, response.headers["Location"]) == (303, "/start")
+        headers = {"Cookie": f"zenzefi_access={response.cookies['zenzefi_access']}", "Origin": f"https://{self.HOST}"}
         assert ask_there("POST", "/start", headers=headers).status_code == 200
         assert_denied(ask_there("POST", "/start", headers={**headers, "Origin": self.SITE}), "origin_denied")
 

@@ -26,8 +26,8 @@ def revoke(sold, alice, olga):
 
 
 def refund(sold, alice, olga):
-    answer = client_of(alice).delete(f"/api/v1/tokens/{sold.token.pk}")
-    assert (answer.status_code, answer.json()["revoked"]) == (200, True)
+    response = client_of(alice).delete(f"/api/v1/tokens/{sold.token.pk}")
+    assert (response.status_code, response.json()["revoked"]) == (200, True)
 
 
 def block(sold, alice, olga):
@@ -66,7 +66,7 @@ def test_an_event_stream_and_a_download(gateway, alice, olga, alice_token, bob_t
         client.stream("GET", "/download/1TB") as download,
         gateway.client(bob_token).stream("GET", "/events?interval=0.1") as of_bob,
     ):
-        streams = [answer.iter_raw() for answer in (events, silent, download)]
+        streams = [response.iter_raw() for response in (events, silent, download)]
         others = of_bob.iter_raw()
         for stream in (*streams, others):
             next(stream)
@@ -112,8 +112,8 @@ def test_an_answer_that_has_not_begun_is_a_denial(gateway, recorded, alice, olga
         eventually(lambda: recorded.requests)
         with within_two_seconds():
             act(alice_token, alice, olga)
-            answer = client.read_response()
-    assert (answer.status, answer.headers["X-Zenzefi-Error"]) == {
+            response = client.read_response()
+    assert (response.status, response.headers["X-Zenzefi-Error"]) == {
         revoke: (401, "invalid_token"),
         block: (403, "user_inactive"),
     }[act]
@@ -170,8 +170,8 @@ def test_expiry(gateway, alice_token, bob_token):
         assert_aborted(events.iter_raw())
         assert 0.5 < time.monotonic() - started < 3
         assert next(of_bob.iter_raw())
-    answer = gateway.client(alice_token).get("/echo")
-    assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
+    response = gateway.client(alice_token).get("/echo")
+    assert (response.status_code, response.json()["code"]) == (401, "token_expired")
 
 
 def test_what_is_unblocked_or_unfrozen_ends_nothing(gateway, alice, olga, alice_token, sold_token):

@@ -29,8 +29,8 @@ class TestRequests:
         client = gateway.client(alice_token)
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
             recorded.response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (b"" if method == "HEAD" else b"ok")
-            answer = client.request(method, "/x")
-            assert (answer.status_code, answer.content) == (200, b"" if method == "HEAD" else b"ok")
+            response = client.request(method, "/x")
+            assert (response.status_code, response.content) == (200, b"" if method == "HEAD" else b"ok")
             assert recorded.last.line == f"{method} /x HTTP/1.1".encode()
             assert recorded.last.body == b""
 
@@ -44,8 +44,8 @@ class TestRequests:
             "/status/", "/session", "/\\evil.example", "/%E2%82%AC?%e2%82%ac", "/x?{}|\\^[]`\"<>'",
         ]:  # fmt: skip
             request = head("GET", f"/api/v1/proxy{target}", {"Host": "h", **alice_token.headers})
-            answer = exchange(gateway.port, request)
-            assert (answer.status, answer.body) == (200, b"ok"), target
+            response = exchange(gateway.port, request)
+            assert (response.status, response.body) == (200, b"ok"), target
             assert recorded.last.target.decode() == target
             assert recorded.last.header(b"host") == f"127.0.0.1:{recorded.port}".encode()
 
@@ -79,13 +79,13 @@ class TestRequests:
         """Not allowed by RFC 3986, and sent by many: as it is, or 400, but nothing else."""
         for query in ("x=я".encode(), b"x=\xff\xfe"):
             request = head("GET", b"/api/v1/proxy/x?" + query, {"Host": "h", **alice_token.headers})
-            answer = exchange(gateway.port, request)
-            assert answer.status == 400 or recorded.last.target == b"/x?" + query
+            response = exchange(gateway.port, request)
+            assert response.status == 400 or recorded.last.target == b"/x?" + query
 
     def test_a_neighbour_of_the_prefix_is_not_proxied(self, gateway, recorded, alice_token):
         for path in ("/api/v1/proxyx", "/api/v1/prox", "/api/v1/Proxy/x", "/api/v1/proxy%2fx", "//api/v1/proxy/x"):
-            answer = exchange(gateway.port, head("GET", path, {"Host": "127.0.0.1", **alice_token.headers}))
-            assert answer.status == 404
+            response = exchange(gateway.port, head("GET", path, {"Host": "127.0.0.1", **alice_token.headers}))
+            assert response.status == 404
         assert recorded.requests == []
 
     def test_the_base_path_of_the_target(self, gateway, recorded, alice_token):
@@ -110,22 +110,22 @@ class TestBodies:
     def test_a_large_upload(self, gateway, alice_token):
         body = pattern(20 * MIB)
         digest = hashlib.sha256(body).hexdigest()
-        answer = gateway.client(alice_token).post("/upload", content=body)
-        assert answer.json() == {"bytes": len(body), "sha256": digest}
+        response = gateway.client(alice_token).post("/upload", content=body)
+        assert response.json() == {"bytes": len(body), "sha256": digest}
 
     def test_a_large_chunked_upload(self, gateway, alice_token):
         body = pattern(20 * MIB)
         pieces = (body[start : start + 65_521] for start in range(0, len(body), 65_521))
-        answer = gateway.client(alice_token).put("/upload", content=pieces)
-        assert answer.json() == {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+        response = gateway.client(alice_token).put("/upload", content=pieces)
+        assert response.json() == {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
     def test_large_downloads(self, gateway, alice_token):
         digest = hashlib.sha256(pattern(20 * MIB)).hexdigest()
         for query, length in (("", str(20 * MIB)), ("?chunked=1", None)):
-            answer = gateway.client(alice_token).get(f"/download/20MiB{query}")
-            assert answer.status_code == 200
-            assert answer.headers.get("Content-Length") == length
-            assert hashlib.sha256(answer.content).hexdigest() == digest
+            response = gateway.client(alice_token).get(f"/download/20MiB{query}")
+            assert response.status_code == 200
+            assert response.headers.get("Content-Length") == length
+            assert hashlib.sha256(response.content).hexdigest() == digest
 
     def test_an_upload_arrives_while_it_is_sent(self, gateway, recorded, alice_token):
         arrived = []
@@ -152,8 +152,8 @@ class TestBodies:
     def test_chunk_extensions_and_sizes(self, gateway, alice_token):
         headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
         request = head("POST", "/api/v1/proxy/echo", headers)
-        answer = exchange(gateway.port, request + b"00A;x=y\r\n0123456789\r\n1\r\nx\r\n0\r\n\r\n")
-        assert base64.b64decode(answer.json()["body_base64"]) == b"0123456789x"
+        response = exchange(gateway.port, request + b"00A;x=y\r\n0123456789\r\n1\r\nx\r\n0\r\n\r\n")
+        assert base64.b64decode(response.json()["body_base64"]) == b"0123456789x"
 
     def test_a_get_with_a_body(self, gateway, recorded, alice_token):
         assert gateway.client(alice_token).request("GET", "/x", content=b"body").status_code == 200
@@ -205,38 +205,38 @@ class TestBodies:
         headers = {"Host": "h", "Content-Length": "1000", **alice_token.headers}
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", headers) + b"x" * 10)
-            answer = client.read_response()
-            assert (answer.status, answer.body) == (413, b"big")
+            response = client.read_response()
+            assert (response.status, response.body) == (413, b"big")
 
 
 class TestAnswers:
     def test_statuses(self, gateway, alice_token):
         client = gateway.client(alice_token)
         for status in (200, 201, 202, 203, 300, 302, 400, 401, 403, 404, 418, 429, 451, 500, 502, 503, 599):
-            answer = client.get(f"/status/{status}")
-            assert (answer.status_code, answer.json()) == (status, {"status": status})
+            response = client.get(f"/status/{status}")
+            assert (response.status_code, response.json()) == (status, {"status": status})
             # A client can tell the upstream's 401 from the gateway's.
-            assert "X-Zenzefi-Error" not in answer.headers
+            assert "X-Zenzefi-Error" not in response.headers
 
     # case C48
     def test_answers_without_a_body(self, gateway, recorded, alice_token):
         client = gateway.client(alice_token)
-        for answer in (
+        for response in (
             b"HTTP/1.1 204 No Content\r\n\r\n",
             b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n',
             b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 1234\r\n\r\n',
             b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         ):
-            recorded.response = answer
+            recorded.response = response
             for _ in range(2):  # the connection stays in step
                 got = client.get("/x")
-                assert (got.status_code, got.content) == (int(answer[9:12]), b"")
+                assert (got.status_code, got.content) == (int(response[9:12]), b"")
         assert recorded.connections == 1
 
     # case C48
     @pytest.mark.parametrize(
-        ("method", "answer"),
+        ("method", "response"),
         [
             ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
             ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
@@ -250,9 +250,9 @@ class TestAnswers:
         ],
     )
     # case C48
-    def test_no_byte_follows_the_head_of_such_an_answer(self, gateway, recorded, alice_token, method, answer):
+    def test_no_byte_follows_the_head_of_such_an_answer(self, gateway, recorded, alice_token, method, response):
         async def script(request, connection):
-            await connection.send(answer if request.target == b"/x" else b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nok")
+            await connection.send(response if request.target == b"/x" else b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nok")
             return request.target == b"/x"
 
         recorded.response = script
@@ -261,11 +261,11 @@ class TestAnswers:
             client.send(head(method, "/api/v1/proxy/x", given))
             client.send(head("GET", "/api/v1/proxy/next", given, b"Connection: close"))
             first, second = client.read_rest().split(b"HTTP/1.1 ")[1:]
-        assert first.startswith(answer[9:12])
+        assert first.startswith(response[9:12])
         assert first.endswith(b"\r\n\r\n")
         assert first.count(b"\r\n\r\n") == 1
         # Of what a 204 does not have no length is told (RFC 9110 §8.6).
-        assert (b"content-length" in first) == (b"Content-Length" in answer and b" 204 " not in answer)
+        assert (b"content-length" in first) == (b"Content-Length" in response and b" 204 " not in response)
         assert second.startswith(b"200 OK\r\nx: y\r\n")
 
     def test_head(self, gateway, alice_token):
@@ -282,15 +282,15 @@ class TestAnswers:
         whole = pattern(10**6)
         etag = client.head("/download/1MB").headers["ETag"]
         for given, first, last in (("0-0", 0, 0), ("500000-600000", 500_000, 600_000), ("-5", 999_995, 999_999)):
-            answer = client.get("/download/1MB", headers={"Range": f"bytes={given}", "If-Range": etag})
-            assert answer.status_code == 206
-            assert answer.headers["Content-Range"] == f"bytes {first}-{last}/1000000"
-            assert answer.content == whole[first : last + 1]
+            response = client.get("/download/1MB", headers={"Range": f"bytes={given}", "If-Range": etag})
+            assert response.status_code == 206
+            assert response.headers["Content-Range"] == f"bytes {first}-{last}/1000000"
+            assert response.content == whole[first : last + 1]
         assert client.get("/download/1MB", headers={"Range": "bytes=0-0", "If-Range": '"old"'}).content == whole
-        answer = client.get("/download/1MB", headers={"Range": "bytes=1000000-"})
-        assert (answer.status_code, answer.headers["Content-Range"]) == (416, "bytes */1000000")
-        answer = client.get("/download/1MB", headers={"If-None-Match": etag})
-        assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", etag)
+        response = client.get("/download/1MB", headers={"Range": "bytes=1000000-"})
+        assert (response.status_code, response.headers["Content-Range"]) == (416, "bytes */1000000")
+        response = client.get("/download/1MB", headers={"If-None-Match": etag})
+        assert (response.status_code, response.content, response.headers["ETag"]) == (304, b"", etag)
 
     def test_multipart_ranges(self, gateway, recorded, alice_token):
         body = b"--b\r\nContent-Range: bytes 0-0/9\r\n\r\na\r\n--b--\r\n"
@@ -298,26 +298,26 @@ class TestAnswers:
             b"HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=b\r\n"
             b"Content-Length: %d\r\n\r\n" % len(body) + body
         )
-        answer = gateway.client(alice_token).get("/x", headers={"Range": "bytes=0-0,2-3"})
-        assert (answer.status_code, answer.content) == (206, body)
+        response = gateway.client(alice_token).get("/x", headers={"Range": "bytes=0-0,2-3"})
+        assert (response.status_code, response.content) == (206, body)
         assert recorded.last.header(b"range") == b"bytes=0-0,2-3"
 
     def test_several_cookies(self, gateway, alice_token):
-        answer = gateway.client(alice_token).get("/cookies")
-        names = [line.partition("=")[0] for line in answer.headers.get_list("Set-Cookie")]
+        response = gateway.client(alice_token).get("/cookies")
+        names = [line.partition("=")[0] for line in response.headers.get_list("Set-Cookie")]
         assert names == ["plain", "everywhere", "narrow", "domain", "secure", "removed"]
 
     def test_an_encoded_body_is_left_alone(self, gateway, recorded, alice_token):
         recorded.response = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\nnot gzip"
         request = head("GET", "/api/v1/proxy/x", {"Host": "h", "Accept-Encoding": "gzip", **alice_token.headers})
-        answer = exchange(gateway.port, request)
-        assert (answer.headers["Content-Encoding"], answer.body) == ("gzip", b"not gzip")
+        response = exchange(gateway.port, request)
+        assert (response.headers["Content-Encoding"], response.body) == ("gzip", b"not gzip")
         assert recorded.last.header(b"accept-encoding") == b"gzip"
 
     def test_a_body_that_ends_with_the_connection(self, gateway, recorded, alice_token):
         recorded.response = once(STREAM + b"\r\nuntil the end")
-        answer = gateway.client(alice_token).get("/x")
-        assert (answer.status_code, answer.content) == (200, b"until the end")
+        response = gateway.client(alice_token).get("/x")
+        assert (response.status_code, response.content) == (200, b"until the end")
 
     def test_early_hints_and_trailers_may_be_dropped(self, gateway, recorded, alice_token):
         # case C49
@@ -326,9 +326,9 @@ class TestAnswers:
             b"Trailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nSet-Cookie: evil=1\r\n\r\n"
         )
         for _ in range(2):
-            answer = gateway.client(alice_token).get("/x")
-            assert (answer.status_code, answer.content) == (200, b"ok")
-            assert not {"x-sum", "set-cookie", "trailer", "link"} & set(answer.headers)
+            response = gateway.client(alice_token).get("/x")
+            assert (response.status_code, response.content) == (200, b"ok")
+            assert not {"x-sum", "set-cookie", "trailer", "link"} & set(response.headers)
 
     # case C42
     def test_redirects_are_passed_on(self, gateway, alice_token, demo_upstream):
@@ -346,8 +346,8 @@ class TestAnswers:
             ("http://127.0.0.1.evil.example/x", "http://127.0.0.1.evil.example/x"),
             (f"{demo_upstream.url}@evil.example/x", f"{demo_upstream.url}@evil.example/x"),
         ):
-            answer = client.get("/redirect", params={"to": location})
-            assert (answer.status_code, answer.headers["Location"]) == (302, seen)
+            response = client.get("/redirect", params={"to": location})
+            assert (response.status_code, response.headers["Location"]) == (302, seen)
 
     # case C42
     @pytest.mark.parametrize("status", [201, 301, 302, 303, 307, 308])
@@ -362,10 +362,10 @@ class TestAnswers:
             recorded.response = f"HTTP/1.1 {status} X\r\nLocation: {location}\r\nContent-Length: 2\r\n\r\nok".encode()
             with connected(gateway.port) as client:
                 client.send(head("POST", "/api/v1/proxy/x", headers) + b"body")
-                answer = client.read_rest()
-            assert answer.startswith(b"HTTP/1.1 %d " % status)
-            assert b"\r\nlocation: " + seen.encode() + b"\r\n" in answer
-            assert answer.endswith(b"\r\n\r\nok")
+                response = client.read_rest()
+            assert response.startswith(b"HTTP/1.1 %d " % status)
+            assert b"\r\nlocation: " + seen.encode() + b"\r\n" in response
+            assert response.endswith(b"\r\n\r\nok")
             assert [(request.target, request.body) for request in recorded.requests] == [(b"/x", b"body")]
 
 
@@ -380,15 +380,15 @@ class TestStreams:
             await connection.wait_closed()
 
         recorded.response = script
-        with gateway.client(alice_token).stream("GET", "/events") as answer:
-            assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/event-stream")
+        with gateway.client(alice_token).stream("GET", "/events") as response:
+            assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream")
             recorded.call(ready.set)
-            assert next(answer.iter_raw()) == b"data: 1\n\n"
+            assert next(response.iter_raw()) == b"data: 1\n\n"
         eventually(lambda: recorded.closed_connections == 1)
 
     def test_each_event_at_once(self, gateway, alice_token):
-        with gateway.client(alice_token).stream("GET", "/events?interval=0.2&count=4") as answer:
-            arrivals = [(time.monotonic(), event) for event in answer.iter_raw()]
+        with gateway.client(alice_token).stream("GET", "/events?interval=0.2&count=4") as response:
+            arrivals = [(time.monotonic(), event) for event in response.iter_raw()]
         assert [json.loads(event.partition(b"data: ")[2])["number"] for _, event in arrivals] == [1, 2, 3, 4]
         gaps = [after[0] - before[0] for before, after in pairwise(arrivals)]
         assert all(0.1 < gap < 0.6 for gap in gaps)
@@ -469,7 +469,7 @@ class TestStreams:
     # case C50
     def test_an_upstream_that_breaks_off_breaks_the_answer(self, gateway, recorded, alice_token):
         chunked = STREAM + b"Transfer-Encoding: chunked\r\n\r\n"
-        for answer in (
+        for response in (
             STREAM + b"Content-Length: 10\r\n\r\n12345",
             STREAM + b"Content-Length: 10\r\n\r\n",
             chunked + b"5\r\n12345\r\n",
@@ -477,7 +477,7 @@ class TestStreams:
             chunked + b"5\r\n12345\r\n0\r\n",
             chunked,
         ):
-            recorded.response = once(answer)
+            recorded.response = once(response)
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
                 gateway.client(alice_token).get("/x")
 
@@ -516,8 +516,8 @@ class TestStreams:
             await connection.wait_closed()
 
         recorded.response = script
-        with gateway.client(alice_token).stream("GET", "/x") as answer:
-            pieces = answer.iter_raw()
+        with gateway.client(alice_token).stream("GET", "/x") as response:
+            pieces = response.iter_raw()
             assert next(pieces) == b"12345"
             recorded.call(begun.set)
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
@@ -529,8 +529,8 @@ class TestStreams:
             for path in paths:
                 more = [b"Connection: close"] if path == paths[-1] else []
                 client.send(head("GET", f"/api/v1/proxy{path}", {"Host": "h", **alice_token.headers}, *more))
-            answers = client.read_rest().split(b"HTTP/1.1 200 OK\r\n")[1:]
-        assert [json.loads(answer.partition(b"\r\n\r\n")[2])["path"] for answer in answers] == paths
+            responses = client.read_rest().split(b"HTTP/1.1 200 OK\r\n")[1:]
+        assert [json.loads(response.partition(b"\r\n\r\n")[2])["path"] for response in responses] == paths
 
 
 def test_a_carried_byte_is_counted_in_both_directions(gateway, alice_token):

@@ -24,10 +24,10 @@ def refused(gateway, recorded, alice_token):
         more = [host.encode(), *lines] if host else lines
         with connected(gateway.port) as client:
             client.send(head(method, "/api/v1/proxy/x", alice_token.headers, *more, version=version) + body)
-            answer = client.read_response()
-            assert answer.status == 400, lines
-            assert_denied(answer, "bad_request")
-            assert answer.headers["Connection"] == "close"
+            response = client.read_response()
+            assert response.status == 400, lines
+            assert_denied(response, "bad_request")
+            assert response.headers["Connection"] == "close"
             assert client.is_closed()
         assert recorded.connections == 0
         assert alice_token.stored().activated_at is None
@@ -127,8 +127,8 @@ def test_whitespace_around_a_value_is_no_part_of_it(gateway, recorded, alice_tok
         more = [line + space.encode() for line in [*lines, b"Connection: close"]]
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", spaced, *more) + body)
-            answer = client.read_response()
-            assert (answer.status, answer.headers["X-Request-ID"]) == (200, "my-request")
+            response = client.read_response()
+            assert (response.status, response.headers["X-Request-ID"]) == (200, "my-request")
             assert client.is_closed()
         assert b"\r\nx: a  b\r\n" in recorded.last.raw
         assert recorded.last.body == (b"12345" if body else b"")
@@ -199,8 +199,8 @@ def test_targets_that_are_no_path(gateway, recorded, alice_token):
         "/api/v1/proxy/x#y", "/api/v1/proxy/x?y#z", "evil.example:443", "*", "api/v1/proxy/x", "?x",
     ):  # fmt: skip
         for method in ("GET", "OPTIONS", "CONNECT"):
-            answer = exchange(gateway.port, head(method, target, {"Host": "127.0.0.1", **alice_token.headers}))
-            assert_denied(answer, "bad_request")
+            response = exchange(gateway.port, head(method, target, {"Host": "127.0.0.1", **alice_token.headers}))
+            assert_denied(response, "bad_request")
     assert recorded.connections == 0
 
 
@@ -270,8 +270,8 @@ def test_a_body_with_an_upgrade_that_is_not_offered(gateway, recorded, alice_tok
 
 def test_an_upgrade_that_is_not_offered_on_the_control_plane(gateway):
     lines = [b"Connection: Upgrade", b"Upgrade: h2c", b"Content-Type: application/json", b"Content-Length: 2"]
-    answer = exchange(gateway.port, head("POST", "/api/v1/auth/login", {"Host": "127.0.0.1"}, *lines) + b"{}")
-    assert (answer.status, "required" in answer.text) == (400, True)
+    response = exchange(gateway.port, head("POST", "/api/v1/auth/login", {"Host": "127.0.0.1"}, *lines) + b"{}")
+    assert (response.status, "required" in response.text) == (400, True)
 
 
 def test_an_upgrade_that_is_not_offered_hides_no_framing(refused, gateway, recorded, alice_token):
@@ -293,11 +293,11 @@ def test_an_upgrade_that_is_not_offered_hides_no_framing(refused, gateway, recor
 def test_options_of_the_connection_in_several_fields(gateway, recorded, alice_token):
     """RFC 9110 §5.3: they are one list."""
 
-    async def answer(request, connection):
+    async def respond(request, connection):
         await connection.send(accept_response(request))
         await connection.wait_closed()
 
-    recorded.response = answer
+    recorded.response = respond
     once_more = handshake(alice_token, "/ws")
     assert once_more.count(b"Connection: Upgrade\r\n") == 1
     for options in (
@@ -332,9 +332,9 @@ def test_what_follows_an_upgrade_that_is_not_offered_is_the_next_request(gateway
             for piece in pieces:
                 client.send(piece)
                 time.sleep(0.1)
-            answers = client.read_rest().count(b"HTTP/1.1 200 OK\r\n")
+            responses = client.read_rest().count(b"HTTP/1.1 200 OK\r\n")
         targets = [request.target for request in recorded.requests]
-        assert (answers, targets[-3:]) == (len(targets), [b"/a", b"/b", b"/c"])
+        assert (responses, targets[-3:]) == (len(targets), [b"/a", b"/b", b"/c"])
         assert recorded.requests[-2].body == smuggled
 
 
@@ -362,12 +362,12 @@ def test_the_control_plane_is_as_strict(gateway, path):
     def status(*lines, version="HTTP/1.1"):
         with connected(gateway.port) as client:
             client.send(head("GET", path, {}, *lines, version=version))
-            answer = client.read_response()
-            if answer.status == 400:
-                assert_denied(answer, "bad_request")
-                assert answer.headers["Connection"] == "close"
+            response = client.read_response()
+            if response.status == 400:
+                assert_denied(response, "bad_request")
+                assert response.headers["Connection"] == "close"
                 assert client.is_closed()
-            return answer.status
+            return response.status
 
     own = b"Host: 127.0.0.1"
     assert status(own) == status(own, version="HTTP/1.0") == status(version="HTTP/1.0") == 200
@@ -388,8 +388,8 @@ def test_a_body_that_does_not_come_on_the_control_plane(gateway, settings):
     for framing in (b"Content-Length: 10", CHUNKED):
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/auth/login", {"Host": "127.0.0.1"}, framing) + b"5")
-            answer = client.read_response()
-            assert_denied(answer, "request_timeout")
+            response = client.read_response()
+            assert_denied(response, "request_timeout")
             assert client.is_closed()
 
 
@@ -410,15 +410,15 @@ def test_an_old_client_gets_a_length_where_there_is_one(gateway, recorded, alice
     for method, body in (("GET", b"ok"), ("HEAD", b"")):
         recorded.response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body
         request = head(method, "/api/v1/proxy/x", alice_token.headers, b"Host: h", version="HTTP/1.0")
-        answer = exchange(gateway.port, request, method)
-        assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "2", body)
+        response = exchange(gateway.port, request, method)
+        assert (response.status, response.headers["Content-Length"], response.body) == (200, "2", body)
 
 
 def test_an_old_client_gets_no_websocket(gateway, recorded, alice_token):
     """RFC 9110 §7.8: its upgrade is ignored."""
     request = handshake(alice_token, "/ws").replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n")
-    answer = exchange(gateway.port, request)
-    assert (answer.status, answer.body) == (200, b"ok")
+    response = exchange(gateway.port, request)
+    assert (response.status, response.body) == (200, b"ok")
     assert not {b"upgrade", b"sec-websocket-key"} & {name for name, _ in recorded.last.headers}
 
 

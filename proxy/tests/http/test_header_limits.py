@@ -22,9 +22,9 @@ LIMIT = 8192
 CHUNKED = b"Transfer-Encoding: chunked"
 
 
-def assert_too_large(answer):
-    assert (answer.status, answer.json()) == (431, FIELDS_TOO_LARGE)
-    assert (answer.headers["X-Zenzefi-Error"], answer.headers["Connection"]) == ("bad_request", "close")
+def assert_too_large(response):
+    assert (response.status, response.json()) == (431, FIELDS_TOO_LARGE)
+    assert (response.headers["X-Zenzefi-Error"], response.headers["Connection"]) == ("bad_request", "close")
 
 
 @pytest.fixture
@@ -161,9 +161,9 @@ class TestPipelined:
         with connected(gateway.port, timeout=30) as client:
             sender = threading.Thread(target=client.send, args=(request * 5000 + last,))
             sender.start()
-            answers = client.read_rest()
+            responses = client.read_rest()
             sender.join()
-        assert answers.count(b"HTTP/1.1 ") == 5001
+        assert responses.count(b"HTTP/1.1 ") == 5001
         assert max(number for numbers in waiting for number in numbers) < 1000
 
     def test_a_segment_full_of_the_smallest(self, gateway, waiting):
@@ -207,7 +207,10 @@ class TestPipelined:
             with contextlib.suppress(ConnectionError):
                 client.send(head("GET", "/api/v1/proxy/never", given) * 10)
             first, other, refusal = client.read_rest().split(b"HTTP/1.1 ")[1:]
-        assert [(answer[:3], answer[-5:]) for answer in (first, other)] == [(b"200", b"first"), (b"200", b"other")]
+        assert [(response[:3], response[-5:]) for response in (first, other)] == [
+            (b"200", b"first"),
+            (b"200", b"other"),
+        ]
         assert refusal.startswith(b"%d " % status)
         assert b"connection: close" in refusal.lower()
         assert [request.target for request in recorded.requests] == [b"/first", b"/other"]
@@ -258,9 +261,9 @@ class TestWhatWasSaidBefore:
 
     ASKS = {"Host": "h", "X-Request-ID": "number-0001", "Accept-Language": "ru"}
 
-    def assert_is_for_her(self, answer, status):
-        assert (answer.status, answer.headers["X-Request-ID"]) == (status, "number-0001")
-        assert re.search("[а-я]", answer.json()["detail"])
+    def assert_is_for_her(self, response, status):
+        assert (response.status, response.headers["X-Request-ID"]) == (status, "number-0001")
+        assert re.search("[а-я]", response.json()["detail"])
 
     @pytest.mark.parametrize(
         ("more", "status"),
@@ -291,9 +294,9 @@ class TestWhatWasSaidBefore:
             client.send(head("GET", "/api/v1/proxy/x", self.ASKS))
             assert client.read_response().headers["X-Request-ID"] == "number-0001"
             client.send(more)
-            answer = client.read_response()
-            assert answer.status == status
-            assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
+            response = client.read_response()
+            assert response.status == status
+            assert re.fullmatch("[0-9a-f]{32}", response.headers["X-Request-ID"])
 
 
 class TestTooSlow:
@@ -302,9 +305,9 @@ class TestTooSlow:
         with connected(limited.port) as client:
             started = time.monotonic()
             client.send(sent)
-            answer = client.read_response()
-            assert_denied(answer, "request_timeout")
-            assert answer.headers["Connection"] == "close"
+            response = client.read_response()
+            assert_denied(response, "request_timeout")
+            assert response.headers["Connection"] == "close"
             assert client.is_closed()
             assert time.monotonic() - started > 0.9
 
@@ -430,8 +433,8 @@ class TestTooSlow:
                 times.append(time.monotonic() - asked)
             assert connections_to(gateway.port) >= 1000
             assert max(times) < 2
-            answers = [connection.recv(65536)[:12] for connection in slow]
-            assert answers == [b"HTTP/1.1 408"] * 1000
+            responses = [connection.recv(65536)[:12] for connection in slow]
+            assert responses == [b"HTTP/1.1 408"] * 1000
             assert 5.9 < time.monotonic() - started < 15
             eventually(lambda: connections_to(gateway.port) < 100)
         finally:

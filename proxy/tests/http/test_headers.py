@@ -44,8 +44,8 @@ class TestUpstreamSees:
     def test_repeated_headers_in_order(self, gateway, recorded, alice_token):
         for name in ("X-Any", "Accept", "User-Agent", "Via", "Cookie", "Warning"):
             lines = [f"{name}: a={number}".encode() for number in (2, 1, 3)]
-            answer = sent(gateway, alice_token, *lines, b"Upgrade: a", b"Upgrade: b")
-            assert answer.status == 200, name
+            response = sent(gateway, alice_token, *lines, b"Upgrade: a", b"Upgrade: b")
+            assert response.status == 200, name
             seen = [value for known, value in recorded.last.headers if known == name.lower().encode()]
             assert seen == [b"a=2", b"a=1", b"a=3", *([VIA] if name == "Via" else [])]
 
@@ -70,21 +70,21 @@ class TestUpstreamSees:
 
     # case C29
     def test_hop_by_hop_fields_are_stripped(self, gateway, recorded, alice_token):
-        answer = sent(
+        response = sent(
             gateway, alice_token,
             b"Connection: keep-alive, X-Hop", b"X-Hop: 1", b"Keep-Alive: timeout=9", b"TE: trailers",
             b"Trailer: X-Sum", b"Proxy-Authorization: Basic eA==", b"Proxy-Connection: keep-alive", b"Upgrade: h2c",
             b"Proxy-Anything: 1",
         )  # fmt: skip
-        assert answer.status == 200
+        assert response.status == 200
         gone = {b"connection", b"x-hop", b"keep-alive", b"te", b"trailer", b"upgrade", b"transfer-encoding"}
         assert not gone & names(recorded.last)
         assert not [name for name in names(recorded.last) if name.startswith(b"proxy-")]
 
     # case C30
     def test_names_with_underscores_are_dropped(self, gateway, recorded, alice_token):
-        answer = sent(gateway, alice_token, b"X_Forwarded_For: 1.2.3.4", b"X_User_Id: 1", b"x_access_token: x")
-        assert answer.status == 200
+        response = sent(gateway, alice_token, b"X_Forwarded_For: 1.2.3.4", b"X_User_Id: 1", b"x_access_token: x")
+        assert response.status == 200
         assert not [name for name in names(recorded.last) if b"_" in name]
         headers = {"Host": "h", "X_Access_Token": alice_token.text, "X_Device_ID": alice_token.device}
         assert exchange(gateway.port, head("GET", "/api/v1/proxy/x", headers)).status == 401
@@ -133,15 +133,15 @@ class TestUpstreamSees:
             assert recorded.last.header(b"cookie") == cookies
 
     def test_the_request_id(self, gateway, recorded, alice_token):
-        answer = sent(gateway, alice_token, b"X-Request-ID: my-request.1_2")
-        assert (answer.headers["X-Request-ID"], recorded.last.header(b"x-request-id")) == (
+        response = sent(gateway, alice_token, b"X-Request-ID: my-request.1_2")
+        assert (response.headers["X-Request-ID"], recorded.last.header(b"x-request-id")) == (
             "my-request.1_2",
             b"my-request.1_2",
         )
         seen = set()
         for malformed in (b"", b"short", b"x" * 129, b"a b c d e f", b"<script>x</script>", b"%0a%0a%0a%0a"):
-            answer = sent(gateway, alice_token, b"X-Request-ID: " + malformed)
-            identifier = answer.headers["X-Request-ID"]
+            response = sent(gateway, alice_token, b"X-Request-ID: " + malformed)
+            identifier = response.headers["X-Request-ID"]
             assert re.fullmatch("[0-9a-f]{32}", identifier)
             assert recorded.last.header(b"x-request-id") == identifier.encode()
             seen.add(identifier)
@@ -167,12 +167,14 @@ class TestUpstreamSees:
 
 class TestClientSees:
     def test_what_the_gateway_states(self, gateway, recorded, alice_token):
-        answer = sent(gateway, alice_token)
-        assert answer.headers.get_all("Via") == ["1.1 zenzefi"]
-        assert len(answer.headers.get_all("X-Request-ID")) == 1
-        expires = datetime.strptime(answer.headers["X-Zenzefi-Expires-At"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        response = sent(gateway, alice_token)
+        assert response.headers.get_all("Via") == ["1.1 zenzefi"]
+        assert len(response.headers.get_all("X-Request-ID")) == 1
+        expires = datetime.strptime(response.headers["X-Zenzefi-Expires-At"], "%Y-%m-%dT%H:%M:%SZ").replace(
+            tzinfo=UTC
+        )
         assert expires == alice_token.token.expires_at.replace(microsecond=0)
-        assert answer.headers["Content-Type"] == "text/plain"
+        assert response.headers["Content-Type"] == "text/plain"
 
     def test_the_expiry_is_on_every_proxied_answer(self, gateway, alice_token):
         client = gateway.client(alice_token)
@@ -197,8 +199,8 @@ class TestClientSees:
             b"Proxy-Authenticate: Basic\r\nProxy-Connection: close\r\nTrailer: X\r\nUpgrade: h2c\r\nTE: trailers\r\n"
             b"X-Kept: 1\r\nContent-Length: 2\r\n\r\nok"
         )
-        answer = sent(gateway, alice_token)
-        assert (answer.status, answer.body) == (200, b"ok")
+        response = sent(gateway, alice_token)
+        assert (response.status, response.body) == (200, b"ok")
         gone = (
             "connection",
             "x-hop",
@@ -209,10 +211,10 @@ class TestClientSees:
             "upgrade",
             "te",
         )
-        assert not set(gone) & {name.lower() for name in answer.headers}
-        assert answer.headers["X-Kept"] == "1"
-        assert answer.headers["Via"] == "1.1 zenzefi"
-        assert answer.headers["X-Zenzefi-Expires-At"]
+        assert not set(gone) & {name.lower() for name in response.headers}
+        assert response.headers["X-Kept"] == "1"
+        assert response.headers["Via"] == "1.1 zenzefi"
+        assert response.headers["X-Zenzefi-Expires-At"]
 
     def test_each_says_when_it_was_made(self, gateway, recorded, alice_token):
         """RFC 9110 §6.6.1: the upstream's word stands, where there is one."""
@@ -221,14 +223,14 @@ class TestClientSees:
         assert sent(gateway, alice_token).headers.get_all("Date") == [theirs]
         recorded.response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         host = {"Host": "127.0.0.1"}
-        for answer in (
+        for response in (
             sent(gateway, alice_token),
             exchange(gateway.port, head("GET", "/api/v1/proxy/x", host)),
             exchange(gateway.port, head("GET", "/api/v1/tariffs", host)),
             exchange(gateway.port, head("GET", "/health/live", host)),
             exchange(gateway.port, b"nonsense\r\n\r\n"),
         ):
-            (date,) = answer.headers.get_all("Date")
+            (date,) = response.headers.get_all("Date")
             assert abs(parsedate_to_datetime(date).timestamp() - time.time()) < 5
 
     def test_what_is_the_gateways_to_say_comes_from_the_gateway(self, gateway, recorded, alice_token):
@@ -238,16 +240,16 @@ class TestClientSees:
             b"Strict-Transport-Security: max-age=0\r\nNEL: {}\r\n"
             b"WWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
         )
-        answer = sent(gateway, alice_token)
-        assert answer.status == 401
-        assert answer.headers["X-Zenzefi-Error"] is None
-        assert answer.headers.get_all("X-Zenzefi-Expires-At") != ["never"]
-        assert answer.headers.get_all("X-Request-ID") != ["theirs"]
-        assert answer.headers.get_all("Via") == ["1.1 theirs", "1.1 zenzefi"]
-        assert answer.headers["WWW-Authenticate"] == "Basic"
+        response = sent(gateway, alice_token)
+        assert response.status == 401
+        assert response.headers["X-Zenzefi-Error"] is None
+        assert response.headers.get_all("X-Zenzefi-Expires-At") != ["never"]
+        assert response.headers.get_all("X-Request-ID") != ["theirs"]
+        assert response.headers.get_all("Via") == ["1.1 theirs", "1.1 zenzefi"]
+        assert response.headers["WWW-Authenticate"] == "Basic"
         # Either would reach the gateway's own site.
         assert not {"alt-svc", "clear-site-data", "strict-transport-security", "nel"} & {
-            name.lower() for name in answer.headers
+            name.lower() for name in response.headers
         }
 
     # case C45
@@ -260,8 +262,8 @@ class TestClientSees:
         theirs = [b"sessionid=s", b"csrftoken=c", b"x=zenzefi_access=1; Domain=example.com; Path=/app; HttpOnly"]
         lines = b"".join(b"Set-Cookie: " + cookie + b"\r\n" for cookie in ours + theirs)
         recorded.response = b"HTTP/1.1 200 OK\r\n" + lines + b"Content-Length: 2\r\n\r\nok"
-        answer = sent(gateway, alice_token)
-        assert answer.headers.get_all("Set-Cookie") == [
+        response = sent(gateway, alice_token)
+        assert response.headers.get_all("Set-Cookie") == [
             "sessionid=s",
             "csrftoken=c",
             "x=zenzefi_access=1; Path=/api/v1/proxy/app; HttpOnly",
@@ -284,7 +286,7 @@ class TestClientSees:
 def test_two_users_never_cross_over(gateway, recorded, alice, bob, alice_token, bob_token):
     """Each on a connection of its own, both on one connection to the upstream."""
 
-    async def answer(request, connection):
+    async def respond(request, connection):
         user = request.header(b"x-user-id")
         body = user + b" " + request.target + b" " + request.body
         await connection.send(
@@ -293,7 +295,7 @@ def test_two_users_never_cross_over(gateway, recorded, alice, bob, alice_token, 
         )
         return True
 
-    recorded.response = answer
+    recorded.response = respond
     clients = [(alice, gateway.client(alice_token)), (bob, gateway.client(bob_token))]
     for number in range(1000):
         user, client = clients[number % 2]

@@ -55,10 +55,10 @@ def test_what_differs_is_listed(gateway, recorded, plain_nginx, alice_token, see
         for port, prefix in ((gateway.port, "/api/v1/proxy"), (plain_nginx, "")):
             with connected(port) as client:
                 client.send(case.request(prefix, alice_token.headers))
-                answer = client.read_response(case.method)
-            sides.append((seen_by_upstream(recorded.last), seen_by_client(answer)))
+                response = client.read_response(case.method)
+            sides.append((seen_by_upstream(recorded.last), seen_by_client(response)))
         assert len(recorded.requests) == 2 * (number + 1)
-        for where, gateway_saw, nginx_saw in zip(("request", "answer"), *sides, strict=True):
+        for where, gateway_saw, nginx_saw in zip(("request", "response"), *sides, strict=True):
             found += [(case, difference) for difference in differences(where, gateway_saw, nginx_saw)]
     allowed = [rule for rules in RULES.values() for rule in rules]
     unlisted = [(one.method, one.target, d) for one, d in found if not any(map(d.is_allowed_by, allowed))]

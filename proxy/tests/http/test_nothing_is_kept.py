@@ -94,10 +94,10 @@ def test_of_websockets(gateway, socket_upstream, alice_token, no_collection, sen
 
 
 @pytest.mark.parametrize(
-    "answer", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 101 Yes\r\n\r\n" + b"x" * 50_000, b"x" * 70_000]
+    "response", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 101 Yes\r\n\r\n" + b"x" * 50_000, b"x" * 70_000]
 )
-def test_of_websockets_that_the_upstream_refuses(gateway, recorded, alice_token, no_collection, answer):
-    recorded.response = answer
+def test_of_websockets_that_the_upstream_refuses(gateway, recorded, alice_token, no_collection, response):
+    recorded.response = response
     for _ in range(3):
         with RawSocket(gateway, alice_token):
             pass

@@ -81,8 +81,8 @@ class TestRequests:
     def test_every_method_with_the_path_as_it_is(self, gateway, proxied, recorded, alice_token, method):
         for path in ("/", "/admin/", "/static/site.css", "/a%2Fb//c?d=e&f=%20?", "//x", "/x?"):
             headers = {"Host": HOST, **alice_token.headers}
-            answer = exchange(gateway.port, head(method, path, headers), method)
-            assert answer.status == 200
+            response = exchange(gateway.port, head(method, path, headers), method)
+            assert response.status == 200
             assert recorded.last.line == f"{method} {path} HTTP/1.1".encode()
 
     # case C36
@@ -133,8 +133,8 @@ class TestRequests:
         assert httpx.get(gateway.url, trust_env=False).status_code == 200
         assert gateway.client(alice_token).get("/x").status_code == 200
         assert recorded.last.target == b"/x"
-        answer = gateway.client(alice_token).post("/session")
-        assert answer.json()["url"] == "/api/v1/proxy/"
+        response = gateway.client(alice_token).post("/session")
+        assert response.json()["url"] == "/api/v1/proxy/"
 
     def test_two_hosts_are_refused_whichever_is_first(self, gateway, proxied, recorded, alice_token):
         for first, second in ((HOST, "zenzefi.example"), ("zenzefi.example", HOST), (HOST, HOST)):
@@ -198,8 +198,8 @@ class TestTheCookie:
         page = b"<!doctype html><html><head></head><body><a href='/x'>x</a></body></html>"
         stated = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nETag: "1"\r\nContent-Length: %d\r\n\r\n' % len(page)
         recorded.response = stated + page
-        answer = browser.get("/")
-        assert (answer.content, answer.headers["etag"]) == (page, '"1"')
+        response = browser.get("/")
+        assert (response.content, response.headers["etag"]) == (page, '"1"')
 
     @pytest.mark.parametrize(
         "origin", [SITE, "http://evil.example", "null", "https://proxy.example", f"{ORIGIN}:81", f"{ORIGIN}.evil"]
@@ -211,8 +211,8 @@ class TestTheCookie:
 
     def test_a_page_of_the_upstream_is_a_foreign_one_under_the_prefix(self, gateway, proxied, recorded, alice_token):
         cookie = f"zenzefi_access={sign_access(alice_token.token.digest, 'browser-1')}"
-        answer = gateway.client(headers={"Cookie": cookie, "Origin": ORIGIN}).post("/x")
-        assert_denied(answer, "origin_denied")
+        response = gateway.client(headers={"Cookie": cookie, "Origin": ORIGIN}).post("/x")
+        assert_denied(response, "origin_denied")
 
 
 class TestAPageOfARefusal:

@@ -72,9 +72,9 @@ def sha256(pieces):
 def test_a_download(apart, demo_upstream, size, bound, framing):  # case C51
     _gateway, client, memory = apart(demo_upstream)
     query = "?chunked=1" if framing == "chunked" else ""
-    with client.stream("GET", f"/download/{size}MiB{query}") as answer:
-        assert answer.headers.get("Content-Length") == (None if query else str(size * MIB))
-        assert sha256(answer.iter_raw()) == sha256(blocks(size * MIB))
+    with client.stream("GET", f"/download/{size}MiB{query}") as response:
+        assert response.headers.get("Content-Length") == (None if query else str(size * MIB))
+        assert sha256(response.iter_raw()) == sha256(blocks(size * MIB))
     assert memory.growth < bound * MIB
 
 
@@ -83,8 +83,8 @@ def test_a_download(apart, demo_upstream, size, bound, framing):  # case C51
 def test_an_upload(apart, demo_upstream, size, bound, framing):  # case C51
     _gateway, client, memory = apart(demo_upstream)
     headers = {"Content-Length": str(size * MIB)} if framing == "length" else {}
-    answer = client.post("/upload", content=blocks(size * MIB), headers=headers)
-    assert answer.json() == {"bytes": size * MIB, "sha256": sha256(blocks(size * MIB))}
+    response = client.post("/upload", content=blocks(size * MIB), headers=headers)
+    assert response.json() == {"bytes": size * MIB, "sha256": sha256(blocks(size * MIB))}
     assert memory.growth < bound * MIB
 
 
@@ -145,18 +145,18 @@ class TestRanges:
         etag = client.head("/download/64MiB").headers["ETag"]
         for first, last in [(0, 0), (1, 8 * MIB), (40 * MIB + 7, 56 * MIB), (self.SIZE - 3, self.SIZE - 1)]:
             asked = {"Range": f"bytes={first}-{last}", "If-Range": etag}
-            answer = client.get("/download/64MiB", headers=asked)
-            assert (answer.status_code, answer.headers["Content-Length"]) == (206, str(last - first + 1))
-            assert answer.headers["Content-Range"] == f"bytes {first}-{last}/{self.SIZE}"
-            assert sha256([answer.content]) == sha256([self.part(first, last)])
+            response = client.get("/download/64MiB", headers=asked)
+            assert (response.status_code, response.headers["Content-Length"]) == (206, str(last - first + 1))
+            assert response.headers["Content-Range"] == f"bytes {first}-{last}/{self.SIZE}"
+            assert sha256([response.content]) == sha256([self.part(first, last)])
 
     def test_of_an_old_copy_it_is_the_whole_and_beyond_the_end_nothing(self, gateway, alice_token):  # case C48
         client = gateway.client(alice_token)
-        with client.stream("GET", "/download/64MiB", headers={"Range": "bytes=5-9", "If-Range": '"old"'}) as answer:
-            assert (answer.status_code, "Content-Range" in answer.headers) == (200, False)
-            assert sha256(answer.iter_raw()) == sha256(blocks(self.SIZE))
-        answer = client.get("/download/64MiB", headers={"Range": f"bytes={self.SIZE}-"})
-        assert (answer.status_code, answer.headers["Content-Range"]) == (416, f"bytes */{self.SIZE}")
+        with client.stream("GET", "/download/64MiB", headers={"Range": "bytes=5-9", "If-Range": '"old"'}) as response:
+            assert (response.status_code, "Content-Range" in response.headers) == (200, False)
+            assert sha256(response.iter_raw()) == sha256(blocks(self.SIZE))
+        response = client.get("/download/64MiB", headers={"Range": f"bytes={self.SIZE}-"})
+        assert (response.status_code, response.headers["Content-Range"]) == (416, f"bytes */{self.SIZE}")
 
     def test_several_parts_in_one_answer(self, gateway, recorded, alice_token):  # case C48
         parts = [(0, 4 * MIB), (20 * MIB, 24 * MIB), (self.SIZE - 9, self.SIZE - 1)]
@@ -173,9 +173,9 @@ class TestRanges:
             body,
         )
         asked = "bytes=" + ", ".join(f"{first}-{last}" for first, last in parts)
-        answer = gateway.client(alice_token).get("/x", headers={"Range": asked})
-        assert (answer.status_code, answer.headers["Content-Type"]) == (206, kind.decode())
-        assert sha256([answer.content]) == sha256([body])
+        response = gateway.client(alice_token).get("/x", headers={"Range": asked})
+        assert (response.status_code, response.headers["Content-Type"]) == (206, kind.decode())
+        assert sha256([response.content]) == sha256([body])
         assert recorded.last.header(b"range") == asked.encode()
 
 
@@ -209,8 +209,8 @@ def test_an_event_is_there_as_soon_as_it_is_sent(gateway, recorded, alice_token)
 
     recorded.response = script
     delays = []
-    with gateway.client(alice_token).stream("GET", "/events") as answer:
-        for event in answer.iter_raw():
+    with gateway.client(alice_token).stream("GET", "/events") as response:
+        for event in response.iter_raw():
             delays.append(time.monotonic() - float(event.removeprefix(b"data: ")))
             recorded.call(taken.set)
     assert len(delays) == count

@@ -66,11 +66,11 @@ class Traffic:
         with self._client(sold) as client:
             for _ in range(chance.randint(1, 20)):
                 try:
-                    answer = client.post("/echo", content=chance.randbytes(chance.randint(0, 100_000)))
+                    response = client.post("/echo", content=chance.randbytes(chance.randint(0, 100_000)))
                 except BROKEN:
                     return "request cut"
-                if answer.status_code != 200:
-                    return answer.status_code
+                if response.status_code != 200:
+                    return response.status_code
         return "requests"
 
     def _events(self, sold, chance):

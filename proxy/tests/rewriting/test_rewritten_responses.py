@@ -18,7 +18,7 @@ PAGE = b"<!doctype html><html><head><title>x</title></head><body><a href='/x?a=1
 LINKED = PAGE.replace(b"'/x?", b"'" + P + b"/x?")
 
 
-def answer_of(body, *fields, status=b"200 OK", kind=b"text/html; charset=utf-8"):
+def response_of(body, *fields, status=b"200 OK", kind=b"text/html; charset=utf-8"):
     lines = [b"HTTP/1.1 " + status, b"Content-Type: " + kind, b"Content-Length: %d" % len(body), *fields]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
@@ -37,28 +37,28 @@ def shown(gateway, page=LINKED):
 
 class TestWhoGetsIt:
     def test_the_cookie(self, gateway, recorded, browser):
-        recorded.response = answer_of(PAGE)
-        answer = browser.get("/")
-        assert answer.content == shown(gateway)
-        assert "content-length" not in answer.headers
-        assert answer.headers["vary"] == "accept-encoding, sec-fetch-dest"
+        recorded.response = response_of(PAGE)
+        response = browser.get("/")
+        assert response.content == shown(gateway)
+        assert "content-length" not in response.headers
+        assert response.headers["vary"] == "accept-encoding, sec-fetch-dest"
 
     def test_header_credentials_get_every_byte(self, recorded, gateway, alice_token):
-        recorded.response = answer_of(PAGE, b'ETag: "1"', b"Accept-Ranges: bytes", b"Link: </x>; rel=preload")
+        recorded.response = response_of(PAGE, b'ETag: "1"', b"Accept-Ranges: bytes", b"Link: </x>; rel=preload")
         headers = {"Accept-Encoding": "exotic, br", "Range": "bytes=0-1,5-6"}
-        answer = gateway.client(alice_token, headers=headers).get("/")
-        assert answer.content == PAGE
-        assert (answer.headers["etag"], answer.headers["accept-ranges"]) == ('"1"', "bytes")
-        assert answer.headers["link"] == "</x>; rel=preload"
+        response = gateway.client(alice_token, headers=headers).get("/")
+        assert response.content == PAGE
+        assert (response.headers["etag"], response.headers["accept-ranges"]) == ('"1"', "bytes")
+        assert response.headers["link"] == "</x>; rel=preload"
         assert recorded.last.header(b"accept-encoding") == b"exotic, br"
         assert recorded.last.header(b"range") == b"bytes=0-1,5-6"
 
     def test_header_credentials_beside_a_cookie(self, gateway, recorded, browser, alice_token):
-        recorded.response = answer_of(PAGE)
+        recorded.response = response_of(PAGE)
         assert browser.get("/", headers=alice_token.headers).content == PAGE
 
     def test_a_part_that_a_script_asks_for_has_no_script_of_ours(self, recorded, browser):
-        recorded.response = answer_of(PAGE)
+        recorded.response = response_of(PAGE)
         assert browser.get("/", headers={"Sec-Fetch-Dest": "empty"}).content == LINKED
 
     @pytest.mark.parametrize(
@@ -76,15 +76,15 @@ class TestWhoGetsIt:
         ],
     )
     def test_what_passes_as_it_is(self, recorded, browser, kind, fields):
-        recorded.response = answer_of(PAGE, *fields, b'ETag: "1"', b"Accept-Ranges: bytes", kind=kind)
-        with browser.stream("GET", "/") as answer:
-            assert b"".join(answer.iter_raw()) == PAGE
-        assert answer.headers["content-length"] == str(len(PAGE))
-        assert (answer.headers["etag"], answer.headers["accept-ranges"]) == ('"1"', "bytes")
+        recorded.response = response_of(PAGE, *fields, b'ETag: "1"', b"Accept-Ranges: bytes", kind=kind)
+        with browser.stream("GET", "/") as response:
+            assert b"".join(response.iter_raw()) == PAGE
+        assert response.headers["content-length"] == str(len(PAGE))
+        assert (response.headers["etag"], response.headers["accept-ranges"]) == ('"1"', "bytes")
 
     def test_utf_16_by_its_mark(self, recorded, browser):
         page = b"\xff\xfe" + PAGE.decode().encode("utf-16-le")
-        recorded.response = answer_of(page, kind=b"text/html")
+        recorded.response = response_of(page, kind=b"text/html")
         assert browser.get("/").content == page
 
 
@@ -106,28 +106,30 @@ def raw_deflate(data):
 class TestEncodings:
     @pytest.mark.parametrize("coding", CODINGS)
     def test_each_one(self, gateway, recorded, browser, coding):
-        recorded.response = answer_of(CODINGS[coding](PAGE), b"Content-Encoding: " + coding.encode())
-        answer = browser.get("/")
-        assert (answer.content, answer.headers["content-encoding"]) == (shown(gateway), "gzip")
-        answer = browser.get("/", headers={"Accept-Encoding": coding.removeprefix("x-") + ", identity"})
-        assert answer.content == shown(gateway)
-        assert answer.headers.get("content-encoding") == ("gzip" if "gzip" in coding else None)
+        recorded.response = response_of(CODINGS[coding](PAGE), b"Content-Encoding: " + coding.encode())
+        response = browser.get("/")
+        assert (response.content, response.headers["content-encoding"]) == (shown(gateway), "gzip")
+        response = browser.get("/", headers={"Accept-Encoding": coding.removeprefix("x-") + ", identity"})
+        assert response.content == shown(gateway)
+        assert response.headers.get("content-encoding") == ("gzip" if "gzip" in coding else None)
 
     def test_deflate_without_its_header(self, gateway, recorded, browser):
-        recorded.response = answer_of(raw_deflate(PAGE), b"Content-Encoding: deflate")
+        recorded.response = response_of(raw_deflate(PAGE), b"Content-Encoding: deflate")
         assert browser.get("/").content == shown(gateway)
 
     def test_several_members_and_frames(self, gateway, recorded, browser):
         for coding in ("gzip", "zstd"):
             pack = CODINGS[coding]
-            recorded.response = answer_of(pack(PAGE[:50]) + pack(PAGE[50:]), b"Content-Encoding: " + coding.encode())
+            recorded.response = response_of(
+                pack(PAGE[:50]) + pack(PAGE[50:]), b"Content-Encoding: " + coding.encode()
+            )
             assert browser.get("/").content == shown(gateway)
 
     def test_nested(self, gateway, recorded, browser):
         body = zstd.compress(brotli.compress(gzip.compress(PAGE)))
-        recorded.response = answer_of(body, b"Content-Encoding: gzip, br", b"Content-Encoding: zstd")
-        answer = browser.get("/")
-        assert (answer.content, answer.headers["content-encoding"]) == (shown(gateway), "gzip")
+        recorded.response = response_of(body, b"Content-Encoding: gzip, br", b"Content-Encoding: zstd")
+        response = browser.get("/")
+        assert (response.content, response.headers["content-encoding"]) == (shown(gateway), "gzip")
 
     @pytest.mark.parametrize(
         ("accepted", "asked"),
@@ -145,29 +147,31 @@ class TestEncodings:
     @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
     def test_a_bomb_breaks_off(self, gateway, recorded, browser, coding):
         size = 200 * 1024 * 1024
-        recorded.response = answer_of(bomb(coding, size), b"Content-Encoding: " + coding.encode())
-        with browser.stream("GET", "/", headers={"Accept-Encoding": coding}) as answer:
-            got, broken = received(answer)
+        recorded.response = response_of(bomb(coding, size), b"Content-Encoding: " + coding.encode())
+        with browser.stream("GET", "/", headers={"Accept-Encoding": coding}) as response:
+            got, broken = received(response)
         assert broken
         assert got <= max(encoding.MAX_DECODED, encoding.MAX_RATIO * 200 * 1024) + 2 * encoding.PIECE
         eventually(lambda: not gateway.plane.in_flight)
 
     def test_a_bomb_within_others(self, gateway, recorded, browser):
-        recorded.response = answer_of(gzip.compress(bomb("gzip", 200 * 1024 * 1024)), b"Content-Encoding: gzip, gzip")
+        recorded.response = response_of(
+            gzip.compress(bomb("gzip", 200 * 1024 * 1024)), b"Content-Encoding: gzip, gzip"
+        )
         with pytest.raises(httpx.RemoteProtocolError):
             browser.get("/")
 
     @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
     def test_what_does_not_decode_breaks_off(self, recorded, browser, coding):
         for body in (b"no such thing at all", CODINGS[coding](PAGE)[:-5]):
-            recorded.response = answer_of(body, b"Content-Encoding: " + coding.encode())
+            recorded.response = response_of(body, b"Content-Encoding: " + coding.encode())
             with pytest.raises(httpx.RemoteProtocolError):
                 browser.get("/")
 
     def test_a_stream_does_not_wait(self, gateway, recorded, browser):
         """What has come goes out, also through gzip."""
 
-        async def answer(_request, connection):
+        async def respond(_request, connection):
             packer = zlib.compressobj(wbits=31)
             begin = packer.compress(b"<html><body><p>now</p>") + packer.flush(zlib.Z_SYNC_FLUSH)
             head = (
@@ -176,7 +180,7 @@ class TestEncodings:
             await connection.send(head + begin)
             await connection.wait_closed()
 
-        recorded.response = answer
+        recorded.response = respond
         started = time.monotonic()
         with browser.stream("GET", "/") as response:
             got = b""
@@ -187,11 +191,11 @@ class TestEncodings:
         assert time.monotonic() - started < 5
 
 
-def received(answer):
+def received(response):
     """How many bytes came, and whether the connection broke off."""
     got = 0
     try:
-        for piece in answer.iter_raw():
+        for piece in response.iter_raw():
             got += len(piece)
     except httpx.RemoteProtocolError:
         return got, True
@@ -211,7 +215,7 @@ def bomb(coding, size):
 class TestValidators:
     def test_the_tag_is_weak_and_comes_back_as_it_was(self, recorded, browser):
         for given in ('"a1"', 'W/"a1"'):
-            recorded.response = answer_of(PAGE, b"ETag: " + given.encode())
+            recorded.response = response_of(PAGE, b"ETag: " + given.encode())
             tag = browser.get("/").headers["etag"]
             assert tag.startswith('W/"a1-z')
             for name in ("If-None-Match", "If-Match"):
@@ -219,11 +223,11 @@ class TestValidators:
                 assert recorded.last.header(name.lower().encode()) == f'"other", {given}'.encode()
 
     def test_not_modified(self, recorded, browser):
-        recorded.response = answer_of(PAGE, b'ETag: "a1"')
+        recorded.response = response_of(PAGE, b'ETag: "a1"')
         tag = browser.get("/").headers["etag"]
         recorded.response = b'HTTP/1.1 304 Not Modified\r\nETag: "a1"\r\n\r\n'
-        answer = browser.get("/", headers={"If-None-Match": tag})
-        assert (answer.status_code, answer.headers["etag"], answer.content) == (304, tag, b"")
+        response = browser.get("/", headers={"If-None-Match": tag})
+        assert (response.status_code, response.headers["etag"], response.content) == (304, tag, b"")
 
     def test_a_tag_of_another_version_is_none_of_the_upstream(self, recorded, browser):
         browser.get("/", headers={"If-None-Match": 'W/"a1-zs00000000"'})
@@ -231,18 +235,18 @@ class TestValidators:
 
     def test_what_speaks_of_the_bytes_is_dropped(self, recorded, browser):
         fields = [b"Content-MD5: x", b"Digest: x", b"Repr-Digest: x", b"Content-Digest: x", b"Accept-Ranges: bytes"]
-        recorded.response = answer_of(PAGE, *fields)
+        recorded.response = response_of(PAGE, *fields)
         for method in ("GET", "HEAD"):
-            answer = browser.request(method, "/")
-            assert not {field.split(b":")[0].decode().lower() for field in fields} & set(answer.headers)
-            assert "content-length" not in answer.headers
+            response = browser.request(method, "/")
+            assert not {field.split(b":")[0].decode().lower() for field in fields} & set(response.headers)
+            assert "content-length" not in response.headers
 
     def test_a_head_says_what_a_get_would(self, recorded, browser):
-        recorded.response = answer_of(PAGE, b'ETag: "a1"')
+        recorded.response = response_of(PAGE, b'ETag: "a1"')
         tag = browser.get("/").headers["etag"]
-        recorded.response = answer_of(PAGE, b'ETag: "a1"').partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-        answer = browser.head("/")
-        assert (answer.headers["etag"], answer.content) == (tag, b"")
+        recorded.response = response_of(PAGE, b'ETag: "a1"').partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        response = browser.head("/")
+        assert (response.headers["etag"], response.content) == (tag, b"")
 
     def test_no_content(self, recorded, browser):
         recorded.response = b"HTTP/1.1 204 No Content\r\nContent-Type: text/html\r\n\r\n"
@@ -252,22 +256,26 @@ class TestValidators:
 # case C52
 class TestRanges:
     def test_a_part_of_a_page_is_asked_for_as_a_whole(self, gateway, recorded, browser):
-        async def answer(request, connection):
-            part = answer_of(PAGE[:10], b"Content-Range: bytes 0-9/99", status=b"206 Partial Content")
-            await connection.send(part if request.header(b"range") else answer_of(PAGE))
+        async def respond(request, connection):
+            part = response_of(PAGE[:10], b"Content-Range: bytes 0-9/99", status=b"206 Partial Content")
+            await connection.send(part if request.header(b"range") else response_of(PAGE))
             return True
 
-        recorded.response = answer
-        answer = browser.get("/", headers={"Range": "bytes=0-9", "If-Range": '"x"'})
-        assert (answer.status_code, answer.content) == (200, shown(gateway))
+        recorded.response = respond
+        response = browser.get("/", headers={"Range": "bytes=0-9", "If-Range": '"x"'})
+        assert (response.status_code, response.content) == (200, shown(gateway))
         assert [request.header(b"if-range") for request in recorded.requests] == [b'"x"', None]
 
     def test_a_part_of_something_else_is_that(self, recorded, browser):
-        recorded.response = answer_of(
+        recorded.response = response_of(
             b"0123", b"Content-Range: bytes 0-3/9", status=b"206 Partial Content", kind=b"video/mp4"
         )
-        answer = browser.get("/", headers={"Range": "bytes=0-3"})
-        assert (answer.status_code, answer.content, answer.headers["content-range"]) == (206, b"0123", "bytes 0-3/9")
+        response = browser.get("/", headers={"Range": "bytes=0-3"})
+        assert (response.status_code, response.content, response.headers["content-range"]) == (
+            206,
+            b"0123",
+            "bytes 0-3/9",
+        )
 
     def test_several_parts_are_not_asked_for(self, recorded, browser):
         browser.get("/", headers={"Range": "bytes=0-1,4-5"})
@@ -284,7 +292,7 @@ class TestHeaders:
             b"Content-Location: /here",
             b"Set-Cookie: a=1; Path=/app; Domain=upstream",
         ]
-        recorded.response = answer_of(b"{}", *fields, kind=b"application/json")
+        recorded.response = response_of(b"{}", *fields, kind=b"application/json")
         headers = browser.get("/").headers
         assert headers["link"] == "</api/v1/proxy/a.css>; rel=preload, <https://elsewhere/>; rel=x"
         assert headers["refresh"] == "5; url=/api/v1/proxy/next"
@@ -295,13 +303,13 @@ class TestHeaders:
     def test_the_policy(self, gateway, recorded, browser):
         origin = recorded.url.encode()
         stated = b"Content-Security-Policy: script-src " + origin + b"/js/; img-src 'self'"
-        recorded.response = answer_of(PAGE, stated)
+        recorded.response = response_of(PAGE, stated)
         policy = browser.get("/").headers["content-security-policy"]
         allowed = gateway.plane.rewriting.script.hash_source.decode()
         assert policy == f"script-src {gateway.url}/api/v1/proxy/js/ {allowed}; img-src 'self'"
 
     def test_the_policy_behind_a_proxy_that_leaves_the_port_out(self, gateway, recorded, browser):
-        recorded.response = answer_of(PAGE, b"Content-Security-Policy: img-src " + recorded.url.encode() + b"/")
+        recorded.response = response_of(PAGE, b"Content-Security-Policy: img-src " + recorded.url.encode() + b"/")
         for host in ("127.0.0.1", gateway.url.removeprefix("http://")):
             policy = browser.get("/", headers={"Host": host}).headers["content-security-policy"]
             assert policy == f"img-src {gateway.url}/api/v1/proxy/"
@@ -315,7 +323,7 @@ def test_a_hash_of_css_that_is_changed_does_not_refuse_it(recorded, browser):
         b"<head></head><link rel=stylesheet href=/a.css integrity='sha256-x'><script src=/a.js integrity='sha256-x'>"
         b"</script><link rel=stylesheet href=https://cdn/a.css integrity='sha256-x'>"
     )
-    recorded.response = answer_of(page)
+    recorded.response = response_of(page)
     got = browser.get("/").content
     assert b"<link rel=stylesheet href=/api/v1/proxy/a.css >" in got
     assert b"<script src=/api/v1/proxy/a.js integrity='sha256-x'></script>" in got
@@ -323,12 +331,12 @@ def test_a_hash_of_css_that_is_changed_does_not_refuse_it(recorded, browser):
 
 
 def test_css(recorded, browser):
-    recorded.response = answer_of(b"@import '/a.css'; b { c: url(/d.png) }", kind=b"text/css")
+    recorded.response = response_of(b"@import '/a.css'; b { c: url(/d.png) }", kind=b"text/css")
     assert browser.get("/").content == b"@import '/api/v1/proxy/a.css'; b { c: url(/api/v1/proxy/d.png) }"
 
 
 def test_the_bytes_that_cross_are_counted(gateway, recorded, browser):
-    recorded.response = answer_of(gzip.compress(PAGE), b"Content-Encoding: gzip")
-    with browser.stream("GET", "/") as answer:
-        crossed = len(b"".join(answer.iter_raw()))
+    recorded.response = response_of(gzip.compress(PAGE), b"Content-Encoding: gzip")
+    with browser.stream("GET", "/") as response:
+        crossed = len(b"".join(response.iter_raw()))
     assert browser.get("/status").json()["bytes_transferred"] == crossed

@@ -22,35 +22,35 @@ RULES = {
     "Cookies of the gateway": [
         ("request", "nginx", r"cookie", r"zenzefi_session=1; c=3"),
         ("request", "gateway", r"cookie", r"c=3"),
-        ("answer", "nginx", r"set-cookie", r"zenzefi_session=evil"),
+        ("response", "nginx", r"set-cookie", r"zenzefi_session=evil"),
     ],
     "Scope of cookies": [
-        ("answer", "nginx", r"set-cookie", r"a=1; Path=/; HttpOnly|b=x y; Domain=elsewhere\.example"),
-        ("answer", "gateway", r"set-cookie", r"a=1; Path=/api/v1/proxy/?; HttpOnly|b=x y"),
+        ("response", "nginx", r"set-cookie", r"a=1; Path=/; HttpOnly|b=x y; Domain=elsewhere\.example"),
+        ("response", "gateway", r"set-cookie", r"a=1; Path=/api/v1/proxy/?; HttpOnly|b=x y"),
     ],
     "Location": [
-        ("answer", "nginx", r"(content-)?location", r"/elsewhere\?x=%2F"),
-        ("answer", "gateway", r"(content-)?location", r"/api/v1/proxy/elsewhere\?x=%2F"),
+        ("response", "nginx", r"(content-)?location", r"/elsewhere\?x=%2F"),
+        ("response", "gateway", r"(content-)?location", r"/api/v1/proxy/elsewhere\?x=%2F"),
     ],
     "Hop-by-hop fields": [
         ("request", "nginx", r"x-hop|te|keep-alive|proxy-connection|sec-websocket-key", ANY),
-        ("answer", "nginx", r"x-hop|upgrade|proxy-authenticate", ANY),
-        ("answer", "nginx", r"connection", r"keep-alive"),
+        ("response", "nginx", r"x-hop|upgrade|proxy-authenticate", ANY),
+        ("response", "nginx", r"connection", r"keep-alive"),
     ],
     "Added by the gateway": [
-        ("answer", "gateway", r"x-request-id|x-zenzefi-expires-at", ANY),
-        ("answer", "gateway", r"via", r"1\.1 zenzefi"),
-        ("answer", "gateway", r"date", r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"),
+        ("response", "gateway", r"x-request-id|x-zenzefi-expires-at", ANY),
+        ("response", "gateway", r"via", r"1\.1 zenzefi"),
+        ("response", "gateway", r"date", r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"),
     ],
     "Not allowed in a response": [
         (
-            "answer",
+            "response",
             "nginx",
             r"x-request-id|x-zenzefi-error|alt-svc|clear-site-data|strict-transport-security|nel",
             ANY,
         )
     ],
-    "`X-Accel-…`": [("answer", "gateway", r"x-accel-expires", r"5")],
+    "`X-Accel-…`": [("response", "gateway", r"x-accel-expires", r"5")],
     "Unusual names": [("request", "gateway", r"x-odd!~", r"1")],
     "Framing of a request": [
         ("request", "gateway", r"content-length", r"\d+"),

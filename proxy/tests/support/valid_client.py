@@ -21,8 +21,8 @@ from proxy.tests.support.websockets import vanish
 BOTH = [
     ("request", "nginx", r"host|connection|expect|x-under_score", r".*"),
     ("request", "gateway", r"host", r".*"),
-    ("answer", "nginx", r"connection|keep-alive|transfer-encoding", r".*"),
-    ("answer", "gateway", r"connection|transfer-encoding", r".*"),
+    ("response", "nginx", r"connection|keep-alive|transfer-encoding", r".*"),
+    ("response", "gateway", r"connection|transfer-encoding", r".*"),
 ]
 NEVER_SENT = {
     b"x-access-token", b"x-device-id", b"proxy-authorization", b"forwarded", b"x-real-ip", b"x-hop", b"te",
@@ -181,7 +181,7 @@ class Visitor:
         (expected,) = parsed(case.response, [case.method])
         found = [
             *differences("request", seen_by_upstream(seen), seen_by_upstream(sent)),
-            *differences("answer", seen_by_client(answer), seen_by_client(expected)),
+            *differences("response", seen_by_client(answer), seen_by_client(expected)),
         ]
         unlisted = [one for one in found if not any(map(one.is_allowed_by, ALLOWED))]
         assert not unlisted, (case.method, case.target, unlisted)

@@ -47,7 +47,7 @@ async def stalls(_request, connection):
 
 
 @pytest.mark.parametrize(
-    ("target", "answer", "code"),
+    ("target", "response", "code"),
     [
         ("http://127.0.0.1:{refused}", None, UNREACHABLE),
         ("http://no-such-host.invalid:8123", None, UNREACHABLE),
@@ -67,14 +67,14 @@ async def stalls(_request, connection):
     ],
 )  # fmt: skip
 def test_each_failure(
-    gateway, demo_upstream, recording_upstream, silent, unanswered, alice_token, target, answer, code
+    gateway, demo_upstream, recording_upstream, silent, unanswered, alice_token, target, response, code
 ):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         ports = {"refused": unused.getsockname()[1], "recorded": recording_upstream.port, "plain": demo_upstream.port}
         address = target.format(**ports, silent=silent, unanswered=unanswered)
         gateway.restart(ZENZEFI_TARGET_URL=address, UPSTREAM_CONNECT_TIMEOUT=0.5, UPSTREAM_TIMEOUT=1)
-        recording_upstream.response = answer
+        recording_upstream.response = response
         for method in ("GET", "POST"):
             request = head(method, "/api/v1/proxy/x", {"Host": "shop.example", **alice_token.headers})
             denied = exchange(gateway.port, request, method)

@@ -51,17 +51,17 @@ def answered(gateway, recorded, alice_token):
 def test_it_is_refused(answered, place):
     for kind, line in LINES.items():
         lines = {"first": [line, b"X-B: b"], "last": [b"X-B: b", line], "alone": [line]}[place]
-        answer = answered(b"\r\n".join(lines))
-        assert answer.startswith(b"HTTP/1.1 502 "), kind
-        assert b"evil" not in answer.lower(), kind
-        assert b"x-b" not in answer.lower(), kind
+        response = answered(b"\r\n".join(lines))
+        assert response.startswith(b"HTTP/1.1 502 "), kind
+        assert b"evil" not in response.lower(), kind
+        assert b"x-b" not in response.lower(), kind
 
 
 # case C41
 def test_what_is_refused_would_pass_otherwise(answered):
-    answer = answered(b"X-A: a\tX-Evil: b\r\nContent-Length: 2")
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    assert b"\r\nx-a: a\tX-Evil: b\r\n" in answer
+    response = answered(b"X-A: a\tX-Evil: b\r\nContent-Length: 2")
+    assert response.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nx-a: a\tX-Evil: b\r\n" in response
 
 
 VALUES = st.binary(max_size=12).map(lambda raw: raw.translate(bytes.maketrans(b"01234567", b"\r\n\t \x00\x0b\x7f:")))
@@ -71,13 +71,13 @@ VALUES = st.binary(max_size=12).map(lambda raw: raw.translate(bytes.maketrans(b"
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(VALUES)
 def test_a_value_arrives_as_it_is_or_not_at_all(answered, value):
-    answer = answered(b"X-A: a%bz\r\nContent-Length: 2" % value)
-    fields = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    response = answered(b"X-A: a%bz\r\nContent-Length: 2" % value)
+    fields = response.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
     if re.fullmatch(rb"[\t\x20-\x7e\x80-\xff]*", value):
-        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert response.startswith(b"HTTP/1.1 200 ")
         assert b"x-a: a%bz" % value in fields
     elif b"\r\n" not in value:  # else those are two lines, which may be two headers
-        assert answer.startswith(b"HTTP/1.1 502 ")
+        assert response.startswith(b"HTTP/1.1 502 ")
         assert not any(field.startswith(b"x-a:") for field in fields)
 
 
@@ -94,13 +94,13 @@ def test_a_value_arrives_as_it_is_or_not_at_all(answered, value):
 def test_of_a_handshake(gateway, recorded, alice_token, line, closed):
     """Of which the subprotocol alone is passed on."""
 
-    async def answer(request, connection):
+    async def respond(request, connection):
         accepted = accept_key(request.header(b"sec-websocket-key").decode()).encode()
         lines = [b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket", b"Connection: Upgrade",
                  b"Sec-WebSocket-Accept: " + accepted, line]  # fmt: skip
         await connection.send(b"\r\n".join([*lines, b"", b"\x88\x02\x03\xe8"]))
         await connection.wait_closed()
 
-    recorded.response = answer
+    recorded.response = respond
     with open_socket(gateway, "/ws", alice_token, subprotocols=["a", "b"]) as client:
         assert read_close(client) == closed

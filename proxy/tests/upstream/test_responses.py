@@ -17,14 +17,14 @@ def connections_for(gateway, recorded, token, method="GET", requests=3):
     client = gateway.client(token)
     before = recorded.connections
     for _ in range(requests):
-        answer = client.request(method, "/x")
-        assert (answer.status_code, answer.content) in ((200, b"ok"), (200, b""), (204, b""), (304, b""))
+        response = client.request(method, "/x")
+        assert (response.status_code, response.content) in ((200, b"ok"), (200, b""), (204, b""), (304, b""))
         eventually(lambda: gateway.plane.upstream.pool.open == gateway.plane.upstream.pool.idle)
     return recorded.connections - before
 
 
 @pytest.mark.parametrize(
-    ("answer", "taken"),
+    ("response", "taken"),
     [
         (OK + b"ok", 1),
         (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK + b"ok", 1),
@@ -38,14 +38,14 @@ def connections_for(gateway, recorded, token, method="GET", requests=3):
         (OK + b"ok" + OK + b"ok", 3),
     ],
 )  # fmt: skip
-def test_which_connection_serves_another_request(gateway, recorded, alice_token, answer, taken):
-    recorded.response = answer
+def test_which_connection_serves_another_request(gateway, recorded, alice_token, response, taken):
+    recorded.response = response
     assert connections_for(gateway, recorded, alice_token) == taken
 
 
-@pytest.mark.parametrize(("answer", "taken"), [(OK, 1), (b"HTTP/1.1 200 OK\r\n\r\n", 1), (OK + b"ok", 3)])
-def test_an_answer_to_head_has_no_body(gateway, recorded, alice_token, answer, taken):  # case C48
-    recorded.response = answer
+@pytest.mark.parametrize(("response", "taken"), [(OK, 1), (b"HTTP/1.1 200 OK\r\n\r\n", 1), (OK + b"ok", 3)])
+def test_an_answer_to_head_has_no_body(gateway, recorded, alice_token, response, taken):  # case C48
+    recorded.response = response
     assert connections_for(gateway, recorded, alice_token, "HEAD") == taken
 
 
@@ -54,7 +54,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\
 
 # case C46
 @pytest.mark.parametrize(
-    ("answer", "follows"),
+    ("response", "follows"),
     [
         (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nok", OK + b"ok"),
         (OK + b"ok", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
@@ -65,12 +65,12 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\
         (b"HTTP/1.1 204 No Content\r\n\r\n", OK + b"ok"),
     ],
 )
-def test_what_follows_an_answer_changes_nothing_of_it(gateway, recorded, alice_token, answer, follows):
+def test_what_follows_an_answer_changes_nothing_of_it(gateway, recorded, alice_token, response, follows):
     """RFC 9112 §9.2: it belongs to no request, and its connection serves no other."""
-    recorded.response = once(answer + follows)
+    recorded.response = once(response + follows)
     got = gateway.client(alice_token).get("/x")
-    assert got.status_code == int(answer[9:12])
-    assert got.content == (b"ok" if b"ok" in answer else b"")
+    assert got.status_code == int(response[9:12])
+    assert got.content == (b"ok" if b"ok" in response else b"")
     eventually(lambda: gateway.plane.upstream.pool.open == 0)
 
 
@@ -91,10 +91,10 @@ def test_whitespace_behind_a_value_is_no_part_of_it(gateway, recorded, alice_tok
         recorded.response = b"HTTP/1.1 200 OK\r\nX: a  b%b\r\n%b%b\r\n\r\n%b" % (space, framing, space, body)
         with connected(gateway.port) as client:
             client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", "Connection": "close", **alice_token.headers}))
-            answer = client.read_rest()
-        assert answer.startswith(b"HTTP/1.1 200 OK\r\nx: a  b\r\n")
-        assert b"\r\n" + framing.lower() + b"\r\n" in answer
-        assert answer.endswith(b"\r\n\r\n" + body)
+            response = client.read_rest()
+        assert response.startswith(b"HTTP/1.1 200 OK\r\nx: a  b\r\n")
+        assert b"\r\n" + framing.lower() + b"\r\n" in response
+        assert response.endswith(b"\r\n\r\n" + body)
 
 
 def test_a_coding_that_the_parser_does_not_know(gateway, recorded, alice_token):
@@ -112,8 +112,8 @@ def test_what_is_another_protocol(gateway, recorded, alice_token, version):
 
 def test_the_length_of_what_a_304_does_not_send_is_told(gateway, recorded, alice_token):
     recorded.response = b'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n'
-    answer = gateway.client(alice_token).get("/x")
-    assert (answer.status_code, answer.headers["Content-Length"], answer.content) == (304, "5", b"")
+    response = gateway.client(alice_token).get("/x")
+    assert (response.status_code, response.headers["Content-Length"], response.content) == (304, "5", b"")
 
 
 @pytest.mark.parametrize(
@@ -125,14 +125,14 @@ def test_the_length_of_what_a_304_does_not_send_is_told(gateway, recorded, alice
     ],
 )
 def test_a_head_without_an_end_is_bounded(gateway, recorded, alice_token, endless):
-    async def answer(_request, connection):
+    async def respond(_request, connection):
         if not endless.startswith(b"HTTP"):
             await connection.send(b"HTTP/1.1 200 OK\r\nX: ")
         while not connection.reader.at_eof():
             await connection.send(endless * 1000)
             await asyncio.sleep(0.001)
 
-    recorded.response = answer
+    recorded.response = respond
     assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
     eventually(lambda: recorded.closed_connections == recorded.connections)
 
@@ -145,13 +145,13 @@ def test_a_head_that_comes_at_once_is_bounded(gateway, recorded, alice_token, si
 
 @pytest.mark.parametrize("begun", [b"2;", b"0\r\nX-Trailer: "])
 def test_what_surrounds_chunks_is_bounded(gateway, recorded, alice_token, begun):  # case C34
-    async def answer(_request, connection):
+    async def respond(_request, connection):
         await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n" + begun)
         while not connection.reader.at_eof():
             await connection.send(b"a" * 10_000)
             await asyncio.sleep(0.001)
 
-    recorded.response = answer
+    recorded.response = respond
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
         with pytest.raises(IncompleteRead):  # case C50: a response that breaks off never looks complete
@@ -167,8 +167,8 @@ def test_an_answer_before_the_end_of_the_upload(gateway, recorded, alice_token):
     headers = {"Host": "h", "Content-Length": "1000000", **alice_token.headers}
     with connected(gateway.port) as client:
         client.send(head("POST", "/api/v1/proxy/x", headers) + b"x" * 1000)
-        answer = client.read_response()
-        assert (answer.status, answer.body) == (413, b"no")
+        response = client.read_response()
+        assert (response.status, response.body) == (413, b"no")
         eventually(lambda: gateway.plane.upstream.pool.open == 0)
 
 

@@ -44,8 +44,8 @@ def test_an_idempotent_request_without_a_body_is_sent_once_more(gateway, recorde
     recorded.response = Closing(resets=resets)
     client = gateway.client(alice_token)
     assert client.get("/first").status_code == 200
-    answer = client.request(method, "/second?x=%2F", headers={"X-Kept": "as it is"})
-    assert (answer.status_code, answer.content) == (200, b"" if method == "HEAD" else b"ok")
+    response = client.request(method, "/second?x=%2F", headers={"X-Kept": "as it is"})
+    assert (response.status_code, response.content) == (200, b"" if method == "HEAD" else b"ok")
     assert lines(recorded) == ["GET", method, method]
     assert recorded.requests[1].line == recorded.requests[2].line
     assert recorded.requests[2].headers == recorded.requests[1].headers
@@ -99,10 +99,10 @@ def test_an_answer_that_has_begun_is_not_asked_for_again(gateway, recorded, alic
 
 
 def test_a_connection_that_is_seen_to_be_closed_is_not_used(gateway, recorded, alice_token):
-    async def answer(_request, connection):
+    async def respond(_request, connection):
         await connection.send(OK + b"ok")
 
-    recorded.response = answer
+    recorded.response = respond
     client = gateway.client(alice_token)
     for number in range(1, 4):
         assert client.post("/x").status_code == 200
@@ -124,16 +124,16 @@ def test_what_no_request_asked_for_answers_none(gateway, recorded, alice_token, 
     written = []
     begun = asyncio.Event()
 
-    async def answer(_request, connection):
+    async def respond(_request, connection):
         await connection.send(OK + b"o")
         await begun.wait()
         await connection.send(b"k" if apart or written else b"k" + late)
         written.append(connection.writer)
         return True
 
-    recorded.response = answer
-    with gateway.client(alice_token).stream("GET", "/x") as answer:
-        pieces = answer.iter_raw()
+    recorded.response = respond
+    with gateway.client(alice_token).stream("GET", "/x") as response:
+        pieces = response.iter_raw()
         assert next(pieces) == b"o"
         recorded.call(begun.set)
         assert b"".join(pieces) == b"k"
@@ -141,5 +141,5 @@ def test_what_no_request_asked_for_answers_none(gateway, recorded, alice_token, 
         eventually(lambda: gateway.plane.upstream.pool.idle == 1)
         recorded.call(lambda: written[0].write(late))
     eventually(lambda: gateway.plane.upstream.pool.idle == 0)
-    answer = gateway.client(bob_token).get("/y")
-    assert (answer.content, "X-Evil" in answer.headers) == (b"ok", False)
+    response = gateway.client(bob_token).get("/y")
+    assert (response.content, "X-Evil" in response.headers) == (b"ok", False)

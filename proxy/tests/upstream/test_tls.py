@@ -128,10 +128,10 @@ def reaches(gateway, demo_upstream, _upstream_loop, alice_token):
     def reach(certificate, clients_of=None, **settings):
         started.append(TlsTerminator(_upstream_loop, demo_upstream.url, certificate, clients_of))
         gateway.restart(ZENZEFI_TARGET_URL=started[-1].url, **settings)
-        answer = gateway.client(alice_token).get("/echo")
+        response = gateway.client(alice_token).get("/echo")
         with open_socket(gateway, "/ws/echo", alice_token) as opened:
-            if answer.status_code != 200:
-                assert_denied(answer, "upstream_unreachable")
+            if response.status_code != 200:
+                assert_denied(response, "upstream_unreachable")
                 assert read_close(opened) == (1014, "upstream_unreachable")
                 assert health_checks.check()["checks"]["upstream"] == "failed"
                 return False

@@ -198,12 +198,12 @@ def test_an_ambiguous_or_malformed_request(gateway, socket_upstream, alice_token
     given = (b"User-Agent: first",) if not header.startswith(b"User") else ()
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
         raw.sendall(handshake(alice_token, "/ws", *given, header))
-        answer = b""
-        while b"bad_request" not in answer:
-            answer += (data := raw.recv(1000))
-            assert data, answer
-    assert answer.startswith(b"HTTP/1.1 101 ") == answer.endswith(b"\x88\x0d\x11\x30bad_request")
-    assert answer.startswith((b"HTTP/1.1 101 ", b"HTTP/1.1 400 "))
+        response = b""
+        while b"bad_request" not in response:
+            response += (data := raw.recv(1000))
+            assert data, response
+    assert response.startswith(b"HTTP/1.1 101 ") == response.endswith(b"\x88\x0d\x11\x30bad_request")
+    assert response.startswith((b"HTTP/1.1 101 ", b"HTTP/1.1 400 "))
     assert socket_upstream.handshakes == []
 
 

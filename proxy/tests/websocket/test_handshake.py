@@ -14,9 +14,9 @@ REQUEST_ID = {"X-Request-ID": "my-request.1"}
 
 def test_the_answer_carries_the_request_id_and_the_expiry(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token, headers=REQUEST_ID) as client:
-        answer = client.response.headers
-    assert answer["X-Request-ID"] == socket_upstream.last.header("x-request-id") == "my-request.1"
-    assert answer["X-Zenzefi-Expires-At"] == f"{alice_token.stored().expires_at:%Y-%m-%dT%H:%M:%SZ}"
+        response = client.response.headers
+    assert response["X-Request-ID"] == socket_upstream.last.header("x-request-id") == "my-request.1"
+    assert response["X-Zenzefi-Expires-At"] == f"{alice_token.stored().expires_at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 # case C45
@@ -32,14 +32,16 @@ def test_the_upstreams_fields_cross_with_its_cookies_under_the_prefix(gateway, s
         ("Content-Length", "5"),
     ]
     with open_socket(gateway, "/ws", alice_token, headers=REQUEST_ID) as client:
-        answer = client.response.headers
+        response = client.response.headers
     prefixed = "Path=/api/v1/proxy/"
-    assert answer.get_all("Set-Cookie") == [f"app=1; {prefixed}", f"sessionid=stolen; {prefixed}", "other=2"]
-    assert answer["X-App"] == "gr\xfc\xdfe"
-    assert "Content-Length" not in answer  # RFC 9110 §8.6
-    assert answer["X-Request-ID"] == "my-request.1"
-    assert answer["X-Zenzefi-Expires-At"] == f"{alice_token.stored().expires_at:%Y-%m-%dT%H:%M:%SZ}"
-    assert len(answer.get_all("Connection")) == len(answer.get_all("Upgrade")) == len(answer.get_all("Date")) == 1
+    assert response.get_all("Set-Cookie") == [f"app=1; {prefixed}", f"sessionid=stolen; {prefixed}", "other=2"]
+    assert response["X-App"] == "gr\xfc\xdfe"
+    assert "Content-Length" not in response  # RFC 9110 §8.6
+    assert response["X-Request-ID"] == "my-request.1"
+    assert response["X-Zenzefi-Expires-At"] == f"{alice_token.stored().expires_at:%Y-%m-%dT%H:%M:%SZ}"
+    assert (
+        len(response.get_all("Connection")) == len(response.get_all("Upgrade")) == len(response.get_all("Date")) == 1
+    )
 
 
 def test_a_denial_carries_the_request_id(gateway):
@@ -72,12 +74,12 @@ def test_what_is_no_handshake_is_refused_as_a_bad_request(gateway, socket_upstre
     assert wrong in sent
     client = RawClient(gateway.port)
     client.send(sent.replace(wrong, instead))
-    answer = client.read_response()
-    assert (answer.status, answer.headers["X-Zenzefi-Error"]) == (400, "bad_request")
-    assert answer.json() == {"detail": "The request is malformed or ambiguous.", "code": "bad_request"}
-    assert answer.headers["X-Request-ID"]
-    if answer.headers["Sec-WebSocket-Version"]:  # RFC 6455 §4.4
-        assert answer.headers["Sec-WebSocket-Version"] == "13"
+    response = client.read_response()
+    assert (response.status, response.headers["X-Zenzefi-Error"]) == (400, "bad_request")
+    assert response.json() == {"detail": "The request is malformed or ambiguous.", "code": "bad_request"}
+    assert response.headers["X-Request-ID"]
+    if response.headers["Sec-WebSocket-Version"]:  # RFC 6455 §4.4
+        assert response.headers["Sec-WebSocket-Version"] == "13"
     else:
         assert instead == b"POST "  # which is no handshake at all
     assert client.socket.recv(1) == b""
@@ -86,7 +88,7 @@ def test_what_is_no_handshake_is_refused_as_a_bad_request(gateway, socket_upstre
 
 
 def test_interim_answers_of_the_upstream_are_skipped(gateway, recorded, alice_token):
-    async def answer(request, connection):
+    async def respond(request, connection):
         interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
         data = interim + accept_response(request)
         for start in range(0, len(data), 40):
@@ -95,7 +97,7 @@ def test_interim_answers_of_the_upstream_are_skipped(gateway, recorded, alice_to
         await connection.send(b"\x81\x02hi")
         await connection.wait_closed()
 
-    recorded.response = answer
+    recorded.response = respond
     with open_socket(gateway, "/ws", alice_token) as client:
         assert client.recv(timeout=3) == "hi"
         assert "Link" not in client.response.headers

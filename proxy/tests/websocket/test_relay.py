@@ -351,13 +351,13 @@ def test_a_client_that_vanishes_before_the_upstream_answers(gateway, recorded, a
     """The upstream's handshake completes to nobody."""
     reached = []
 
-    async def answer(request, connection):
+    async def respond(request, connection):
         reached.append(request)
         await asyncio.sleep(0.3)
         await connection.send(accept_response(request))
         await connection.wait_closed()
 
-    recorded.response = answer
+    recorded.response = respond
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
         raw.sendall(handshake(alice_token, "/ws"))
         eventually(lambda: reached)
@@ -393,10 +393,10 @@ def test_an_upstream_that_cannot_be_reached(gateway, socket_upstream, alice_toke
 
 
 @pytest.mark.parametrize(
-    "answer", [b"HTTP/1.1 101 Switching\r\n\r\n", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
+    "response", [b"HTTP/1.1 101 Switching\r\n\r\n", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
 )
-def test_an_upstream_that_speaks_no_websocket(gateway, recorded, alice_token, answer):
-    recorded.response = answer
+def test_an_upstream_that_speaks_no_websocket(gateway, recorded, alice_token, response):
+    recorded.response = response
     with open_socket(gateway, "/ws", alice_token) as client:
         assert read_close(client) == (1014, "upstream_unreachable")
     eventually(lambda: recorded.closed_connections == recorded.connections)
@@ -433,11 +433,11 @@ def test_a_handshake_that_the_server_cannot_read_is_400(gateway, socket_upstream
     body = b"0\r\n\r\n"
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
         raw.sendall(handshake(alice_token, "/ws", *more) + body)
-        answer = b""
+        response = b""
         while data := raw.recv(1000):
-            answer += data
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b'"code":"bad_request"' in answer
+            response += data
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"bad_request"' in response
     assert socket_upstream.handshakes == []
 
 

@@ -161,7 +161,7 @@ def test_a_client_that_has_not_read_an_earlier_answer_holds_the_upstream_back(ga
     """The transport says only once that it is full, to whoever has the connection then."""
     sent = []
 
-    async def answer(request, connection):
+    async def respond(request, connection):
         if request.header(b"upgrade") is None:
             await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n" + bytes(2**16))
             return True
@@ -172,7 +172,7 @@ def test_a_client_that_has_not_read_an_earlier_answer_holds_the_upstream_back(ga
                 sent.append(65535)
         return False
 
-    recorded.response = answer
+    recorded.response = respond
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(5)
