@@ -19,10 +19,10 @@ from django.db import connection
 
 from access.models import Scope
 from proxy.models import ProxySession
-from proxy.tests.support.hostile_clients import HostileVisitor
+from proxy.tests.support.hostile_clients import HostileClient
 from proxy.tests.support.scripted_upstream import ScriptedUpstream
 from proxy.tests.support.servers import eventually
-from proxy.tests.support.traffic import BAD, GOOD, KINDS, PATIENT, Crowd
+from proxy.tests.support.traffic import BAD, GOOD, KINDS, PATIENT, Traffic
 from proxy.tests.support.websockets import resident_bytes
 
 SECONDS = 600
@@ -57,9 +57,9 @@ def say(capsys):
     return say
 
 
-def wait(crowd, condition):
+def wait(traffic, condition):
     """Until it holds, or something is wrong."""
-    eventually(lambda: crowd.problems or condition(), 2 * SECONDS)
+    eventually(lambda: traffic.problems or condition(), 2 * SECONDS)
 
 
 def descriptors(pid):
@@ -87,19 +87,19 @@ def test_random_traffic(gateway, upstream, sold_token, alice, bob, say, seconds)
     for token in tokens:
         assert gateway.get("/", token).status_code == 200  # and the device holds it
     idle = descriptors(pid)
-    visitors = [
-        (HostileVisitor(gateway, upstream, tokens[number % 2], certificates, f"{seed}/{number}"), kinds)
+    clients = [
+        (HostileClient(gateway, upstream, tokens[number % 2], certificates, f"{seed}/{number}"), kinds)
         for number, kinds in enumerate(SHARES)
     ]
-    with Crowd(visitors) as crowd:
+    with Traffic(clients) as traffic:
         began = time.monotonic()
-        wait(crowd, lambda: time.monotonic() - began > seconds / 4)
+        wait(traffic, lambda: time.monotonic() - began > seconds / 4)
         warm = resident_bytes(pid)
         # On a busy machine some kind may not have had its turn.
-        wait(crowd, lambda: time.monotonic() - began > seconds and crowd.seen == set(KINDS))
-    tally = crowd.tally
-    say(f"{sum(tally.kinds.values())} visits, {tally.least} to {tally.most} bytes: {dict(tally.kinds)}")
-    assert not crowd.problems, "\n".join(crowd.problems)
+        wait(traffic, lambda: time.monotonic() - began > seconds and traffic.seen == set(KINDS))
+    tally = traffic.tally
+    say(f"{sum(tally.kinds.values())} actions, {tally.least} to {tally.most} bytes: {dict(tally.kinds)}")
+    assert not traffic.problems, "\n".join(traffic.problems)
     assert upstream.intruders == []
 
     eventually(lambda: live(gateway) == 0)

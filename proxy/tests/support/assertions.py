@@ -1,4 +1,4 @@
-"""What a denial looks like, whole."""
+"""The assertion on a complete denial: its status, body and headers."""
 
 import re
 from typing import Any
@@ -25,15 +25,15 @@ DETAILS = {
 FIELDS_TOO_LARGE = {"detail": "The header fields of the request are too large.", "code": "bad_request"}
 
 
-def assert_denied(answer: Any, code: str) -> None:
-    """Status, whole body and headers of the contract's row."""
+def assert_denied(response: Any, code: str) -> None:
+    """Assert that the response is the denial that the contract describes for this code."""
     status, detail = DETAILS[code]
-    body = answer.json()
-    assert (answer.status_code, body) == (status, {"detail": detail, "code": code})
-    assert answer.headers["X-Zenzefi-Error"] == code
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert re.fullmatch(r"[A-Za-z0-9._-]{8,128}", answer.headers["X-Request-ID"])
-    assert answer.headers.get("X-Zenzefi-Expires-At") is None
+    body = response.json()
+    assert (response.status_code, body) == (status, {"detail": detail, "code": code})
+    assert response.headers["X-Zenzefi-Error"] == code
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert re.fullmatch(r"[A-Za-z0-9._-]{8,128}", response.headers["X-Request-ID"])
+    assert response.headers.get("X-Zenzefi-Expires-At") is None
     if status in (429, 503):
-        assert int(answer.headers["Retry-After"]) >= 1
+        assert int(response.headers["Retry-After"]) >= 1

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Case:
+    """One request, and the bytes of the upstream's response to it."""
+
     method: str
     target: str
-    headers: list[bytes]  # lines
+    headers: list[bytes]  # complete lines
     body: bytes
     chunked: bool
     response: bytes
 
     def request(self, prefix, credentials):
+        """Return the bytes of the request for a target below `prefix`, with these credentials."""
         given = [f"{name}: {value}".encode() for name, value in credentials.items()]
         framing = []
         body = self.body
@@ -28,11 +31,13 @@ class Case:
 
 
 def chunked(body):
+    """Return the body in chunked transfer coding."""
     pieces = [body[start : start + 1000] for start in range(0, len(body), 1000)]
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
 def unchunked(body):
+    """Return the body without its chunked transfer coding."""
     pieces = []
     while True:
         size, _, rest = body.partition(b"\r\n")
@@ -43,11 +48,11 @@ def unchunked(body):
 
 
 class Generator:
-    """Requests and the upstream's answers to them, from a seed."""
+    """A generator of cases, from a seed."""
 
     TARGETS = ("/", "/a/b", "/a//b/", "/%2Fa%2e", "/a%20b+c;d=1", "/~x!$&'()*,=:@", "/%E2%82%AC", "/x.html", "//a")
     QUERIES = ("", "", "?", "?a=1&a=2", "?x=%2F&y=a+b&z=%20", "?a=b?c=/../d", "?" + "q" * 2000, "?&&=;")
-    HEADERS = (
+    REQUEST_HEADERS = (
         b"Accept: text/html, */*;q=0.1", b"ACCEPT-LANGUAGE: ru", b"accept-encoding: gzip, br", b"Cookie: a=1; b=2",
         b"X-Repeated: one", b"X-Repeated: two", b"x-rePEATed: one, three", b"X-Empty:", b"User-Agent: x/1 (y; z)",
         b"Referer: http://elsewhere.example/?q", b"Authorization: Basic eDp5", b'If-None-Match: "a", W/"b"',
@@ -60,7 +65,7 @@ class Generator:
         b"X-Original-URL: /elsewhere", b"X-Zenzefi-Any: 1", b"X-Forwarded-Port: 1", b"Proxy-Connection: keep-alive",
         b"Sec-WebSocket-Key: x", b"X-Odd!~: 1", b"Max-Forwards: 3", b"X-Trailing: x ",
     )  # fmt: skip
-    ANSWERED = (
+    RESPONSE_HEADERS = (
         b"Content-Type: text/html; charset=utf-8", b'ETag: "a"', b"X-Repeated: one", b"x-repeated: two",
         b"Set-Cookie: a=1; Path=/; HttpOnly", b"Set-Cookie: a=2", b"set-cookie: b=x y; Domain=elsewhere.example",
         b"Set-Cookie: zenzefi_session=evil", b"Cache-Control: max-age=1", b"Vary: *", b"X-Empty:",
@@ -81,16 +86,17 @@ class Generator:
         self._random = random.Random(seed)
 
     def case(self):
+        """Return the next case."""
         chance = self._random
         method = chance.choice(["GET", "GET", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
         has_body = method in ("POST", "PUT", "PATCH") or chance.random() < 0.1
         target = chance.choice(self.TARGETS) + chance.choice(self.QUERIES)
-        headers = self._some(self.HEADERS, 6)
+        headers = self._some(self.REQUEST_HEADERS, 6)
         body = chance.randbytes(chance.choice([0, 1, 10, 5000, 70_000])) if has_body else b""
         if not body:
             headers = [line for line in headers if not line.startswith(b"Expect")]
         in_chunks = has_body and chance.random() < 0.5
-        return Case(method, target, headers, body, in_chunks, self._answer(method, headers))
+        return Case(method, target, headers, body, in_chunks, self._response(method, headers))
 
     def _some(self, lines, most):
         chosen = self._random.sample(lines, self._random.randint(0, most))
@@ -98,10 +104,10 @@ class Generator:
         repeated = (b"x-repeated", b"set-cookie", b"cookie")
         return [line for n, line in enumerate(chosen) if names[n] in repeated or names.index(names[n]) == n]
 
-    def _answer(self, method, headers):
+    def _response(self, method, headers):
         chance = self._random
         status = 206 if b"Range: bytes=0-9" in headers else chance.choice(self.STATUSES)
-        lines = [b"HTTP/1.1 %d Whatever it is" % status, *self._some(self.ANSWERED, 8)]
+        lines = [b"HTTP/1.1 %d Some reason" % status, *self._some(self.RESPONSE_HEADERS, 8)]
         body = chance.randbytes(chance.choice([0, 1, 100, 10_000, 200_000]))
         if status == 206:
             body = b"0123456789"

@@ -1,4 +1,4 @@
-"""What breaks on the way to a service: a TCP proxy that stands between the gateway and the service."""
+"""A TCP proxy between the gateway and one of its services, which simulates faults of the network."""
 
 import asyncio
 import contextlib
@@ -17,11 +17,12 @@ SLOW_SECONDS = 10.0
 
 
 class Link:
-    """Passes connections on to a service until it is told what breaks; `mend` makes all as it was.
+    """A TCP proxy in front of a service, which works until `fail` and again after `mend`.
 
-    refused: nobody listens, and what was open is reset. frozen: connections are taken and stay open, but not a byte
-    crosses; what was sent arrives after `mend`. slow: each piece of data takes ten seconds. reset: connections are
-    taken and reset.
+    - refused: the port does not accept connections, and open connections are reset.
+    - frozen: connections are accepted and stay open, but no data passes; it arrives after `mend`.
+    - slow: each piece of data takes ten seconds.
+    - reset: connections are accepted and reset.
     """
 
     def __init__(self, loop: LoopThread, url: str) -> None:
@@ -30,45 +31,49 @@ class Link:
         self._links: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
-        # Keeps the port while nobody listens on it.
+        # Reserves the port while the server does not listen on it.
         self._port = self._bound(0)
         self.port: int = self._port.getsockname()[1]
         loop.run(self._begin())
 
     @property
     def url(self) -> str:
-        """The service's URL, by way of this."""
+        """Return the URL that reaches the service through this proxy."""
         credentials = self._url.netloc.rpartition("@")[0]
         return self._url._replace(netloc=f"{credentials}@127.0.0.1:{self.port}".removeprefix("@")).geturl()
 
     @property
     def open(self) -> int:
-        """How many connections to the gateway there are."""
+        """Return the number of open connections."""
         return len(self._links)
 
     def fail(self, fault: Fault) -> None:
+        """Simulate this fault from now on."""
         self._loop.run(self._break(fault))
 
     def fail_after(self, pieces: int, fault: Fault) -> None:
-        """Break once so many more pieces of data have crossed, in either direction: in the middle of something."""
+        """Simulate this fault after so many more pieces of data in either direction, in the middle of an exchange."""
         self._later = (pieces, fault)
 
     @property
     def is_broken(self) -> bool:
+        """Return whether a fault is being simulated."""
         return self._fault is not None
 
     def kill(self) -> None:
-        """Reset every connection; new ones pass."""
+        """Reset every open connection; new ones work."""
         self._loop.run(self._reset())
 
     def mend(self) -> None:
+        """End the fault."""
         self._loop.run(self._mend())
 
     def close(self) -> None:
+        """Stop the proxy and release its port."""
         self._loop.run(self._stop())
         self._port.close()
 
-    # --- In the loop
+    # --- In the event loop
 
     async def _begin(self) -> None:
         self._fault: Fault | None = None
@@ -173,7 +178,7 @@ class Link:
 
 
 def _abort(writer: asyncio.StreamWriter) -> None:
-    """End a connection by RST."""
+    """Close a connection with a TCP reset (RST)."""
     connection = writer.get_extra_info("socket")
     if connection is not None and connection.fileno() != -1:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
@@ -182,14 +187,14 @@ def _abort(writer: asyncio.StreamWriter) -> None:
 
 @dataclass(frozen=True)
 class Timed:
-    """What a call gave, and how long it took."""
+    """The result of a call and its duration in seconds."""
 
     result: Any
     seconds: float
 
 
 def run_together(**calls: Callable[[], Any]) -> dict[str, Timed]:
-    """Run them all at the same time, each in a thread of its own."""
+    """Run the calls at the same time, each in its own thread. Return the results by name."""
 
     def timed(call: Callable[[], Any]) -> Timed:
         began = time.monotonic()

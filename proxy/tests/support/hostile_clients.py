@@ -1,4 +1,4 @@
-"""A client that does what is wrong at random, or meets an upstream that does; and checks what comes of it."""
+"""A client that sends random hostile traffic or has a faulty upstream, and checks how the gateway reacts."""
 
 import contextlib
 import re
@@ -9,90 +9,91 @@ from proxy.tests.support import hostile_requests, scripted_upstream
 from proxy.tests.support.exchange_cases import Case
 from proxy.tests.support.raw_client import RawClient, head
 from proxy.tests.support.scripted_upstream import Script, Step
-from proxy.tests.support.valid_client import Visitor
+from proxy.tests.support.valid_client import ValidClient
 from proxy.tests.support.websockets import RawSocket, frame
 
 BROKEN = (HTTPException, ConnectionError)
 CHUNKED = b"Transfer-Encoding: chunked"
 
 
-class HostileVisitor(Visitor):
-    """Counts what may have been carried of what broke off."""
+class HostileClient(ValidClient):
+    """A client that also sends hostile traffic, and counts the bytes of interrupted exchanges as possible."""
 
-    # --- Requests that the upstream answers badly
+    # --- Valid requests with a faulty upstream
 
-    def odd_answer(self) -> None:
-        with self._badly(scripted_upstream.odd_answer) as (client, body, script):
-            answer = client.read_response()
-            assert (answer.status, answer.body) == (200, b"ok"), (answer, script.steps)
-            assert not {"set-cookie", "x-trailer", "link"} & {name.lower() for name in answer.headers}, script.steps
+    def unusual_response(self) -> None:
+        with self._faulty(scripted_upstream.unusual_response) as (client, body, script):
+            response = client.read_response()
+            assert (response.status, response.body) == (200, b"ok"), (response, script.steps)
+            assert not {"set-cookie", "x-trailer", "link"} & {name.lower() for name in response.headers}, script.steps
             self.tally.count_bytes(len(body) + 2)
 
-    def answer_with_more(self) -> None:
-        with self._badly(scripted_upstream.answer_with_more) as (client, body, script):
-            answer = client.read_response()
-            assert answer.status == 502 or (answer.status, answer.body) == (200, b"ok"), (answer, script.steps)
-            self.tally.may_be_carried(len(body) + 2)
+    def response_with_excess(self) -> None:
+        with self._faulty(scripted_upstream.response_with_excess) as (client, body, script):
+            response = client.read_response()
+            is_ok = (response.status, response.body) == (200, b"ok")
+            assert response.status == 502 or is_ok, (response, script.steps)
+            self.tally.count_at_most(len(body) + 2)
 
-    def refused_answer(self) -> None:
-        self._denied(scripted_upstream.refused_answer, 502)
+    def invalid_response(self) -> None:
+        self._denied(scripted_upstream.invalid_response, 502)
 
-    def late_answer(self) -> None:
-        self._denied(scripted_upstream.late_answer, 504)
+    def late_response(self) -> None:
+        self._denied(scripted_upstream.late_response, 504)
 
-    def broken_answer(self) -> None:
-        self._breaks_off(scripted_upstream.broken_answer)
+    def truncated_response(self) -> None:
+        self._breaks_off(scripted_upstream.truncated_response)
 
-    def stalled_answer(self) -> None:
-        self._breaks_off(scripted_upstream.stalled_answer)
+    def stalled_response(self) -> None:
+        self._breaks_off(scripted_upstream.stalled_response)
 
-    def _denied(self, misbehaves: Callable[..., list[Step]], status: int) -> None:
-        with self._badly(misbehaves) as (client, body, script):
-            answer = client.read_response()
-            assert answer.status == status, (answer.status, script.steps)
-            assert answer.headers["X-Zenzefi-Error"].startswith("upstream_")
-            self.tally.may_be_carried(len(body))
+    def _denied(self, steps: Callable[..., list[Step]], status: int) -> None:
+        with self._faulty(steps) as (client, body, script):
+            response = client.read_response()
+            assert response.status == status, (response.status, script.steps)
+            assert response.headers["X-Zenzefi-Error"].startswith("upstream_")
+            self.tally.count_at_most(len(body))
 
-    def _breaks_off(self, misbehaves: Callable[..., list[Step]]) -> None:
-        with self._badly(misbehaves) as (client, body, script):
+    def _breaks_off(self, steps: Callable[..., list[Step]]) -> None:
+        with self._faulty(steps) as (client, body, script):
             try:
-                answer = client.read_response()
+                response = client.read_response()
             except BROKEN:
-                self.tally.may_be_carried(len(body) + script.sent)
+                self.tally.count_at_most(len(body) + script.sent)
             else:
-                # An upstream may break off so fast that nothing of it has been passed on.
-                assert answer.status == 502, (answer.status, script.steps)
-                self.tally.may_be_carried(len(body))
+                # The upstream may break off before the gateway has forwarded anything.
+                assert response.status == 502, (response.status, script.steps)
+                self.tally.count_at_most(len(body))
 
     @contextlib.contextmanager
-    def _badly(self, misbehaves: Callable[..., list[Step]]) -> Iterator[tuple[RawClient, bytes, Script]]:
+    def _faulty(self, steps: Callable[..., list[Step]]) -> Iterator[tuple[RawClient, bytes, Script]]:
         body = self._chance.randbytes(self._chance.choice([0, 0, 20]))
         case = Case("POST" if body else "GET", "/bad", [], body, False, b"")
-        with self._connected() as client, self._told(case, misbehaves(self._chance)) as (told, script):
-            client.send(self._request(told))
+        with self._connected() as client, self._scripted(case, steps(self._chance)) as (sent, script):
+            client.send(self._request(sent))
             yield client, body, script
             assert script.seen, script.steps
 
-    # --- Requests that nobody should send
+    # --- Hostile requests
 
     def hostile(self, kind: str) -> None:
         sold = self._certificates if kind == "out_of_scope" else self._token
         request = {**hostile_requests.KINDS, **hostile_requests.SLOW_KINDS}[kind](self._chance, sold.headers)
-        self.tally.may_be_carried(100)
+        self.tally.count_at_most(100)
         with self._connected() as client:
-            if self._chance.random() < 0.3:  # on a connection that was good so far
+            if self._chance.random() < 0.3:  # on a connection that has sent a valid request before
                 self._one(client, self._case())
             with contextlib.suppress(ConnectionError):
                 client.send(request.data)
-            came = _all_of(client, 8 if request.waits else 0.2)
-        status = int(found[1]) if (found := re.match(rb"HTTP/1\.1 (\d{3}) ", came)) else 0
-        assert status in request.statuses, (status, request.data[:2000], came[:500])
-        assert b"HTTP/1.1 500 " not in came, request.data
+            received = _read_all(client, 8 if request.waits else 0.2)
+        status = int(found[1]) if (found := re.match(rb"HTTP/1\.1 (\d{3}) ", received)) else 0
+        assert status in request.statuses, (status, request.data[:2000], received[:500])
+        assert b"HTTP/1.1 500 " not in received, request.data
 
     # --- WebSockets
 
     def hostile_socket(self) -> None:
-        """Frames that are none: a close frame that says why, or an end."""
+        """Send invalid frames; expect a close frame with the right code, or the end of the connection."""
         chance = self._chance
         big = b"\x82\xff" + (2**62).to_bytes(8, "big") + bytes(4)
         data, codes = chance.choice(
@@ -106,7 +107,7 @@ class HostileVisitor(Visitor):
                 (b"GET / HTTP/1.1\r\n\r\n", {1002}), (b"\x00" * 10, {1002}),
             ]
         )  # fmt: skip
-        self.tally.may_be_carried(100)
+        self.tally.count_at_most(100)
         with RawSocket(self._gateway, self._token) as client:
             client.socket.sendall(data)
             closing = client.read_close()
@@ -126,25 +127,25 @@ class HostileVisitor(Visitor):
         )  # fmt: skip
         with self._connected() as client:
             client.send(head("GET", hostile_requests.PATH, {"Host": "h", **self._token.headers}, *bad))
-            came = _all_of(client, 8)
-        # A denial is an answer, or a WebSocket that is closed at once.
-        assert re.match(rb"HTTP/1\.1 (400|426|431|101) ", came), (bad, came[:500])
-        assert not came.startswith(b"HTTP/1.1 101 ") or b"\x11\x30bad_request" in came, (bad, came[:500])
+            received = _read_all(client, 8)
+        # A denial is a response, or a WebSocket that is closed at once.
+        assert re.match(rb"HTTP/1\.1 (400|426|431|101) ", received), (bad, received[:500])
+        assert not received.startswith(b"HTTP/1.1 101 ") or b"\x11\x30bad_request" in received, (bad, received[:500])
 
     def socket_that_vanishes(self) -> None:
         with RawSocket(self._gateway, self._token) as client:
             for _ in range(self._chance.randint(0, 5)):
                 client.send(self._chance.randbytes(10), 0x82)
-                self.tally.may_be_carried(20)
+                self.tally.count_at_most(20)
             client.socket.sendall(frame(bytes(20), 0x82)[: self._chance.randint(0, 25)])
-            self.tally.may_be_carried(40)
+            self.tally.count_at_most(40)
 
 
-def _all_of(client: RawClient, patience: float) -> bytes:
-    """What comes until the end, or until nothing comes for so many seconds."""
+def _read_all(client: RawClient, patience: float) -> bytes:
+    """Read until the connection ends or nothing arrives for `patience` seconds. Return the bytes."""
     client.socket.settimeout(patience)
-    came = b""
+    received = b""
     with contextlib.suppress(ConnectionError, TimeoutError):
         while piece := client.socket.recv(65536):
-            came += piece
-    return came
+            received += piece
+    return received

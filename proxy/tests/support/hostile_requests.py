@@ -1,4 +1,4 @@
-"""Requests that nobody should send, from a seed: what is sent, and which answers are right."""
+"""Random hostile requests, and the statuses of correct responses to them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from random import Random
 from proxy.tests.support.exchange_cases import Case
 from proxy.tests.support.raw_client import head
 
-# What is sent there must not reach the upstream, or not whole; what is sent to the other path may.
+# Requests to PATH must not reach the upstream completely; requests to TOLERATED may.
 PATH = "/api/v1/proxy/hostile"
 TOLERATED = "/api/v1/proxy/tolerated"
 SMUGGLED = b"GET /api/v1/proxy/hostile/smuggled HTTP/1.1\r\nHost: h\r\n"
@@ -17,23 +17,23 @@ Credentials = dict[str, str]
 
 @dataclass(frozen=True)
 class Hostile:
-    """Bytes, and the statuses that may answer them; 0 stands for an end of the connection without any."""
+    """The bytes to send and the allowed statuses; 0 means that the connection ends without a response."""
 
     data: bytes
     statuses: frozenset[int]
-    # The client waits for the gateway to lose patience, instead of leaving.
+    # The client waits for the gateway's timeout instead of leaving.
     waits: bool = True
 
 
 Kind = Callable[[Random, Credentials], Hostile]
 
 
-def _refused(data: bytes, *statuses: int, **options: bool) -> Hostile:
+def _denied(data: bytes, *statuses: int, **options: bool) -> Hostile:
     return Hostile(data, frozenset(statuses or (400,)), **options)
 
 
 def _some_body(chance: Random, credentials: Credentials) -> bytes:
-    """A body that is a request, should anybody take it for one."""
+    """Return a body, which may itself look like a request."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in credentials.items()).encode()
     return chance.choice([b"12345", SMUGGLED + lines + b"\r\n", b"5\r\n12345\r\n0\r\n\r\n", chance.randbytes(40)])
 
@@ -52,22 +52,25 @@ def ambiguous_framing(chance: Random, credentials: Credentials) -> Hostile:
             [b"Connection: Upgrade", b"Upgrade: h2c", length, length],
         ]
     )  # fmt: skip
-    return _refused(head("POST", PATH, {"Host": "h", **credentials}, *lines) + body)
+    return _denied(head("POST", PATH, {"Host": "h", **credentials}, *lines) + body)
 
 
 def old_chunks(chance: Random, credentials: Credentials) -> Hostile:
     body = _some_body(chance, credentials)
-    return _refused(head("POST", PATH, {"Host": "h", **credentials}, CHUNKED, version="HTTP/1.0") + body)
+    return _denied(head("POST", PATH, {"Host": "h", **credentials}, CHUNKED, version="HTTP/1.0") + body)
 
 
 def bad_chunks(chance: Random, credentials: Credentials) -> Hostile:
-    """Found within the body, when the answer may be lost already; a chunk's line without an end is waited for."""
+    """Return a request with malformed chunks.
+
+    The error is found within the body, so the response may be lost. The gateway waits for the rest of a chunk's line.
+    """
     chunks = chance.choice(
         [b"x\r\n", b"-5\r\n12345\r\n", b"0x5\r\n12345\r\n", b"5\r\n123456\r\n0\r\n\r\n", b"5\n12345\n0\n\n",
          b"f" * 20, b"5\r\n12345\r\n\r\n", b"5 \x00\r\n12345\r\n", b"1;" + b"x" * 40_000]
     )  # fmt: skip
     good = chance.choice([b"", b"3\r\nabc\r\n"])
-    return _refused(head("POST", PATH, {"Host": "h", **credentials}, CHUNKED) + good + chunks, 0, 400, 408, 431)
+    return _denied(head("POST", PATH, {"Host": "h", **credentials}, CHUNKED) + good + chunks, 0, 400, 408, 431)
 
 
 def bad_fields(chance: Random, credentials: Credentials) -> Hostile:
@@ -79,7 +82,7 @@ def bad_fields(chance: Random, credentials: Credentials) -> Hostile:
             b"X-Custom", b"X\xff: 1", b"X(: 1", b"Cookie: a=1" + control,
         ]
     )  # fmt: skip
-    return _refused(head(chance.choice(["GET", "POST"]), PATH, {"Host": "h", **credentials}, line))
+    return _denied(head(chance.choice(["GET", "POST"]), PATH, {"Host": "h", **credentials}, line))
 
 
 def bad_hosts(chance: Random, credentials: Credentials) -> Hostile:
@@ -90,7 +93,7 @@ def bad_hosts(chance: Random, credentials: Credentials) -> Hostile:
             [b"Host: h\\x"], [b"Host: %68"], [b"Host: h#x"], [b"Host: h?x"],
         ]
     )  # fmt: skip
-    return _refused(head("GET", PATH, credentials, *hosts))
+    return _denied(head("GET", PATH, credentials, *hosts))
 
 
 def bad_targets(chance: Random, credentials: Credentials) -> Hostile:
@@ -98,7 +101,7 @@ def bad_targets(chance: Random, credentials: Credentials) -> Hostile:
         ["http://evil.example" + PATH, "http://127.0.0.1" + PATH, "http://" + PATH, PATH + "#x", PATH + "?a#b",
          "evil.example:443", "*", PATH[1:], "?x", "\\" + PATH, PATH + "\x7f", PATH + " x"]
     )  # fmt: skip
-    return _refused(head(chance.choice(["GET", "OPTIONS", "CONNECT"]), target, {"Host": "h", **credentials}))
+    return _denied(head(chance.choice(["GET", "OPTIONS", "CONNECT"]), target, {"Host": "h", **credentials}))
 
 
 def bad_lines(chance: Random, credentials: Credentials) -> Hostile:
@@ -108,7 +111,7 @@ def bad_lines(chance: Random, credentials: Credentials) -> Hostile:
          "PRI * HTTP/2.0", "GE\x00T {} HTTP/1.1"]
     ).format(PATH)  # fmt: skip
     fields = head("", "", {"Host": "h", **credentials}, version="").lstrip(b" ")
-    return _refused(line.encode() + fields)
+    return _denied(line.encode() + fields)
 
 
 def too_large(chance: Random, credentials: Credentials) -> Hostile:
@@ -127,7 +130,7 @@ def too_large(chance: Random, credentials: Credentials) -> Hostile:
             b"\r\n" * size,
         ]
     )
-    return _refused(data, 431)
+    return _denied(data, 431)
 
 
 def no_protocol(chance: Random, _credentials: Credentials) -> Hostile:
@@ -138,11 +141,11 @@ def no_protocol(chance: Random, _credentials: Credentials) -> Hostile:
             b"\xff" + chance.randbytes(chance.randint(1, 2000)), b"GET", b"EHLO x\r\n",
         ]
     )  # fmt: skip
-    return _refused(data, 0, 400, waits=False)
+    return _denied(data, 0, 400, waits=False)
 
 
-def refused_access(chance: Random, credentials: Credentials) -> Hostile:
-    """No such token, or no such device."""
+def denied_access(chance: Random, credentials: Credentials) -> Hostile:
+    """Return a request with wrong or missing credentials."""
     token, device = credentials["X-Access-Token"], credentials["X-Device-ID"]
     given, statuses = chance.choice(
         [
@@ -165,11 +168,11 @@ def refused_access(chance: Random, credentials: Credentials) -> Hostile:
         ]
     )
     body = chance.randbytes(20)
-    return _refused(head("POST", PATH, {"Host": "h", "Content-Length": "20", **given}) + body, *statuses)
+    return _denied(head("POST", PATH, {"Host": "h", "Content-Length": "20", **given}) + body, *statuses)
 
 
 def out_of_scope(chance: Random, certificates: Credentials) -> Hostile:
-    """With a token for the certificates only."""
+    """Return a request outside `/certificates`, with a token for this path only."""
     outside = ["", "/", "/hostile", "/certificatesx", "/Certificates", "/x/certificates", "/hostile?/certificates"]
     ambiguous = [
         "/certificates/../x", "/certificates/%2e%2e/x", "/certificates/..%2fx", "/certificates%2fx",
@@ -178,12 +181,14 @@ def out_of_scope(chance: Random, certificates: Credentials) -> Hostile:
     ]  # fmt: skip
     path = chance.choice(outside + ambiguous)
     status = 400 if path in ambiguous else 403
-    return _refused(head("GET", f"/api/v1/proxy{path}", {"Host": "h", **certificates}), status)
+    return _denied(head("GET", f"/api/v1/proxy{path}", {"Host": "h", **certificates}), status)
 
 
 def mutated(chance: Random, credentials: Credentials) -> Hostile:
-    """A good request in which some bytes are others, are missing or are too many: any answer but one that says that
-    the gateway failed. What it means now, nobody knows; it may be too short as well."""
+    """Return a valid request in which random bytes are replaced, removed or inserted.
+
+    Its meaning is unknown and it may be incomplete, so any response except 500 is correct.
+    """
     case = Case(
         "POST", "/tolerated", [b"Cookie: a=1", b"Accept: */*"], chance.randbytes(20), chance.random() < 0.5, b""
     )
@@ -198,7 +203,7 @@ def mutated(chance: Random, credentials: Credentials) -> Hostile:
 
 def half_head(chance: Random, credentials: Credentials) -> Hostile:
     whole = head("GET", PATH, {"Host": "h", **credentials})
-    return _refused(whole[: chance.randint(1, len(whole) - 1)], 408)
+    return _denied(whole[: chance.randint(1, len(whole) - 1)], 408)
 
 
 def half_body(chance: Random, credentials: Credentials) -> Hostile:
@@ -206,21 +211,21 @@ def half_body(chance: Random, credentials: Credentials) -> Hostile:
     framing, body = chance.choice(
         [(b"Content-Length: 21", b"x" * size), (CHUNKED, b"15\r\n" + b"x" * size), (CHUNKED, b"1\r\nx\r\n")]
     )
-    return _refused(head("POST", PATH, {"Host": "h", **credentials}, framing) + body, 408)
+    return _denied(head("POST", PATH, {"Host": "h", **credentials}, framing) + body, 408)
 
 
 def leaves(chance: Random, credentials: Credentials) -> Hostile:
-    """In the middle of its request, or before the answer."""
+    """Return a part of a request; the client leaves within it, or before the response."""
     whole = head("POST", TOLERATED, {"Host": "h", "Content-Length": "21", **credentials}) + b"x" * 21
-    return _refused(whole[: chance.randint(1, len(whole))], 0, 200, waits=False)
+    return _denied(whole[: chance.randint(1, len(whole))], 0, 200, waits=False)
 
 
 KINDS: dict[str, Kind] = {
     kind.__name__: kind
     for kind in (
         ambiguous_framing, old_chunks, bad_chunks, bad_fields, bad_hosts, bad_targets, bad_lines, too_large,
-        no_protocol, refused_access, out_of_scope, mutated, leaves,
+        no_protocol, denied_access, out_of_scope, mutated, leaves,
     )
 }  # fmt: skip
-# What takes as long as the gateway is patient.
+# Kinds that last until a timeout of the gateway.
 SLOW_KINDS: dict[str, Kind] = {kind.__name__: kind for kind in (half_head, half_body)}

@@ -1,4 +1,4 @@
-"""What the gateway and nginx do differently with the same exchange."""
+"""Differences between the gateway and nginx in the same exchange."""
 
 import hashlib
 import re
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from proxy.tests.support.exchange_cases import unchunked
 
-# The allowed differences, by the titles of the table in docs/proxy/nginx-differences.md: the message, the side that
-# has it alone, the name of the header (`:…` for another part of the message), the value.
+# The allowed differences, by the titles of the table in docs/proxy/nginx-differences.md: the message, the only side
+# that has the field, the name of the field (`:…` for another part of the message) and its value.
 ANY = r".*"
 RULES = {
     "Identity and forwarding": [
@@ -61,33 +61,36 @@ RULES = {
 
 @dataclass(frozen=True)
 class Difference:
-    where: str
-    who: str
-    what: str
+    """A part of a message that only one side has, or whose values the sides order differently."""
+
+    message: str
+    side: str
+    name: str
     value: bytes | str  # or, of `:order`, the name
 
     def is_allowed_by(self, allowed):
-        where, who, what, value = allowed
+        """Return whether this rule, a tuple from `RULES`, allows the difference."""
+        message, side, name, value = allowed
         found = self.value.decode() if isinstance(self.value, bytes) else self.value
-        same_place = (self.where, self.who) == (where, who)
-        return same_place and bool(re.fullmatch(what, self.what) and re.fullmatch(value, found))
+        same_side = (self.message, self.side) == (message, side)
+        return same_side and bool(re.fullmatch(name, self.name) and re.fullmatch(value, found))
 
 
-def differences(where, gateway, nginx):
-    """What one of two lists of (name, value) has alone, and names whose values stand in another order."""
+def differences(message, gateway, nginx):
+    """Yield the pairs (name, value) that only one of two lists has, and names whose values differ in order."""
     counted = {"gateway": Counter(gateway), "nginx": Counter(nginx)}
-    for who, other in (("gateway", "nginx"), ("nginx", "gateway")):
-        for name, value in (counted[who] - counted[other]).elements():
-            yield Difference(where, who, name, value)
+    for side, other in (("gateway", "nginx"), ("nginx", "gateway")):
+        for name, value in (counted[side] - counted[other]).elements():
+            yield Difference(message, side, name, value)
     common = counted["gateway"] & counted["nginx"]
     for name in {name for name, _ in common}:
         orders = [[pair for pair in pairs if pair[0] == name and pair in common] for pairs in (gateway, nginx)]
         if orders[0] != orders[1]:
-            yield Difference(where, "both", ":order", name)
+            yield Difference(message, "both", ":order", name)
 
 
 def seen_by_upstream(request):
-    """Line, headers, framing and body as pairs; names in lower case."""
+    """Return line, fields, framing and body of a request as pairs, with names in lower case."""
     headers = [(name.decode(), value) for name, value in request.headers]
     body = request.body
     if dict(headers).get("transfer-encoding") == b"chunked":
@@ -97,6 +100,7 @@ def seen_by_upstream(request):
     return [*seen, *([(":empty query", target)] if target.endswith("?") else []), *headers]
 
 
-def seen_by_client(answer):
-    headers = [(name.lower(), value) for name, value in answer.headers.items()]
-    return [(":status", str(answer.status)), (":body", hashlib.sha256(answer.body).hexdigest()), *headers]
+def seen_by_client(response):
+    """Return status, body and fields of a response as pairs, with names in lower case."""
+    headers = [(name.lower(), value) for name, value in response.headers.items()]
+    return [(":status", str(response.status)), (":body", hashlib.sha256(response.body).hexdigest()), *headers]

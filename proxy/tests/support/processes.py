@@ -1,4 +1,7 @@
-"""Gateways in processes of their own, on the database of the tests: two of them are two workers with known ports."""
+"""Gateways in separate processes that use the database of the tests.
+
+Two of them act as two workers with known ports.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from zenzefi.tests.command import Command
 
 
 def database_url() -> str:
-    """The database of the tests, for another process."""
+    """Return the URL of the tests' database, for another process."""
     given = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{given['NAME']}"
@@ -20,7 +23,7 @@ def database_url() -> str:
 
 
 class GatewayProcess(Command):
-    """A gateway that shares database, Redis and secrets with the tests, in front of `upstream_url`."""
+    """A gateway in front of `upstream_url` that shares the database, Redis and the secrets with the tests."""
 
     arguments = ("serve", "--without-jobs")
 
@@ -40,10 +43,10 @@ class GatewayProcess(Command):
         self.proxy_url = f"{self.url}/api/v1/proxy"
 
     def get(self, path: str, token: Any, **options: Any) -> httpx.Response:
-        """One request of the proxied path with the credentials of a `Sold` token."""
+        """Send one GET request below the proxy prefix with the credentials of a `Sold` token. Return the response."""
         return httpx.get(self.proxy_url + path, headers=token.headers, trust_env=False, timeout=20, **options)
 
     def socket(self, path: str, token: Any, **options: Any) -> ClientConnection:
-        """A WebSocket of the proxied path."""
+        """Open a WebSocket below the proxy prefix with the credentials of a `Sold` token."""
         url = self.proxy_url.replace("http", "ws", 1) + path
         return connect(url, additional_headers=token.headers, **options)

@@ -1,4 +1,4 @@
-"""A client that sends exactly the bytes it is told."""
+"""A client that sends exactly the given bytes."""
 
 import contextlib
 import json
@@ -11,6 +11,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RawResponse:
+    """A response that was read from a socket."""
+
     status: int
     headers: HTTPMessage
     body: bytes
@@ -41,35 +43,35 @@ class RawClient:
         self.socket.sendall(data)
 
     def read_response(self, method: str = "GET") -> RawResponse:
-        """The next answer, whole, and nothing of the one behind it."""
+        """Read the next response completely, but nothing of the response that follows it."""
         response = HTTPResponse(self.socket, method=method)
-        response.fp.close()  # that one reads ahead
+        response.fp.close()  # its buffer would read ahead
         response.fp = self.socket.makefile("rb", buffering=1)
         response.begin()
         return RawResponse(response.status, response.headers, response.read())
 
     def read_head(self) -> bytes:
-        """The bytes up to the end of the next header block, and what came with them."""
+        """Read at least up to the end of the next header block. Return all bytes that were read."""
         data = b""
         while b"\r\n\r\n" not in data:
             data += self.receive()
         return data
 
     def receive(self) -> bytes:
-        """What arrives next; fails at the end of the connection."""
+        """Return the next bytes that arrive; fail if the connection was closed."""
         data = self.socket.recv(65536)
         assert data, "the connection was closed"
         return data
 
     def read_rest(self) -> bytes:
-        """Everything until the connection ends."""
+        """Read until the connection ends. Return all bytes that were read."""
         data = b""
         while piece := self.socket.recv(65536):
             data += piece
         return data
 
     def is_closed(self) -> bool:
-        """Whether the other side closes or resets the connection, rather than waiting for more."""
+        """Return whether the gateway closes or resets the connection instead of sending or waiting for more."""
         try:
             return self.socket.recv(1) == b""
         except ConnectionResetError:
@@ -81,6 +83,7 @@ class RawClient:
 
 @contextlib.contextmanager
 def connected(port: int, **options: Any) -> Iterator[RawClient]:
+    """Connect to a port of loopback; close the connection when the block ends."""
     client = RawClient(port, **options)
     try:
         yield client
@@ -89,7 +92,7 @@ def connected(port: int, **options: Any) -> Iterator[RawClient]:
 
 
 def head(method: str, target: str | bytes, headers: Any, *more: bytes, version: str = "HTTP/1.1") -> bytes:
-    """A request's header block; `more` are lines as they are."""
+    """Return the header block of a request; `more` are further complete lines."""
     target = target.encode() if isinstance(target, str) else target
     lines = [method.encode() + b" " + target + b" " + version.encode()]
     lines += [f"{name}: {value}".encode("latin-1") for name, value in dict(headers).items()]
@@ -97,7 +100,7 @@ def head(method: str, target: str | bytes, headers: Any, *more: bytes, version: 
 
 
 def exchange(port: int, data: bytes, method: str = "GET") -> RawResponse:
-    """Send this, and give the answer."""
+    """Send these bytes on a new connection. Return the response."""
     with connected(port) as client:
         client.send(data)
         return client.read_response(method)

@@ -1,5 +1,7 @@
-"""An upstream that answers each request as the case says that it names in `X-Case`, well or badly, and echoes on
-WebSockets."""
+"""An upstream that follows a script for each request, correct or faulty, and echoes on WebSockets.
+
+A request names its script in `X-Case`.
+"""
 
 import asyncio
 import socket
@@ -24,24 +26,29 @@ Step = bytes | float | str
 
 @dataclass
 class Script:
-    """What the upstream does, step by step: send bytes, wait for seconds, or end the connection in one of the ways
-    above; and what it saw."""
+    """The steps of the upstream for one case, and the requests that it received.
+
+    A step is bytes to send, a number of seconds to wait, or one of the constants above.
+    """
 
     steps: list[Step]
     seen: list[Recorded] = field(default_factory=list)
 
     @property
     def sent(self) -> int:
-        """How many bytes it sends, header blocks and all."""
+        """Return the number of bytes that the upstream sends, including header blocks."""
         return sum(len(step) for step in self.steps if isinstance(step, bytes))
 
 
 class ScriptedUpstream(RecordingUpstream):
-    """Requests without a case are answered `ok`; those whose path begins with `/hostile` are kept as intruders."""
+    """An upstream with scripts, which responds `ok` to requests without one.
+
+    Requests whose path begins with `/hostile` must not reach it; they are recorded as intruders.
+    """
 
     def __init__(self, loop: LoopThread, stall_seconds: float) -> None:
         super().__init__(loop)
-        self.requests = deque(maxlen=1)  # type: ignore[assignment]  # each is kept with its script
+        self.requests = deque(maxlen=1)  # type: ignore[assignment]  # scripts record their requests
         self.response = self._follow
         self.intruders: list[Recorded] = []
         self._stall_seconds = stall_seconds
@@ -49,19 +56,20 @@ class ScriptedUpstream(RecordingUpstream):
         self._last = 0
         self._counting = threading.Lock()
 
-    def expect(self, *steps: Step) -> tuple[bytes, Script]:
-        """The value of `X-Case` that leads to these steps, and the script."""
+    def add_script(self, *steps: Step) -> tuple[bytes, Script]:
+        """Add a script with these steps. Return the value of `X-Case` that selects it, and the script."""
         with self._counting:
             self._last += 1
             name = b"case-%d" % self._last
         self._scripts[name] = script = Script(list(steps))
         return name, script
 
-    def forget(self, name: bytes) -> None:
+    def remove_script(self, name: bytes) -> None:
+        """Remove the script that this value of `X-Case` selects."""
         del self._scripts[name]
 
     def end_connections(self) -> None:
-        """Close what is idle."""
+        """Close all connections."""
         self.call(lambda: [writer.close() for writer in list(self._writers)])
 
     async def _follow(self, request: Recorded, connection: Connection) -> bool:
@@ -79,7 +87,7 @@ class ScriptedUpstream(RecordingUpstream):
         return all([await self._take(step, connection) for step in script.steps])
 
     async def _take(self, step: Step, connection: Connection) -> bool:
-        """Whether the connection stays open."""
+        """Take one step of a script. Return whether the connection stays open."""
         if isinstance(step, bytes):
             await connection.send(step)
         elif isinstance(step, float):
@@ -122,8 +130,8 @@ EMPTY = b"Content-Length: 0\r\n\r\n"
 IN_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def refused_answer(chance: Random) -> list[Step]:
-    """What is no HTTP: 502."""
+def invalid_response(chance: Random) -> list[Step]:
+    """Return the steps of a response that is not valid HTTP; the gateway responds 502."""
     control = bytes([chance.choice([0, 1, 8, 11, 12, 27, 31, 127])])
     return chance.choice(
         [
@@ -142,8 +150,8 @@ def refused_answer(chance: Random) -> list[Step]:
     )  # fmt: skip
 
 
-def broken_answer(chance: Random) -> list[Step]:
-    """What ends before its end: the client must see that."""
+def truncated_response(chance: Random) -> list[Step]:
+    """Return the steps of a response that ends too early; the client must see that it is incomplete."""
     length, chunk = HEAD + b"Content-Length: 1000\r\n\r\n", b"5\r\n12345\r\n"
     begun: list[Step] = chance.choice(
         [
@@ -154,14 +162,15 @@ def broken_answer(chance: Random) -> list[Step]:
     return [*begun, chance.choice([CLOSE, RESET])]
 
 
-def odd_answer(chance: Random) -> list[Step]:
-    """What is allowed, or harmless: the answer is `ok`."""
-    answer = HEAD + b"Content-Length: 2\r\n\r\nok"
-    drops = [step for byte in answer for step in (bytes([byte]), 0.001)]
+def unusual_response(chance: Random) -> list[Step]:
+    """Return the steps of a valid or harmless response; the client receives `ok`."""
+    response = HEAD + b"Content-Length: 2\r\n\r\nok"
+    drops = [step for byte in response for step in (bytes([byte]), 0.001)]
     return chance.choice(
         [
             drops,
-            [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + answer], [b"HTTP/1.1 100 Continue\r\n\r\n" + answer],
+            [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + response],
+            [b"HTTP/1.1 100 Continue\r\n\r\n" + response],
             [IN_CHUNKS + b"2\r\nok\r\n0\r\nX-Trailer: 1\r\nSet-Cookie: evil=1\r\n\r\n"],
             [IN_CHUNKS, 0.01, b"1;x=y\r\no\r\n", 0.01, b"1\r\nk\r\n0\r\n\r\n"],
             [b"HTTP/1.0 200 OK\r\n\r\nok", CLOSE], [HEAD + b"\r\nok", CLOSE],
@@ -169,8 +178,11 @@ def odd_answer(chance: Random) -> list[Step]:
     )  # fmt: skip
 
 
-def answer_with_more(chance: Random) -> list[Step]:
-    """`ok`, and at once what nobody asked for: `ok` or 502. What came later might come after the next request."""
+def response_with_excess(chance: Random) -> list[Step]:
+    """Return the steps of `ok` with excess data right behind it; the client receives `ok` or 502.
+
+    The data follows at once, as later data might follow the next request.
+    """
     more = chance.choice(
         [
             b"evil", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"\r\n",
@@ -181,12 +193,12 @@ def answer_with_more(chance: Random) -> list[Step]:
     return [HEAD + b"Content-Length: 2\r\n\r\nok" + more]
 
 
-def late_answer(_chance: Random) -> list[Step]:
-    """504."""
+def late_response(_chance: Random) -> list[Step]:
+    """Return the steps of a response that begins too late; the gateway responds 504."""
     return [STALL, HEAD + EMPTY, CLOSE]
 
 
-def stalled_answer(chance: Random) -> list[Step]:
-    """Begins, and does not go on."""
+def stalled_response(chance: Random) -> list[Step]:
+    """Return the steps of a response that begins and does not continue."""
     return [chance.choice([IN_CHUNKS + b"5\r\n12345\r\n", HEAD + b"Content-Length: 9\r\n\r\n", IN_CHUNKS + b"z\r\n"]),
             STALL, CLOSE]  # fmt: skip

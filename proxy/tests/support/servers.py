@@ -1,4 +1,4 @@
-"""Real servers on loopback for the proxy's tests: the gateway, the demo upstream, and one that records bytes."""
+"""Real servers on loopback: the gateway, the demo upstream and an upstream that records bytes."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from zenzefi.runtime.uvicorn_config import uvicorn_config
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 10) -> Any:
-    """What the condition gives once it holds; fails after `seconds`."""
+    """Wait until the condition is true. Return its value; fail after `seconds`."""
     until = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < until, f"not within {seconds} s: {condition}"
@@ -38,7 +38,7 @@ class _Server(uvicorn.Server):
 
 
 class ServerThread:
-    """An ASGI application under uvicorn, configured as the main command does it, in a thread of its own."""
+    """An ASGI application in a thread, under uvicorn as the main command configures it."""
 
     def __init__(self, application: str, name: str, *, http: Any, lifespan: Any) -> None:
         self._listener = listen("127.0.0.1", 0)
@@ -50,7 +50,7 @@ class ServerThread:
         eventually(lambda: self._server.started or not self._thread.is_alive(), 10)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """The result of a coroutine that runs in the server's event loop."""
+        """Run a coroutine in the server's event loop. Return its result."""
         running = asyncio.run_coroutine_threadsafe(work, self._server.loop)
         try:
             return running.result(10)
@@ -60,7 +60,7 @@ class ServerThread:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request or WebSocket is being served, not even one whose client has left."""
+        """Return whether the server has no request or WebSocket in flight, including those whose client has left."""
         return not self._server.server_state.tasks
 
     def stop(self) -> None:
@@ -70,7 +70,7 @@ class ServerThread:
 
 
 class _GatewayErrors(logging.Handler):
-    """What went wrong within the gateway: a traceback there is a failure, whatever the client saw."""
+    """The errors that the gateway logs. They fail the test even if the client received a correct response."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -82,7 +82,7 @@ class _GatewayErrors(logging.Handler):
 
 
 class Gateway:
-    """The gateway with a data plane made for one test; `restart` makes another with other settings."""
+    """The gateway with a data plane for one test; `restart` replaces the plane by one with other settings."""
 
     def __init__(self, thread: ServerThread, settings: Any) -> None:
         self._thread = thread
@@ -96,23 +96,24 @@ class Gateway:
 
     @property
     def plane(self) -> DataPlane:
-        """The data plane that runs now; it belongs to the gateway's event loop."""
+        """Return the running data plane, which belongs to the gateway's event loop."""
         return plane.current()
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the gateway's event loop. Return its result."""
         return self._thread.run(work)
 
     @property
     def connections(self) -> list[Any]:
-        """The protocols of its clients' connections."""
+        """Return the protocol objects of the connections to clients."""
         return list(self._thread._server.server_state.connections)
 
     def wait_for_free(self, token: Any) -> None:
-        """Wait until no device holds a `Sold` token."""
+        """Wait until no device has a lease on a `Sold` token."""
         eventually(lambda: self.run(self.plane.state.lease(token.token.pk)) is None)
 
     def restart(self, **settings: Any) -> None:
-        """Stop the data plane and start it with these settings, as a new start of the main command would."""
+        """Stop the data plane and start one with these settings, as a restart of the main command does."""
         self.run(plane.stop())
         for name, value in settings.items():
             setattr(self._settings, name, value)
@@ -124,14 +125,14 @@ class Gateway:
         self.run(start())
 
     def client(self, token: Any = None, headers: Any = None, **options: Any) -> httpx.Client:
-        """A client of the proxied path, with the credentials of a `Sold` token where one is given."""
+        """Return an HTTP client for paths below the proxy prefix, with the credentials of a `Sold` token if given."""
         given = {**(token.headers if token else {}), **(headers or {})}
         client = httpx.Client(base_url=self.proxy_url, headers=given, trust_env=False, timeout=10, **options)
         self._clients.append(client)
         return client
 
     def stop(self) -> None:
-        """End the data plane; fails where a carry is left or the gateway logged an error."""
+        """Stop the data plane; fail if something is still in flight or the gateway has logged an error."""
         try:
             for client in self._clients:
                 client.close()
@@ -152,7 +153,7 @@ def start_demo_upstream() -> ServerThread:
 
 
 class LoopThread:
-    """An event loop in a thread, for upstreams."""
+    """An event loop in a thread, for the upstreams."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -160,9 +161,11 @@ class LoopThread:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the loop. Return its result; fail after ten seconds."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     def call(self, function: Callable[[], Any]) -> None:
+        """Call a function in the loop, without waiting for it."""
         self._loop.call_soon_threadsafe(function)
 
     def stop(self) -> None:
@@ -173,7 +176,7 @@ class LoopThread:
 
 @dataclass(frozen=True)
 class Recorded:
-    """One request, byte for byte."""
+    """One request, as the bytes that the upstream received."""
 
     raw: bytes
 
@@ -187,25 +190,25 @@ class Recorded:
 
     @property
     def body(self) -> bytes:
-        """As it came, with its chunk framing where it was chunked."""
+        """Return the body as received, including its chunk framing if it was chunked."""
         return self.raw.partition(b"\r\n\r\n")[2]
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """In order, with names in lower case."""
+        """Return the fields in order, with their names in lower case."""
         lines = self.raw.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
         pairs = [line.partition(b":") for line in lines]
         return [(name.lower(), value.strip()) for name, _, value in pairs]
 
     def header(self, name: bytes) -> bytes | None:
-        """The only value of a header; None where it is absent."""
+        """Return the value of a field, or None if it is absent; fail if it is repeated."""
         values = [value for known, value in self.headers if known == name]
         assert len(values) <= 1, values
         return values[0] if values else None
 
 
 class Connection:
-    """The upstream's end of a connection, for a scripted answer."""
+    """The upstream's end of a connection, for a scripted response."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -230,28 +233,28 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\no
 
 
 def once(data: bytes) -> Response:
-    """Answer these bytes, and close the connection."""
+    """Return a script that sends these bytes and closes the connection."""
 
-    async def answer(_request: Recorded, connection: Connection) -> None:
+    async def send(_request: Recorded, connection: Connection) -> None:
         await connection.send(data)
 
-    return answer
+    return send
 
 
 class RecordingUpstream:
-    """A raw TCP server: it records the exact bytes of each request and answers what it is told.
+    """A raw TCP server that records the exact bytes of each request and sends a prepared response.
 
-    `answer` is bytes, or a coroutine function that is given the request and the connection; after bytes the
-    connection stays open for the next request, after a function where that gives True.
+    `response` is bytes, or a coroutine function of the request and the connection. After bytes, the connection stays
+    open for the next request; after a function, it stays open if the function returns True.
     """
 
     def __init__(self, loop: LoopThread) -> None:
         self._loop = loop
         self.response: Response = OK
         self.requests: list[Recorded] = []
-        self.reads_bodies = True  # before `answer` has its turn
+        self.reads_bodies = True  # before the response is sent
         self.connections = 0
-        self.closed_connections = 0  # connections that are over
+        self.closed_connections = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.port = loop.run(self._start())
@@ -259,6 +262,7 @@ class RecordingUpstream:
 
     @property
     def last(self) -> Recorded:
+        """Return the last request."""
         return self.requests[-1]
 
     async def _start(self) -> int:
@@ -293,7 +297,7 @@ class RecordingUpstream:
         return bool(await self.response(request, Connection(reader, writer)))
 
     def call(self, function: Callable[[], Any]) -> None:
-        """Call within the upstream's event loop, to go on with a script."""
+        """Call a function in the upstream's event loop, to continue a script."""
         self._loop.call(function)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What random traffic consists of, and many who make it at once."""
+"""The kinds of random traffic, and clients that produce it at the same time."""
 
 import random
 import threading
@@ -6,49 +6,56 @@ from collections.abc import Callable
 from typing import Self
 
 from proxy.tests.support import hostile_requests
-from proxy.tests.support.hostile_clients import HostileVisitor
-from proxy.tests.support.valid_client import Tally, Visitor
+from proxy.tests.support.hostile_clients import HostileClient
+from proxy.tests.support.valid_client import Tally, ValidClient
 
-Act = Callable[[HostileVisitor], None]
+Act = Callable[[HostileClient], None]
 
 
 def _named(*acts: Act) -> dict[str, Act]:
     return {act.__name__: act for act in acts}
 
 
-def _sent(kind: str) -> Act:
-    return lambda visitor: visitor.hostile(kind)
+def _hostile(kind: str) -> Act:
+    return lambda client: client.hostile(kind)
 
 
-GOOD = _named(Visitor.exchange, Visitor.large, Visitor.slow, Visitor.expects, Visitor.pipeline, Visitor.socket)
+GOOD = _named(
+    ValidClient.exchange,
+    ValidClient.large,
+    ValidClient.slow,
+    ValidClient.expects,
+    ValidClient.pipeline,
+    ValidClient.socket,
+)
 BAD = {
     **_named(
-        HostileVisitor.odd_answer, HostileVisitor.answer_with_more, HostileVisitor.refused_answer,
-        HostileVisitor.broken_answer, HostileVisitor.hostile_socket, HostileVisitor.hostile_handshake,
-        HostileVisitor.socket_that_vanishes,
+        HostileClient.unusual_response, HostileClient.response_with_excess, HostileClient.invalid_response,
+        HostileClient.truncated_response, HostileClient.hostile_socket, HostileClient.hostile_handshake,
+        HostileClient.socket_that_vanishes,
     ),
-    **{kind: _sent(kind) for kind in hostile_requests.KINDS},
+    **{kind: _hostile(kind) for kind in hostile_requests.KINDS},
 }  # fmt: skip
-# What takes as long as the gateway is patient.
+# Kinds that last until a timeout of the gateway or the upstream.
 PATIENT = {
-    **_named(HostileVisitor.late_answer, HostileVisitor.stalled_answer),
-    **{kind: _sent(kind) for kind in hostile_requests.SLOW_KINDS},
+    **_named(HostileClient.late_response, HostileClient.stalled_response),
+    **{kind: _hostile(kind) for kind in hostile_requests.SLOW_KINDS},
 }
 KINDS = {**GOOD, **BAD, **PATIENT}
 
 
-class Crowd:
-    """Visitors in threads of their own, each with its own share of the kinds.
+class Traffic:
+    """Clients in separate threads, each with its own selection of the kinds.
 
-    `seen` is what was done at all, and `problems` what was wrong.
+    `seen` holds the kinds performed so far, and `problems` the failures.
     """
 
-    def __init__(self, visitors: list[tuple[HostileVisitor, list[str]]]) -> None:
+    def __init__(self, clients: list[tuple[HostileClient, list[str]]]) -> None:
         self.problems: list[str] = []
         self.seen: set[str] = set()
-        self._visitors = [visitor for visitor, _ in visitors]
+        self._visitors = [client for client, _ in clients]
         self._ends = threading.Event()
-        self._threads = [threading.Thread(target=self._repeat, args=pair) for pair in visitors]
+        self._threads = [threading.Thread(target=self._repeat, args=pair) for pair in clients]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -62,18 +69,19 @@ class Crowd:
 
     @property
     def tally(self) -> Tally:
+        """Return the sum of the clients' tallies."""
         whole = Tally()
-        for visitor in self._visitors:
-            whole.add(visitor.tally)
+        for client in self._visitors:
+            whole.add(client.tally)
         return whole
 
-    def _repeat(self, visitor: HostileVisitor, kinds: list[str]) -> None:
+    def _repeat(self, client: HostileClient, kinds: list[str]) -> None:
         deck: list[str] = []
         while not self._ends.is_set() and len(self.problems) < 20:
-            deck = deck or random.Random(f"{visitor.seed}/{visitor.visits}").sample(kinds, len(kinds))
+            deck = deck or random.Random(f"{client.seed}/{client.performed}").sample(kinds, len(kinds))
             kind = deck.pop()
             try:
-                visitor.visit(kind, KINDS[kind])
+                client.perform(kind, KINDS[kind])
             except AssertionError as error:
                 self.problems.append(str(error))
             self.seen.add(kind)

@@ -1,4 +1,4 @@
-"""A client that does what is right at random, and checks that both sides get what was sent."""
+"""A client that sends random valid traffic and checks that both sides receive what was sent."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ from proxy.tests.support.scripted_upstream import CLOSE, Script, ScriptedUpstrea
 from proxy.tests.support.servers import Recorded
 from proxy.tests.support.websockets import vanish
 
-# Beside what the gateway and nginx do differently: what nginx and the gateway both change.
+# The differences between the sent and the received message that the gateway and nginx have in common.
 BOTH = [
     ("request", "nginx", r"host|connection|expect|x-under_score", r".*"),
     ("request", "gateway", r"host", r".*"),
@@ -33,28 +33,33 @@ ALLOWED = [*(rule for rules in RULES.values() for rule in rules), *BOTH]
 
 @dataclass
 class Tally:
-    """What was done how often, and how many bytes of bodies and messages must have been carried, at least and at
-    most: of an exchange that broke off nobody knows more."""
+    """The number of actions by kind, and the bytes of bodies and messages that the gateway must have counted.
+
+    The bytes have a lower and an upper limit, because those of an interrupted exchange are not known exactly.
+    """
 
     kinds: Counter[str] = field(default_factory=Counter)
     least: int = 0
     most: int = 0
 
     def count_bytes(self, exactly: int) -> None:
+        """Add bytes that were certainly transferred."""
         self.least += exactly
         self.most += exactly
 
-    def may_be_carried(self, most: int) -> None:
+    def count_at_most(self, most: int) -> None:
+        """Add bytes that may have been transferred."""
         self.most += most
 
     def add(self, other: "Tally") -> None:
+        """Add the numbers of another tally."""
         self.kinds += other.kinds
         self.least += other.least
         self.most += other.most
 
 
-class Visitor:
-    """One client at a time in front of `gateway`; `token` admits to everything, `certificates` to little."""
+class ValidClient:
+    """A client of `gateway`, with a token for all paths and a token for `/certificates` only."""
 
     def __init__(self, gateway: Any, upstream: ScriptedUpstream, token: Any, certificates: Any, seed: str) -> None:
         self.tally = Tally()
@@ -63,21 +68,23 @@ class Visitor:
         self._token = token
         self._certificates = certificates
         self.seed = seed
-        self.visits = 0
+        self.performed = 0
 
-    def visit(self, kind: str, act: Callable[[Any], None]) -> None:
-        """Do it once more. Raises `AssertionError` where something is wrong; what is done depends on the seed and on
-        how often something was done before."""
-        self.visits += 1
-        self._chance = random.Random(f"{self.seed}/{self.visits}/{kind}")
+    def perform(self, kind: str, act: Callable[[Any], None]) -> None:
+        """Perform an action; raise `AssertionError` if something is wrong.
+
+        The random choices depend on the seed and on the number of actions performed before.
+        """
+        self.performed += 1
+        self._chance = random.Random(f"{self.seed}/{self.performed}/{kind}")
         try:
             act(self)
         except Exception as error:
-            raise AssertionError(f"{kind}, visit {self.visits} of {self.seed}: {error!r}") from error
+            raise AssertionError(f"{kind}, action {self.performed} of {self.seed}: {error!r}") from error
         self.tally.kinds[kind] += 1
 
     def exchange(self) -> None:
-        """Several on one connection, one after the other; the last in the manner of HTTP/1.0 sometimes."""
+        """Send several requests in succession on one connection; the last one sometimes as HTTP/1.0."""
         with self._connected() as client:
             for _ in range(self._chance.randint(1, 5)):
                 self._one(client, self._case())
@@ -86,20 +93,21 @@ class Visitor:
 
     def _old(self, client: RawClient) -> None:
         case = replace(self._case(), chunked=False)
-        with self._told(case) as (told, script):
-            client.send(self._request(told).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1))
-            self._check(told, script, client.read_response(case.method))
+        with self._scripted(case) as (sent, script):
+            client.send(self._request(sent).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1))
+            self._check(sent, script, client.read_response(case.method))
             assert client.is_closed()
 
     def large(self) -> None:
-        body, answer = (self._chance.randbytes(self._chance.randint(1, 1_000_000)) for _ in range(2))
+        """Send a large request that has a large response."""
+        body, content = (self._chance.randbytes(self._chance.randint(1, 1_000_000)) for _ in range(2))
         case = Case("PUT", "/large", [], body, self._chance.random() < 0.5,
-                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)  # fmt: skip
+                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)  # fmt: skip
         with self._connected() as client:
             self._one(client, case)
 
     def slow(self) -> None:
-        """The request in pieces, with pauses; the answer likewise."""
+        """Send the request in pieces with pauses, and receive the response in the same way."""
         case = self._case(most=5000)
         cuts = sorted(self._chance.randrange(len(case.response)) for _ in range(3))
         pieces = [case.response[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
@@ -108,31 +116,32 @@ class Visitor:
             self._one(client, case, steps, pause=0.02)
 
     def expects(self) -> None:
-        """And waits for the `100 Continue`."""
+        """Wait for `100 Continue` before sending the body."""
         case = replace(
             self._case(), method="POST", body=self._chance.randbytes(5000), headers=[b"Expect: 100-continue"]
         )
         case = replace(case, response=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        with self._connected() as client, self._told(case) as (told, script):
-            fields, _, body = self._request(told).partition(b"\r\n\r\n")
+        with self._connected() as client, self._scripted(case) as (sent, script):
+            fields, _, body = self._request(sent).partition(b"\r\n\r\n")
             client.send(fields + b"\r\n\r\n")
             assert client.read_head() == b"HTTP/1.1 100 Continue\r\n\r\n"
             client.send(body)
-            self._check(told, script, client.read_response())
+            self._check(sent, script, client.read_response())
 
     def pipeline(self) -> None:
-        """Sent all at once, answered in order."""
-        with contextlib.ExitStack() as told, self._connected() as client:
-            cases = [told.enter_context(self._told(self._case(most=5000))) for _ in range(self._chance.randint(2, 6))]
+        """Send several requests at once, and read their responses in order."""
+        with contextlib.ExitStack() as stack, self._connected() as client:
+            count = self._chance.randint(2, 6)
+            cases = [stack.enter_context(self._scripted(self._case(most=5000))) for _ in range(count)]
             requests = [self._request(case) for case, _ in cases]
             requests[-1] = requests[-1].replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
             client.send(b"".join(requests))
-            answers = parsed(client.read_rest(), [case.method for case, _ in cases])
-            for (case, script), answer in zip(cases, answers, strict=True):
-                self._check(case, script, answer)
+            responses = parsed(client.read_rest(), [case.method for case, _ in cases])
+            for (case, script), response in zip(cases, responses, strict=True):
+                self._check(case, script, response)
 
     def socket(self) -> None:
-        """Messages of any kind, whole and in fragments, come back as they were."""
+        """Send messages of any kind, complete and in fragments, and receive them unchanged."""
         chance = self._chance
         with self._gateway.socket("/echo", self._token, compression=None, max_size=2**25, close_timeout=2) as client:
             for _ in range(chance.randint(1, 30)):
@@ -156,40 +165,40 @@ class Visitor:
                 return case
 
     def _one(self, client: RawClient, case: Case, steps: list[Step] | None = None, pause: float = 0) -> None:
-        with self._told(case, steps) as (told, script):
-            request = self._request(told)
+        with self._scripted(case, steps) as (sent, script):
+            request = self._request(sent)
             cuts = sorted(self._chance.randrange(len(request)) for _ in range(5)) if pause else []
             for start, end in zip([0, *cuts], [*cuts, None], strict=True):
                 client.send(request[start:end])
                 time.sleep(pause)
-            self._check(told, script, client.read_response(told.method))
+            self._check(sent, script, client.read_response(sent.method))
 
     @contextlib.contextmanager
-    def _told(self, case: Case, steps: list[Step] | None = None) -> Iterator[tuple[Case, Script]]:
-        """The case as it is sent, and the upstream told of it until the block ends."""
+    def _scripted(self, case: Case, steps: list[Step] | None = None) -> Iterator[tuple[Case, Script]]:
+        """Add a script for the case to the upstream until the block ends. Yield the case as it is sent."""
         closing = [CLOSE] if b"\r\nConnection: close" in case.response.partition(b"\r\n\r\n")[0] else []
-        name, script = self._upstream.expect(*(steps or [case.response]), *closing)
+        name, script = self._upstream.add_script(*(steps or [case.response]), *closing)
         try:
             yield replace(case, headers=[*case.headers, b"X-Case: " + name]), script
         finally:
-            self._upstream.forget(name)
+            self._upstream.remove_script(name)
 
-    def _check(self, case: Case, script: Script, answer: RawResponse) -> None:
-        """Both sides got what was sent."""
+    def _check(self, case: Case, script: Script, response: RawResponse) -> None:
+        """Assert that both sides received what was sent."""
         (seen,) = script.seen
         sent = Recorded(case.request("", self._token.headers))
         (expected,) = parsed(case.response, [case.method])
         found = [
             *differences("request", seen_by_upstream(seen), seen_by_upstream(sent)),
-            *differences("response", seen_by_client(answer), seen_by_client(expected)),
+            *differences("response", seen_by_client(response), seen_by_client(expected)),
         ]
         unlisted = [one for one in found if not any(map(one.is_allowed_by, ALLOWED))]
         assert not unlisted, (case.method, case.target, unlisted)
-        self._check_claims(seen)
-        self.tally.count_bytes(len(case.body) + len(answer.body))
+        self._check_gateway_fields(seen)
+        self.tally.count_bytes(len(case.body) + len(response.body))
 
-    def _check_claims(self, seen: Recorded) -> None:
-        """What is the gateway's to say, nobody else says; the rules allow it to be missing."""
+    def _check_gateway_fields(self, seen: Recorded) -> None:
+        """Assert that the fields set by the gateway are present and correct; `RULES` allow their absence."""
         assert seen.header(b"x-user-id") == str(self._token.token.user_id).encode(), seen
         assert seen.header(b"x-token-id") == str(self._token.token.pk).encode(), seen
         assert seen.header(b"x-forwarded-for") == b"127.0.0.1", seen
@@ -210,20 +219,20 @@ def _fragments(message: str | bytes, chance: random.Random) -> list[Any]:
 
 
 class _Bytes(io.BytesIO):
-    """As much of a socket as HTTPResponse reads from."""
+    """The part of the interface of a socket that HTTPResponse uses."""
 
     def makefile(self, *_arguments: Any) -> "_Bytes":
         return self
 
     def close(self) -> None:
-        """The next answer is read from it."""
+        """Stay open, as the next response is read from the same bytes."""
 
 
 def parsed(data: bytes, methods: list[str]) -> list[RawResponse]:
-    """The answers in these bytes, to requests of these methods."""
-    source, answers = _Bytes(data), []
+    """Return the responses in these bytes, which belong to requests with these methods."""
+    source, responses = _Bytes(data), []
     for method in methods:
-        response = HTTPResponse(source, method=method)  # type: ignore[arg-type]  # a socket, as far as it is used
+        response = HTTPResponse(source, method=method)  # type: ignore[arg-type]  # it acts as a socket
         response.begin()
-        answers.append(RawResponse(response.status, response.headers, response.read()))
-    return answers
+        responses.append(RawResponse(response.status, response.headers, response.read()))
+    return responses

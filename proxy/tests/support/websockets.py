@@ -1,4 +1,4 @@
-"""Both ends of a WebSocket: an upstream that does what it is told, and the client of the proxied path."""
+"""Both ends of a WebSocket: an upstream that obeys commands, and clients of the gateway."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ from proxy.tests.support.servers import Gateway, LoopThread, Recorded, eventuall
 
 @dataclass
 class Handshake:
-    """A WebSocket as the upstream saw it; `close_code` once it is over."""
+    """A WebSocket as the upstream saw it; `close_code` is known once it is closed."""
 
     path: str
     headers: list[tuple[str, str]]
@@ -27,35 +27,40 @@ class Handshake:
     closed: bool = False
 
     def header(self, name: str) -> str | None:
-        """The only value of a header; None where it is absent."""
+        """Return the value of a field, or None if it is absent; fail if it is repeated."""
         values = [value for known, value in self.headers if known.lower() == name]
         assert len(values) <= 1, values
         return values[0] if values else None
 
     @property
     def close_code(self) -> int | None:
-        """What the close frame of the gateway said; None where there was no close frame."""
+        """Return the code of the close frame from the gateway, or None if there was no close frame."""
         frame = self.connection.protocol.close_rcvd
         return frame.code if frame else None
 
     @property
     def close_reason(self) -> str | None:
+        """Return the reason of the close frame from the gateway, or None if there was no close frame."""
         frame = self.connection.protocol.close_rcvd
         return frame.reason if frame else None
 
 
 class SocketUpstream:
-    """Echoes what it is sent, but for `close:CODE:REASON`, `vanish`, `leave`, `freeze`, `talk` and `flood`."""
+    """An upstream that echoes messages, except its commands.
+
+    The commands are `close:CODE:REASON`, `raw:HEX`, `vanish`, `leave`, `freeze`, `talk`, `flood` and
+    `flood of small ones`.
+    """
 
     def __init__(self, loop: LoopThread) -> None:
         self._loop = loop
         self.handshakes: list[Handshake] = []
-        self.subprotocol: str | None = None  # what it chooses, offered or not
-        self.rejection_status: int | None = None  # the status with which it refuses a handshake
+        self.subprotocol: str | None = None  # the one that it chooses, even if it was not offered
+        self.rejection_status: int | None = None  # the status with which it rejects handshakes
         self.location = ""
         self.echoes = True
-        self.fields: list[tuple[str, str]] = []  # of its answers to a handshake
-        self.greeting = ""  # what it does at once, as if told
+        self.fields: list[tuple[str, str]] = []  # of its responses to handshakes
+        self.greeting = ""  # a command or message to perform as soon as a WebSocket is open
         self.max_size = 2**25
         self._reading = asyncio.Event()
         self._reading.set()
@@ -64,12 +69,12 @@ class SocketUpstream:
 
     @property
     def last(self) -> Handshake:
-        """The last, once there is one: it is noted only after it was answered."""
+        """Return the last handshake, once there is one: it is recorded only after the response."""
         return eventually(lambda: self.handshakes)[-1]
 
     @property
     def open(self) -> int:
-        """How many WebSockets are not over."""
+        """Return the number of open WebSockets."""
         return sum(not handshake.closed for handshake in self.handshakes)
 
     async def _start(self) -> int:
@@ -102,7 +107,7 @@ class SocketUpstream:
             async for message in connection:
                 handshake.received.append(message)
                 await self._perform(connection, message)
-                # Of what came with it websockets would consume enough to read on.
+                # Otherwise websockets would consume enough buffered messages to resume reading.
                 await self._reading.wait()
         except ConnectionClosed:
             pass
@@ -117,7 +122,7 @@ class SocketUpstream:
         elif message == "freeze":
             self._reading.clear()
             connection.transport.pause_reading()
-        elif message == "talk":  # and read nothing
+        elif message == "talk":  # without reading
             connection.transport.pause_reading()
             await self._send_forever(connection, "talk", pause=0.05)
         elif message == "flood":
@@ -145,11 +150,11 @@ class SocketUpstream:
             await asyncio.sleep(pause)
 
     def perform(self, message: str) -> None:
-        """Do on the last WebSocket what the client could tell."""
+        """Perform a command on the last WebSocket, as if the client had sent it."""
         self._loop.run(self._perform(self.last.connection, message))
 
     def thaw(self) -> None:
-        """Read again after `freeze` or `talk`."""
+        """Resume reading after `freeze` or `talk`."""
 
         async def resume() -> None:
             self._reading.set()
@@ -169,7 +174,7 @@ class SocketUpstream:
 
 
 def open_socket(gateway: Gateway, path: str, *sold: Any, headers: Any = (), **options: Any) -> ClientConnection:
-    """A WebSocket on the proxied path, with the credentials of a `Sold` token where one is given."""
+    """Open a WebSocket below the proxy prefix, with the credentials of a `Sold` token if given."""
     credentials = [pair for one in sold for pair in one.headers.items()]
     options = {"compression": None, "max_size": 2**25, "proxy": None, "close_timeout": 2} | options
     return connect(
@@ -182,7 +187,7 @@ def open_socket(gateway: Gateway, path: str, *sold: Any, headers: Any = (), **op
 
 
 def read_close(client: ClientConnection, seconds: float = 3) -> tuple[int | None, str | None]:
-    """Code and reason of the close frame that comes within `seconds`; nothing else may come before it."""
+    """Return code and reason of the close frame; fail if it takes longer or if a message comes before it."""
     try:
         message = client.recv(timeout=seconds)
     except ConnectionClosed as closed:
@@ -197,7 +202,7 @@ def vanish(client: ClientConnection) -> None:
 
 
 def handshake(sold: Any, target: str, *more: bytes) -> bytes:
-    """A handshake as bytes, for what the client's library would not send."""
+    """Return the bytes of a handshake, with lines that a client library would not send."""
     lines = [
         f"GET /api/v1/proxy{target} HTTP/1.1".encode(), b"Host: 127.0.0.1", b"Connection: Upgrade",
         b"Upgrade: websocket", b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
@@ -207,14 +212,14 @@ def handshake(sold: Any, target: str, *more: bytes) -> bytes:
 
 
 def accept_response(request: Recorded) -> bytes:
-    """The answer with which an upstream that is given bytes accepts a handshake."""
+    """Return the bytes with which a `RecordingUpstream` accepts a handshake."""
     key = accept_key((request.header(b"sec-websocket-key") or b"").decode())
     head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     return f"{head}Sec-WebSocket-Accept: {key}\r\n\r\n".encode()
 
 
 class RawSocket:
-    """A WebSocket of which the client sends the bytes it is told, reads only when told, and answers no ping."""
+    """A WebSocket client that sends given bytes, reads only on request and does not respond to pings."""
 
     def __init__(self, gateway: Any, sold: Any, *more: bytes, waits: bool = True) -> None:
         self.socket = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
@@ -234,21 +239,21 @@ class RawSocket:
         self.vanish()
 
     def send_until_held_back(self, data: bytes) -> bytes:
-        """Send this again and again until nothing is taken for half a second; what is left of the last."""
+        """Send the data repeatedly until the socket accepts nothing for 0.5 s. Return the rest of the last copy."""
         self.socket.settimeout(0.5)
-        rest, taken = data, 0
+        rest, sent = data, 0
         try:
-            while taken < 2**28:
+            while sent < 2**28:
                 count = self.socket.send(rest)
-                taken += count
+                sent += count
                 rest = rest[count:] or data
         except TimeoutError:
             self.socket.settimeout(10)
             return rest
-        raise AssertionError(f"nobody holds the client back: {taken} bytes were taken")
+        raise AssertionError(f"the client is not held back: {sent} bytes were sent")
 
     def read_close(self) -> tuple[int, str] | None:
-        """Code and reason of the close frame in what comes until the connection ends; None where there is none."""
+        """Read until the connection ends. Return code and reason of the close frame, or None if there is none."""
         data = b""
         try:
             while piece := self.socket.recv(65536):
@@ -260,7 +265,7 @@ class RawSocket:
 
     @property
     def is_open(self) -> bool:
-        """Whether the TCP connection is established still, by the client's kernel."""
+        """Return whether the TCP connection is still established, as the client's kernel reports it."""
         return self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == b"\x01"
 
     def vanish(self) -> None:
@@ -270,7 +275,7 @@ class RawSocket:
 
 
 def frame(payload: bytes, opcode: int = 0x82) -> bytes:
-    """One frame of a client, masked with zeros (RFC 6455 §5.2); `opcode` is its first byte."""
+    """Return one client frame, masked with zeros (RFC 6455 §5.2); `opcode` is its complete first byte."""
     size = len(payload)
     if size < 126:
         head = struct.pack("!BB", opcode, 0x80 | size)
@@ -282,19 +287,19 @@ def frame(payload: bytes, opcode: int = 0x82) -> bytes:
 
 
 def connections_to(port: int) -> int:
-    """How many TCP connections to this port of loopback are established, by the kernel."""
+    """Return the number of established TCP connections to a port of loopback, as the kernel reports it."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[3] == "01" and int(row[2].rpartition(":")[2], 16) == port for row in rows)
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory that a process occupies now."""
+    """Return the resident memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
 def websocket_tasks(gateway: Gateway) -> list[str]:
-    """The names of the gateway's tasks that carry a WebSocket."""
+    """Return the names of the gateway's tasks that relay a WebSocket."""
 
     async def names() -> list[str]:
         return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("websocket")]
