@@ -48,7 +48,7 @@ test: $(VENV)/dev $(MESSAGES) ## the whole suite on the embedded default (SQLite
 	@$(BIN)/python -m pytest -n 3 -m "not services and not slow and not browser"
 
 test-services: $(VENV)/dev $(MESSAGES) ## the whole suite and the race tests on PostgreSQL and Redis
-	@$(SERVICES) $(BIN)/python -m zenzefi.tests.services
+	@$(SERVICES) $(BIN)/python -m zenzefi.tests.support.services
 	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 3 -m "(services or not embedded) and not slow and not browser"
 
 test-long: $(VENV)/dev $(MESSAGES) ## the long runs

@@ -14,7 +14,7 @@ from accounts.tests.factories import UserFactory
 from billing import ledger
 from billing.models import SystemAccount, TransactionType
 from zenzefi.runtime.static_files import collect_if_outdated
-from zenzefi.tests import fast_flush
+from zenzefi.tests.support import fast_flush
 
 
 def pytest_sessionstart() -> None:

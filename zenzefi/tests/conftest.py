@@ -14,7 +14,7 @@ from django.test import override_settings
 from django.utils.translation import get_language, override
 
 from proxy.dataplane.denials import responses
-from zenzefi.tests.command import Command, Serve
+from zenzefi.tests.support.command import Command, Serve
 
 
 @pytest.fixture

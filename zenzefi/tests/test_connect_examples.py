@@ -9,7 +9,7 @@ import sys
 import httpx
 import pytest
 
-from zenzefi.tests.command import Serve
+from zenzefi.tests.support.command import Serve
 
 pytestmark = pytest.mark.embedded
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from zenzefi.tests.command import READY_SECONDS, ROOT, Serve, environment_of, free_port, wait_until
+from zenzefi.tests.support.command import READY_SECONDS, ROOT, Serve, environment_of, free_port, wait_until
 
 pytestmark = pytest.mark.embedded
 

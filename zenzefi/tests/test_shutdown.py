@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from zenzefi.tests.command import Command, Serve, is_refused, wait_until
+from zenzefi.tests.support.command import Command, Serve, is_refused, wait_until
 
 pytestmark = pytest.mark.embedded
 

@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from zenzefi.tests.command import READY_SECONDS, Command, Serve, free_port, is_refused, wait_until
+from zenzefi.tests.support.command import READY_SECONDS, Command, Serve, free_port, is_refused, wait_until
 
 pytestmark = pytest.mark.services
 

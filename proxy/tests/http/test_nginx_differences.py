@@ -9,7 +9,7 @@ from proxy.tests.support import nginx
 from proxy.tests.support.exchange_cases import Generator
 from proxy.tests.support.nginx_differences import RULES, differences, seen_by_client, seen_by_upstream
 from proxy.tests.support.raw_client import connected
-from zenzefi.tests.command import ROOT, free_port
+from zenzefi.tests.support.command import ROOT, free_port
 
 CASES = 200
 SITE = """

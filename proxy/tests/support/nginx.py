@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from zenzefi.tests.command import ROOT, free_port, is_refused, wait_until
+from zenzefi.tests.support.command import ROOT, free_port, is_refused, wait_until
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 MAIN = """

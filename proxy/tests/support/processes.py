@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection
 from websockets.sync.client import ClientConnection, connect
 
-from zenzefi.tests.command import Command
+from zenzefi.tests.support.command import Command
 
 
 def database_url() -> str:

@@ -23,7 +23,7 @@ from conftest import fund
 from proxy.tests.support.cutoffs import assert_aborted
 from proxy.tests.support.processes import database_url
 from proxy.tests.support.websockets import read_close
-from zenzefi.tests.command import ROOT, environment_of
+from zenzefi.tests.support.command import ROOT, environment_of
 
 # The promise is 2 s; the rest is for what a busy machine takes to tell a test of it.
 LIMIT = 2.5

@@ -19,7 +19,7 @@ from proxy.dataplane.admission import revocation_feed
 from proxy.tests.support.cutoffs import assert_aborted
 from proxy.tests.support.faults import Link
 from proxy.tests.support.servers import eventually
-from zenzefi.tests.command import ROOT, environment_of
+from zenzefi.tests.support.command import ROOT, environment_of
 
 
 class Listener:

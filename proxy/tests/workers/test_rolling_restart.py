@@ -10,7 +10,7 @@ import pytest
 
 from proxy.tests.support.nginx import NGINX
 from proxy.tests.support.servers import eventually
-from zenzefi.tests.command import free_port, wait_until
+from zenzefi.tests.support.command import free_port, wait_until
 
 
 class Traffic:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from zenzefi.tests.browser import server
 from zenzefi.tests.browser.registry import OUTSIDE, PAGES
-from zenzefi.tests.command import ROOT
+from zenzefi.tests.support.command import ROOT
 
 FOLDER = ROOT / "var/screenshots"
 WIDTHS = (1280, 390)

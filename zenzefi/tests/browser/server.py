@@ -14,7 +14,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext
 
 from zenzefi.tests.browser.registry import SitePage
-from zenzefi.tests.command import ROOT, Command, environment_of
+from zenzefi.tests.support.command import ROOT, Command, environment_of
 
 CHROMIUM = {"executable_path": "/usr/bin/chromium", "args": ["--no-sandbox"]}
 SESSION_COOKIE = "zenzefi_session"

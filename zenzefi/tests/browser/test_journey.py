@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from zenzefi.tests.browser.conftest import Visit
 from zenzefi.tests.browser.registry import CUSTOMER, NEWCOMER
 from zenzefi.tests.browser.server import Site
-from zenzefi.tests.command import wait_until
+from zenzefi.tests.support.command import wait_until
 
 _numbers = count(1)
 ENGLISH = {

@@ -12,7 +12,7 @@ from zenzefi.tests.browser import server
 from zenzefi.tests.browser.accessibility import findings
 from zenzefi.tests.browser.registry import CUSTOMER, LOOKS
 from zenzefi.tests.browser.server import Site
-from zenzefi.tests.command import ROOT, free_port
+from zenzefi.tests.support.command import ROOT, free_port
 
 UNKNOWN = "The request had no token or an unknown one."
 USED = "This link to the server was already used, or is older than a minute."

@@ -15,7 +15,7 @@ from typing import Any
 
 from zenzefi.testing import DOCUMENTED
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 READY_SECONDS = 60
 # The test session has collected them.
 _STATIC = {"STATIC_ROOT": os.environ["STATIC_ROOT"]}
