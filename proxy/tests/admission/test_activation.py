@@ -68,8 +68,8 @@ def test_not_by_status_session_or_validate(gateway, recorded, alice_token):
     assert client.get("/status").json()["connected"] is False
     assert client.head("/status").status_code == 200
     assert client.post("/session").status_code == 200
-    answer = APIClient().post("/api/v1/tokens/validate", {"token": alice_token.text})
-    assert answer.json()["valid"] is True
+    response = APIClient().post("/api/v1/tokens/validate", {"token": alice_token.text})
+    assert response.json()["valid"] is True
     assert alice_token.stored().activated_at is None
     assert recorded.requests == []
 
@@ -80,8 +80,8 @@ def test_a_token_that_is_revoked_meanwhile_is_not_activated(gateway, recorded, a
     client = gateway.client(alice_token)
     assert client.get("/status").status_code == 200
     AccessToken.objects.filter(pk=alice_token.token.pk).update(revoked_at=timezone.now())
-    answer = client.get("/x")
-    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
+    response = client.get("/x")
+    assert (response.status_code, response.json()["code"]) == (401, "invalid_token")
     assert recorded.requests == []
     assert alice_token.stored().activated_at is None
 

@@ -17,9 +17,9 @@ NAME = "zenzefi_access"
 
 
 def opened(gateway, token):
-    answer = gateway.client(token).post("/session")
-    assert answer.status_code == 200
-    return answer
+    response = gateway.client(token).post("/session")
+    assert response.status_code == 200
+    return response
 
 
 def browser(gateway, value):
@@ -28,13 +28,13 @@ def browser(gateway, value):
 
 class TestOpening:
     def test_the_answer(self, gateway, recorded, alice_token):
-        answer = opened(gateway, alice_token)
-        body = answer.json()
+        response = opened(gateway, alice_token)
+        body = response.json()
         assert set(body) == {"expires_at", "url"}
         assert body["url"] == "/api/v1/proxy/"
         assert datetime.fromisoformat(body["expires_at"]) == alice_token.token.expires_at
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert answer.headers["X-Zenzefi-Expires-At"]
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["X-Zenzefi-Expires-At"]
         assert recorded.requests == []
 
     def test_the_cookie(self, gateway, alice_token):
@@ -54,18 +54,18 @@ class TestOpening:
         assert_denied(gateway.client().post("/session"), "invalid_token")
         assert_denied(gateway.client(alice_token.on("short")).post("/session"), "device_id_required")
         services.freeze(alice_token.token.pk, actor=olga, reason="test")
-        answer = gateway.client(alice_token).post("/session")
-        assert_denied(answer, "token_frozen")
-        assert "Set-Cookie" not in answer.headers
+        response = gateway.client(alice_token).post("/session")
+        assert_denied(response, "token_frozen")
+        assert "Set-Cookie" not in response.headers
         assert recorded.requests == []
 
 
 class TestUsing:
     def test_it_admits_as_the_device_it_was_given_to(self, gateway, recorded, alice, alice_token):
         value = opened(gateway, alice_token).cookies[NAME]
-        answer = browser(gateway, value).get("/x")
-        assert (answer.status_code, answer.text) == (200, "ok")
-        assert answer.headers["X-Zenzefi-Expires-At"]
+        response = browser(gateway, value).get("/x")
+        assert (response.status_code, response.text) == (200, "ok")
+        assert response.headers["X-Zenzefi-Expires-At"]
         assert recorded.last.header(b"x-user-id") == str(alice.pk).encode()
         gateway.run(gateway.plane.flush.run())
         assert ProxySession.objects.get().device_id == alice_token.device
@@ -122,8 +122,8 @@ def test_forged_and_malformed_ones(gateway, recorded, alice_token):
         signing.dumps([alice_token.token.digest, alice_token.device], key="k" * 50, salt="proxy.access-cookie"),
     ]  # fmt: skip
     for value in values:
-        answer = gateway.client(headers={"Cookie": f"{NAME}={value}".encode("latin-1")}).get("/x")
-        assert_denied(answer, "invalid_token")
+        response = gateway.client(headers={"Cookie": f"{NAME}={value}".encode("latin-1")}).get("/x")
+        assert_denied(response, "invalid_token")
     assert recorded.connections == 0
     assert browser(gateway, good).get("/x").status_code == 200
 

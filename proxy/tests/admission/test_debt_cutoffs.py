@@ -46,9 +46,9 @@ def test_streams_end_and_traffic_is_denied_until_the_debt_is_paid(gateway, alice
             is_refunded(spent)
             assert_aborted(stream)
         assert next(others)
-    answer = client.get("/api/info")
-    assert (answer.status_code, answer.json()) == (403, DENIED)
-    assert answer.headers["X-Zenzefi-Error"] == "token_frozen"
+    response = client.get("/api/info")
+    assert (response.status_code, response.json()) == (403, DENIED)
+    assert response.headers["X-Zenzefi-Error"] == "token_frozen"
 
     fund(alice, "25.49")
     time.sleep(1.2)  # longer than the outbox is left unread

@@ -124,15 +124,15 @@ def test_of_racing_devices_exactly_one_wins(gateway, recorded, alice, sold_token
         token = sold_token(alice)
         clients = [gateway.client(token.on(f"racing-device-{number}")) for number in range(6)]
         together = threading.Barrier(len(clients))
-        answers = []
+        responses = []
 
-        def race(client, together=together, answers=answers):
+        def race(client, together=together, responses=responses):
             together.wait()
-            answers.append(client.get("/x"))
+            responses.append(client.get("/x"))
 
         threads = [threading.Thread(target=race, args=[client]) for client in clients]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409, 409]
+        assert sorted(response.status_code for response in responses) == [200, 409, 409, 409, 409, 409]

@@ -37,9 +37,9 @@ def tell(sold):
 
 def extend(user, sold):
     fund(user, "1")
-    answer = client_of(user).post(f"/api/v1/tokens/{sold.token.pk}/extend", {"duration_hours": 1})
-    assert answer.status_code == 200, answer.json()
-    return answer.json()["expires_at"]
+    response = client_of(user).post(f"/api/v1/tokens/{sold.token.pk}/extend", {"duration_hours": 1})
+    assert response.status_code == 200, response.json()
+    return response.json()["expires_at"]
 
 
 def talks(client):
@@ -230,6 +230,6 @@ def test_an_answer_that_has_not_begun_outlives_the_old_expiry(gateway, recorded,
 
     thread = threading.Thread(target=sell)
     thread.start()
-    answer = gateway.client(alice_token).get("/x")
+    response = gateway.client(alice_token).get("/x")
     thread.join()
-    assert (answer.status_code, answer.content) == (200, b"x")
+    assert (response.status_code, response.content) == (200, b"x")

@@ -72,10 +72,10 @@ class TestTheButton:
 class TestTheExchange:
     def test_the_cookie_and_the_way_on(self, gateway, pressed, send, recorded, alice_token):
         page = pressed()
-        answer = send(code_of(page))
-        assert (answer.status_code, answer.headers["Location"], answer.content) == (303, "/", b"")
-        assert (answer.headers["Referrer-Policy"], answer.headers["Cache-Control"]) == ("no-referrer", "no-store")
-        (cookie,) = answer.headers.get_list("Set-Cookie")
+        response = send(code_of(page))
+        assert (response.status_code, response.headers["Location"], response.content) == (303, "/", b"")
+        assert (response.headers["Referrer-Policy"], response.headers["Cache-Control"]) == ("no-referrer", "no-store")
+        (cookie,) = response.headers.get_list("Set-Cookie")
         value, *attributes = cookie.removeprefix("zenzefi_access=").split("; ")
         assert sorted(attributes) == ["HttpOnly", "Path=/", "SameSite=Lax"]  # and no Domain
         device = page.cookies["zenzefi_device"].value
@@ -94,9 +94,9 @@ class TestTheExchange:
 
     def test_a_strict_cookie_is_followed_by_a_page_of_that_host(self, gateway, pressed, send):
         gateway.restart(COOKIE_SAMESITE="Strict")
-        answer = send(code_of(pressed()))
-        assert (answer.status_code, answer.headers["Refresh"], answer.content) == (200, "0; url=/", b"")
-        assert "; SameSite=Strict" in answer.headers["Set-Cookie"]
+        response = send(code_of(pressed()))
+        assert (response.status_code, response.headers["Refresh"], response.content) == (200, "0; url=/", b"")
+        assert "; SameSite=Strict" in response.headers["Set-Cookie"]
 
     def test_leads_to_what_the_scope_opens(self, pressed, send, alice, sold_token):
         token = sold_token(alice, scope="certificates_only")
@@ -109,12 +109,12 @@ class TestTheExchange:
 
 
 class TestRefusals:
-    def refused(self, answer):
-        assert (answer.status_code, answer.headers["X-Zenzefi-Error"]) == (401, "invalid_token")
-        assert heading(answer) == SPENT
-        assert f"{SITE}/tokens" in buttons(answer)
-        assert "Set-Cookie" not in answer.headers
-        assert "Location" not in answer.headers
+    def refused(self, response):
+        assert (response.status_code, response.headers["X-Zenzefi-Error"]) == (401, "invalid_token")
+        assert heading(response) == SPENT
+        assert f"{SITE}/tokens" in buttons(response)
+        assert "Set-Cookie" not in response.headers
+        assert "Location" not in response.headers
 
     def test_a_second_use(self, gateway, pressed, send):
         code = code_of(pressed())
@@ -157,10 +157,10 @@ class TestRefusals:
         """Somebody who has another's browser send a code of hers would have it work with her token."""
         code = code_of(pressed())
         headers = {"Host": HOST, **NAVIGATION, **({} if origin is None else {"Origin": origin})}
-        answer = httpx.post(f"{gateway.url}/.zenzefi/open?code={code}", headers=headers, trust_env=False)
-        assert (answer.status_code, answer.headers["X-Zenzefi-Error"]) == (403, "origin_denied")
-        assert f"{SITE}/tokens" in buttons(answer)
-        assert "Set-Cookie" not in answer.headers
+        response = httpx.post(f"{gateway.url}/.zenzefi/open?code={code}", headers=headers, trust_env=False)
+        assert (response.status_code, response.headers["X-Zenzefi-Error"]) == (403, "origin_denied")
+        assert f"{SITE}/tokens" in buttons(response)
+        assert "Set-Cookie" not in response.headers
         assert send(code).status_code == 303  # it was not used
 
     def test_while_nobody_knows_whether_it_was_used(self, gateway, pressed, send, monkeypatch):
@@ -169,9 +169,9 @@ class TestRefusals:
 
         code = code_of(pressed())
         monkeypatch.setattr(gateway.plane.state, "spend", spend)
-        answer = send(code)
-        assert (answer.status_code, answer.headers["X-Zenzefi-Error"]) == (503, "state_unavailable")
-        assert "Set-Cookie" not in answer.headers
+        response = send(code)
+        assert (response.status_code, response.headers["X-Zenzefi-Error"]) == (503, "state_unavailable")
+        assert "Set-Cookie" not in response.headers
         monkeypatch.undo()
         assert send(code).status_code == 303
 

@@ -95,8 +95,8 @@ def test_a_token_that_expires_while_it_is_admitted_is_not_carried(gateway, recor
 
     gateway.plane.grants.get(alice_token.token.digest).lease = None
     monkeypatch.setattr(gateway.plane.state, "acquire_lease", slow)
-    answer = gateway.client(alice_token).get("/second")
-    assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
+    response = gateway.client(alice_token).get("/second")
+    assert (response.status_code, response.json()["code"]) == (401, "token_expired")
     assert [request.target for request in recorded.requests] == [b"/first"]
 
 

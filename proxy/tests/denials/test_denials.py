@@ -32,9 +32,9 @@ def expire(sold):
     )
 
 
-def denied_and_unseen(answer, code, upstream, *tokens):
+def denied_and_unseen(response, code, upstream, *tokens):
     """Refused; the upstream saw nothing, no token was activated and nothing was counted."""
-    assert_denied(answer, code)
+    assert_denied(response, code)
     assert upstream.requests == []
     assert upstream.connections == 0
     assert not ProxySession.objects.exists()
@@ -47,18 +47,18 @@ class TestToken:
         denied_and_unseen(gateway.client().get("/x", headers={"X-Device-ID": DEVICE}), "invalid_token", recorded)
 
     def test_an_empty_one(self, gateway, recorded):
-        answer = gateway.client().get("/x", headers={"X-Access-Token": "", "X-Device-ID": DEVICE})
-        denied_and_unseen(answer, "invalid_token", recorded)
+        response = gateway.client().get("/x", headers={"X-Access-Token": "", "X-Device-ID": DEVICE})
+        denied_and_unseen(response, "invalid_token", recorded)
 
     def test_an_unknown_one(self, gateway, recorded):
         for text in (UNKNOWN, "x", "x" * 9000, b"\xff\xfe", b"\xd1\x8f" * 32, "Bearer x", "' OR 1=1 --", "%00"):
-            answer = gateway.client().get("/x", headers={"X-Access-Token": text, "X-Device-ID": DEVICE})
-            denied_and_unseen(answer, "invalid_token", recorded)
+            response = gateway.client().get("/x", headers={"X-Access-Token": text, "X-Device-ID": DEVICE})
+            denied_and_unseen(response, "invalid_token", recorded)
 
     def test_an_altered_one(self, gateway, recorded, alice_token):
         for text in (alice_token.text.swapcase(), alice_token.text[:-1], alice_token.text + "A"):
-            answer = gateway.client().get("/x", headers={"X-Access-Token": text, "X-Device-ID": DEVICE})
-            denied_and_unseen(answer, "invalid_token", recorded, alice_token)
+            response = gateway.client().get("/x", headers={"X-Access-Token": text, "X-Device-ID": DEVICE})
+            denied_and_unseen(response, "invalid_token", recorded, alice_token)
 
     def test_what_was_asked_for_in_vain_is_admitted_once_it_exists(self, gateway, recorded, alice_token, monkeypatch):
         monkeypatch.setattr(grant_cache, "_MISS_SECONDS", 0.3)
@@ -112,15 +112,15 @@ class TestToken:
 
 class TestDevice:
     def test_missing(self, gateway, recorded, alice_token):
-        answer = gateway.client().get("/x", headers={"X-Access-Token": alice_token.text})
-        denied_and_unseen(answer, "device_id_required", recorded, alice_token)
+        response = gateway.client().get("/x", headers={"X-Access-Token": alice_token.text})
+        denied_and_unseen(response, "device_id_required", recorded, alice_token)
 
     def test_malformed(self, gateway, recorded, alice_token):
         foreign = "имя-устройства".encode()
         for device in ("", "1234567", "d" * 129, foreign, b"device\xff\xff\xff", "two words", "tab\tbed-id"):
             headers = {"X-Access-Token": alice_token.text, "X-Device-ID": device}
-            answer = gateway.client().get("/x", headers=headers)
-            denied_and_unseen(answer, "device_id_required", recorded, alice_token)
+            response = gateway.client().get("/x", headers=headers)
+            denied_and_unseen(response, "device_id_required", recorded, alice_token)
 
     @pytest.mark.parametrize("device", ["12345678", "d" * 128, "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"])
     def test_well_formed(self, gateway, recorded, alice_token, device):
@@ -164,17 +164,17 @@ class TestScope:
     # case C38
     def test_fragments_and_queries_open_nothing(self, gateway, recorded, token):
         for target in ("/admin#/certificates", "/admin?/certificates", "/admin%23/certificates", "?/certificates"):
-            answer = exchange(gateway.port, head("GET", f"/api/v1/proxy{target}", {"Host": "h", **token.headers}))
-            assert answer.status in (400, 403)
+            response = exchange(gateway.port, head("GET", f"/api/v1/proxy{target}", {"Host": "h", **token.headers}))
+            assert response.status in (400, 403)
             assert recorded.requests == []
 
 
 class TestOrigin:
     @pytest.fixture
     def browser(self, gateway, recorded, alice_token):
-        answer = gateway.client(alice_token).post("/session")
-        assert answer.status_code == 200
-        client = gateway.client(cookies={"zenzefi_access": answer.cookies["zenzefi_access"]})
+        response = gateway.client(alice_token).post("/session")
+        assert response.status_code == 200
+        client = gateway.client(cookies={"zenzefi_access": response.cookies["zenzefi_access"]})
         assert recorded.requests == []
         return client
 
@@ -188,8 +188,8 @@ class TestOrigin:
         ]:  # fmt: skip
             sent = origin.format(port=gateway.port) if isinstance(origin, str) else origin
             for method in ("GET", "POST"):
-                answer = browser.request(method, "/x", headers={"Origin": sent})
-                denied_and_unseen(answer, "origin_denied", recorded, alice_token)
+                response = browser.request(method, "/x", headers={"Origin": sent})
+                denied_and_unseen(response, "origin_denied", recorded, alice_token)
 
     def test_own(self, gateway, recorded, browser):
         assert browser.post("/x", headers={"Origin": gateway.url}).status_code == 200
@@ -201,8 +201,8 @@ class TestOrigin:
 
     def test_an_unsafe_method_that_says_nothing(self, gateway, recorded, alice_token, browser):
         denied_and_unseen(browser.post("/x"), "origin_denied", recorded, alice_token)
-        answer = browser.post("/x", headers={"Sec-Fetch-Site": "cross-site"})
-        denied_and_unseen(answer, "origin_denied", recorded, alice_token)
+        response = browser.post("/x", headers={"Sec-Fetch-Site": "cross-site"})
+        denied_and_unseen(response, "origin_denied", recorded, alice_token)
         assert browser.post("/x", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
 
     def test_navigation_says_nothing(self, gateway, recorded, browser):
@@ -220,9 +220,9 @@ class TestRates:
         tokens = [sold_token(alice), sold_token(alice)]
         gateway.restart(RATE_LIMIT_PROXY="3/minute")
         assert [gateway.client(tokens[0]).get("/x").status_code for _ in range(3)] == [200] * 3
-        answer = gateway.client(tokens[0]).get("/x")
-        assert_denied(answer, "rate_limited")
-        assert 50 <= int(answer.headers["Retry-After"]) <= 60
+        response = gateway.client(tokens[0]).get("/x")
+        assert_denied(response, "rate_limited")
+        assert 50 <= int(response.headers["Retry-After"]) <= 60
         # The window is the user's, whatever the token; nobody else's.
         assert_denied(gateway.client(tokens[1]).get("/x"), "rate_limited")
         assert tokens[1].stored().activated_at is None
@@ -250,7 +250,7 @@ class TestUpstream:
 
     def test_breaks_the_protocol(self, gateway, recorded, alice_token):
         # case C41
-        for answer in [
+        for response in [
             b"", b"\r\n\r\n", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-", b"HTTP/1.1 2000 OK\r\n\r\n",
             b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 099 What\r\nContent-Length: 0\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
@@ -267,7 +267,7 @@ class TestUpstream:
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
         ]:  # fmt: skip
-            recorded.response = once(answer)
+            recorded.response = once(response)
             assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
 
     def test_timeout(self, gateway, recorded, alice_token):
@@ -295,9 +295,9 @@ class TestRequestTimeout:
         headers = {"Host": "h", "Content-Length": "10", **alice_token.headers}
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", headers) + sent)
-            answer = client.read_response()
-            assert_denied(answer, "request_timeout")
-            assert answer.headers["Connection"] == "close"
+            response = client.read_response()
+            assert_denied(response, "request_timeout")
+            assert response.headers["Connection"] == "close"
             assert client.is_closed()
         assert recorded.requests == []
 
@@ -336,9 +336,9 @@ class TestRequestTimeout:
 class TestState:
     def test_maintenance(self, gateway, recorded, alice_token):
         gateway.restart(MAINTENANCE=True)
-        answer = gateway.client(alice_token).get("/x")
-        denied_and_unseen(answer, "maintenance", recorded, alice_token)
-        assert answer.headers["Retry-After"] == "60"
+        response = gateway.client(alice_token).get("/x")
+        denied_and_unseen(response, "maintenance", recorded, alice_token)
+        assert response.headers["Retry-After"] == "60"
 
     def test_draining(self, gateway, recorded, alice_token):
         gateway.plane.gate.draining = True
@@ -438,24 +438,24 @@ class TestRequestForm:
             denied_and_unseen(exchange(gateway.port, request), "bad_request", recorded, alice_token)
 
     def test_a_denial_in_russian(self, gateway, recorded):
-        answer = gateway.client().get("/x", headers={"Accept-Language": "ru-RU, en;q=0.5"})
-        assert answer.status_code == 401
-        assert answer.json()["code"] == "invalid_token"
-        answer = gateway.client().get("/x", headers={"Accept-Language": "я;q=x,,;;".encode() + b"z" * 5000})
-        assert_denied(answer, "invalid_token")
+        response = gateway.client().get("/x", headers={"Accept-Language": "ru-RU, en;q=0.5"})
+        assert response.status_code == 401
+        assert response.json()["code"] == "invalid_token"
+        response = gateway.client().get("/x", headers={"Accept-Language": "я;q=x,,;;".encode() + b"z" * 5000})
+        assert_denied(response, "invalid_token")
 
     def test_a_denial_has_the_callers_request_id(self, gateway, recorded):
-        answer = gateway.client().get("/x", headers={"X-Request-ID": "abc.DEF_12-3"})
-        assert answer.headers["X-Request-ID"] == "abc.DEF_12-3"
+        response = gateway.client().get("/x", headers={"X-Request-ID": "abc.DEF_12-3"})
+        assert response.headers["X-Request-ID"] == "abc.DEF_12-3"
         for malformed in ("short", "x" * 129, "has space", "semi;colon"):
-            answer = gateway.client().get("/x", headers={"X-Request-ID": malformed})
-            assert answer.headers["X-Request-ID"] != malformed
-            assert_denied(answer, "invalid_token")
+            response = gateway.client().get("/x", headers={"X-Request-ID": malformed})
+            assert response.headers["X-Request-ID"] != malformed
+            assert_denied(response, "invalid_token")
 
     def test_a_denied_head_has_no_body(self, gateway, recorded):
-        answer = gateway.client().head("/x")
-        assert (answer.status_code, answer.content) == (401, b"")
-        assert answer.headers["X-Zenzefi-Error"] == "invalid_token"
+        response = gateway.client().head("/x")
+        assert (response.status_code, response.content) == (401, b"")
+        assert response.headers["X-Zenzefi-Error"] == "invalid_token"
 
     def test_a_denied_upload_leaves_the_connection_usable(self, gateway, recorded, alice_token):
         with connected(gateway.port) as client:
@@ -535,11 +535,11 @@ def test_a_burst_of_one_unknown_token_asks_the_database_once(gateway, recorded, 
         return facts(digest)
 
     monkeypatch.setattr(grant_cache, "grant_facts", counted)
-    answers = []
+    responses = []
 
     def ask():
         headers = {"X-Access-Token": UNKNOWN, "X-Device-ID": DEVICE}
-        answers.append(gateway.client().get("/x", headers=headers))
+        responses.append(gateway.client().get("/x", headers=headers))
 
     threads = [threading.Thread(target=ask) for _ in range(10)]
     for thread in threads:
@@ -547,5 +547,5 @@ def test_a_burst_of_one_unknown_token_asks_the_database_once(gateway, recorded, 
     for thread in threads:
         thread.join()
     assert len(asked) == 1
-    for answer in answers:
-        assert_denied(answer, "invalid_token")
+    for response in responses:
+        assert_denied(response, "invalid_token")

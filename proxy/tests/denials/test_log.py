@@ -51,9 +51,9 @@ class TestWhatIsKept:
     def test_of_an_expired_token(self, gateway, alice, alice_token, kept):
         expire(alice_token)
         before = timezone.now()
-        answer = gateway.client(alice_token).get("/a/b?secret=1", headers={"X-Request-ID": "number-0001"})
+        response = gateway.client(alice_token).get("/a/b?secret=1", headers={"X-Request-ID": "number-0001"})
         record = kept()
-        assert answer.headers["X-Request-ID"] == record.request_id == "number-0001"
+        assert response.headers["X-Request-ID"] == record.request_id == "number-0001"
         assert (record.code, record.status, record.ip) == ("token_expired", 401, "127.0.0.1")
         assert (record.user, record.token_id, record.device) == (alice, alice_token.token.pk, "er")
         assert record.path == "/api/v1/proxy/a/b"
@@ -107,9 +107,9 @@ class TestWhatIsKept:
         assert (record.code, record.status, record.user) == ("upstream_unreachable", 502, alice)
 
     def test_of_what_is_no_request(self, gateway, kept):
-        answer = exchange(gateway.port, b"GET http://elsewhere/ HTTP/1.1\r\nHost: h\r\n\r\n")
+        response = exchange(gateway.port, b"GET http://elsewhere/ HTTP/1.1\r\nHost: h\r\n\r\n")
         record = kept()
-        assert answer.headers["x-request-id"] == record.request_id
+        assert response.headers["x-request-id"] == record.request_id
         assert (record.code, record.status, record.path) == ("bad_request", 400, "")
 
     def test_a_path_is_bounded_and_printable(self, gateway, kept):

@@ -110,7 +110,7 @@ class TestThePage:
 
     def test_of_what_could_be_read_two_ways(self, gateway, recorded):
         """Malformed: the answer is a page all the same, and the connection ends."""
-        answer = exchange(
+        response = exchange(
             gateway.port,
             head(
                 "GET",
@@ -119,8 +119,8 @@ class TestThePage:
                 b"host: another",
             ),
         )
-        assert (answer.status, answer.headers["connection"]) == (400, "close")
-        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert (response.status, response.headers["connection"]) == (400, "close")
+        assert response.headers["content-type"] == "text/html; charset=utf-8"
 
     def test_a_cross_site_fetch_gets_json(self, gateway, recorded):
         assert_denied(refused(gateway, **{"Sec-Fetch-Mode": "cors"}), "invalid_token")

@@ -83,17 +83,17 @@ def test_nothing_new_is_admitted_without_the_database_and_all_recovers(site, sol
     for name in ("unknown", "unused", "fresh", "fresh_socket", "revoked"):
         assert found[name].seconds < 4
     for name in ("balance", "login"):
-        answer = found[name].result
-        assert (answer.status_code, answer.json()["code"]) == (503, "state_unavailable")
-        assert int(answer.headers["Retry-After"]) >= 1
+        response = found[name].result
+        assert (response.status_code, response.json()["code"]) == (503, "state_unavailable")
+        assert int(response.headers["Retry-After"]) >= 1
     for name in ("landing", "admin"):
-        answer = found[name].result
-        assert (answer.status_code, answer.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
-        assert int(answer.headers["Retry-After"]) >= 1
+        response = found[name].result
+        assert (response.status_code, response.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+        assert int(response.headers["Retry-After"]) >= 1
     assert "Сервис сейчас недоступен" in found["landing"].result.text
     assert all(one.seconds < 10 for one in found.values())
 
-    health = eventually(lambda: (answer := site.get("/health")).status_code == 503 and answer)
+    health = eventually(lambda: (response := site.get("/health")).status_code == 503 and response)
     assert health.json()["checks"] == {"database": "failed", "cache": "ok", "upstream": "ok"}
     assert not site.is_ready()
     assert_denied(site.fetch(fresh), "state_unavailable")

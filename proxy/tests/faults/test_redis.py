@@ -74,7 +74,7 @@ def test_nothing_new_is_admitted_without_redis_and_all_recovers(site, sold_token
     assert int(login.headers["Retry-After"]) >= 1
     assert all(one.seconds < 10 for one in found.values()), found
 
-    health = eventually(lambda: (answer := site.get("/health")).status_code == 503 and answer)
+    health = eventually(lambda: (response := site.get("/health")).status_code == 503 and response)
     assert health.json()["checks"] == {"database": "ok", "cache": "failed", "upstream": "ok"}
     assert not site.is_ready()
     # Held by the one device a moment ago, and by no other; a revocation still ends it.
@@ -207,10 +207,10 @@ async def test_a_frozen_redis_is_asked_for_two_seconds_at_most(link):  # cases F
         assert await state.acquire_lease(tokens[0], lease, 60) == lease
         link.fail("frozen")
         began = time.monotonic()
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(state.acquire_lease(token_id, lease, 60) for token_id in tokens), return_exceptions=True
         )
-        assert all(isinstance(answer, StateUnavailable) for answer in answers)
+        assert all(isinstance(response, StateUnavailable) for response in responses)
         assert time.monotonic() - began < 4
         link.mend()
         thief = Lease("thief", uuid.uuid4(), 0.0)

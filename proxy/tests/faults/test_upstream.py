@@ -66,9 +66,9 @@ def test_it_is_denied_in_time_and_works_again_at_once(gateway, link, alice_token
 
 @pytest.mark.parametrize("fault", ["reset", "frozen"])
 def test_an_answer_that_breaks_off_never_looks_complete(gateway, link, alice_token, fault):  # case F67
-    with gateway.client(alice_token).stream("GET", "/download/100000000") as answer:
-        assert answer.status_code == 200
-        pieces = answer.iter_raw()
+    with gateway.client(alice_token).stream("GET", "/download/100000000") as response:
+        assert response.status_code == 200
+        pieces = response.iter_raw()
         next(pieces)
         link.fail(fault)
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
@@ -144,8 +144,8 @@ class Crowd:
         self.left += 1
 
     async def _read_own(self, reader, number):
-        answer = await reader.readuntil(b"\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        response = await reader.readuntil(b"\r\n\r\n")
+        assert response.startswith(b"HTTP/1.1 200 "), response
         own = _body_of(f"/own/{number}".encode())
         assert await reader.readexactly(len(own)) == own
         self.answered += 1
@@ -157,14 +157,14 @@ def _body_of(path):
 
 @pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_clients_that_leave_in_the_middle_harm_nobody(gateway, recorded, sold_token, alice, bob, count):  # case F69
-    async def answer(request, connection):
+    async def response(request, connection):
         body = _body_of(request.target)
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:100])
         await asyncio.sleep(0.005)
         await connection.send(body[100:])
         return True
 
-    recorded.response = answer
+    recorded.response = response
     crowd = Crowd(gateway, [sold_token(alice), sold_token(bob)], seed=count)
     asyncio.run(crowd.sends(count))
     assert crowd.answered + crowd.left == count

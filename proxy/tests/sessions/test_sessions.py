@@ -155,12 +155,12 @@ class TestIdleSessions:
 
 class TestStatus:
     def test_without_a_session(self, gateway, recorded, alice, alice_token):
-        answer = gateway.client(alice_token).get("/status")
-        body = answer.json()
+        response = gateway.client(alice_token).get("/status")
+        body = response.json()
         remaining = body.pop("time_remaining_seconds")
         assert 3590 <= remaining <= 3600
         assert parsed(body.pop("expires_at")) == alice_token.token.expires_at
-        assert (answer.status_code, body) == (
+        assert (response.status_code, body) == (
             200,
             {
                 "connected": False,

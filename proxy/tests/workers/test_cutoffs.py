@@ -37,9 +37,9 @@ RESET = (4409, "device_conflict", None)
 def call(worker, user, method, path, body=None):
     """One call of a worker's API."""
     headers = {"Authorization": f"Bearer {issue_access(user)}"}
-    answer = httpx.request(method, f"{worker.url}/api/v1{path}", headers=headers, json=body, timeout=20)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = httpx.request(method, f"{worker.url}/api/v1{path}", headers=headers, json=body, timeout=20)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 class Carried:
@@ -73,8 +73,8 @@ class Carried:
         watching.join()
         assert len(ended) == 2
         assert max(ended) - since < LIMIT
-        answer = self._worker.get("/echo", self._sold)
-        assert (answer.status_code, answer.headers.get("X-Zenzefi-Error")) == (status or 200, status and code)
+        response = self._worker.get("/echo", self._sold)
+        assert (response.status_code, response.headers.get("X-Zenzefi-Error")) == (status or 200, status and code)
 
 
 @pytest.fixture
@@ -120,8 +120,8 @@ print("revoked", flush=True)
 
 
 def _refund(worker, sold, alice, olga):
-    answer = call(worker, alice, "DELETE", f"/tokens/{sold.token.pk}")
-    assert answer["refund_amount"] > 0
+    response = call(worker, alice, "DELETE", f"/tokens/{sold.token.pk}")
+    assert response["refund_amount"] > 0
 
 
 def _revoke_what_is_worth_nothing(worker, sold, alice, olga):
@@ -131,8 +131,8 @@ def _revoke_what_is_worth_nothing(worker, sold, alice, olga):
         created_at=now - timedelta(minutes=59, seconds=59), activated_at=now - timedelta(hours=1),
         expires_at=now + timedelta(hours=1),
     )  # fmt: skip
-    answer = call(worker, alice, "DELETE", f"/tokens/{sold.token.pk}")
-    assert answer["refund_amount"] == 0
+    response = call(worker, alice, "DELETE", f"/tokens/{sold.token.pk}")
+    assert response["refund_amount"] == 0
 
 
 def _revoke_by_force(worker, sold, alice, olga):

@@ -25,7 +25,7 @@ def test_lookups_that_hang_hold_no_revocation_up(gateway, alice_token, olga):
     async def hang():
         return [asyncio.create_task(gateway.plane.database.run(released.wait, 10)) for _ in range(50)]
 
-    async def answers():
+    async def responses():
         return await asyncio.gather(*hanging, return_exceptions=True)
 
     with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events:
@@ -38,7 +38,7 @@ def test_lookups_that_hang_hold_no_revocation_up(gateway, alice_token, olga):
                 assert_aborted(pieces)
         finally:
             released.set()
-            gateway.run(answers())
+            gateway.run(responses())
 
 
 # cases D60, G76

@@ -17,7 +17,7 @@ class Traffic:
     """Clients that send GETs and POSTs, each with a number of its own in the path, and record the answers."""
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
-        self.answers: list[str | int] = []
+        self.responses: list[str | int] = []
         self._numbers = itertools.count()
         self._enough = threading.Event()
         self._threads = [threading.Thread(target=self._drive, args=(url, headers)) for _ in range(4)]
@@ -30,16 +30,16 @@ class Traffic:
                 number = next(self._numbers)
                 path, body = f"/api/v1/proxy/request/{number}", b"x" * 2000 if number % 2 else None
                 try:
-                    answer = client.request("POST" if body else "GET", path, content=body)
-                    self.answers.append(answer.headers.get("X-Zenzefi-Error") or answer.status_code)
+                    response = client.request("POST" if body else "GET", path, content=body)
+                    self.responses.append(response.headers.get("X-Zenzefi-Error") or response.status_code)
                 except httpx.HTTPError as error:
-                    self.answers.append(repr(error))
+                    self.responses.append(repr(error))
 
     def end(self) -> list[str | int]:
         self._enough.set()
         for thread in self._threads:
             thread.join()
-        return self.answers
+        return self.responses
 
 
 def is_ready(gateway: Any) -> bool:
@@ -66,18 +66,18 @@ def test_a_rolling_restart_of_two_gateways_behind_nginx_loses_no_request(
         gateway.wait_ready()
         wait_until(lambda gateway=gateway: is_ready(gateway))
     traffic = Traffic(deployed_nginx(*ports), alice_token.headers)
-    eventually(lambda: len(traffic.answers) > 50)
+    eventually(lambda: len(traffic.responses) > 50)
     for gateway, port in zip(gateways, ports, strict=True):
         assert gateway.end(signal.SIGTERM) == 0
         again = start(port)
         again.wait_ready()
         wait_until(lambda again=again: is_ready(again))
-        so_far = len(traffic.answers)
-        eventually(lambda so_far=so_far: len(traffic.answers) > so_far + 50)
-    answers = traffic.end()
+        so_far = len(traffic.responses)
+        eventually(lambda so_far=so_far: len(traffic.responses) > so_far + 50)
+    responses = traffic.end()
 
-    assert set(answers) == {200}, [answer for answer in answers if answer != 200]
+    assert set(responses) == {200}, [response for response in responses if response != 200]
     carried = [request for request in recording_upstream.requests if request.target.startswith(b"/request/")]
-    assert len({request.target for request in carried}) == len(answers)
+    assert len({request.target for request in carried}) == len(responses)
     posts = [request.target for request in carried if request.line.startswith(b"POST")]
     assert len(posts) == len(set(posts))

@@ -32,18 +32,18 @@ def test_a_token_has_one_device_on_all_workers(workers, alice_token):
 def test_of_racing_devices_exactly_one_wins(workers, alice, sold_token):
     for _ in range(5):
         token = sold_token(alice)
-        together, answers = threading.Barrier(6), []
+        together, responses = threading.Barrier(6), []
 
-        def race(number, token=token, together=together, answers=answers):
+        def race(number, token=token, together=together, responses=responses):
             together.wait()
-            answers.append(workers[number % 2].get("/api/info", token.on(f"racing-device-{number}")).status_code)
+            responses.append(workers[number % 2].get("/api/info", token.on(f"racing-device-{number}")).status_code)
 
         threads = [threading.Thread(target=race, args=[number]) for number in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(answers) == [200, 409, 409, 409, 409, 409]
+        assert sorted(responses) == [200, 409, 409, 409, 409, 409]
 
 
 def test_a_reset_frees_the_token_everywhere_and_only_once(workers, alice, alice_token):
@@ -92,9 +92,9 @@ def test_they_share_a_rate(start_gateway_process, demo_upstream, alice_token):
     workers = [start_gateway_process(demo_upstream.url, RATE_LIMIT_PROXY="20/minute") for _ in range(2)]
     for worker in workers:
         worker.wait_ready()
-    answers = [workers[number % 2].get("/api/info", alice_token) for number in range(30)]
-    assert [answer.status_code for answer in answers] == [200] * 20 + [429] * 10
-    assert_denied(answers[-1], "rate_limited")
+    responses = [workers[number % 2].get("/api/info", alice_token) for number in range(30)]
+    assert [response.status_code for response in responses] == [200] * 20 + [429] * 10
+    assert_denied(responses[-1], "rate_limited")
 
 
 # case F67
