@@ -6,13 +6,14 @@ get every byte unchanged.
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from proxy.dataplane.rewriting import header_rules as rules
+from proxy.dataplane.rewriting.content_policy import PolicyRewriter
 from proxy.dataplane.rewriting.css import CssRewriter
 from proxy.dataplane.rewriting.encoding import Decoder, accepts_gzip, can_decode, codings_of, narrow_accept_encoding
+from proxy.dataplane.rewriting.entity_tags import EntityTags
 from proxy.dataplane.rewriting.html import HtmlRewriter
 from proxy.dataplane.rewriting.script import Script
 from proxy.dataplane.rewriting.urls import UrlRewriter
@@ -28,7 +29,15 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Destinations that show a page, not a part of one that a script fetches (Fetch Metadata §2.1).
 _DOCUMENTS = frozenset({b"document", b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
 _POLICIES = (b"content-security-policy", b"content-security-policy-report-only")
+# Fields that describe the bytes as the upstream sent them.
+_BODY_FIELDS = frozenset(
+    {
+        b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"content-digest",
+        b"accept-ranges",
+    }
+)  # fmt: skip
 _GZIP_LEVEL = 4  # half of the time of level 6, for pages that are a tenth larger
+_Rewrite = Callable[[bytes], bytes]
 
 
 class Rewriting:
@@ -37,14 +46,14 @@ class Rewriting:
     def __init__(self, origin: bytes, base_path: bytes) -> None:
         self.urls = UrlRewriter(origin, base_path)
         self.script = Script(self.urls)
-        self.tags = rules.EntityTags(self.script.version)
+        self.tags = EntityTags(self.script.version)
 
     def begin(self, passed: Headers, own_origin: bytes) -> tuple["ExchangeRewriter", Headers]:
         """Return the rewriter of one exchange, and the request's fields as the upstream must get them.
 
         `own_origin` is the origin under which the browser sees the gateway.
         """
-        rewriter = ExchangeRewriter(self, rules.PolicyRewriter(self.urls, own_origin, self.script.hash_source))
+        rewriter = ExchangeRewriter(self, PolicyRewriter(self.urls, own_origin, self.script.hash_source))
         return rewriter, [pair for each in passed if (pair := rewriter.read_field(*each)) is not None]
 
 
@@ -53,7 +62,7 @@ class ExchangeRewriter:
     """The rewriting of the response to one request."""
 
     rewriting: Rewriting
-    policy: rules.PolicyRewriter
+    policy: PolicyRewriter
     gzip: bool = False
     document: bool = True
     conditional: bool = False  # the request names one of the gateway's own entity tags
@@ -85,8 +94,8 @@ class ExchangeRewriter:
     def response(self, method: str, status: int, headers: Headers) -> tuple[Headers, "BodyRewriter | None"]:
         """Return the response's fields, with names in lower case, and the rewriter of its body if it has one."""
         urls, tags = self.rewriting.urls, self.rewriting.tags
-        changes: dict[bytes, rules.Rewrite] = {
-            b"link": lambda value: rules.rewrite_link(value, urls),
+        changes: dict[bytes, _Rewrite] = {
+            b"link": urls.rewrite_link,
             b"refresh": urls.rewrite_refresh,
             b"service-worker-allowed": urls.rewrite,
             **dict.fromkeys(_POLICIES, self.policy.rewrite),
@@ -98,12 +107,12 @@ class ExchangeRewriter:
         if status == HTTPStatus.NOT_MODIFIED and self.conditional:
             changes[b"etag"] = tags.mark
         if kind is None or status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED, HTTPStatus.PARTIAL_CONTENT):
-            return rules.rewrite_fields(headers, changes), None
+            return _rewrite_fields(headers, changes), None
         codings = codings_of(joined.get(b"content-encoding", b""))
         changes[b"etag"] = tags.mark
         # Without a tag only the date remains, which does not change when the script in the page changes.
-        dropped = rules.BODY_FIELDS if b"etag" in joined else rules.BODY_FIELDS | {b"last-modified"}
-        result = rules.rewrite_fields([pair for pair in headers if pair[0] not in dropped], changes)
+        dropped = _BODY_FIELDS if b"etag" in joined else _BODY_FIELDS | {b"last-modified"}
+        result = _rewrite_fields([pair for pair in headers if pair[0] not in dropped], changes)
         zipped = bool(codings) and self.gzip
         if zipped:
             result.append((b"content-encoding", b"gzip"))
@@ -118,6 +127,11 @@ class ExchangeRewriter:
             script = self.rewriting.script.element if self.document else b""
             rewriter = HtmlRewriter(urls, self.policy.rewrite, script=script, xhtml=kind == _XHTML)
         return result, BodyRewriter(rewriter, Decoder(codings), zipped=zipped)
+
+
+def _rewrite_fields(headers: Headers, rules: dict[bytes, _Rewrite]) -> Headers:
+    """Return the fields with the values of these names rewritten."""
+    return [(name, rules[name](value) if name in rules else value) for name, value in headers]
 
 
 def _kind_of(headers: dict[bytes, bytes]) -> bytes | None:

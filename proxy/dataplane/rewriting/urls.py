@@ -11,6 +11,7 @@ _ELSEWHERE = re.compile(rb"[a-z][a-z0-9+.-]*:|[/\\\\]{2}", re.IGNORECASE)
 _GAP = re.compile(rb"[\s,]*")
 _WORD = re.compile(rb"\S+")
 _DESCRIPTORS = re.compile(rb"[^,(]*(?:\([^)]*\)?[^,(]*)*")
+_LINK = re.compile(rb'<([^<>]*)>|"(?:[^"\\]|\\.)*"')
 _REFRESH = re.compile(rb"(\s*[\d.]+\s*(?:[;,]\s*)?(?:url\s*=\s*)?[\"']?)(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -64,6 +65,10 @@ class UrlRewriter:
         """Return a refresh (`5; url=/x`) of the header field or of `<meta http-equiv=refresh>`, rewritten."""
         found = _REFRESH.fullmatch(value)
         return found[1] + self.rewrite(found[2]) if found else value
+
+    def rewrite_link(self, value: bytes) -> bytes:
+        """Return a `Link` value (RFC 8288 §3), rewritten."""
+        return _LINK.sub(lambda found: found[0] if found[1] is None else b"<" + self.rewrite(found[1]) + b">", value)
 
 
 def is_under_prefix(path: bytes) -> bool:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.dataplane.rewriting import header_rules as rules
+from proxy.dataplane.rewriting.content_policy import PolicyRewriter
 from proxy.dataplane.rewriting.css import CssRewriter
+from proxy.dataplane.rewriting.entity_tags import EntityTags
 from proxy.dataplane.rewriting.html import MAX_TAG_BYTES, HtmlRewriter
 from proxy.dataplane.rewriting.response import Rewriting
 from proxy.dataplane.rewriting.script import Script
@@ -251,7 +252,7 @@ class TestLimits:
                 assert (b"/api/v1" in rewrite_page(tag, cuts)) is changed
 
 
-POLICY = rules.PolicyRewriter(URLS, b"https://own", b"'sha256-x'")
+POLICY = PolicyRewriter(URLS, b"https://own", b"'sha256-x'")
 
 
 @pytest.mark.parametrize(
@@ -304,18 +305,18 @@ def test_a_policy_in_the_page():
 @settings(deadline=None)
 @given(st.text('abz09-W/ "', max_size=12).filter(lambda text: '"' not in text), st.booleans())
 def test_marked_entity_tags_are_restored(opaque, weak):
-    tags = rules.EntityTags(b"01234567")
+    tags = EntityTags(b"01234567")
     tag = (b"W/" if weak else b"") + b'"' + opaque.encode() + b'"'
     marked = tags.mark(tag)
     assert marked.startswith(b'W/"')
     assert tags.restore(b'"a", ' + marked + b", *") == b'"a", ' + tag + b", *"
-    assert rules.EntityTags(b"76543210").restore(marked) == marked
+    assert EntityTags(b"76543210").restore(marked) == marked
 
 
 def test_a_link_header():
     value = b'</a>; rel=preload; title="</b>", <//c/d>; rel=x, <http://up:9000/e>'
     expected_text = b'</api/v1/proxy/a>; rel=preload; title="</b>", <//c/d>; rel=x, </api/v1/proxy/e>'
-    assert rules.rewrite_link(value, URLS) == expected_text
+    assert URLS.rewrite_link(value) == expected_text
 
 
 def test_an_integrity_hash_of_rewritten_css_is_dropped():

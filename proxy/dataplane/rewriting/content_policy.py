@@ -1,20 +1,10 @@
-"""Header rules for a rewritten response, without I/O."""
+"""Content-Security-Policies of rewritten pages, without I/O."""
 
 import re
-from collections.abc import Callable
 
 from proxy.dataplane.rewriting.urls import UrlRewriter
-from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.rules.paths import PREFIX, rewrite_location, under_prefix
 
-# Fields that describe the bytes as the upstream sent them.
-BODY_FIELDS = frozenset(
-    {
-        b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"content-digest",
-        b"accept-ranges",
-    }
-)  # fmt: skip
-_LINK = re.compile(rb'<([^<>]*)>|"(?:[^"\\]|\\.)*"')
 _SCRIPT_SOURCES = (b"script-src-elem", b"script-src", b"default-src")
 # A source list with one of these ignores 'unsafe-inline' (CSP Level 3 §6.7.3.2).
 _STRICT = re.compile(rb"'(?:nonce-|sha(?:256|384|512)-|strict-dynamic')", re.IGNORECASE)
@@ -22,41 +12,6 @@ _SOURCE = re.compile(
     rb"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<authority>[^/?#'*]+)(?P<path>/[^?#]*)?", re.IGNORECASE
 )
 _LISTS = frozenset({b"form-action", b"frame-ancestors", b"base-uri", b"navigate-to"})
-_TAG = re.compile(rb'(W/)?"([^"]*)"')
-
-
-def rewrite_link(value: bytes, urls: UrlRewriter) -> bytes:
-    """Return a `Link` value (RFC 8288 §3) with rewritten URLs."""
-    return _LINK.sub(lambda found: found[0] if found[1] is None else b"<" + urls.rewrite(found[1]) + b">", value)
-
-
-class EntityTags:
-    """Entity tags of rewritten bodies: weak (RFC 9110 §8.8.1), and marked with the rewriter's version.
-
-    The mark distinguishes them from the upstream's own weak tags and from those of another version, whose script a
-    policy would block. In requests the mark is removed again, so that `If-None-Match` and `If-Match` compare the
-    upstream's own tags.
-    """
-
-    def __init__(self, version: bytes) -> None:
-        self._strong, self._weak = b"-zs" + version, b"-zw" + version
-
-    def mark(self, tag: bytes) -> bytes:
-        """Return the tag of a rewritten body."""
-        found = _TAG.fullmatch(tag.strip())
-        if not found:
-            return tag
-        return b'W/"' + found[2] + (self._weak if found[1] else self._strong) + b'"'
-
-    def restore(self, tags: bytes) -> bytes:
-        """Return the list of tags of a request with the upstream's own tags."""
-        return _TAG.sub(self._restore_one, tags)
-
-    def _restore_one(self, tag: re.Match[bytes]) -> bytes:
-        for mark, weak in ((self._strong, b""), (self._weak, b"W/")):
-            if tag[1] and tag[2].endswith(mark):
-                return weak + b'"' + tag[2].removesuffix(mark) + b'"'
-        return tag[0]
 
 
 class PolicyRewriter:
@@ -123,11 +78,3 @@ class PolicyRewriter:
         if b"'unsafe-inline'" in map(bytes.lower, sources) and not any(map(_STRICT.match, sources)):
             return None
         return [source for source in sources if source.lower() != b"'none'"] + [self._hash_source]
-
-
-Rewrite = Callable[[bytes], bytes]
-
-
-def rewrite_fields(headers: Headers, rules: dict[bytes, Rewrite]) -> Headers:
-    """Return the fields with the values of these names rewritten."""
-    return [(name, rules[name](value) if name in rules else value) for name, value in headers]
