@@ -16,7 +16,7 @@ from access.token_refunds import Refund
 from accounts.models import User
 from zenzefi.common.digests import secret_digest
 
-RESETS_COUNT_FOR = timedelta(hours=24)
+RESET_WINDOW = timedelta(hours=24)
 
 
 def active(now: datetime | None = None) -> Q:
@@ -83,7 +83,7 @@ def ended_tokens_of(user: User, now: datetime) -> QuerySet[AccessToken]:
 
 def device_resets(token: AccessToken, now: datetime) -> list[datetime]:
     """Return the times of the token's device resets within the last 24 hours, oldest first."""
-    resets = token.revocations.filter(cause=Revocation.Cause.DEVICE_RESET, created_at__gt=now - RESETS_COUNT_FOR)
+    resets = token.revocations.filter(cause=Revocation.Cause.DEVICE_RESET, created_at__gt=now - RESET_WINDOW)
     return list(resets.order_by("created_at").values_list("created_at", flat=True))
 
 

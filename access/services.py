@@ -217,7 +217,7 @@ def reset_device(user: User, token_id: UUID) -> None:
     earlier = selectors.device_resets(token, now)
     allowed = settings.DEVICE_RESETS_PER_DAY
     if len(earlier) >= allowed:
-        counted_until = (earlier[-allowed] if allowed else now) + selectors.RESETS_COUNT_FOR
+        counted_until = (earlier[-allowed] if allowed else now) + selectors.RESET_WINDOW
         raise TooManyDeviceResets(wait=(counted_until - now).total_seconds())
     outbox.write(Revocation.Cause.DEVICE_RESET, token=token)
 
