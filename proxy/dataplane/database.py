@@ -40,7 +40,7 @@ class Database:
                 loop = asyncio.get_running_loop()
                 return await loop.run_in_executor(self._threads, _with_connection, function, *args)
         except TimeoutError as error:
-            raise OperationalError("the database does not answer in time") from error
+            raise OperationalError("the database does not respond in time") from error
         finally:
             self._waiting -= 1
 

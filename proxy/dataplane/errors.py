@@ -61,12 +61,12 @@ HEADERS_TOO_LARGE = Denial("bad_request", 431, 4400, _("The header fields of the
 INVALID_TOKEN = Denial("invalid_token", 401, 4401, _NO_ACCESS)
 CODE_SPENT = Denial("invalid_token", 401, 4401, _NO_ACCESS)  # spent, too old or forged
 TOKEN_EXPIRED = Denial("token_expired", 401, 4401, _NO_ACCESS)
-USER_INACTIVE = Denial("user_inactive", 403, 4403, _("This account is blocked. Please contact the support."))
-TOKEN_FROZEN = Denial("token_frozen", 403, 4403, _("This access token is frozen. Please contact the support."))
+USER_INACTIVE = Denial("user_inactive", 403, 4403, _("This account is blocked. Contact support."))
+TOKEN_FROZEN = Denial("token_frozen", 403, 4403, _("This access token is frozen. Contact support."))
 DEVICE_ID_REQUIRED = Denial(
     "device_id_required", 400, 4400, _("Send an X-Device-ID header of 8 to 128 visible ASCII characters.")
 )
-SCOPE_DENIED = Denial("scope_denied", 403, 4403, _("This access token admits /certificates only."))
+SCOPE_DENIED = Denial("scope_denied", 403, 4403, _("This access token is valid only for /certificates."))
 ORIGIN_DENIED = Denial("origin_denied", 403, 4403, _("The browser session may be used from its own site only."))
 RATE_LIMITED = Denial("rate_limited", 429, 4429, _("Too many requests. Try again later."))
 TOO_MANY_CONNECTIONS = Denial(
@@ -77,7 +77,7 @@ REQUEST_TIMEOUT = Denial("request_timeout", 408, 4400, _("The request was sent t
 UPSTREAM_UNREACHABLE = Denial(
     "upstream_unreachable", 502, 1014, _("The server behind the gateway cannot be reached.")
 )
-UPSTREAM_TIMEOUT = Denial("upstream_timeout", 504, 1014, _("The server behind the gateway does not answer in time."))
+UPSTREAM_TIMEOUT = Denial("upstream_timeout", 504, 1014, _("The server behind the gateway does not respond in time."))
 STATE_UNAVAILABLE = Denial(
     "state_unavailable", 503, 1013, _("The gateway cannot check access right now. Try again in a moment.")
 )

@@ -14,7 +14,7 @@ from proxy.tests.support.cutoffs import assert_aborted, within_two_seconds
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import open_socket, read_close
 
-DENIED = {"code": "token_frozen", "detail": "This access token is frozen. Please contact the support."}
+DENIED = {"code": "token_frozen", "detail": "This access token is frozen. Contact support."}
 
 
 @pytest.fixture

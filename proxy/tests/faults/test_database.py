@@ -249,7 +249,7 @@ async def database(monkeypatch):
 async def test_whoever_waits_for_the_database_does_so_for_a_limited_time(database):
     began = time.monotonic()
     waiting = await asyncio.gather(*(database.run(database.held.wait) for _ in range(9)), return_exceptions=True)
-    assert [str(error) for error in waiting] == ["the database does not answer in time"] * 8 + [
+    assert [str(error) for error in waiting] == ["the database does not respond in time"] * 8 + [
         "too many calls wait for the database"
     ]
     assert all(isinstance(error, OperationalError) for error in waiting)
