@@ -140,7 +140,7 @@ def test_in_russian(alice, page):
     client = Client()
     client.force_login(alice)
     text = client.get(page, headers={"Accept-Language": "ru"}).content.decode()
-    for fact in ("100.00\u00a0ZNC", "90.00 EUR", "Пробный платёж, без настоящих денег"):
+    for fact in ("100.00\u00a0ZNC", "90.00 EUR", "Тестовый платёж, без настоящих денег"):
         assert fact in text
 
 

@@ -23,7 +23,7 @@ RUSSIAN = {
     "Refund of an access token: 1 h, certificates_only": "Возврат за токен доступа: 1 час, только сертификаты",
     "Refund of an access token: 169 h, full": "Возврат за токен доступа: 7 дней 1 час, полный доступ",
     "Access token: Weekend special": "Токен доступа: Weekend special",
-    "Top-up through mock": "Пополнение: Пробный платёж, без настоящих денег",
+    "Top-up through mock": "Пополнение: Тестовый платёж, без настоящих денег",
     "Owed: Money went back: stripe payment 2026-000001": (
         "В долг: Деньги возвращены плательщику: платёж 2026-000001 (Банковская карта, через Stripe)"
     ),
