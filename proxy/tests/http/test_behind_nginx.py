@@ -18,7 +18,8 @@ from websockets.sync.client import connect
 from proxy.dataplane.admission import handoff_codes
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.tests.support import hostile_requests
-from proxy.tests.support.assertions import FIELDS_TOO_LARGE, assert_denied
+from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.header_limits import FIELDS_TOO_LARGE
 from proxy.tests.support.nginx import NGINX
 from proxy.tests.support.websockets import read_close
 from zenzefi import asgi

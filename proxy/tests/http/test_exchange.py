@@ -1,27 +1,14 @@
 """What is carried arrives as it was sent, in both directions, as it comes."""
 
-import asyncio
-import base64
-import contextlib
-import hashlib
-import json
-import time
-from itertools import pairwise
-
-import httpx
 import pytest
 
 from proxy.models import ProxySession
+from proxy.tests.support.downloads import download_content
 from proxy.tests.support.raw_client import connected, exchange, head
-from proxy.tests.support.servers import eventually, once
+from proxy.tests.support.servers import once
 
 MIB = 2**20
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
-
-
-def pattern(size):
-    """What the demo upstream's `/download` sends."""
-    return (bytes(range(251)) * (size // 251 + 1))[:size]
 
 
 class TestRequests:
@@ -95,120 +82,6 @@ class TestRequests:
         assert recorded.last.target == b"/base/app/x?y=1"
 
 
-class TestBodies:
-    def test_small_ones(self, gateway, alice_token):
-        client = gateway.client(alice_token)
-        for body in (b"", b"x", b"\x00\r\n\r\nGET / HTTP/1.1\r\n\r\n", bytes(range(256)) * 200):
-            for method in ("POST", "PUT", "PATCH", "DELETE"):
-                echoed = client.request(method, "/echo", content=body).json()
-                assert (echoed["method"], base64.b64decode(echoed["body_base64"])) == (method, body)
-                lengths = [value for name, value in echoed["headers"] if name == "content-length"]
-                stated = body or method != "DELETE"  # the client states no length of nothing there
-                assert lengths == ([str(len(body))] if stated else [])
-
-    # case C51
-    def test_a_large_upload(self, gateway, alice_token):
-        body = pattern(20 * MIB)
-        digest = hashlib.sha256(body).hexdigest()
-        response = gateway.client(alice_token).post("/upload", content=body)
-        assert response.json() == {"bytes": len(body), "sha256": digest}
-
-    def test_a_large_chunked_upload(self, gateway, alice_token):
-        body = pattern(20 * MIB)
-        pieces = (body[start : start + 65_521] for start in range(0, len(body), 65_521))
-        response = gateway.client(alice_token).put("/upload", content=pieces)
-        assert response.json() == {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-
-    def test_large_downloads(self, gateway, alice_token):
-        digest = hashlib.sha256(pattern(20 * MIB)).hexdigest()
-        for query, length in (("", str(20 * MIB)), ("?chunked=1", None)):
-            response = gateway.client(alice_token).get(f"/download/20MiB{query}")
-            assert response.status_code == 200
-            assert response.headers.get("Content-Length") == length
-            assert hashlib.sha256(response.content).hexdigest() == digest
-
-    def test_an_upload_arrives_while_it_is_sent(self, gateway, recorded, alice_token):
-        arrived = []
-
-        async def script(_request, connection):
-            while b"0\r\n\r\n" not in b"".join(arrived):
-                arrived.append(await connection.reader.read(65536))
-            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-        # Only the header block is read before the script has its turn.
-        recorded.response = script
-        recorded.reads_bodies = False
-        headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
-        with connected(gateway.port) as client:
-            client.send(head("POST", "/api/v1/proxy/x", headers))
-            client.send(b"5\r\nfirst\r\n")
-            eventually(lambda: b"first" in b"".join(arrived))
-            client.send(b"6\r\nsecond\r\n")
-            eventually(lambda: b"second" in b"".join(arrived))
-            client.send(b"0\r\n\r\n")
-            assert client.read_response().status == 200
-
-    # case G81
-    def test_chunk_extensions_and_sizes(self, gateway, alice_token):
-        headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
-        request = head("POST", "/api/v1/proxy/echo", headers)
-        response = exchange(gateway.port, request + b"00A;x=y\r\n0123456789\r\n1\r\nx\r\n0\r\n\r\n")
-        assert base64.b64decode(response.json()["body_base64"]) == b"0123456789x"
-
-    def test_a_get_with_a_body(self, gateway, recorded, alice_token):
-        assert gateway.client(alice_token).request("GET", "/x", content=b"body").status_code == 200
-        assert (recorded.last.header(b"content-length"), recorded.last.body) == (b"4", b"body")
-
-    # case C49
-    def test_expect_100_continue(self, gateway, recorded, alice_token):
-        headers = {"Host": "h", "Content-Length": "4", "Expect": "100-continue", **alice_token.headers}
-        with connected(gateway.port) as client:
-            client.send(head("POST", "/api/v1/proxy/x", headers))
-            assert client.read_head() == b"HTTP/1.1 100 Continue\r\n\r\n"
-            client.send(b"body")
-            assert client.read_response().status == 200
-        assert recorded.last.body == b"body"
-        assert recorded.last.header(b"expect") is None
-
-    # case C49
-    @pytest.mark.parametrize("space", [b" ", b"\t"])
-    def test_whitespace_behind_the_expectation(self, gateway, recorded, alice_token, space):
-        headers = {"Host": "h", "Content-Length": "4", **alice_token.headers}
-        with connected(gateway.port) as client:
-            client.send(head("POST", "/api/v1/proxy/x", headers, b"Expect: 100-continue" + space))
-            assert client.read_head() == b"HTTP/1.1 100 Continue\r\n\r\n"
-            client.send(b"body")
-            assert client.read_response().status == 200
-
-    # case C49
-    def test_an_old_client_that_expects_100_continue_gets_its_answer(self, gateway, recorded, alice_token):
-        """RFC 9110 §10.1.1: it would take the 100 for the answer."""
-        headers = {"Content-Length": "4", "Expect": "100-continue", **alice_token.headers}
-        with connected(gateway.port) as client:
-            client.send(head("POST", "/api/v1/proxy/x", headers, version="HTTP/1.0"))
-            time.sleep(0.2)
-            client.send(b"body")
-            assert client.read_head().startswith(b"HTTP/1.1 200 OK\r\n")
-        assert recorded.last.body == b"body"
-
-    def test_expect_100_continue_is_not_answered_where_it_is_denied(self, gateway, recorded, alice_token):
-        headers = {"Host": "h", "Content-Length": "4", "Expect": "100-continue"}
-        with connected(gateway.port) as client:
-            client.send(head("POST", "/api/v1/proxy/x", headers))
-            assert client.read_head().startswith(b"HTTP/1.1 401 ")
-
-    # case G81
-    def test_an_early_answer_to_an_upload(self, gateway, recorded, alice_token):
-        """The upstream need not read the body to refuse it."""
-        recorded.reads_bodies = False
-        recorded.response = once(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
-        headers = {"Host": "h", "Content-Length": "1000", **alice_token.headers}
-        with connected(gateway.port) as client:
-            client.send(head("POST", "/api/v1/proxy/x", headers) + b"x" * 10)
-            response = client.read_response()
-            assert (response.status, response.body) == (413, b"big")
-
-
 class TestAnswers:
     def test_statuses(self, gateway, alice_token):
         client = gateway.client(alice_token)
@@ -279,7 +152,7 @@ class TestAnswers:
     # case C48
     def test_ranges(self, gateway, alice_token):
         client = gateway.client(alice_token)
-        whole = pattern(10**6)
+        whole = download_content(10**6)
         etag = client.head("/download/1MB").headers["ETag"]
         for given, first, last in (("0-0", 0, 0), ("500000-600000", 500_000, 600_000), ("-5", 999_995, 999_999)):
             response = client.get("/download/1MB", headers={"Range": f"bytes={given}", "If-Range": etag})
@@ -367,170 +240,6 @@ class TestAnswers:
             assert b"\r\nlocation: " + seen.encode() + b"\r\n" in response
             assert response.endswith(b"\r\n\r\nok")
             assert [(request.target, request.body) for request in recorded.requests] == [(b"/x", b"body")]
-
-
-class TestStreams:
-    def test_headers_before_the_first_event(self, gateway, recorded, alice_token):
-        ready = asyncio.Event()
-
-        async def script(_request, connection):
-            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
-            await ready.wait()
-            await connection.send(b"data: 1\n\n")
-            await connection.wait_closed()
-
-        recorded.response = script
-        with gateway.client(alice_token).stream("GET", "/events") as response:
-            assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream")
-            recorded.call(ready.set)
-            assert next(response.iter_raw()) == b"data: 1\n\n"
-        eventually(lambda: recorded.closed_connections == 1)
-
-    def test_each_event_at_once(self, gateway, alice_token):
-        with gateway.client(alice_token).stream("GET", "/events?interval=0.2&count=4") as response:
-            arrivals = [(time.monotonic(), event) for event in response.iter_raw()]
-        assert [json.loads(event.partition(b"data: ")[2])["number"] for _, event in arrivals] == [1, 2, 3, 4]
-        gaps = [after[0] - before[0] for before, after in pairwise(arrivals)]
-        assert all(0.1 < gap < 0.6 for gap in gaps)
-
-    # case C51
-    def test_a_slow_client_pauses_the_upstream(self, gateway, recorded, alice_token):
-        size = 200 * MIB
-        sent = 0
-
-        async def script(_request, connection):
-            nonlocal sent
-            await connection.send(STREAM + b"Content-Length: %d\r\n\r\n" % size)
-            while sent < size:
-                await connection.send(b"x" * 65536)
-                sent += 65536
-
-        recorded.response = script
-        with connected(gateway.port, receive_buffer=65536) as client:
-            client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
-            assert client.read_head().startswith(b"HTTP/1.1 200 OK\r\n")
-            eventually(lambda: sent > MIB)
-            before = -1
-            while before != sent:
-                before = sent
-                time.sleep(0.3)
-            # What the gateway and the buffers of four sockets hold.
-            assert sent < 48 * MIB
-        eventually(lambda: recorded.closed_connections == 1)
-
-    def test_a_slow_upstream_pauses_the_client(self, gateway, recorded, alice_token):
-        reading = asyncio.Event()
-
-        async def script(_request, connection):
-            await reading.wait()
-
-        recorded.response = script
-        recorded.reads_bodies = False
-        sent = 0
-        with connected(gateway.port, timeout=0.5) as client:
-            headers = {"Host": "h", "Content-Length": str(200 * MIB), **alice_token.headers}
-            client.send(head("POST", "/api/v1/proxy/x", headers))
-            with contextlib.suppress(TimeoutError):
-                while sent < 200 * MIB:
-                    sent += client.socket.send(b"x" * 65536)
-            assert sent < 32 * MIB
-            recorded.call(reading.set)
-
-    def test_a_client_that_leaves_ends_the_upstreams_request(self, gateway, recorded, alice_token):
-        async def waits(_request, connection):
-            await connection.wait_closed()
-
-        async def begins(_request, connection):
-            await connection.send(STREAM + b"Content-Length: 1000\r\n\r\nx")
-            await connection.wait_closed()
-
-        for count, script in enumerate((waits, begins), start=1):
-            recorded.response = script
-            with connected(gateway.port) as client:
-                client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
-                eventually(lambda count=count: len(recorded.requests) == count)
-                assert recorded.closed_connections == count - 1
-            eventually(lambda count=count: recorded.closed_connections == count, seconds=1)
-        eventually(lambda: len(gateway.plane.in_flight) == 0)
-
-    def test_a_client_that_leaves_within_its_upload(self, gateway, recorded, alice_token):
-        recorded.reads_bodies = False
-
-        async def script(_request, connection):
-            await connection.wait_closed()
-
-        recorded.response = script
-        with connected(gateway.port) as client:
-            headers = {"Host": "h", "Content-Length": "100000", **alice_token.headers}
-            client.send(head("POST", "/api/v1/proxy/x", headers) + b"x" * 1000)
-            eventually(lambda: recorded.requests)
-        eventually(lambda: recorded.closed_connections == 1, seconds=1)
-
-    # case C50
-    def test_an_upstream_that_breaks_off_breaks_the_answer(self, gateway, recorded, alice_token):
-        chunked = STREAM + b"Transfer-Encoding: chunked\r\n\r\n"
-        for response in (
-            STREAM + b"Content-Length: 10\r\n\r\n12345",
-            STREAM + b"Content-Length: 10\r\n\r\n",
-            chunked + b"5\r\n12345\r\n",
-            chunked + b"5\r\n123",
-            chunked + b"5\r\n12345\r\n0\r\n",
-            chunked,
-        ):
-            recorded.response = once(response)
-            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-                gateway.client(alice_token).get("/x")
-
-    def test_the_demo_that_fails(self, gateway, alice_token):
-        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-            gateway.client(alice_token).get("/fail")
-
-    def test_an_upstream_that_stops_in_its_middle(self, gateway, recorded, alice_token):
-        async def script(_request, connection):
-            await connection.send(STREAM + b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n")
-            await connection.wait_closed()
-
-        recorded.response = script
-        gateway.restart(UPSTREAM_TIMEOUT=0.3)
-        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-            gateway.client(alice_token).get("/x")
-        eventually(lambda: recorded.closed_connections == 1)
-
-    def test_a_slow_client_is_no_slow_upstream(self, gateway, recorded, alice_token):
-        gateway.restart(UPSTREAM_TIMEOUT=0.3)
-        body = b"x" * 16 * MIB
-        recorded.response = STREAM + b"Content-Length: %d\r\n\r\n" % len(body) + body
-        with connected(gateway.port, receive_buffer=65536) as client:
-            client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
-            time.sleep(1.5)
-            assert client.read_response().body == body
-
-    # case G81
-    def test_a_broken_chunk(self, gateway, recorded, alice_token):
-        begun = asyncio.Event()
-
-        async def script(_request, connection):
-            await connection.send(STREAM + b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n")
-            await begun.wait()
-            await connection.send(b"nonsense\r\n")
-            await connection.wait_closed()
-
-        recorded.response = script
-        with gateway.client(alice_token).stream("GET", "/x") as response:
-            pieces = response.iter_raw()
-            assert next(pieces) == b"12345"
-            recorded.call(begun.set)
-            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-                next(pieces)
-
-    def test_pipelined_requests_are_answered_in_order(self, gateway, alice_token):
-        paths = [f"/echo/{number}" for number in range(5)]
-        with connected(gateway.port) as client:
-            for path in paths:
-                more = [b"Connection: close"] if path == paths[-1] else []
-                client.send(head("GET", f"/api/v1/proxy{path}", {"Host": "h", **alice_token.headers}, *more))
-            responses = client.read_rest().split(b"HTTP/1.1 200 OK\r\n")[1:]
-        assert [json.loads(response.partition(b"\r\n\r\n")[2])["path"] for response in responses] == paths
 
 
 def test_a_carried_byte_is_counted_in_both_directions(gateway, alice_token):

@@ -11,7 +11,7 @@ from proxy.dataplane.websocket.client_end import ClientEnd
 from proxy.dataplane.websocket.upstream_end import UpstreamEnd
 from proxy.tests.support.raw_client import connected, head
 from proxy.tests.support.servers import eventually
-from proxy.tests.support.websockets import RawSocket, frame
+from proxy.tests.support.websockets import RawSocket, frame, resident_bytes
 
 
 @pytest.fixture
@@ -102,3 +102,26 @@ def test_of_websockets_that_the_upstream_refuses(gateway, recorded, alice_token,
         with RawSocket(gateway, alice_token):
             pass
     eventually(lambda: not kept())
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    "field", ["x{}{}: 1", "Accept-Language: x{}{}", "Cookie: zenzefi_access={}{}", "X-Any: {}{}"]
+)
+def test_what_strangers_send_is_not_kept(start_gateway_process, recording_upstream, field):
+    """Whatever is remembered of headers is short, as it is remembered for whoever asks."""
+    process = start_gateway_process(recording_upstream.url)
+    process.wait_ready()
+
+    def ask(number):
+        line = field.format(number, "y" * 30_000).encode()
+        with connected(process.port) as client:
+            client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", "Connection": "close"}, line))
+            assert client.read_rest().startswith(b"HTTP/1.1 401 ")
+
+    for number in range(20):
+        ask(number)
+    before = resident_bytes(process.process.pid)
+    for number in range(20, 1000):
+        ask(number)
+    assert resident_bytes(process.process.pid) - before < 6 * 2**20

@@ -22,7 +22,6 @@ DETAILS = {
     "draining": (503, "The gateway is restarting. Try again in a moment."),
     "maintenance": (503, "The gateway is under maintenance. Try again later."),
 }
-FIELDS_TOO_LARGE = {"detail": "The header fields of the request are too large.", "code": "bad_request"}
 
 
 def assert_denied(response: Any, code: str) -> None:

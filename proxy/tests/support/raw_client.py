@@ -70,6 +70,17 @@ class RawClient:
             data += piece
         return data
 
+    def has_input(self, seconds: float = 0.1) -> bool:
+        """Return whether data or the end of the connection arrives in this time, and leave it unread."""
+        self.socket.settimeout(seconds)
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            return False
+        finally:
+            self.socket.settimeout(8)
+        return True
+
     def is_closed(self) -> bool:
         """Return whether the gateway closes or resets the connection instead of sending or waiting for more."""
         try:

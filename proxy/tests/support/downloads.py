@@ -1,0 +1,6 @@
+"""Content of the demo upstream's downloads."""
+
+
+def download_content(size: int) -> bytes:
+    """Return what `/download/{size}` of the demo upstream sends."""
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
