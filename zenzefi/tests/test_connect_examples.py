@@ -54,5 +54,5 @@ def test_each_of_them(serve: Serve) -> None:
     assert run(sys.executable, "-", given=found["python"]) == f"200 {len(body.encode())}\n"
     assert json.loads(run("bash", given=found["test"]))["request_count"] == 2
 
-    refused = found["python"].replace(command.credentials["X-Access-Token"], "x" * 64)
-    assert run(sys.executable, "-", given=refused) == "401 13\n"  # the length of `invalid_token`
+    without_access = found["python"].replace(command.credentials["X-Access-Token"], "x" * 64)
+    assert run(sys.executable, "-", given=without_access) == "401 13\n"  # the length of `invalid_token`

@@ -21,7 +21,7 @@ RAISED = {
     "bad-request": BadRequest("secret"),
     "forbidden": PermissionDenied("secret"),
     "outage": OperationalError("secret"),
-    "refusal": InvalidCredentials(),
+    "api-error": InvalidCredentials(),
     "bug": RuntimeError("secret"),
 }
 
@@ -45,7 +45,7 @@ ERRORS = {
     "csrf": (403, "This form has expired. Reload the page and try again."),
     "nothing": (404, "Nothing was found at this address. Check the address."),
     "too-many": (429, "Too many attempts."),
-    "refusal": (401, "The e-mail or the password is wrong."),
+    "api-error": (401, "The e-mail or the password is wrong."),
     "bug": (500, "Something went wrong on our side. The error has been logged."),
     "outage": (503, "The service is unavailable right now. Try again in a moment."),
 }

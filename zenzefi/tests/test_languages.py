@@ -35,7 +35,7 @@ def russian(client: APIClient) -> APIClient:
     return client
 
 
-REFUSALS = {
+ERRORS = {
     "a wrong login": (
         "POST /auth/login",
         b'{"email": "nobody@example.com", "password": "wrong"}',
@@ -82,7 +82,7 @@ REFUSALS = {
 class TestTheApi:
     """Errors in both languages: the sentence differs, status and code do not."""
 
-    @pytest.mark.parametrize(("call", "body", "status", "code", "detail"), REFUSALS.values(), ids=REFUSALS)
+    @pytest.mark.parametrize(("call", "body", "status", "code", "detail"), ERRORS.values(), ids=ERRORS)
     def test_an_error(
         self, alice: User, alice_api: APIClient, call: str, body: bytes, status: int, code: str, detail: str
     ) -> None:
@@ -248,12 +248,12 @@ class TestTheGateway:
 def test_the_language_of_a_request(api: APIClient, db: None, accepted: str | None, language: str) -> None:
     """Check that the API and the gateway interpret `Accept-Language` in the same way."""
     given = {} if accepted is None else {"HTTP_ACCEPT_LANGUAGE": accepted}
-    api_answer = api.post("/api/v1/auth/login", {"email": "nobody@example.com", "password": "x"}, **given).json()
+    api_response = api.post("/api/v1/auth/login", {"email": "nobody@example.com", "password": "x"}, **given).json()
     denied = Denied(errors.INVALID_TOKEN)
     gateway_answer = denial_response(denied, (accepted or "").encode("latin-1"))[2].decode()
-    assert api_answer["code"] == "invalid_credentials"
+    assert api_response["code"] == "invalid_credentials"
     assert '"code":"invalid_token"' in gateway_answer
-    assert bool(CYRILLIC.search(api_answer["detail"])) == (language == "ru")
+    assert bool(CYRILLIC.search(api_response["detail"])) == (language == "ru")
     assert bool(CYRILLIC.search(gateway_answer)) == (language == "ru")
 
 

@@ -12,7 +12,7 @@ from proxy.dataplane import health
 EVERYWHERE = {"/", "/docs", "/health"}
 SIGNED_IN = {"/dashboard", "/tokens", "/transactions", "/usage", "/connect", "/topup", "/accounts/profile/"}
 LINKS = {
-    "nobody": {"/#prices", "/#questions", "/accounts/login/", "/accounts/signup/"},
+    "visitor": {"/#prices", "/#questions", "/accounts/login/", "/accounts/signup/"},
     "alice": SIGNED_IN,
     "olga": SIGNED_IN | {"/admin/"},
 }
@@ -20,7 +20,7 @@ LINKS = {
 Buttons = dict[str, tuple[dict[str, str], str]]
 SWITCHES: Buttons = {"/language": ({"language": "ru", "next": "/docs"}, "/docs"), "/theme": ({"theme": "dark"}, "/")}
 LOG_OUT: Buttons = {"/accounts/logout/": ({}, "/")}
-BUTTONS = {"nobody": SWITCHES, "alice": SWITCHES | LOG_OUT, "olga": SWITCHES | LOG_OUT}
+BUTTONS = {"visitor": SWITCHES, "alice": SWITCHES | LOG_OUT, "olga": SWITCHES | LOG_OUT}
 
 pytestmark = [
     pytest.mark.django_db,
@@ -33,7 +33,7 @@ pytestmark = [
 @pytest.fixture
 def browser(client: Client, who: str, language: str, request: pytest.FixtureRequest) -> Client:
     client.defaults["HTTP_ACCEPT_LANGUAGE"] = language
-    if who != "nobody":
+    if who != "visitor":
         client.force_login(request.getfixturevalue(who))
     return client
 
@@ -57,7 +57,7 @@ def test_the_links(browser: Client, who: str) -> None:
     assert found == EVERYWHERE | LINKS[who]
     for url in found:
         path, _hash, anchor = url.partition("#")
-        if path.encode() not in health.PATHS:  # answered outside Django
+        if path.encode() not in health.PATHS:  # served outside Django
             html = page(browser, path)
             assert not anchor or f'id="{anchor}"' in html, url
 

@@ -137,7 +137,7 @@ def _use(token: AccessToken, now: datetime) -> None:
 def _be_refused(token: AccessToken, now: datetime) -> None:
     """Create denials with several codes, the last one with the id `DENIAL`."""
     held = {"holder": "41", "held_until": (now + timedelta(hours=4)).isoformat()}
-    refusals = [
+    denials = [
         ("device_conflict", 409, held),
         ("token_expired", 401, {"expired_at": (now - timedelta(hours=26)).isoformat()}),
         ("upstream_timeout", 504, {}),
@@ -156,5 +156,5 @@ def _be_refused(token: AccessToken, now: datetime) -> None:
             ip="203.0.113.7",
             detail=detail,
         )
-        for number, (code, status, detail) in enumerate(refusals)
+        for number, (code, status, detail) in enumerate(denials)
     )
