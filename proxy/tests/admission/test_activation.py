@@ -1,4 +1,4 @@
-"""A token is activated by its first admitted request, before that request is carried."""
+"""A token is activated by its first admitted request, before that request is forwarded."""
 
 import asyncio
 import threading
@@ -15,25 +15,25 @@ from proxy.tests.support.servers import OK, eventually
 def test_it_is_committed_before_the_upstream_sees_the_request(gateway, recorded, alice_token):
     committed = []
 
-    def look():
-        """From a thread and a connection of its own: what is seen here is committed."""
+    def read_committed():
+        """Read the token in another thread and on another connection, which see committed data only."""
         try:
             committed.append(alice_token.stored())
         finally:
             connections.close_all()
 
-    async def look_first(_request, connection):
-        await asyncio.to_thread(look)
+    async def read_first(_request, connection):
+        await asyncio.to_thread(read_committed)
         await connection.send(OK)
         return True
 
-    recorded.response = look_first
+    recorded.response = read_first
     before = timezone.now()
     assert gateway.client(alice_token).get("/x").status_code == 200
     assert before <= committed[0].activated_at <= timezone.now()
 
 
-def test_once_only(gateway, recorded, alice_token):
+def test_it_is_activated_once(gateway, recorded, alice_token):
     client = gateway.client(alice_token)
     client.get("/x")
     first = alice_token.stored().activated_at
@@ -44,7 +44,7 @@ def test_once_only(gateway, recorded, alice_token):
     assert len(recorded.requests) == 3
 
 
-def test_requests_at_once_activate_once(gateway, recorded, alice_token):
+def test_simultaneous_requests_activate_it_once(gateway, recorded, alice_token):
     threads = [threading.Thread(target=gateway.client(alice_token).get, args=["/x"]) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -54,7 +54,7 @@ def test_requests_at_once_activate_once(gateway, recorded, alice_token):
     assert alice_token.stored().activated_at is not None
 
 
-def test_not_by_what_is_denied(gateway, recorded, alice, alice_token, sold_token):
+def test_denied_requests_do_not_activate_it(gateway, recorded, alice, alice_token, sold_token):
     narrow = sold_token(alice, scope="certificates_only")
     gateway.client(narrow).get("/x")
     gateway.client(alice_token.on("short")).get("/x")
@@ -63,7 +63,7 @@ def test_not_by_what_is_denied(gateway, recorded, alice, alice_token, sold_token
     assert [token.stored().activated_at for token in (narrow, alice_token)] == [None, None]
 
 
-def test_not_by_status_session_or_validate(gateway, recorded, alice_token):
+def test_status_session_and_validate_do_not_activate_it(gateway, recorded, alice_token):
     client = gateway.client(alice_token)
     assert client.get("/status").json()["connected"] is False
     assert client.head("/status").status_code == 200
@@ -75,8 +75,8 @@ def test_not_by_status_session_or_validate(gateway, recorded, alice_token):
 
 
 # case G74
-def test_a_token_that_is_revoked_meanwhile_is_not_activated(gateway, recorded, alice_token):
-    """The grant is cached, the revocation has not arrived yet: the conditional UPDATE decides."""
+def test_a_token_revoked_in_the_meantime_is_not_activated(gateway, recorded, alice_token):
+    """Let the conditional UPDATE decide if the grant is cached and the revocation has not arrived yet."""
     client = gateway.client(alice_token)
     assert client.get("/status").status_code == 200
     AccessToken.objects.filter(pk=alice_token.token.pk).update(revoked_at=timezone.now())
@@ -86,24 +86,24 @@ def test_a_token_that_is_revoked_meanwhile_is_not_activated(gateway, recorded, a
     assert alice_token.stored().activated_at is None
 
 
-def test_an_unused_token_refunds_all(gateway, alice_token):
+def test_an_unused_token_is_refunded_in_full(gateway, alice_token):
     gateway.client(alice_token).get("/status")
     assert selectors.refund_quote(alice_token.stored(), timezone.now()).amount == alice_token.token.cost
     gateway.client(alice_token).get("/echo")
     eventually(lambda: selectors.refund_quote(alice_token.stored(), timezone.now()).unused.total_seconds() < 3600)
 
 
-def test_the_steady_state_asks_the_database_nothing(gateway, recorded, alice_token, monkeypatch):
+def test_the_steady_state_needs_no_database_calls(gateway, recorded, alice_token, monkeypatch):
     client = gateway.client(alice_token)
     client.get("/x")
-    asked = []
+    calls = []
     run = gateway.plane.database.run
 
     async def counted(function, *args):
-        asked.append(function.__name__)
+        calls.append(function.__name__)
         return await run(function, *args)
 
     monkeypatch.setattr(gateway.plane.database, "run", counted)
     for _ in range(50):
         assert client.get("/x").status_code == 200
-    assert set(asked) <= {"revocations_since", "write_sessions"}
+    assert set(calls) <= {"revocations_since", "write_sessions"}

@@ -1,4 +1,4 @@
-"""A refund by the provider ends what the user has open, and a top-up that pays the debt lets it pass again."""
+"""A refund by the provider cuts off the user's connections; a top-up that pays the debt admits the user again."""
 
 import time
 
@@ -19,15 +19,15 @@ DENIED = {"code": "token_frozen", "detail": "This access token is frozen. Contac
 
 @pytest.fixture
 def spent(alice):
-    """A payment of 25.50 ZNC of which nothing is left."""
+    """Return a payment of 25.50 ZNC that the user has spent."""
     payment = paid(alice)
     price = -ledger.balance(alice)
-    ledger.move(alice, price, SystemAccount.REVENUE, TransactionType.PURCHASE, "a thing")
+    ledger.move(alice, price, SystemAccount.REVENUE, TransactionType.PURCHASE, "test")
     return payment
 
 
-def is_refunded(payment):
-    """The provider gives the money back, and its webhook tells."""
+def refund(payment):
+    """Refund the payment at the provider and send the webhook."""
     at_provider(payment, refunded=payment.provider_amount)
     assert send(mock.event_body(payment.pk, "payment.refunded")).status_code == 200
 
@@ -43,7 +43,7 @@ def test_streams_end_and_traffic_is_denied_until_the_debt_is_paid(gateway, alice
         next(stream)
         next(others)
         with within_two_seconds():
-            is_refunded(spent)
+            refund(spent)
             assert_aborted(stream)
         assert next(others)
     response = client.get("/api/info")
@@ -51,7 +51,7 @@ def test_streams_end_and_traffic_is_denied_until_the_debt_is_paid(gateway, alice
     assert response.headers["X-Zenzefi-Error"] == "token_frozen"
 
     fund(alice, "25.49")
-    time.sleep(1.2)  # longer than the outbox is left unread
+    time.sleep(1.2)  # longer than the interval between polls of the outbox
     assert client.get("/api/info").status_code == 403
     fund(alice, "0.01")
     eventually(lambda: client.get("/api/info").status_code == 200)
@@ -63,19 +63,19 @@ def test_websockets_end_and_are_denied_until_the_debt_is_paid(gateway, socket_up
         client.send("before")
         assert client.recv(timeout=5) == "before"
         with within_two_seconds():
-            is_refunded(spent)
+            refund(spent)
             assert read_close(client, 2) == (4403, "token_frozen")
     with open_socket(gateway, "/ws", alice_token) as client:
         assert read_close(client, 2) == (4403, "token_frozen")
 
     fund(alice, "25.50")
 
-    def passes():
-        with open_socket(gateway, "/ws", alice_token) as again:
+    def is_admitted():
+        with open_socket(gateway, "/ws", alice_token) as client:
             try:
-                again.send("after")
-                return again.recv(timeout=5) == "after"
+                client.send("after")
+                return client.recv(timeout=5) == "after"
             except ConnectionClosed:
                 return False
 
-    eventually(passes)
+    eventually(is_admitted)

@@ -1,4 +1,4 @@
-"""One token, one device: the first holds it while it is active and for the session timeout after."""
+"""The device lease: the first device holds the token while it is active and for the session timeout afterwards."""
 
 import asyncio
 import threading
@@ -16,6 +16,7 @@ OTHER = "another-device"
 
 @pytest.fixture
 def short(gateway, recorded):
+    """Set a session timeout of one second."""
     gateway.restart(SESSION_TIMEOUT_SECONDS=1)
 
 
@@ -28,7 +29,7 @@ def test_the_first_device_wins(gateway, recorded, alice_token):
     assert len(recorded.requests) == 4
 
 
-def test_it_is_free_after_the_timeout(gateway, recorded, alice_token, short):
+def test_it_expires_after_the_timeout(gateway, recorded, alice_token, short):
     owner, other = gateway.client(alice_token), gateway.client(alice_token.on(OTHER))
     assert owner.get("/x").status_code == 200
     held = time.monotonic()
@@ -58,7 +59,7 @@ def test_data_on_an_open_stream_prolongs_it(gateway, alice_token):
             assert_denied(other.get("/echo"), "device_conflict")
 
 
-def test_a_silent_stream_does_not(gateway, recorded, alice_token, short):
+def test_a_silent_stream_does_not_prolong_it(gateway, recorded, alice_token, short):
     async def silent(_request, connection):
         await connection.send(b"HTTP/1.1 200 OK\r\n\r\nx")
         await connection.wait_closed()
@@ -72,8 +73,8 @@ def test_a_silent_stream_does_not(gateway, recorded, alice_token, short):
             assert stream.status_code == 200
 
 
-def test_the_device_that_was_overtaken_loses_its_stream(gateway, recorded, alice_token, short):
-    """Once the other device holds the token, data for the first one ends its stream."""
+def test_a_device_that_lost_the_token_loses_its_stream(gateway, recorded, alice_token, short):
+    """End the first device's stream when data arrives for it after another device has taken the token."""
 
     async def silent(request, connection):
         await connection.send(b"HTTP/1.1 200 OK\r\n\r\nx")
@@ -106,7 +107,7 @@ def test_a_reset_frees_it(gateway, recorded, alice, alice_token):
     assert_denied(owner.get("/x"), "device_conflict")
 
 
-def test_tokens_are_held_apart(gateway, recorded, alice, sold_token):
+def test_tokens_have_separate_leases(gateway, recorded, alice, sold_token):
     first, second = sold_token(alice), sold_token(alice)
     assert gateway.client(first).get("/x").status_code == 200
     assert gateway.client(second.on(OTHER)).get("/x").status_code == 200
@@ -119,15 +120,15 @@ def test_denied_requests_take_no_lease(gateway, recorded, alice, sold_token):
     assert gateway.client(token.on(OTHER)).get("/certificates").status_code == 200
 
 
-def test_of_racing_devices_exactly_one_wins(gateway, recorded, alice, sold_token):
+def test_exactly_one_of_racing_devices_wins(gateway, recorded, alice, sold_token):
     for _ in range(5):
         token = sold_token(alice)
         clients = [gateway.client(token.on(f"racing-device-{number}")) for number in range(6)]
-        together = threading.Barrier(len(clients))
+        barrier = threading.Barrier(len(clients))
         responses = []
 
-        def race(client, together=together, responses=responses):
-            together.wait()
+        def race(client, barrier=barrier, responses=responses):
+            barrier.wait()
             responses.append(client.get("/x"))
 
         threads = [threading.Thread(target=race, args=[client]) for client in clients]

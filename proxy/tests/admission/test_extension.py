@@ -1,4 +1,4 @@
-"""An extended token's live connections go on beyond its old expiry, and end at the new one."""
+"""Open connections of an extended token outlive the old expiry and end at the new one."""
 
 import asyncio
 import threading
@@ -21,8 +21,8 @@ LIMIT = 2.0
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def expires_in(sold, seconds):
-    """Set the token's expiry without a word to the gateway."""
+def set_expiry(sold, seconds):
+    """Make the token expire in `seconds` without notice to the gateway. Return the time of expiry."""
     end = timezone.now() + timedelta(seconds=seconds)
     AccessToken.objects.filter(pk=sold.token.pk).update(
         created_at=end - timedelta(hours=sold.stored().duration_hours), expires_at=end
@@ -30,30 +30,32 @@ def expires_in(sold, seconds):
     return end
 
 
-def tell(sold):
-    """What another process would write: the row, and no signal."""
+def notify(sold):
+    """Add the row that another process would write, without sending a signal."""
     Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=sold.token)
 
 
 def extend(user, sold):
+    """Extend the token by an hour. Return its new expiry as the API states it."""
     fund(user, "1")
     response = client_of(user).post(f"/api/v1/tokens/{sold.token.pk}/extend", {"duration_hours": 1})
     assert response.status_code == 200, response.json()
     return response.json()["expires_at"]
 
 
-def talks(client):
+def assert_echoes(client):
     client.send("still here")
     assert client.recv(timeout=5) == "still here"
 
 
-def comes(pieces, until):
-    """The stream goes on until this moment."""
+def assert_continues(pieces, until):
+    """Assert that the stream continues until this time."""
     while timezone.now() < until:
         assert next(pieces)
 
 
-def breaks_off_at(pieces, end):
+def assert_aborted_at(pieces, end):
+    """Assert that the response is aborted within the limit after `end`."""
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         all(timezone.now() < end + timedelta(seconds=LIMIT) for _ in pieces)
     assert end <= timezone.now() < end + timedelta(seconds=LIMIT)
@@ -61,7 +63,7 @@ def breaks_off_at(pieces, end):
 
 # case D60
 def test_a_websocket_and_a_stream_outlive_the_old_expiry_and_end_at_the_new_one(gateway, alice, alice_token):
-    old = expires_in(alice_token, 3)
+    old = set_expiry(alice_token, 3)
     client = gateway.client(alice_token)
     with (
         open_socket(gateway, "/ws/echo", alice_token) as socket,
@@ -71,18 +73,18 @@ def test_a_websocket_and_a_stream_outlive_the_old_expiry_and_end_at_the_new_one(
         next(pieces)
         assert client.get("/status").json()["time_remaining_seconds"] < 3
 
-        said = extend(alice, alice_token)
+        stated = extend(alice, alice_token)
 
-        eventually(lambda: client.get("/status").json()["expires_at"] == said, LIMIT)
+        eventually(lambda: client.get("/status").json()["expires_at"] == stated, LIMIT)
         shown = client.get("/echo").headers["X-Zenzefi-Expires-At"]
         assert shown == (old + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        comes(pieces, old + timedelta(seconds=1.2))
-        talks(socket)
+        assert_continues(pieces, old + timedelta(seconds=1.2))
+        assert_echoes(socket)
         assert len(gateway.plane.in_flight) == 2
 
-        new = expires_in(alice_token, 1)
-        tell(alice_token)
-        breaks_off_at(pieces, new)
+        new = set_expiry(alice_token, 1)
+        notify(alice_token)
+        assert_aborted_at(pieces, new)
         assert read_close(socket, LIMIT) == (4401, "token_expired")
         assert timezone.now() < new + timedelta(seconds=LIMIT)
     assert gateway.plane.in_flight.cuts == {"token_expired": 2}
@@ -90,21 +92,21 @@ def test_a_websocket_and_a_stream_outlive_the_old_expiry_and_end_at_the_new_one(
 
 
 # case D60
-def test_an_extension_in_the_last_moment_that_another_worker_sold(gateway, socket_upstream, alice, alice_token):
-    """No notice comes in time: at its end the database has the last word."""
-    old = expires_in(alice_token, 1)
+def test_an_extension_by_another_worker_at_the_last_moment(gateway, socket_upstream, alice, alice_token):
+    """Read the grant from the database once more at the expiry, as no notice has arrived in time."""
+    old = set_expiry(alice_token, 1)
     with open_socket(gateway, "/ws", alice_token) as socket:
         AccessToken.objects.filter(pk=alice_token.token.pk).update(expires_at=old + timedelta(seconds=2))
         time.sleep(2)
-        talks(socket)
+        assert_echoes(socket)
         assert read_close(socket, 1 + LIMIT) == (4401, "token_expired")
         assert timezone.now() >= old + timedelta(seconds=2)
 
 
 # case D60
-def test_all_of_its_connections_go_on_and_no_others(gateway, socket_upstream, alice, bob, alice_token, bob_token):
-    old = expires_in(alice_token, 1.5)
-    expires_in(bob_token, 1.5)
+def test_all_of_its_connections_continue_and_no_others(gateway, socket_upstream, alice, bob, alice_token, bob_token):
+    old = set_expiry(alice_token, 1.5)
+    set_expiry(bob_token, 1.5)
     with (
         open_socket(gateway, "/a", alice_token) as one,
         open_socket(gateway, "/b", alice_token) as two,
@@ -113,8 +115,8 @@ def test_all_of_its_connections_go_on_and_no_others(gateway, socket_upstream, al
         extend(alice, alice_token)
         assert read_close(other, 1.5 + LIMIT) == (4401, "token_expired")
         time.sleep(max(0, (old - timezone.now()).total_seconds()) + 1)
-        talks(one)
-        talks(two)
+        assert_echoes(one)
+        assert_echoes(two)
 
 
 # case D60
@@ -122,7 +124,7 @@ def test_all_of_its_connections_go_on_and_no_others(gateway, socket_upstream, al
     ("act", "outcome"),
     [(services.revoke_by_force, (4401, "invalid_token")), (services.freeze, (4403, "token_frozen"))],
 )
-def test_what_ends_an_extended_token_ends_its_connections(
+def test_a_cutoff_of_an_extended_token_ends_its_connections(
     gateway, socket_upstream, alice, olga, alice_token, act, outcome
 ):
     with open_socket(gateway, "/ws", alice_token) as first:
@@ -134,7 +136,7 @@ def test_what_ends_an_extended_token_ends_its_connections(
 
 
 # case D60
-def test_a_token_that_was_frozen_and_unfrozen_at_once_gives_nothing_back(
+def test_a_token_frozen_and_unfrozen_at_once_does_not_restore_connections(
     gateway, socket_upstream, alice, olga, alice_token
 ):
     with open_socket(gateway, "/ws", alice_token) as socket:
@@ -143,19 +145,19 @@ def test_a_token_that_was_frozen_and_unfrozen_at_once_gives_nothing_back(
         extend(alice, alice_token)
         assert read_close(socket, LIMIT) == (4403, "token_frozen")
     with open_socket(gateway, "/ws", alice_token) as again:
-        talks(again)
+        assert_echoes(again)
 
 
 # case D60
-def test_where_the_grant_cannot_be_read_the_old_deadline_stays(
+def test_the_old_deadline_stays_if_the_grant_cannot_be_read(
     gateway, socket_upstream, alice, alice_token, monkeypatch
 ):
     def gone(_digest):
         raise OperationalError("gone")
 
-    old = expires_in(alice_token, 1.5)
+    old = set_expiry(alice_token, 1.5)
     with open_socket(gateway, "/ws", alice_token) as socket:
-        talks(socket)
+        assert_echoes(socket)
         monkeypatch.setattr(grants_module, "grant_facts", gone)
         extend(alice, alice_token)
         assert read_close(socket, 1.5 + LIMIT) == (4401, "token_expired")
@@ -163,10 +165,10 @@ def test_where_the_grant_cannot_be_read_the_old_deadline_stays(
 
 
 # case D60
-def test_nor_where_reading_it_hangs(gateway, socket_upstream, alice, alice_token, monkeypatch):
-    old = expires_in(alice_token, 1.5)
+def test_the_old_deadline_stays_if_reading_the_grant_hangs(gateway, socket_upstream, alice, alice_token, monkeypatch):
+    old = set_expiry(alice_token, 1.5)
     with open_socket(gateway, "/ws", alice_token) as socket:
-        talks(socket)
+        assert_echoes(socket)
         monkeypatch.setattr(grants_module, "grant_facts", lambda _digest: time.sleep(4))
         extend(alice, alice_token)
         assert read_close(socket, 1.5 + LIMIT) == (4401, "token_expired")
@@ -174,7 +176,7 @@ def test_nor_where_reading_it_hangs(gateway, socket_upstream, alice, alice_token
 
 
 # case D60
-def test_a_failure_that_passes_does_no_harm(gateway, socket_upstream, alice, alice_token, monkeypatch):
+def test_a_temporary_failure_does_no_harm(gateway, socket_upstream, alice, alice_token, monkeypatch):
     failures = []
     read = grants_module.grant_facts
 
@@ -184,18 +186,18 @@ def test_a_failure_that_passes_does_no_harm(gateway, socket_upstream, alice, ali
             raise OperationalError("gone")
         return read(digest)
 
-    old = expires_in(alice_token, 2.5)
+    old = set_expiry(alice_token, 2.5)
     with open_socket(gateway, "/ws", alice_token) as socket:
-        talks(socket)
+        assert_echoes(socket)
         monkeypatch.setattr(grants_module, "grant_facts", fails_twice)
         extend(alice, alice_token)
         time.sleep(max(0, (old - timezone.now()).total_seconds()) + 1)
-        talks(socket)
+        assert_echoes(socket)
     assert len(failures) == 2
 
 
-def test_a_grant_that_the_cache_forgot_is_found_again(gateway, socket_upstream, alice, bob_token, alice_token):
-    """Its place was needed: the sweep reads it once more, and once only."""
+def test_a_grant_that_the_cache_dropped_is_read_again(gateway, socket_upstream, alice, bob_token, alice_token):
+    """Let the sweep read a grant that was dropped to make room, exactly once."""
     with open_socket(gateway, "/ws", alice_token) as socket:
         grants = gateway.plane.grants
 
@@ -204,16 +206,16 @@ def test_a_grant_that_the_cache_forgot_is_found_again(gateway, socket_upstream, 
 
         gateway.run(forget())
         found = eventually(lambda: grants._by_token.get(alice_token.token.pk))
-        (carry,) = gateway.plane.in_flight.all()
-        eventually(lambda: carry.grant is found)
+        (relay,) = gateway.plane.in_flight.all()
+        eventually(lambda: relay.grant is found)
         time.sleep(1.2)
-        assert carry.grant is found
-        talks(socket)
+        assert relay.grant is found
+        assert_echoes(socket)
     assert not any(len(group) > 1 for group in grants._by_user.values())
 
 
-def test_an_answer_that_has_not_begun_outlives_the_old_expiry(gateway, recorded, alice, alice_token):
-    expires_in(alice_token, 1.5)
+def test_a_response_that_has_not_begun_outlives_the_old_expiry(gateway, recorded, alice, alice_token):
+    set_expiry(alice_token, 1.5)
 
     async def late(_request, connection):
         extending.set()

@@ -1,4 +1,4 @@
-"""GrantCache: one database read per token, and none that a revocation does not reach."""
+"""The grant cache: one database read per token, and every cached grant is reached by revocations."""
 
 import asyncio
 import threading
@@ -32,7 +32,7 @@ from zenzefi.common.digests import secret_digest
 
 
 class Facts:
-    """The database: facts by digest. Counts the reads; `hold` makes them wait."""
+    """A database of facts by digest, which records reads; they wait while `hold` is cleared."""
 
     def __init__(self):
         self.by_digest = {}
@@ -75,7 +75,7 @@ class Facts:
 def facts(monkeypatch):
     facts = Facts()
     monkeypatch.setattr(grants_module, "grant_facts", facts.read)
-    # No ORM behind it, so no connection to give back.
+    # The reads use no ORM, so there is no connection to close.
     monkeypatch.setattr("proxy.dataplane.database.close_old_connections", lambda: None)
     yield facts
     facts.hold.set()
@@ -111,7 +111,7 @@ async def test_a_grant_is_read_once_and_then_cached(grants, facts):
     assert facts.reads == [secret_digest(b"token")]
 
 
-async def test_100_loads_at_once_are_one_query(grants, facts):
+async def test_100_simultaneous_loads_are_one_query(grants, facts):
     facts.add()
     facts.hold.clear()
     loads = [asyncio.create_task(grants.load(secret_digest(b"token"))) for _ in range(100)]
@@ -123,19 +123,19 @@ async def test_100_loads_at_once_are_one_query(grants, facts):
     assert grants._loading == {}
 
 
-async def test_one_who_gives_up_does_not_take_the_others_along(grants, facts):
+async def test_a_cancelled_load_does_not_cancel_the_others(grants, facts):
     facts.add()
     facts.hold.clear()
-    impatient, patient = (asyncio.create_task(grants.load(secret_digest(b"token"))) for _ in range(2))
+    cancelled, other = (asyncio.create_task(grants.load(secret_digest(b"token"))) for _ in range(2))
     await _until(lambda: facts.reads)
-    impatient.cancel()
+    cancelled.cancel()
     await asyncio.sleep(0)
     facts.hold.set()
-    assert (await patient).valid
+    assert (await other).valid
     assert len(facts.reads) == 1
 
 
-async def test_a_failure_reaches_all_who_wait_and_is_not_kept(grants, facts):
+async def test_a_failure_reaches_all_waiting_loads_and_is_not_cached(grants, facts):
     facts.add()
     facts.error = OSError("gone")
     results = await asyncio.gather(*(grants.load(secret_digest(b"token")) for _ in range(3)), return_exceptions=True)
@@ -175,7 +175,7 @@ async def test_misses_are_bounded(grants, monkeypatch):
         ({"revoked": True, "user_active": False}, INVALID_TOKEN),
     ],
 )
-async def test_a_grant_denies_for_what_stands_against_it(grants, facts, given, denial):
+async def test_the_denial_of_a_grant(grants, facts, given, denial):
     facts.add(**given)
     grant = await grants.load(secret_digest(b"token"))
     if denial is None:
@@ -192,7 +192,7 @@ async def test_a_revocation_during_a_load_is_not_lost(grants, facts):
     facts.hold.clear()
     load = asyncio.create_task(grants.load(secret_digest(b"token")))
     await _until(lambda: facts.reads)
-    # The read has its facts already, as a database read whose snapshot is older than the revocation.
+    # The read already has its facts, like a database read whose snapshot is older than the revocation.
     facts.change(b"token", revoked=True)
     grants.drop_token(known.token_id)
     facts.hold.set()
@@ -201,8 +201,8 @@ async def test_a_revocation_during_a_load_is_not_lost(grants, facts):
     assert len(facts.reads) == 2
 
 
-class Waiting:
-    """A database that answers all who wait in one turn of the event loop, in the order in which they asked."""
+class WaitingDatabase:
+    """A database that completes all waiting reads in one turn of the event loop, in the order of their calls."""
 
     def __init__(self, facts):
         self._facts = facts
@@ -213,21 +213,21 @@ class Waiting:
         return self._facts.by_digest[digest]
 
 
-async def test_what_turned_invalid_as_its_load_ended_is_read_again(facts):
-    """Nobody gets it from the load that has ended and is not noted to have."""
+async def test_a_grant_that_turned_invalid_as_its_load_ended_is_read_again(facts):
+    """Do not return the grant of a load that has ended but is still registered as running."""
     held = facts.add()
-    database = Waiting(facts)
+    database = WaitingDatabase(facts)
     grants = GrantCache(database)
 
-    async def asks_as_the_load_ends():
+    async def load_as_the_first_ends():
         await database.ready
         grants.drop_token(held.token_id)
         return await grants.load(secret_digest(b"token"))
 
     first = asyncio.create_task(grants.load(secret_digest(b"token")))
     await asyncio.sleep(0)
-    await asyncio.sleep(0)  # now it waits for the database
-    second = asyncio.create_task(asks_as_the_load_ends())
+    await asyncio.sleep(0)  # now the load waits for the database
+    second = asyncio.create_task(load_as_the_first_ends())
     await asyncio.sleep(0)
     database.ready.set_result(None)
     assert not (await first).valid
@@ -269,13 +269,13 @@ async def test_every_grant_of_a_user_turns_invalid(grants, facts):
     assert len(grants) == 1
 
 
-async def test_dropping_what_is_not_there_does_nothing(grants):
+async def test_dropping_an_unknown_grant_does_nothing(grants):
     grants.drop_token(uuid.uuid4())
     grants.drop_user(uuid.uuid4())
     assert len(grants) == 0
 
 
-async def test_the_cache_is_bounded_and_forgets_the_oldest(grants, facts, monkeypatch):
+async def test_the_cache_is_bounded_and_drops_the_oldest(grants, facts, monkeypatch):
     monkeypatch.setattr(grants_module, "_MAX_GRANTS", 3)
     for number in range(5):
         facts.add(b"%d" % number)
@@ -285,7 +285,7 @@ async def test_the_cache_is_bounded_and_forgets_the_oldest(grants, facts, monkey
 
 
 # case D60
-async def test_a_revocation_reaches_a_held_grant_that_the_cache_forgot(grants, facts, monkeypatch):
+async def test_a_revocation_reaches_a_held_grant_that_the_cache_dropped(grants, facts, monkeypatch):
     monkeypatch.setattr(grants_module, "_MAX_GRANTS", 1)
     first = facts.add(b"first")
     held = await grants.load(secret_digest(b"first"))
@@ -299,7 +299,7 @@ async def test_a_revocation_reaches_a_held_grant_that_the_cache_forgot(grants, f
 
 
 class SilentFeed:
-    """A feed that was silent for as long as the test says."""
+    """A feed that has been silent for the number of seconds that the test sets."""
 
     silent = 0.0
 
@@ -354,13 +354,13 @@ async def test_an_admitted_token_reaches_the_database_once(gate, facts):
     assert len(facts.reads) == 1
 
 
-async def test_without_a_token_nothing_is_asked(gate, facts):
+async def test_a_request_without_a_token_reads_nothing(gate, facts):
     assert await _denial(gate, token=b"") is INVALID_TOKEN
     assert facts.reads == []
 
 
 # case C47
-async def test_the_database_gone_is_no_pass(gate, facts):
+async def test_a_failed_database_admits_no_new_token(gate, facts):
     facts.add()
     facts.error = OSError("gone")
     assert await _denial(gate) is STATE_UNAVAILABLE
@@ -369,7 +369,7 @@ async def test_the_database_gone_is_no_pass(gate, facts):
 
 
 # case D60
-async def test_when_the_feed_is_silent_no_new_grant_is_given(gate, facts, feed):
+async def test_no_new_grant_is_admitted_while_the_feed_is_silent(gate, facts, feed):
     facts.add()
     facts.add(b"new")
     await _admit(gate)
@@ -397,11 +397,11 @@ async def test_a_known_miss_is_still_a_miss_while_the_feed_is_silent(gate, feed)
 @pytest.mark.parametrize(
     ("change", "denial"), [({"revoked": True}, INVALID_TOKEN), ({"user_active": False}, USER_INACTIVE)]
 )
-async def test_a_revocation_while_the_first_use_is_noted_is_no_pass(gate, grants, facts, monkeypatch, change, denial):
+async def test_a_revocation_during_the_activation_denies(gate, grants, facts, monkeypatch, change, denial):
     known = facts.add(activated=False)
 
     def activate(_token_id, _now):
-        # Noted just before; the notice overtakes the answer.
+        # The token is activated just before; the notice overtakes the result.
         facts.change(b"token", activated=True, **change)
         loop.call_soon_threadsafe(grants.drop_user, known.user_id)
         time.sleep(0.01)
@@ -412,7 +412,7 @@ async def test_a_revocation_while_the_first_use_is_noted_is_no_pass(gate, grants
     assert await _denial(gate) is denial
 
 
-async def test_a_change_that_takes_nothing_away_denies_nothing(gate, grants, facts, monkeypatch):
+async def test_a_change_that_revokes_nothing_denies_nothing(gate, grants, facts, monkeypatch):
     known = facts.add(activated=False)
 
     def activate(_token_id, _now):
@@ -433,23 +433,23 @@ async def test_a_token_that_ended_before_its_first_use_is_denied(gate, facts, mo
     assert await _denial(gate) is INVALID_TOKEN
 
 
-async def test_the_first_use_is_noted_once(gate, facts, monkeypatch):
+async def test_the_token_is_activated_once(gate, facts, monkeypatch):
     known = facts.add(activated=False)
-    noted = []
-    monkeypatch.setattr(grants_module.services, "activate", lambda token_id, _now: not noted.append(token_id))
+    activated = []
+    monkeypatch.setattr(grants_module.services, "activate", lambda token_id, _now: not activated.append(token_id))
     for _ in range(5):
         await _admit(gate)
-    assert noted == [known.token_id]
+    assert activated == [known.token_id]
 
 
-async def test_the_lease_outlives_what_the_worker_believes(gate, facts, monkeypatch):
+async def test_the_lease_outlives_the_memo_of_the_worker(gate, facts, monkeypatch):
     facts.add()
     at = [time.monotonic()]
     monkeypatch.setattr(time, "monotonic", lambda: at[0])
     await _admit(gate)
     at[0] += gate._lease_memo - 0.01
     await _admit(gate)
-    # Active a moment ago: another device waits for the whole timeout from there.
+    # The device was active a moment ago, so another one waits for the whole timeout from then.
     at[0] += gate._config.session_timeout
     assert await _denial(gate, device=b"device-2") is gate_module.DEVICE_CONFLICT
     at[0] += gate._lease_memo
@@ -457,10 +457,8 @@ async def test_the_lease_outlives_what_the_worker_believes(gate, facts, monkeypa
     assert await _denial(gate, device=b"device-1") is gate_module.DEVICE_CONFLICT
 
 
-async def test_a_device_that_falls_silent_holds_a_token_for_the_timeout_and_no_longer(
-    grants, feed, facts, monkeypatch
-):
-    """However long ago its lease was renewed: what was carried since needed no renewal."""
+async def test_a_silent_device_holds_a_token_for_exactly_the_timeout(grants, feed, facts, monkeypatch):
+    """Count from the last activity, which may be later than the last renewal of the lease."""
     facts.add()
     config, accounting = config_module.Config.from_settings(), Accounting(300)
     state = MemoryState(None, accounting.seconds_left)

@@ -1,4 +1,4 @@
-"""From the site to the upstream's own host: the code in the form, and the cookie that it is changed for."""
+"""One-time codes that sign a browser in on PROXY_HOST: the form with the code, and its exchange for a cookie."""
 
 import re
 import time
@@ -20,14 +20,14 @@ SPENT = "This link to the server was already used, or is older than a minute."
 
 @pytest.fixture
 def pressed(gateway, recorded, client, alice, alice_token):
-    """Press the button as Alice; the page that answers."""
+    """Return a function that presses the button as Alice and returns the page."""
     gateway.restart(PROXY_HOST=HOST, BACKEND_URL=SITE)
     client.force_login(alice)
     return lambda token=alice_token: client.post(f"/tokens/{token.token.pk}/open")
 
 
 def code_of(page):
-    """Of the page's form, which leads to the other host."""
+    """Return the code in the page's form, which leads to the other host."""
     action = re.search(r'action="([^"]+)"\s+id="handoff"', page.content.decode())[1]
     address, _, code = action.partition("?code=")
     assert address == f"{ORIGIN}/.zenzefi/open"
@@ -36,7 +36,7 @@ def code_of(page):
 
 @pytest.fixture
 def send(gateway):
-    """Send a form to the gateway's own path on that host, as a browser does from a page of the site."""
+    """Return a function that sends the form to PROXY_HOST, as a browser does from a page of the site."""
 
     def send(code, method="POST", *, at=None, **headers):
         given = {"Host": HOST, "Origin": SITE, **NAVIGATION, **headers}
@@ -58,11 +58,11 @@ class TestTheButton:
         assert ORIGIN in form_action.split()
         assert alice_token.text not in page.content.decode()
         assert alice_token.token.digest not in page.content.decode()
-        # The site's own forms stay on the site; of another host's they would tell the token.
+        # The CSRF token is for forms within the site; another host must not learn it.
         form = re.search("<form[^>]*handoff.*?</form>", page.content.decode(), re.DOTALL)[0]
         assert "csrf" not in form
 
-    def test_every_press_has_a_code_of_its_own(self, pressed):
+    def test_every_press_has_a_new_code(self, pressed):
         assert code_of(pressed()) != code_of(pressed())
 
     def test_other_pages_may_not_send_forms_there(self, pressed, client, alice_token):
@@ -70,7 +70,7 @@ class TestTheButton:
 
 
 class TestTheExchange:
-    def test_the_cookie_and_the_way_on(self, gateway, pressed, send, recorded, alice_token):
+    def test_the_cookie_and_the_redirect(self, gateway, pressed, send, recorded, alice_token):
         page = pressed()
         response = send(code_of(page))
         assert (response.status_code, response.headers["Location"], response.content) == (303, "/", b"")
@@ -87,18 +87,18 @@ class TestTheExchange:
         gateway.run(gateway.plane.flush.run())
         assert ProxySession.objects.get().device_id == device
 
-    def test_the_cookie_as_it_is_configured(self, gateway, pressed, send):
+    def test_the_settings_of_the_cookie(self, gateway, pressed, send):
         gateway.restart(COOKIE_SECURE=True, COOKIE_SAMESITE="None")
         (cookie,) = send(code_of(pressed())).headers.get_list("Set-Cookie")
         assert cookie.endswith("; Path=/; HttpOnly; SameSite=None; Secure")
 
-    def test_a_strict_cookie_is_followed_by_a_page_of_that_host(self, gateway, pressed, send):
+    def test_a_strict_cookie_comes_with_a_page_of_that_host(self, gateway, pressed, send):
         gateway.restart(COOKIE_SAMESITE="Strict")
         response = send(code_of(pressed()))
         assert (response.status_code, response.headers["Refresh"], response.content) == (200, "0; url=/", b"")
         assert "; SameSite=Strict" in response.headers["Set-Cookie"]
 
-    def test_leads_to_what_the_scope_opens(self, pressed, send, alice, sold_token):
+    def test_it_redirects_into_the_scope(self, pressed, send, alice, sold_token):
         token = sold_token(alice, scope="certificates_only")
         assert send(code_of(pressed(token))).headers["Location"] == "/certificates"
 
@@ -108,8 +108,8 @@ class TestTheExchange:
         assert send(code, Origin="http://localhost:8000").status_code == 303
 
 
-class TestRefusals:
-    def refused(self, response):
+class TestDenials:
+    def assert_spent(self, response):
         assert (response.status_code, response.headers["X-Zenzefi-Error"]) == (401, "invalid_token")
         assert heading(response) == SPENT
         assert f"{SITE}/tokens" in buttons(response)
@@ -119,24 +119,24 @@ class TestRefusals:
     def test_a_second_use(self, gateway, pressed, send):
         code = code_of(pressed())
         assert send(code).status_code == 303
-        self.refused(send(code))
+        self.assert_spent(send(code))
         gateway.run(gateway.plane.flush.run())
         record = DenialRecord.objects.get()
         assert (record.code, record.path, record.detail) == ("invalid_token", "/.zenzefi/open", {"code_spent": True})
 
-    def test_after_a_restart_what_was_used_before_is_not_known(self, gateway, pressed, send):
+    def test_a_code_issued_before_a_restart(self, gateway, pressed, send):
         code = code_of(pressed())
         gateway.restart()
         if not gateway.plane.config.redis_url:
-            self.refused(send(code))
+            self.assert_spent(send(code))
         assert send(code_of(pressed())).status_code == 303
 
     def test_too_old(self, pressed, send, monkeypatch):
         code, now = code_of(pressed()), time.time()
         monkeypatch.setattr(handoff_codes.time, "time", lambda: now + handoff_codes.LIFETIME_SECONDS + 1)
-        self.refused(send(code))
+        self.assert_spent(send(code))
 
-    def test_foreign_and_malformed_ones(self, pressed, send, recorded, alice_token):
+    def test_foreign_and_malformed_codes(self, pressed, send, recorded, alice_token):
         good = code_of(pressed())
         content = [alice_token.token.digest, "browser-1", "/", "0" * 32, time.time()]
         codes = [
@@ -145,7 +145,7 @@ class TestRefusals:
             signing.dumps(content[:2], salt="proxy.access-cookie"), alice_token.text,
         ]  # fmt: skip
         for code in codes:
-            self.refused(send(code))
+            self.assert_spent(send(code))
         assert recorded.requests == []
         assert send(good).status_code == 303
 
@@ -154,7 +154,7 @@ class TestRefusals:
         [None, "null", "", "http://evil.example", ORIGIN, "https://zenzefi.example", f"{SITE}:81", f"{SITE}."],
     )
     def test_from_a_page_that_is_not_the_sites(self, gateway, pressed, send, origin):
-        """Somebody who has another's browser send a code of hers would have it work with her token."""
+        """Deny a form from another site, which could sign a victim's browser in with the attacker's token."""
         code = code_of(pressed())
         headers = {"Host": HOST, **NAVIGATION, **({} if origin is None else {"Origin": origin})}
         response = httpx.post(f"{gateway.url}/.zenzefi/open?code={code}", headers=headers, trust_env=False)
@@ -163,7 +163,7 @@ class TestRefusals:
         assert "Set-Cookie" not in response.headers
         assert send(code).status_code == 303  # it was not used
 
-    def test_while_nobody_knows_whether_it_was_used(self, gateway, pressed, send, monkeypatch):
+    def test_while_the_state_is_unavailable(self, gateway, pressed, send, monkeypatch):
         async def spend(*_given):
             raise StateUnavailable
 
@@ -177,7 +177,7 @@ class TestRefusals:
 
     def test_another_method(self, pressed, send):
         code = code_of(pressed())
-        self.refused(send(code, "GET"))
+        self.assert_spent(send(code, "GET"))
         assert_denied(send(code, "PUT", Accept="*/*"), "invalid_token")
         assert send(code).status_code == 303
 

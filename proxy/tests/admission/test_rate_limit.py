@@ -1,4 +1,4 @@
-"""Rate permits: never above the limit, and few questions to the store."""
+"""Rate permits: never more than the limit, with few calls to the state store."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ ALICE, BOB = uuid4(), uuid4()
 
 
 class Clock:
-    """The time of the data plane and of the store, moved by hand."""
+    """The clock of the data plane and of the store, which the test sets."""
 
     def __init__(self, patch):
         self.now = 1_800_000_000.0
@@ -26,7 +26,7 @@ class Clock:
 
 
 class CountingState(MemoryState):
-    """Counts the questions."""
+    """A state that counts the calls."""
 
     draws = 0
 
@@ -44,7 +44,7 @@ def _permits(rate):
     item = limits.parse(rate)
     state = CountingState(item)
     permits = RateLimiter(state, item)
-    permits.held = [permits.block_of(user) for user in (ALICE, BOB)]  # as grants hold them
+    permits.held = [permits.block_of(user) for user in (ALICE, BOB)]  # as grants do
     return permits, state
 
 
@@ -54,19 +54,19 @@ async def _admitted(permits, times, user=ALICE, block=None):
         try:
             await permits.spend(block)
         except Denied as denied:
-            assert denied.denial is RATE_LIMITED  # noqa: PT017  (whether it raises is what is counted)
+            assert denied.denial is RATE_LIMITED  # noqa: PT017  (the calls that raise are not counted)
             continue
         admitted += 1
     return admitted
 
 
-async def test_no_limit_is_no_question():
+async def test_without_a_limit_everything_is_admitted():
     permits = RateLimiter(MemoryState(None), None)
     assert await _admitted(permits, 1000) == 1000
 
 
 @pytest.mark.parametrize("rate", ["5/second", "20/second", "99/minute", "100/minute", "1000/minute", "6000/minute"])
-async def test_exactly_the_limit_at_once(clock, rate):
+async def test_a_burst_is_admitted_up_to_the_limit(clock, rate):
     permits, _ = _permits(rate)
     limit = limits.parse(rate).amount
     assert await _admitted(permits, limit + 200) == limit
@@ -78,7 +78,7 @@ async def test_exactly_the_limit_at_once(clock, rate):
 )
 @settings(max_examples=40, deadline=None)
 def test_never_more_than_the_limit_within_a_window(rate, bursts):
-    """A block that was drawn may be spent a little later: the contract allows 10 %, a block is 1 %."""
+    """Allow one block (1 %) above the limit, as it may be spent later; the contract allows 10 %."""
     item = limits.parse(rate)
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock(patch)
@@ -111,13 +111,13 @@ async def test_a_small_real_window():
     assert len(admitted) > 20
 
 
-async def test_blocks_spare_the_store(clock):
+async def test_blocks_reduce_the_calls_to_the_store(clock):
     permits, state = _permits("6000/minute")
     assert await _admitted(permits, 3000) == 3000
     assert state.draws == 50
 
 
-async def test_a_small_limit_is_drawn_one_by_one(clock):
+async def test_permits_of_a_small_limit_are_drawn_singly(clock):
     permits, state = _permits("100/minute")
     assert await _admitted(permits, 50) == 50
     assert state.draws == 50
@@ -131,7 +131,7 @@ async def test_users_do_not_share(clock):
 
 async def test_requests_at_once_waste_no_permit():
     permits, _ = _permits("6000/minute")
-    # The store's own housekeeping makes a draw wait now and then, as a store across the network always does.
+    # The store's housekeeping delays some draws, as a store across the network delays all of them.
     results = []
     for _ in range(20):
         takes = [permits.spend(permits.block_of(ALICE)) for _ in range(100)]
@@ -140,7 +140,7 @@ async def test_requests_at_once_waste_no_permit():
     assert await _admitted(permits, 6000) == 4000
 
 
-async def test_what_a_slow_store_gives_is_not_lost():
+async def test_permits_of_a_slow_store_are_not_lost():
     item = limits.parse("1000/minute")
 
     class SlowState(MemoryState):
@@ -178,15 +178,15 @@ async def test_retry_after_is_at_least_a_second(clock):
     assert caught.value.retry_after == 1
 
 
-async def test_an_old_block_gives_no_permit_back(clock):
+async def test_an_expired_block_returns_no_permits(clock):
     permits, _ = _permits("1000/minute")
     await _admitted(permits, 995)
     clock.now += 7  # a block lives for 6 s
-    # The rest of the last block died with it: below the limit, never above.
+    # The rest of the last block has expired, so fewer permits are left than the limit allows.
     assert await _admitted(permits, 100) <= 5
 
 
-async def test_a_block_lives_as_long_as_somebody_holds_it(clock):
+async def test_a_block_lives_as_long_as_it_is_referenced(clock):
     permits, state = _permits("1000/minute")
     await _admitted(permits, 1)
     clock.now += 5

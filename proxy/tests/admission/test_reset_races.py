@@ -1,4 +1,4 @@
-"""A reset of the device while workers ask, renew and hear of it late."""
+"""A reset of the device while workers acquire and renew leases, and learn of the reset late."""
 
 import asyncio
 import socket
@@ -21,8 +21,8 @@ def _lease(gateway, token):
 
 
 @pytest.mark.services
-def test_a_worker_that_hears_late_gives_the_token_to_nobody(gateway, recorded, alice_token):
-    """It has renewed the lease of the session that another worker freed."""
+def test_a_late_worker_does_not_keep_the_lease(gateway, recorded, alice_token):
+    """Release a lease that this worker has renewed after another worker released it."""
     assert gateway.client(alice_token).get("/x").status_code == 200
     state, held = gateway.plane.state, _lease(gateway, alice_token)
     gateway.run(state.release_lease(alice_token.token.pk, 1))
@@ -32,7 +32,7 @@ def test_a_worker_that_hears_late_gives_the_token_to_nobody(gateway, recorded, a
 
 
 @pytest.mark.services
-def test_a_worker_that_hears_late_leaves_the_next_device_alone(gateway, alice, alice_token):
+def test_a_late_worker_does_not_cut_off_the_next_device(gateway, alice, alice_token):
     assert gateway.client(alice_token).get("/api/info").status_code == 200
     plane = gateway.plane
     gateway.run(plane.gate.release_lease(alice_token.token.pk, 1))  # as the other worker did
@@ -48,7 +48,7 @@ def test_a_worker_that_hears_late_leaves_the_next_device_alone(gateway, alice, a
 
 
 # case G74
-def test_an_answer_from_before_a_reset_is_not_believed_after_it(gateway, recorded, alice_token, monkeypatch):
+def test_a_lease_acquired_before_a_reset_does_not_admit_after_it(gateway, recorded, alice_token, monkeypatch):
     plane, token_id = gateway.plane, alice_token.token.pk
     acquire, asked = plane.state.acquire_lease, []
 
@@ -68,7 +68,7 @@ def test_an_answer_from_before_a_reset_is_not_believed_after_it(gateway, recorde
 
 
 # case G74
-def test_a_client_that_leaves_while_it_is_admitted_leaves_nothing(gateway, alice_token, monkeypatch):
+def test_a_client_that_leaves_during_admission_leaves_nothing_in_flight(gateway, alice_token, monkeypatch):
     acquire, left = gateway.plane.state.acquire_lease, asyncio.Event()
 
     async def slow(*arguments):
@@ -85,7 +85,7 @@ def test_a_client_that_leaves_while_it_is_admitted_leaves_nothing(gateway, alice
 
 
 # case G74
-def test_a_token_that_expires_while_it_is_admitted_is_not_carried(gateway, recorded, alice_token, monkeypatch):
+def test_a_request_whose_token_expires_during_admission_is_not_forwarded(gateway, recorded, alice_token, monkeypatch):
     gateway.client(alice_token).get("/first")
     acquire = gateway.plane.state.acquire_lease
 
@@ -100,7 +100,7 @@ def test_a_token_that_expires_while_it_is_admitted_is_not_carried(gateway, recor
     assert [request.target for request in recorded.requests] == [b"/first"]
 
 
-def test_two_parts_of_one_session_are_written_at_once(gateway, recorded, alice, bob_token, alice_token):
+def test_two_parts_of_one_session_are_written_together(gateway, recorded, alice, bob_token, alice_token):
     gateway.client(alice_token).get("/x")
     gateway.client(bob_token).get("/x")
     plane, lease = gateway.plane, _lease(gateway, alice_token)
@@ -117,7 +117,7 @@ def test_two_parts_of_one_session_are_written_at_once(gateway, recorded, alice, 
     assert set(figures) == {(alice_token.token.pk, 102, 1), (bob_token.token.pk, 2, 1)}
 
 
-def test_what_is_refused_as_too_many_is_not_counted(gateway, alice_token):
+def test_requests_above_the_connection_limit_are_not_counted(gateway, alice_token):
     gateway.restart(MAX_CONNECTIONS_PER_TOKEN=1)
     with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as stream:
         events = stream.iter_raw()
@@ -126,7 +126,7 @@ def test_what_is_refused_as_too_many_is_not_counted(gateway, alice_token):
         assert gateway.client(alice_token).get("/status").json()["request_count"] == 1
 
 
-def test_health_answers_where_the_report_cannot_be_kept(gateway, monkeypatch):
+def test_health_responds_if_the_report_cannot_be_cached(gateway, monkeypatch):
     from django.core.cache import cache
 
     keep = cache.set

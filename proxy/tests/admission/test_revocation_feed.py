@@ -1,4 +1,4 @@
-"""The feed of revocations: each row once, whatever happens to the database in between."""
+"""The feed of revocations delivers each row once, also after database errors."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from proxy.dataplane.database import Database
 
 
 class Outbox:
-    """The outbox's rows, as the database shows them to each poll."""
+    """The rows of the outbox, as the database returns them to each poll."""
 
     def __init__(self):
         self.rows = {}
@@ -56,7 +56,7 @@ def outbox(monkeypatch):
 
 
 class Running:
-    """A feed that runs, and what it handed over."""
+    """A running feed and the notices that it has delivered."""
 
     def __init__(self, database):
         self.applied = []
@@ -93,7 +93,7 @@ async def running():
     database.close()
 
 
-async def test_each_row_is_handed_over_once_and_in_order(outbox, running):
+async def test_each_row_is_delivered_once_and_in_order(outbox, running):
     for number in (1, 2, 3):
         outbox.commit(number)
     await running.until(lambda: running.applied)
@@ -105,14 +105,14 @@ async def test_each_row_is_handed_over_once_and_in_order(outbox, running):
 async def test_a_row_that_is_committed_late_with_a_lower_id(outbox, running):
     outbox.commit(7)
     await running.until(lambda: running.applied == [7])
-    # Its transaction began first and took longer, whatever its time says.
+    # Its transaction began first and took longer; its timestamp does not matter.
     outbox.commit(5, ago=30 * 60)
     await running.until(lambda: running.applied == [7, 5])
     await running.polls(outbox, 2)
     assert running.applied == [7, 5]
 
 
-async def test_ids_that_were_left_out_are_asked_for_until_no_transaction_can_be_so_long(outbox, running):
+async def test_missing_ids_are_polled_until_no_transaction_can_still_be_open(outbox, running):
     outbox.commit(3)
     outbox.commit(10)
     await running.until(lambda: running.applied == [3, 10])
@@ -143,9 +143,9 @@ def written_before(outbox):
     outbox.commit(6, ago=50)
 
 
-async def test_what_was_settled_before_the_start_is_not_handed_over(outbox, written_before, running):
+async def test_rows_settled_before_the_start_are_not_delivered(outbox, written_before, running):
     await running.until(lambda: running.applied == [6])
-    # It was open at the start: grants that were read since may be of before it.
+    # Its transaction was open at the start, so grants read since then may not include it.
     outbox.commit(4, ago=90)
     await running.until(lambda: running.applied == [6, 4])
     await running.polls(outbox, 2)
@@ -155,7 +155,7 @@ async def test_what_was_settled_before_the_start_is_not_handed_over(outbox, writ
 @pytest.mark.parametrize(
     "error", [OperationalError("gone"), TimeoutError(), ConnectionResetError(), RuntimeError("?")]
 )
-async def test_it_goes_on_through_errors_and_loses_nothing(outbox, running, error):
+async def test_it_continues_after_errors_and_loses_nothing(outbox, running, error):
     await running.polls(outbox, 1)
     outbox.error = error
     await running.polls(outbox, 2)
@@ -169,7 +169,7 @@ async def test_it_goes_on_through_errors_and_loses_nothing(outbox, running, erro
     await running.until(lambda: running.feed.silent_seconds() < silent + 0.01)
 
 
-async def test_a_notice_that_fails_is_tried_again_and_holds_the_feed_silent(outbox, running):
+async def test_a_notice_that_fails_is_retried_and_keeps_the_feed_silent(outbox, running):
     await running.polls(outbox, 1)
     running.fails = {1}
     outbox.commit(1)
@@ -178,7 +178,7 @@ async def test_a_notice_that_fails_is_tried_again_and_holds_the_feed_silent(outb
     silent = running.feed.silent_seconds()
     await running.polls(outbox, 3)
     assert running.applied == [2]
-    # Nobody new is admitted while a revocation waits.
+    # No new token is admitted while a revocation waits.
     assert running.feed.silent_seconds() > silent
     running.fails = set()
     await running.until(lambda: running.applied == [2, 1])
@@ -195,7 +195,7 @@ async def test_silence_grows_until_a_poll_succeeds(outbox, running, monkeypatch)
         assert running.feed.silent_seconds() > 39
 
 
-async def test_a_poll_that_hangs_is_no_sign_of_life(outbox, running, monkeypatch):
+async def test_a_poll_that_hangs_does_not_end_the_silence(outbox, running, monkeypatch):
     await running.polls(outbox, 1)
     monkeypatch.setattr(feed_module, "revocations_since", lambda *_args: time.sleep(0.3) or [])
     started = time.monotonic()
@@ -204,7 +204,7 @@ async def test_a_poll_that_hangs_is_no_sign_of_life(outbox, running, monkeypatch
     assert not running.task.done()
 
 
-async def test_polls_do_not_pile_up_and_go_on_once_the_database_answers(outbox, running, monkeypatch):
+async def test_polls_do_not_accumulate_and_continue_once_the_database_responds(outbox, running, monkeypatch):
     await running.polls(outbox, 1)
     hanging, beginning = threading.Event(), []
 
@@ -230,7 +230,7 @@ async def test_the_signal_wakes_it_at_once(outbox, running, monkeypatch):
     await asyncio.sleep(0.1)
     outbox.commit(1)
     started = time.monotonic()
-    # It is sent in the thread of whoever committed.
+    # The signal is sent in the thread that has committed.
     await asyncio.to_thread(access_revoked.send, sender=Revocation)
     await running.until(lambda: running.applied == [1])
     assert time.monotonic() - started < 0.5
@@ -257,7 +257,7 @@ async def test_a_signal_during_a_poll_is_not_lost(outbox, running, monkeypatch):
     await running.until(lambda: running.applied == [1])
 
 
-async def test_nobody_is_told_after_the_end(outbox):
+async def test_no_signal_is_received_after_the_end(outbox):
     database = Database()
     running = Running(database)
     await running.polls(outbox, 1)
@@ -270,7 +270,7 @@ async def test_nobody_is_told_after_the_end(outbox):
 
 @pytest.mark.services
 def test_a_transaction_that_is_still_open_is_seen_once_it_commits(alice_token):
-    """PostgreSQL gives out ids before the commit; an id that was rolled back stays missing."""
+    """Find rows that commit late: PostgreSQL assigns ids before the commit, and rolled back ids stay missing."""
     start = timezone.now()
     (newest,) = settled_revocations(start, start)
     begun, commit = threading.Event(), threading.Event()
