@@ -169,7 +169,7 @@ class ApiToken(models.Model):
 
 
 class AuditEvent(models.Model):
-    """An event of the audit trail. The database refuses changes and deletions."""
+    """An event of the audit trail. The database rejects changes and deletions."""
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(_("kind"), max_length=64, db_index=True)

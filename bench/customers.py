@@ -21,7 +21,7 @@ _FLUSH_SECONDS = 7
 
 def measure(stage: Stage) -> Findings:
     """Measure all customers together after they have signed up and bought; check the requests in the database."""
-    # A Redis database of its own, because the other gateway with two workers has other limits.
+    # A separate Redis database, because the other gateway with two workers has other limits.
     settings = {"WORKERS": "2", "REDIS_URL": stage.redis.removesuffix("0") + "1", **_LIMITS}
     with zenzefi(stage.directory / "zenzefi-users", stage.python, stage.direct, **settings) as gateway:
         measured = _run(stage, gateway)

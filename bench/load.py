@@ -56,7 +56,7 @@ class Run:
     label: str = ""
     # Seconds after a load in which the gateway finishes its work.
     rest: float = 0
-    # Returns the number of requests the gateway counted; by default that of its own session.
+    # Returns the number of requests the gateway counted; by default that of its session.
     count: Callable[[], int] | None = None
     connections: int = CONNECTIONS
     rounds: list[Round] = field(default_factory=list)

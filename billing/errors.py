@@ -63,7 +63,7 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderRefused(ProviderError):
-    """A final refusal by the provider. Repeating the call does not change it."""
+    """A final rejection by the provider. Repeating the call does not change it."""
 
 
 class PaymentsDown(APIException):

@@ -128,7 +128,7 @@ def advance(refund: PaymentRefund) -> None:
 def _request(refund: PaymentRefund) -> bool:
     """Request the refund from the provider, and store its response. Return whether the provider accepted it."""
     if refund.created_at < timezone.now() - _RETRY_PERIOD:
-        logger.error("refund_unanswered", extra={"refund_id": str(refund.pk)})
+        logger.error("refund_without_response", extra={"refund_id": str(refund.pk)})
         return _store_response(
             refund, _Status.REFUSED, "No response for 23 hours. Check the refund on the provider's own pages."
         )

@@ -5,7 +5,7 @@ time-out, and a method takes at most `CALL_SECONDS`. Money is a `Decimal` in the
 
 ProviderError (in `billing.errors`)
 ├── ProviderUnavailable   no response, or an unusable one: the same call may be repeated later
-└── ProviderRefused       a final refusal: repeating the call does not change it
+└── ProviderRefused       a final rejection: repeating the call does not change it
 """
 
 from collections.abc import Mapping

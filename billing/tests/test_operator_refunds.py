@@ -168,7 +168,7 @@ def test_what_a_provider_has_forgotten_is_not_asked_again(payment, olga, monkeyp
     given_up = PaymentRefund.objects.get()
     assert (given_up.status, called) == ("refused", [])
     assert "Check the refund on the provider's own pages." in given_up.answer
-    assert "refund_unanswered" in caplog.messages
+    assert "refund_without_response" in caplog.messages
 
 
 # case G83

@@ -45,7 +45,7 @@ class Database:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Refuse new calls and wait for those that run; on PostgreSQL they are limited in time."""
+        """Reject new calls and wait for those that run; on PostgreSQL they are limited in time."""
         self._closed = True
         self._threads.shutdown(wait=True)
 

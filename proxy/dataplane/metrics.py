@@ -57,7 +57,7 @@ class Metrics:
         self._accounting = accounting
         self._denial_log = denial_log
         self._published: Counter[prometheus_client.Counter] = Counter()
-        # A scrape comes in a thread of its own.
+        # Each scrape runs in a separate thread.
         self._publishing = threading.Lock()
 
     def publish(self) -> None:

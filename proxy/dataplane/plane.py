@@ -43,7 +43,7 @@ class DataPlane:
             else MemoryState(rate, self.accounting.seconds_left)
         )
         self.grants = GrantCache(self.database)
-        # A thread of its own: a flood of unknown tokens must not delay revocations.
+        # A separate thread, because a flood of unknown tokens must not delay revocations.
         self._outbox = Database(threads=1)
         self.feed = RevocationFeed(self._outbox, self._apply)
         self.rate_limiter = RateLimiter(self.state, rate)

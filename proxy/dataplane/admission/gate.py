@@ -39,7 +39,7 @@ KNOWN_GRANTS_SECONDS = 30.0
 class Credentials(NamedTuple):
     """A request's credentials: the token's SHA-256 (None if there is no token) and the device id.
 
-    `from_cookie` says whether a cookie carried both.
+    `from_cookie` says whether both come from a cookie.
     """
 
     digest: str | None
@@ -98,7 +98,7 @@ class Gate:
         # How long a confirmed lease is trusted without asking the state store; the lease itself lasts longer.
         self._lease_memo = min(state.lease_memo, config.session_timeout / 10)
         self._lease_seconds = config.session_timeout + self._lease_memo
-        # The same while the state store does not answer.
+        # The same while the state store is unavailable.
         self._lease_grace = min(KNOWN_GRANTS_SECONDS, config.session_timeout)
         self.draining = False
 
@@ -210,7 +210,7 @@ class Gate:
     async def _permitted_lease(self, grant: Grant, device: str) -> Lease:
         """Spend a permit and return the device's lease.
 
-        While the state store does not answer, the device that held the token a moment ago keeps it.
+        While the state store is unavailable, the device that held the token a moment ago keeps it.
         """
         if grant.permits is None:
             grant.permits = self._rate_limiter.block_of(grant.user_id)

@@ -119,7 +119,7 @@ def denial_details(denied: Denied) -> dict[str, Any]:
 
 
 def write_denials(denials: list[LoggedDenial]) -> None:
-    """Insert denials in one statement; those that the database refuses are dropped."""
+    """Insert denials in one statement; those that the database rejects are dropped."""
     records = [_record(denial) for denial in denials]
     write_or_drop(DenialRecord.objects.bulk_create, records, lambda record: f"denial {record.request_id}")
 

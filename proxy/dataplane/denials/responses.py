@@ -11,7 +11,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from proxy.dataplane.errors import BAD_REQUEST, HEADERS_TOO_LARGE, REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.rules.headers import Headers, is_request_id
 
-# A generator of its own: if a program seeded the shared one, the same ids would come again.
+# A separate generator, because the shared one would repeat ids if a program seeded it.
 _identifiers = random.Random()  # noqa: S311  (names, not secrets)
 _MAX_ACCEPT_LANGUAGE = 500  # bytes that are read; clients may send any number
 

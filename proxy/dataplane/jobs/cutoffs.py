@@ -62,7 +62,7 @@ class Cutoffs:
                 self._in_flight.cut_user(notice.user_id, denial, since)
 
     async def _reset(self, token_id: UUID, notice_id: int, since: float) -> None:
-        """Free a token and end what its device has open; a device that took it since, on another worker, stays."""
+        """Free a token and cut off its device, but not a device that has taken the token since on another worker."""
         while True:
             try:
                 holder = await self._gate.release_lease(token_id, notice_id)

@@ -20,7 +20,7 @@ SECONDS, LONGEST_SECONDS = 3.0, 10.0
 
 
 class Flush:
-    """Writes what was counted and denied since the last run; what cannot be written is kept for the next."""
+    """Writes the counts and denials since the last run, and keeps those that cannot be written for the next."""
 
     def __init__(
         self, database: Database, state: State, accounting: Accounting, denials: DenialLog, holders: Holders

@@ -15,7 +15,7 @@ _OUTAGE_GAP_SECONDS = 5.0
 
 
 class LeaseRenewal:
-    """Renews leases, and cuts off what goes on without one."""
+    """Renews leases, and cuts off exchanges and relays without one."""
 
     def __init__(self, gate: Gate, in_flight: InFlightRegistry) -> None:
         self._gate = gate
@@ -27,7 +27,7 @@ class LeaseRenewal:
     async def run(self) -> None:
         """Renew the leases of sessions with traffic since the last run.
 
-        While the state store does not answer, the streams go on for `KNOWN_GRANTS_SECONDS`.
+        While the state store is unavailable, streams continue for `KNOWN_GRANTS_SECONDS`.
         """
         since, self._last_run = min(self._last_run, time.time() - SECONDS), time.time()
         active = {item.session for item in self._in_flight.all() if item.session.last_active_at > since}
@@ -47,7 +47,7 @@ class LeaseRenewal:
                 self._in_flight.cut_session(session, STATE_UNAVAILABLE)
 
     async def _renew(self, session: Session) -> bool:
-        """Renew one lease, and return whether the state store answered."""
+        """Renew one lease, and return whether the state store responded."""
         try:
             await self._gate.renew_lease(session)
         except Denied as denied:

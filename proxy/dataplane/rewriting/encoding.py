@@ -19,7 +19,7 @@ else:
     from backports import zstd
 
 PIECE = 16 * 1024  # bytes that are decoded at once
-# A body is a decompression bomb if it decodes to more than this, and to more than so many times its own size.
+# A body is a decompression bomb if it decodes to more bytes than this, and to more than this multiple of its size.
 MAX_DECODED, MAX_RATIO = 16 * 1024 * 1024, 100
 _MAX_LAYERS = 4
 _ZSTD_WINDOW = {int(zstd.DecompressionParameter.window_log_max): 23}  # 8 MiB (RFC 9659 §3)

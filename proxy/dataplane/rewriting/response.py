@@ -135,7 +135,7 @@ def _rewrite_fields(headers: Headers, rules: dict[bytes, _Rewrite]) -> Headers:
 
 
 def _kind_of(headers: dict[bytes, bytes]) -> bytes | None:
-    """Return the media type if the body is to be rewritten, else None."""
+    """Return the media type if the body can be rewritten, else None."""
     content_type = headers.get(b"content-type", b"")
     kind = content_type.partition(b";")[0].strip().lower()
     if kind not in (_HTML, _XHTML, _CSS) or _OTHER_CHARSET.search(content_type):

@@ -42,7 +42,7 @@ _DROPPED = HOP_BY_HOP | {
     b"forwarded", b"x-real-ip", b"x-user-id", b"x-token-id", b"expect", b"x-original-url", b"x-rewrite-url",
 }  # fmt: skip
 _DROPPED_PREFIXES = (b"x-forwarded-", b"x-zenzefi-", b"proxy-", b"sec-websocket-")
-# Cached rules by name, at most so many and for names of at most so many bytes: clients may invent names.
+# Cached rules by name. Number and length of the names are limited, because clients may invent names.
 _rules: dict[bytes, _Rule] = {}
 _MAX_CACHED_NAMES, _MAX_NAME_LENGTH = 4096, 64
 

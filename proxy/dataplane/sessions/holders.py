@@ -36,7 +36,7 @@ class Holders:
     async def describe(self, token_id: UUID) -> dict[str, str]:
         """Return the end of the holding device's id, and until when it holds the token if it stays silent.
 
-        Empty if the token is free or the state store does not answer.
+        Empty if the token is free or the state store is unavailable.
         """
         try:
             lease = await self._state.lease(token_id)

@@ -75,7 +75,7 @@ class InFlightRegistry:
                 self.cut_delays.append((denial.code, max(0.0, time.time() - since)))
 
     def cut_token(self, token_id: UUID, denial: Denial, since: float, kept: Session | None = None) -> None:
-        """End everything of a token except what belongs to the session `kept`."""
+        """End everything of a token, except for the session `kept`."""
         for item in list(self._by_token.get(str(token_id).encode(), ())):
             if kept is None or item.session is not kept:
                 self.cut(item, denial, since)

@@ -25,7 +25,7 @@ SessionRow = tuple[Session, Counts]
 def write_sessions(rows: list[SessionRow]) -> None:
     """Insert or update at most `ROWS_PER_STATEMENT` sessions in one or two statements.
 
-    Rows that the database refuses (their token or user was deleted) are dropped.
+    Rows that the database rejects (their token or user was deleted) are dropped.
     """
     write_or_drop(_write, rows, lambda row: f"session {row[0].lease.session_id}")
 

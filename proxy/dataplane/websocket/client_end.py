@@ -22,7 +22,7 @@ from proxy.dataplane.websocket import endpoint, frames
 
 # How long data of a client that broke the protocol is read and discarded, so that it can read the close frame.
 _LINGER_SECONDS = 2.0
-# How long a client that answers no ping may take to read the close frame.
+# How long a client that does not respond to a ping may take to read the close frame.
 _DEAD_SECONDS = 1.0
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: discard unsent data

@@ -17,9 +17,9 @@ from proxy.dataplane.websocket import frames
 
 logger = logging.getLogger(__name__)
 
-# A peer that was silent for this long gets a ping, and has half as long to answer it.
+# A peer that was silent for this long gets a ping, and must respond within half that time.
 PING_SECONDS = 30.0
-# How long a peer may take to read its last messages and to answer the close frame.
+# How long a peer may take to read its last messages and to respond to the close frame.
 LAST_SECONDS = 10.0
 # Bytes that may wait to be sent to a peer. The limit is low because the messages may all be tiny, and each one costs
 # hundreds of bytes of memory.
@@ -205,7 +205,7 @@ class Endpoint(AbortableProtocol):
         """Handle a frame whose form `websockets` has checked."""
         opcode = event.opcode
         if opcode is PING:
-            self._answer_ping()
+            self._send_pong()
         elif opcode is CLOSE:
             self._flush()
             self.transport.close()
@@ -239,7 +239,7 @@ class Endpoint(AbortableProtocol):
             if self.failed and SEND_EOF in writes:
                 self.transport.write_eof()
 
-    def _answer_ping(self) -> None:
+    def _send_pong(self) -> None:
         if not self._writing_paused:
             self._flush()
         elif pongs := self.conn.data_to_send():
@@ -305,7 +305,7 @@ class Endpoint(AbortableProtocol):
         self._last_buffer_size = self.transport.get_write_buffer_size()
 
     def on_dead(self) -> None:
-        """Close the connection of a peer that did not answer a ping."""
+        """Close the connection of a peer that did not respond to a ping."""
         self.abort()
 
     # --- asyncio.Protocol

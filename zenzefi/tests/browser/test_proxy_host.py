@@ -73,7 +73,7 @@ def test_the_server_opens_with_its_absolute_paths(page: Page, scripts: bool, own
     page.wait_for_load_state()
     assert loaded[f"{origin}/static/style.css"] == 200
     if scripts:  # fetch, WebSocket and EventSource at absolute paths, admitted by the cookie
-        expect(page.locator("#info-state")).to_have_text("Answered")
+        expect(page.locator("#info-state")).to_have_text("Received")
         expect(page.locator("#socket-log .received")).to_have_text("Hello from the browser")
         expect(page.locator("#events-state")).to_have_text("Complete", timeout=15_000)
     # The cookie is limited to that host, and scripts cannot read it.

@@ -35,7 +35,7 @@ def origin(message: ConsoleMessage) -> str:
 
 def test_the_first_page_of_the_demo(visit: Visit, site: Site) -> None:
     page = opened(visit, site)
-    for state, text in (("info", "Answered"), ("socket", "Connected"), ("events", "Complete")):
+    for state, text in (("info", "Received"), ("socket", "Connected"), ("events", "Complete")):
         expect(page.locator(f"#{state}-state")).to_have_text(text, timeout=20_000)
     page.get_by_role("link", name="Certificates").first.click()
     expect(page).to_have_url(f"{site.url}{PREFIX}/certificates")

@@ -14,9 +14,9 @@ async function showInfo() {
       throw new Error(`status ${response.status}`);
     }
     element("info").replaceChildren(...Object.entries(await response.json()).map(infoRow));
-    showState("info-state", "Answered", "good");
+    showState("info-state", "Received", "good");
   } catch (error) {
-    showState("info-state", "No answer", "bad");
+    showState("info-state", "No response", "bad");
     element("info").textContent = `The request failed: ${error.message}.`;
   }
 }
