@@ -95,7 +95,7 @@ class DataPlane:
 
     async def _sweep(self) -> None:
         self.metrics.publish()
-        await self.cutoffs.sweep(self.feed.silent_seconds())
+        await self.cutoffs.sweep(self.feed.silent_seconds)
 
     async def _forget_ended(self) -> None:
         """Drop ended leases and counts, so that memory follows the tokens in use."""

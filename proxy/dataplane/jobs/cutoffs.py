@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from uuid import UUID
 
 from access.models import Revocation
@@ -80,13 +81,14 @@ class Cutoffs:
             self._accounting.end(token_id)
         self._in_flight.cut_token(token_id, DEVICE_CONFLICT, since, kept)
 
-    async def sweep(self, feed_silent_seconds: float) -> None:
+    async def sweep(self, feed_silent_seconds: Callable[[], float]) -> None:
         """End what outlived its token or waited too long, and everything if the feed has been silent for too long."""
         started = time.time()
         await refresh_grants(self._in_flight, self._grants)
         # Tokens that expired after `started` have not been read again yet.
         self._in_flight.cut_expired(TOKEN_EXPIRED, started)
-        if feed_silent_seconds > KNOWN_GRANTS_SECONDS:
+        # Read only now, as the feed may have recovered during the refresh.
+        if feed_silent_seconds() > KNOWN_GRANTS_SECONDS:
             for item in self._in_flight.all():
                 self._in_flight.cut(item, STATE_UNAVAILABLE)
         self._in_flight.cut_overdue(asyncio.get_running_loop().time())

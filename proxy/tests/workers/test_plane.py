@@ -9,8 +9,9 @@ import pytest
 
 from access import services
 from proxy.dataplane.errors import STATE_UNAVAILABLE
-from proxy.dataplane.jobs import leases
+from proxy.dataplane.jobs import cutoffs, leases
 from proxy.dataplane.jobs import repeat as repeat_module
+from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.sessions.in_flight import InFlightRegistry
 from proxy.dataplane.state.base import StateUnavailable
 from proxy.tests.support.cutoffs import assert_aborted, within_two_seconds
@@ -68,6 +69,22 @@ def test_a_reset_that_hangs_holds_no_other_cut_off_up(gateway, alice, olga, sold
             for pieces in streams:
                 assert_aborted(pieces)
     assert len(gateway.plane.cutoffs._resets) == 1
+
+
+# case D60
+async def test_a_feed_that_recovers_during_a_sweep_cuts_nothing_off(monkeypatch):
+    silent, cut, in_flight = [31.0], Mock(), InFlightRegistry(1)
+    in_flight.add(Mock(cut=cut, session=Mock(in_flight=0, requests=0), grant=Mock(deadline=float("inf"))))
+    in_flight.cut_overdue = Mock()
+
+    async def recover(*_arguments):
+        silent[0] = 0.5
+
+    monkeypatch.setattr(cutoffs, "refresh_grants", recover)
+    running = cutoffs.Cutoffs(Mock(), Mock(), Mock(), in_flight)
+    feed = SimpleNamespace(silent_seconds=lambda: silent[0])
+    await DataPlane._sweep(SimpleNamespace(metrics=Mock(), cutoffs=running, feed=feed))
+    cut.assert_not_called()
 
 
 class Streams:
