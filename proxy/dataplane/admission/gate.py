@@ -115,17 +115,19 @@ class Gate:
         `unsafe` says that the method may change something. Raises `Denied`, with `token` and `device` set as far as
         they are known.
         """
-        while True:
-            identity = await self.identify(head, on_proxy_host=on_proxy_host, unsafe=unsafe)
-            grant = identity.grant
-            try:
+        identity = None
+        try:
+            while True:
+                identity = await self.identify(head, on_proxy_host=on_proxy_host, unsafe=unsafe)
+                grant = identity.grant
                 lease = await self._admit_grant(grant, identity.device, path)
                 if grant.valid:
                     grant.check_active()  # it may have expired during the checks
                     return identity, self._accounting.open_session(grant, lease, ip, head.user_agent)
-            except Denied as denied:
+        except Denied as denied:
+            if identity is not None and denied.token is None:
                 identity.attach_to(denied)
-                raise
+            raise
 
     async def _admit_grant(self, grant: Grant, device: str, path: bytes) -> Lease:
         if grant.scope == Scope.CERTIFICATES_ONLY:

@@ -100,6 +100,21 @@ class TestWhatIsKept:
         assert (record.request_id, record.code, record.status) == ("number-0002", "token_expired", 4401)
         assert (record.user, record.path, "expired_at" in record.detail) == (alice, "/api/v1/proxy/ws", True)
 
+    def test_of_a_token_that_changes_while_the_gateway_begins_to_drain(
+        self, gateway, alice, alice_token, kept, monkeypatch
+    ):
+        acquire = gateway.plane.state.acquire_lease
+
+        async def change(token_id, *arguments):
+            gateway.plane.grants.drop_token(token_id)
+            gateway.plane.gate.draining = True
+            return await acquire(token_id, *arguments)
+
+        monkeypatch.setattr(gateway.plane.state, "acquire_lease", change)
+        gateway.client(alice_token).get("/x")
+        record = kept()
+        assert (record.code, record.user) == ("draining", alice)
+
     def test_of_an_upstream_that_is_away(self, gateway, alice, alice_token, kept):
         gateway.restart(ZENZEFI_TARGET_URL="http://127.0.0.1:1")
         gateway.client(alice_token).get("/x")
