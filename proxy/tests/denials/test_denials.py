@@ -1,23 +1,19 @@
-"""Every row of the contract's table of denials, over HTTP."""
+"""Each row of the contract's table of denials, over HTTP."""
 
 import contextlib
 import socket
-import threading
 import time
 from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
-from django.utils import timezone
 
 from access import services
-from access.models import AccessToken, Revocation
-from accounts.models import User
+from access.models import AccessToken
 from accounts.services import set_active
-from conftest import client_of
 from proxy.dataplane.admission import grant_cache, revocation_feed
 from proxy.models import ProxySession
-from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.assertions import assert_denied, assert_denied_and_unseen
 from proxy.tests.support.raw_client import connected, exchange, head
 from proxy.tests.support.servers import eventually, once
 
@@ -26,41 +22,26 @@ DEVICE = "device-of-the-owner"
 PAST = timedelta(hours=2)
 
 
-def expire(sold):
-    AccessToken.objects.filter(pk=sold.token.pk).update(
-        created_at=sold.token.created_at - PAST, expires_at=sold.token.expires_at - PAST
-    )
-
-
-def denied_and_unseen(response, code, upstream, *tokens):
-    """Refused; the upstream saw nothing, no token was activated and nothing was counted."""
-    assert_denied(response, code)
-    assert upstream.requests == []
-    assert upstream.connections == 0
-    assert not ProxySession.objects.exists()
-    for token in tokens:
-        assert token.stored().activated_at is None
-
-
 class TestToken:
     def test_none(self, gateway, recorded):
-        denied_and_unseen(gateway.client().get("/x", headers={"X-Device-ID": DEVICE}), "invalid_token", recorded)
+        response = gateway.client().get("/x", headers={"X-Device-ID": DEVICE})
+        assert_denied_and_unseen(response, "invalid_token", recorded)
 
     def test_an_empty_one(self, gateway, recorded):
         response = gateway.client().get("/x", headers={"X-Access-Token": "", "X-Device-ID": DEVICE})
-        denied_and_unseen(response, "invalid_token", recorded)
+        assert_denied_and_unseen(response, "invalid_token", recorded)
 
     def test_an_unknown_one(self, gateway, recorded):
         for text in (UNKNOWN, "x", "x" * 9000, b"\xff\xfe", b"\xd1\x8f" * 32, "Bearer x", "' OR 1=1 --", "%00"):
             response = gateway.client().get("/x", headers={"X-Access-Token": text, "X-Device-ID": DEVICE})
-            denied_and_unseen(response, "invalid_token", recorded)
+            assert_denied_and_unseen(response, "invalid_token", recorded)
 
     def test_an_altered_one(self, gateway, recorded, alice_token):
         for text in (alice_token.text.swapcase(), alice_token.text[:-1], alice_token.text + "A"):
             response = gateway.client().get("/x", headers={"X-Access-Token": text, "X-Device-ID": DEVICE})
-            denied_and_unseen(response, "invalid_token", recorded, alice_token)
+            assert_denied_and_unseen(response, "invalid_token", recorded, alice_token)
 
-    def test_what_was_asked_for_in_vain_is_admitted_once_it_exists(self, gateway, recorded, alice_token, monkeypatch):
+    def test_an_unknown_token_is_admitted_once_it_exists(self, gateway, recorded, alice_token, monkeypatch):
         monkeypatch.setattr(grant_cache, "_MISS_SECONDS", 0.3)
         digest = alice_token.token.digest
         AccessToken.objects.filter(pk=alice_token.token.pk).update(digest="0" * 64)
@@ -71,35 +52,35 @@ class TestToken:
 
     def test_a_revoked_one(self, gateway, recorded, alice, olga, alice_token):
         services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
-        denied_and_unseen(gateway.client(alice_token).get("/x"), "invalid_token", recorded, alice_token)
+        assert_denied_and_unseen(gateway.client(alice_token).get("/x"), "invalid_token", recorded, alice_token)
 
     def test_an_expired_one(self, gateway, recorded, alice_token):
-        expire(alice_token)
-        denied_and_unseen(gateway.client(alice_token).get("/x"), "token_expired", recorded, alice_token)
+        alice_token.shift(PAST)
+        assert_denied_and_unseen(gateway.client(alice_token).get("/x"), "token_expired", recorded, alice_token)
 
     def test_a_revoked_and_expired_one(self, gateway, recorded, olga, alice_token):
         services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
-        expire(alice_token)
-        denied_and_unseen(gateway.client(alice_token).get("/x"), "invalid_token", recorded, alice_token)
+        alice_token.shift(PAST)
+        assert_denied_and_unseen(gateway.client(alice_token).get("/x"), "invalid_token", recorded, alice_token)
 
     def test_a_frozen_one(self, gateway, recorded, olga, alice_token):
         services.freeze(alice_token.token.pk, actor=olga, reason="test")
-        denied_and_unseen(gateway.client(alice_token).get("/x"), "token_frozen", recorded, alice_token)
+        assert_denied_and_unseen(gateway.client(alice_token).get("/x"), "token_frozen", recorded, alice_token)
         services.unfreeze(alice_token.token.pk, actor=olga, reason="test")
         eventually(lambda: gateway.client(alice_token).get("/x").status_code == 200, seconds=2)
 
     def test_of_a_blocked_user(self, gateway, recorded, alice, olga, alice_token):
         set_active(alice, False, actor=olga)
-        denied_and_unseen(gateway.client(alice_token).get("/x"), "user_inactive", recorded, alice_token)
+        assert_denied_and_unseen(gateway.client(alice_token).get("/x"), "user_inactive", recorded, alice_token)
         set_active(alice, True, actor=olga)
         eventually(lambda: gateway.client(alice_token).get("/x").status_code == 200, seconds=2)
 
     def test_two_at_once(self, gateway, recorded, alice_token, bob_token):
         request = head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}, b"x-access-token: x")
-        denied_and_unseen(exchange(gateway.port, request), "bad_request", recorded, alice_token)
+        assert_denied_and_unseen(exchange(gateway.port, request), "bad_request", recorded, alice_token)
 
     def test_in_the_query_or_as_a_jwt(self, gateway, recorded, alice_token):
-        """Only the header and the cookie count."""
+        """Accept a token in the header and the cookie only."""
         client = gateway.client()
         for options in (
             {"params": {"token": alice_token.text}},
@@ -107,20 +88,20 @@ class TestToken:
             {"headers": {"Cookie": f"X-Access-Token={alice_token.text}; X-Device-ID=device-of-the-owner"}},
             {"headers": {"Cookie": f"zenzefi_access={alice_token.text}"}},
         ):
-            denied_and_unseen(client.get("/x", **options), "invalid_token", recorded, alice_token)
+            assert_denied_and_unseen(client.get("/x", **options), "invalid_token", recorded, alice_token)
 
 
 class TestDevice:
     def test_missing(self, gateway, recorded, alice_token):
         response = gateway.client().get("/x", headers={"X-Access-Token": alice_token.text})
-        denied_and_unseen(response, "device_id_required", recorded, alice_token)
+        assert_denied_and_unseen(response, "device_id_required", recorded, alice_token)
 
     def test_malformed(self, gateway, recorded, alice_token):
         foreign = "имя-устройства".encode()
         for device in ("", "1234567", "d" * 129, foreign, b"device\xff\xff\xff", "two words", "tab\tbed-id"):
             headers = {"X-Access-Token": alice_token.text, "X-Device-ID": device}
             response = gateway.client().get("/x", headers=headers)
-            denied_and_unseen(response, "device_id_required", recorded, alice_token)
+            assert_denied_and_unseen(response, "device_id_required", recorded, alice_token)
 
     @pytest.mark.parametrize("device", ["12345678", "d" * 128, "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"])
     def test_well_formed(self, gateway, recorded, alice_token, device):
@@ -141,7 +122,7 @@ class TestScope:
 
     def test_outside(self, gateway, recorded, token):
         for path in ("", "/", "/x", "/certificatesx", "/Certificates", "/x/certificates"):
-            denied_and_unseen(gateway.client(token).get(path), "scope_denied", recorded, token)
+            assert_denied_and_unseen(gateway.client(token).get(path), "scope_denied", recorded, token)
 
     def test_inside(self, gateway, recorded, token):
         for path in ("/certificates", "/certificates/", "/certificates/a%20b.pem", "/certificates?a=../x"):
@@ -159,10 +140,10 @@ class TestScope:
             "/certificates/%zz", "/certificates/..", "/certificates/.",
         ]:  # fmt: skip
             request = head("GET", f"/api/v1/proxy{path}", {"Host": "h", **token.headers})
-            denied_and_unseen(exchange(gateway.port, request), "bad_request", recorded, token)
+            assert_denied_and_unseen(exchange(gateway.port, request), "bad_request", recorded, token)
 
     # case C38
-    def test_fragments_and_queries_open_nothing(self, gateway, recorded, token):
+    def test_fragments_and_queries_do_not_match_the_scope(self, gateway, recorded, token):
         for target in ("/admin#/certificates", "/admin?/certificates", "/admin%23/certificates", "?/certificates"):
             response = exchange(gateway.port, head("GET", f"/api/v1/proxy{target}", {"Host": "h", **token.headers}))
             assert response.status in (400, 403)
@@ -189,26 +170,26 @@ class TestOrigin:
             sent = origin.format(port=gateway.port) if isinstance(origin, str) else origin
             for method in ("GET", "POST"):
                 response = browser.request(method, "/x", headers={"Origin": sent})
-                denied_and_unseen(response, "origin_denied", recorded, alice_token)
+                assert_denied_and_unseen(response, "origin_denied", recorded, alice_token)
 
     def test_own(self, gateway, recorded, browser):
         assert browser.post("/x", headers={"Origin": gateway.url}).status_code == 200
 
-    def test_own_of_a_host_that_is_not_ours(self, gateway, recorded, alice_token, browser):
-        """A name that an attacker points at the gateway (DNS rebinding)."""
+    def test_the_own_origin_of_a_foreign_host(self, gateway, recorded, alice_token, browser):
+        """Deny a host name that an attacker resolves to the gateway (DNS rebinding)."""
         headers = {"Host": "evil.example", "Origin": "http://evil.example"}
-        denied_and_unseen(browser.post("/x", headers=headers), "origin_denied", recorded, alice_token)
+        assert_denied_and_unseen(browser.post("/x", headers=headers), "origin_denied", recorded, alice_token)
 
-    def test_an_unsafe_method_that_says_nothing(self, gateway, recorded, alice_token, browser):
-        denied_and_unseen(browser.post("/x"), "origin_denied", recorded, alice_token)
+    def test_an_unsafe_method_without_an_origin(self, gateway, recorded, alice_token, browser):
+        assert_denied_and_unseen(browser.post("/x"), "origin_denied", recorded, alice_token)
         response = browser.post("/x", headers={"Sec-Fetch-Site": "cross-site"})
-        denied_and_unseen(response, "origin_denied", recorded, alice_token)
+        assert_denied_and_unseen(response, "origin_denied", recorded, alice_token)
         assert browser.post("/x", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
 
-    def test_navigation_says_nothing(self, gateway, recorded, browser):
+    def test_navigation_needs_no_origin(self, gateway, recorded, browser):
         assert browser.get("/x").status_code == 200
 
-    def test_the_header_needs_none(self, gateway, recorded, alice_token):
+    def test_header_credentials_need_no_origin(self, gateway, recorded, alice_token):
         client = gateway.client(alice_token)
         assert client.post("/x").status_code == 200
         assert client.post("/x", headers={"Origin": "https://evil.example"}).status_code == 200
@@ -223,7 +204,7 @@ class TestRates:
         response = gateway.client(tokens[0]).get("/x")
         assert_denied(response, "rate_limited")
         assert 50 <= int(response.headers["Retry-After"]) <= 60
-        # The window is the user's, whatever the token; nobody else's.
+        # The window is shared by all tokens of the user, and by no other user.
         assert_denied(gateway.client(tokens[1]).get("/x"), "rate_limited")
         assert tokens[1].stored().activated_at is None
         assert gateway.client(bob_token).get("/x").status_code == 200
@@ -242,13 +223,13 @@ class TestRates:
 
 
 class TestUpstream:
-    def test_refused(self, gateway, alice_token):
+    def test_connection_refused(self, gateway, alice_token):
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             gateway.restart(ZENZEFI_TARGET_URL=f"http://127.0.0.1:{unused.getsockname()[1]}")
             assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
 
-    def test_breaks_the_protocol(self, gateway, recorded, alice_token):
+    def test_invalid_responses(self, gateway, recorded, alice_token):
         # case C41
         for response in [
             b"", b"\r\n\r\n", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-", b"HTTP/1.1 2000 OK\r\n\r\n",
@@ -289,7 +270,7 @@ class TestUpstream:
 
 class TestRequestTimeout:
     @pytest.mark.parametrize("sent", [b"", b"12345"])
-    def test_a_body_that_does_not_come(self, gateway, recorded, alice_token, sent):
+    def test_a_body_that_does_not_arrive(self, gateway, recorded, alice_token, sent):
         # cases C49, C53, G81
         gateway.restart(CLIENT_BODY_TIMEOUT=0.3)
         headers = {"Host": "h", "Content-Length": "10", **alice_token.headers}
@@ -302,8 +283,8 @@ class TestRequestTimeout:
         assert recorded.requests == []
 
     # case C49
-    def test_bodies_that_are_announced_and_never_come(self, gateway, recorded, alice_token, bob_token):
-        """They are told to go on, hold nobody up and no connection to the upstream."""
+    def test_announced_bodies_that_never_arrive(self, gateway, recorded, alice_token, bob_token):
+        """Respond 100 to them, without delaying other clients or using connections to the upstream."""
         gateway.restart(CLIENT_BODY_TIMEOUT=1, MAX_CONNECTIONS_PER_TOKEN=50)
         framings = [b"Content-Length: 10", b"Transfer-Encoding: chunked"]
         given = {"Host": "h", "Expect": "100-continue", **alice_token.headers}
@@ -320,8 +301,8 @@ class TestRequestTimeout:
         assert len(recorded.requests) == recorded.connections == 1
         assert len(gateway.plane.in_flight) == 0
 
-    def test_a_slow_body_that_comes(self, gateway, recorded, alice_token):
-        """The limit is between two pieces."""
+    def test_a_slow_body(self, gateway, recorded, alice_token):
+        """Apply the limit to the time between two pieces."""
         gateway.restart(CLIENT_BODY_TIMEOUT=1)
 
         def pieces():
@@ -337,14 +318,14 @@ class TestState:
     def test_maintenance(self, gateway, recorded, alice_token):
         gateway.restart(MAINTENANCE=True)
         response = gateway.client(alice_token).get("/x")
-        denied_and_unseen(response, "maintenance", recorded, alice_token)
+        assert_denied_and_unseen(response, "maintenance", recorded, alice_token)
         assert response.headers["Retry-After"] == "60"
 
     def test_draining(self, gateway, recorded, alice_token):
         gateway.plane.gate.draining = True
-        denied_and_unseen(gateway.client(alice_token).get("/x"), "draining", recorded, alice_token)
+        assert_denied_and_unseen(gateway.client(alice_token).get("/x"), "draining", recorded, alice_token)
 
-    def test_the_database_is_gone(self, gateway, recorded, alice_token, bob_token, monkeypatch):
+    def test_the_database_fails(self, gateway, recorded, alice_token, bob_token, monkeypatch):
         # case C47
         assert gateway.client(bob_token).get("/x").status_code == 200
 
@@ -359,15 +340,15 @@ class TestState:
         monkeypatch.undo()
         assert gateway.client(alice_token).get("/x").status_code == 200
 
-    def test_the_database_is_gone_at_the_first_use(self, gateway, recorded, alice_token, monkeypatch):
+    def test_the_database_fails_at_the_first_use(self, gateway, recorded, alice_token, monkeypatch):
         def gone(*_args):
             raise OperationalError("gone")
 
         monkeypatch.setattr(services, "activate", gone)
-        denied_and_unseen(gateway.client(alice_token).get("/x"), "state_unavailable", recorded, alice_token)
+        assert_denied_and_unseen(gateway.client(alice_token).get("/x"), "state_unavailable", recorded, alice_token)
 
     def test_a_silent_feed(self, gateway, recorded, alice_token, bob_token, monkeypatch):
-        """Known grants go on for 30 s, nothing new is admitted."""
+        """Admit cached grants for 30 s, and no new ones."""
         assert gateway.client(bob_token).get("/x").status_code == 200
 
         def gone(*_args):
@@ -386,56 +367,11 @@ class TestState:
         eventually(lambda: gateway.client(bob_token).get("/x").status_code == 200, seconds=2)
 
 
-class TestOrder:
-    """A request that is wrong in several ways is told the first."""
-
-    def test_each_check_comes_before_the_next(self, gateway, recorded, alice, olga, sold_token):
-        token = sold_token(alice, scope="certificates_only")
-        gateway.restart(RATE_LIMIT_PROXY="1/minute")
-        assert gateway.client(token).get("/certificates").status_code == 200
-        recorded.requests.clear()
-        other = token.on("another-device").headers
-
-        def ask(path="/x", more=(), **headers):
-            given = {"Host": "h", **other, **headers}
-            given = {name: value for name, value in given.items() if value is not None}
-            return exchange(gateway.port, head("GET", f"/api/v1/proxy{path}", given, *more))
-
-        services.freeze(token.token.pk, actor=olga, reason="test")
-        set_active(alice, False, actor=olga)
-        eventually(lambda: len(gateway.plane.grants) == 0)
-        no_device = {"X-Device-ID": None}
-        # request form, then token, then user
-        assert_denied(ask(more=[b"Host: h"], **no_device, **{"X-Access-Token": UNKNOWN}), "bad_request")
-        assert_denied(ask(**no_device, **{"X-Access-Token": UNKNOWN}), "invalid_token")
-        assert_denied(ask(**no_device), "user_inactive")
-        set_active(alice, True, actor=olga)
-        eventually(lambda: ask(**no_device).json()["code"] == "token_frozen")
-        services.unfreeze(token.token.pk, actor=olga, reason="test")
-        # device form, scope, rate, device lease
-        eventually(lambda: ask(**no_device).json()["code"] == "device_id_required")
-        assert_denied(ask(), "scope_denied")
-        assert_denied(ask(path="/certificates/%2e%2e"), "bad_request")
-        assert_denied(ask(path="/certificates"), "rate_limited")
-        assert recorded.requests == []
-
-    def test_the_lease_comes_last(self, gateway, recorded, alice_token):
-        assert gateway.client(alice_token).get("/x").status_code == 200
-        gateway.restart(RATE_LIMIT_PROXY="1/minute")
-        assert gateway.client(alice_token).get("/x").status_code == 200
-        assert_denied(gateway.client(alice_token.on("another-device")).get("/x"), "rate_limited")
-
-    def test_an_expired_token_of_a_blocked_user(self, gateway, recorded, alice, olga, alice_token):
-        set_active(alice, False, actor=olga)
-        expire(alice_token)
-        denied_and_unseen(gateway.client(alice_token).get("/x"), "token_expired", recorded, alice_token)
-
-
 class TestRequestForm:
     def test_other_methods(self, gateway, recorded, alice_token):
         for method in ("TRACE", "PROPFIND", "PURGE", "MKCOL"):
             request = head(method, "/api/v1/proxy/x", {"Host": "h", **alice_token.headers})
-            denied_and_unseen(exchange(gateway.port, request), "bad_request", recorded, alice_token)
+            assert_denied_and_unseen(exchange(gateway.port, request), "bad_request", recorded, alice_token)
 
     def test_a_denial_in_russian(self, gateway, recorded):
         response = gateway.client().get("/x", headers={"Accept-Language": "ru-RU, en;q=0.5"})
@@ -444,7 +380,7 @@ class TestRequestForm:
         response = gateway.client().get("/x", headers={"Accept-Language": "я;q=x,,;;".encode() + b"z" * 5000})
         assert_denied(response, "invalid_token")
 
-    def test_a_denial_has_the_callers_request_id(self, gateway, recorded):
+    def test_a_denial_has_the_request_id_of_the_client(self, gateway, recorded):
         response = gateway.client().get("/x", headers={"X-Request-ID": "abc.DEF_12-3"})
         assert response.headers["X-Request-ID"] == "abc.DEF_12-3"
         for malformed in ("short", "x" * 129, "has space", "semi;colon"):
@@ -463,89 +399,3 @@ class TestRequestForm:
             assert_denied(client.read_response(), "invalid_token")
             client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
             assert client.read_response().status == 200
-
-
-class TestRevocationReachesTheCache:
-    """GrantCache are cached, and yet what is revoked is refused within 2 s."""
-
-    @pytest.fixture
-    def known(self, gateway, recorded, alice_token):
-        client = gateway.client(alice_token)
-        assert client.get("/x").status_code == 200
-        assert gateway.plane.grants.get(alice_token.token.digest) is not None
-        return client
-
-    def is_denied(self, client, code):
-        eventually(lambda: client.get("/x").headers.get("X-Zenzefi-Error") == code, seconds=2)
-        assert_denied(client.get("/x"), code)
-
-    def test_by_its_owner_through_the_api(self, alice, alice_token, known):
-        assert client_of(alice).delete(f"/api/v1/tokens/{alice_token.token.pk}").status_code == 200
-        self.is_denied(known, "invalid_token")
-
-    def test_by_an_operator_through_the_api(self, olga, alice_token, known):
-        assert client_of(olga).delete(f"/api/v1/admin/tokens/{alice_token.token.pk}").status_code == 200
-        self.is_denied(known, "invalid_token")
-
-    def test_a_block(self, alice, olga, known):
-        set_active(alice, False, actor=olga)
-        self.is_denied(known, "user_inactive")
-
-    def test_a_block_concerns_every_token_of_the_user(self, gateway, alice, olga, sold_token, bob_token, known):
-        second = gateway.client(sold_token(alice))
-        bob = gateway.client(bob_token)
-        assert [second.get("/x").status_code, bob.get("/x").status_code] == [200, 200]
-        set_active(alice, False, actor=olga)
-        self.is_denied(known, "user_inactive")
-        self.is_denied(second, "user_inactive")
-        assert bob.get("/x").status_code == 200
-
-    def test_in_another_process(self, alice_token, known):
-        """No signal: only the rows, as another process writes them."""
-        AccessToken.objects.filter(pk=alice_token.token.pk).update(revoked_at=timezone.now())
-        Revocation.objects.create(cause=Revocation.Cause.REVOKED, token=alice_token.token)
-        self.is_denied(known, "invalid_token")
-
-    def test_a_block_in_another_process(self, alice, known):
-        User.objects.filter(pk=alice.pk).update(is_active=False)
-        Revocation.objects.create(cause=Revocation.Cause.USER_BLOCKED, user=alice)
-        self.is_denied(known, "user_inactive")
-
-    def test_a_rollback_revokes_nothing(self, alice_token, known):
-        from django.db import transaction
-
-        with contextlib.suppress(ZeroDivisionError), transaction.atomic():
-            Revocation.objects.create(cause=Revocation.Cause.REVOKED, token=alice_token.token)
-            raise ZeroDivisionError
-        time.sleep(1.2)
-        assert known.get("/x").status_code == 200
-
-    def test_the_expiry_of_a_cached_grant(self, gateway, alice_token, known):
-        gateway.plane.grants.get(alice_token.token.digest).deadline = time.time() - 1
-        assert_denied(known.get("/x"), "token_expired")
-
-
-def test_a_burst_of_one_unknown_token_asks_the_database_once(gateway, recorded, monkeypatch):
-    asked = []
-    facts = grant_cache.grant_facts
-
-    def counted(digest):
-        asked.append(digest)
-        time.sleep(0.1)
-        return facts(digest)
-
-    monkeypatch.setattr(grant_cache, "grant_facts", counted)
-    responses = []
-
-    def ask():
-        headers = {"X-Access-Token": UNKNOWN, "X-Device-ID": DEVICE}
-        responses.append(gateway.client().get("/x", headers=headers))
-
-    threads = [threading.Thread(target=ask) for _ in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(asked) == 1
-    for response in responses:
-        assert_denied(response, "invalid_token")

@@ -1,4 +1,4 @@
-"""DenialLog are kept for those who ask why: all of them in peace, a bounded sample under attack, and no secret."""
+"""The log of denials: all of them normally, a bounded sample under attack, and never a secret."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from access import services
-from access.models import AccessToken, Scope
+from access.models import Scope
 from proxy.dataplane.denials import log
 from proxy.dataplane.denials.log import DenialLog, RequestInfo
 from proxy.dataplane.errors import BAD_REQUEST, DEVICE_CONFLICT, INVALID_TOKEN, TOKEN_EXPIRED, DeniedToken
@@ -23,7 +23,7 @@ from proxy.tests.support.websockets import open_socket, read_close
 from zenzefi.common.iso_times import iso_time
 
 PAST = timedelta(hours=2)
-UNKNOWN = {"X-Access-Token": "u" * 64, "X-Device-ID": "device-of-nobody"}
+UNKNOWN = {"X-Access-Token": "u" * 64, "X-Device-ID": "unknown-device"}
 
 
 def flush(gateway):
@@ -32,7 +32,7 @@ def flush(gateway):
 
 @pytest.fixture
 def kept(gateway, recorded):
-    """The only refusal that is kept, once it is written."""
+    """Return a function that writes the log and returns its only record."""
 
     def kept():
         flush(gateway)
@@ -41,15 +41,9 @@ def kept(gateway, recorded):
     return kept
 
 
-def expire(sold):
-    AccessToken.objects.filter(pk=sold.token.pk).update(
-        created_at=sold.token.created_at - PAST, expires_at=sold.token.expires_at - PAST
-    )
-
-
-class TestWhatIsKept:
+class TestRecords:
     def test_of_an_expired_token(self, gateway, alice, alice_token, kept):
-        expire(alice_token)
+        alice_token.shift(PAST)
         before = timezone.now()
         response = gateway.client(alice_token).get("/a/b?secret=1", headers={"X-Request-ID": "number-0001"})
         record = kept()
@@ -85,14 +79,14 @@ class TestWhatIsKept:
         assert timedelta(seconds=295) < until <= timedelta(seconds=300)
 
     def test_of_a_browser_session(self, gateway, alice, alice_token, kept):
-        expire(alice_token)
+        alice_token.shift(PAST)
         cookie = f"zenzefi_access={sign_access(alice_token.token.digest, 'browser-3f')}"
         gateway.client().get("/x", headers={"Cookie": cookie})
         record = kept()
         assert (record.user, record.device) == (alice, "3f")
 
     def test_of_a_websocket(self, gateway, socket_upstream, alice, alice_token):
-        expire(alice_token)
+        alice_token.shift(PAST)
         with open_socket(gateway, "/ws?x=1", alice_token, headers={"X-Request-ID": "number-0002"}) as client:
             assert read_close(client) == (4401, "token_expired")
         flush(gateway)
@@ -115,13 +109,13 @@ class TestWhatIsKept:
         record = kept()
         assert (record.code, record.user) == ("draining", alice)
 
-    def test_of_an_upstream_that_is_away(self, gateway, alice, alice_token, kept):
+    def test_of_an_unreachable_upstream(self, gateway, alice, alice_token, kept):
         gateway.restart(ZENZEFI_TARGET_URL="http://127.0.0.1:1")
         gateway.client(alice_token).get("/x")
         record = kept()
         assert (record.code, record.status, record.user) == ("upstream_unreachable", 502, alice)
 
-    def test_of_what_is_no_request(self, gateway, kept):
+    def test_of_a_malformed_request(self, gateway, kept):
         response = exchange(gateway.port, b"GET http://elsewhere/ HTTP/1.1\r\nHost: h\r\n\r\n")
         record = kept()
         assert response.headers["x-request-id"] == record.request_id
@@ -134,7 +128,7 @@ class TestWhatIsKept:
         assert log._printable(b"/a\x00\x1b\xff b") == "/a\ufffd\ufffd\ufffd\ufffdb"
 
     # case E66
-    def test_no_token_and_no_device_id(self, gateway, alice_token, kept):
+    def test_it_has_no_token_and_no_complete_device_id(self, gateway, alice_token, kept):
         gateway.client(alice_token.on("laptop-of-alice-41")).get("/x")
         gateway.client(alice_token.on("telephone-of-alice")).get("/x")
         kept()
@@ -143,18 +137,18 @@ class TestWhatIsKept:
         assert alice_token.token.digest not in stored
         assert "of-alice" not in stored
 
-    def test_within_three_seconds(self, gateway, recorded):
+    def test_it_is_written_within_five_seconds(self, gateway, recorded):
         gateway.client(headers=UNKNOWN).get("/x")
         eventually(DenialRecord.objects.exists, seconds=5)
 
-    def test_what_waits_at_a_shutdown_is_written(self, gateway, recorded):
+    def test_waiting_denials_are_written_at_a_shutdown(self, gateway, recorded):
         gateway.client(headers=UNKNOWN).get("/x")
         gateway.restart()
         assert DenialRecord.objects.count() == 1
 
 
 class TestFailures:
-    def test_they_wait_for_a_database_that_is_away(self, gateway, recorded, monkeypatch):
+    def test_denials_wait_for_the_database(self, gateway, recorded, monkeypatch):
         def fail(_denials):
             raise OperationalError("away")
 
@@ -167,7 +161,7 @@ class TestFailures:
         flush(gateway)
         assert DenialRecord.objects.count() == 1
 
-    def test_one_that_cannot_be_written_holds_no_other_back(self, transactional_db, alice_token):
+    def test_a_denial_that_cannot_be_written_does_not_block_others(self, transactional_db, alice_token):
         known = RequestInfo(b"number-0001", token=token_of(alice_token))
         alice_token.token.delete()
         denials = DenialLog()
@@ -193,11 +187,11 @@ class TestSampling:
     def denials(self, clock):
         return DenialLog()
 
-    def flood(self, denials, count, **asked):
+    def flood(self, denials, count, **given):
         for _ in range(count):
-            denials.add(INVALID_TOKEN, 401, RequestInfo(b"number-0001", **asked), {})
+            denials.add(INVALID_TOKEN, 401, RequestInfo(b"number-0001", **given), {})
 
-    def test_so_many_of_one_address(self, denials, clock):
+    def test_the_limit_per_address(self, denials, clock):
         self.flood(denials, 100, ip="192.0.2.1")
         self.flood(denials, 1, ip="192.0.2.2")
         assert len(denials.take(log.MAX_WAITING)) == log.UNKNOWN_PER_ADDRESS + 1
@@ -206,7 +200,7 @@ class TestSampling:
         self.flood(denials, 1, ip="192.0.2.1")
         assert len(denials.take(log.MAX_WAITING)) == 1
 
-    def test_so_many_of_all_addresses(self, denials):
+    def test_the_limit_of_all_addresses(self, denials):
         for number in range(200):
             self.flood(denials, 1, ip=f"192.0.2.{number}")
         assert (len(denials.take(log.MAX_WAITING)), denials.dropped) == (
@@ -214,7 +208,7 @@ class TestSampling:
             200 - log.UNKNOWN_PER_MINUTE,
         )
 
-    def test_an_attack_does_not_hide_an_owners(self, denials, alice_token):
+    def test_an_attack_does_not_hide_the_denials_of_a_token(self, denials, alice_token):
         self.flood(denials, 500, ip="192.0.2.1")
         for number in range(200):
             self.flood(denials, 1, ip=f"192.0.3.{number}")
@@ -223,7 +217,7 @@ class TestSampling:
         kept = [logged for logged in denials.take(log.MAX_WAITING) if logged.request.token is token]
         assert len(kept) == log.KNOWN_PER_TOKEN
 
-    def test_what_waits_is_bounded(self, denials, clock):
+    def test_the_waiting_denials_are_bounded(self, denials, clock):
         for minute in range(100):
             clock[0] = 2000 + minute * log.MINUTE
             for number in range(log.UNKNOWN_PER_MINUTE):
@@ -240,10 +234,10 @@ class TestSampling:
             100 * log.UNKNOWN_PER_MINUTE - log.MAX_WAITING + 1,
         )
 
-    def test_it_is_seen_at_the_metrics(self, gateway, recorded, client):
-        asking = gateway.client(headers=UNKNOWN)
+    def test_dropped_denials_are_in_the_metrics(self, gateway, recorded, client):
+        denied = gateway.client(headers=UNKNOWN)
         for _ in range(log.UNKNOWN_PER_ADDRESS + 5):
-            asking.get("/x")
+            denied.get("/x")
         flush(gateway)
         assert DenialRecord.objects.count() == log.UNKNOWN_PER_ADDRESS
         assert gateway.plane.denials.dropped == 5
@@ -251,7 +245,7 @@ class TestSampling:
         assert "zenzefi_proxy_denials_unrecorded_total" in client.get("/metrics").content.decode()
 
 
-class TestTheirEnd:
+class TestDeletion:
     # case G84
     def test_after_a_week(self, db):
         for days in (0, 6, 8):

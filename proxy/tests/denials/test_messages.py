@@ -20,14 +20,14 @@ CODES = sorted({each.code for each in vars(errors).values() if isinstance(each, 
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_has_its_own_message(code, language):
     with translation.override(language):
-        unknown = explain("what-nobody-knows", {})
+        unknown = explain("unknown-code", {})
         found = explain(code, {})
         assert found.sentence.endswith(".")
         assert found.advice
         assert found.sentence != unknown.sentence
 
 
-@pytest.mark.parametrize("code", ["user_inactive", "what-nobody-knows"])
+@pytest.mark.parametrize("code", ["user_inactive", "unknown-code"])
 def test_no_button_if_no_page_helps(code):
     assert (explain(code, {}).action, explain(code, {}).url) == ("", "")
 
@@ -83,7 +83,7 @@ def test_a_token_that_another_device_holds(language, expected, afterwards):
         assert explain("device_conflict", detail, uuid4()).sentence == afterwards
 
 
-def test_how_long_to_wait():
+def test_the_time_to_wait():
     assert explain("rate_limited", {"retry_after": 12}).advice == "Wait 12 seconds."
     assert explain("rate_limited", {}).advice == "Wait a minute, then try again."
 

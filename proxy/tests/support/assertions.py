@@ -3,6 +3,10 @@
 import re
 from typing import Any
 
+from proxy.models import ProxySession
+from proxy.tests.support.servers import RecordingUpstream
+from proxy.tests.support.tokens import Sold
+
 DETAILS = {
     "bad_request": (400, "The request is malformed or ambiguous."),
     "invalid_token": (401, "Invalid or expired access token"),
@@ -36,3 +40,13 @@ def assert_denied(response: Any, code: str) -> None:
     assert response.headers.get("X-Zenzefi-Expires-At") is None
     if status in (429, 503):
         assert int(response.headers["Retry-After"]) >= 1
+
+
+def assert_denied_and_unseen(response: Any, code: str, upstream: RecordingUpstream, *tokens: Sold) -> None:
+    """Assert a denial of which the upstream saw nothing; no token was activated and nothing was counted."""
+    assert_denied(response, code)
+    assert upstream.requests == []
+    assert upstream.connections == 0
+    assert not ProxySession.objects.exists()
+    for token in tokens:
+        assert token.stored().activated_at is None
