@@ -1,4 +1,4 @@
-"""Behind nginx, as `deploy/nginx.conf` has it, the gateway behaves as it does alone."""
+"""The gateway behind nginx with `deploy/nginx.conf`, which behaves the same as the gateway alone."""
 
 import contextlib
 import ipaddress
@@ -30,14 +30,14 @@ CLIENT = "127.0.0.5"
 
 @pytest.fixture
 def front(gateway, deployed_nginx, monkeypatch):
-    """The URL of nginx, which the gateway trusts."""
+    """Return the URL of an nginx that the gateway trusts."""
     monkeypatch.setattr(asgi.application, "_trusted", [ipaddress.ip_network("127.0.0.1/32")])
     return deployed_nginx(gateway.port, gateway.port)
 
 
 @pytest.fixture
-def ask(front):
-    """Ask nginx for a proxied path, from an address that is not its own."""
+def send(front):
+    """Yield a function that requests a proxied path from nginx, with an address other than nginx's own."""
     transport = httpx.HTTPTransport(verify=False, local_address=CLIENT)
     with httpx.Client(base_url=f"{front}/api/v1/proxy", transport=transport, timeout=10) as client:
         yield lambda path, token=None, method="GET", **options: client.request(
@@ -51,21 +51,21 @@ def open_socket(front, path, token=None):
     return connect(url, ssl=trusting, additional_headers=token.headers if token else {}, proxy=None)
 
 
-def test_denials_keep_code_and_body(gateway, ask, alice_token):
-    assert_denied(ask("/echo"), "invalid_token")
-    assert_denied(ask("/echo", headers={"X-Access-Token": alice_token.text}), "device_id_required")
-    assert ask("/echo", alice_token).status_code == 200
-    assert_denied(ask("/echo", alice_token.on("another-device")), "device_conflict")
+def test_denials_keep_code_and_body(gateway, send, alice_token):
+    assert_denied(send("/echo"), "invalid_token")
+    assert_denied(send("/echo", headers={"X-Access-Token": alice_token.text}), "device_id_required")
+    assert send("/echo", alice_token).status_code == 200
+    assert_denied(send("/echo", alice_token.on("another-device")), "device_conflict")
     gateway.restart(RATE_LIMIT_PROXY="1/minute")
-    assert ask("/echo", alice_token).status_code == 200
-    assert_denied(ask("/echo", alice_token), "rate_limited")
+    assert send("/echo", alice_token).status_code == 200
+    assert_denied(send("/echo", alice_token), "rate_limited")
     gateway.restart(RATE_LIMIT_PROXY="", MAINTENANCE=True)
-    assert_denied(ask("/echo", alice_token), "maintenance")
+    assert_denied(send("/echo", alice_token), "maintenance")
     gateway.restart(MAINTENANCE=False, ZENZEFI_TARGET_URL="http://127.0.0.1:9")
-    assert_denied(ask("/echo", alice_token), "upstream_unreachable")
+    assert_denied(send("/echo", alice_token), "upstream_unreachable")
 
 
-def test_a_body_that_does_not_come(gateway, ask, alice_token):
+def test_a_missing_body(gateway, send, alice_token):
     gateway.restart(CLIENT_BODY_TIMEOUT=0.3)
 
     def pieces():
@@ -73,31 +73,31 @@ def test_a_body_that_does_not_come(gateway, ask, alice_token):
         time.sleep(1.5)
         yield b"y"
 
-    assert_denied(ask("/upload", alice_token, "POST", content=pieces()), "request_timeout")
+    assert_denied(send("/upload", alice_token, "POST", content=pieces()), "request_timeout")
 
 
-def test_the_upstream_sees_the_same_request(recorded, ask, alice_token):
+def test_the_upstream_sees_the_same_request(recorded, send, alice_token):
     for target in ("/a%2Fb//c;d?x=%2F&y=a+b", "/%2e%2e/x", "/x?a=b?c"):
-        assert ask(target, alice_token, "POST", content=b"body").status_code == 200
+        assert send(target, alice_token, "POST", content=b"body").status_code == 200
         assert recorded.last.target.decode() == target
         assert recorded.last.body == b"body"
 
 
 @pytest.mark.parametrize("size", [9_000, 16_000, 31_000])
-def test_header_blocks_that_the_gateway_takes(recorded, ask, alice_token, size):
+def test_header_blocks_that_the_gateway_accepts(recorded, send, alice_token, size):
     cookie = "c=" + "x" * size
-    assert ask("/x", alice_token, headers={**alice_token.headers, "Cookie": cookie}).status_code == 200
+    assert send("/x", alice_token, headers={**alice_token.headers, "Cookie": cookie}).status_code == 200
     assert recorded.last.header(b"cookie") == cookie.encode()
-    assert ask("/x?" + "q" * size, alice_token).status_code == 200
+    assert send("/x?" + "q" * size, alice_token).status_code == 200
     assert len(recorded.last.target) == 3 + size
 
 
-def test_header_blocks_that_are_too_large_for_the_gateway(recorded, ask, alice_token):
-    """nginx answers a line that is too large, the gateway a block of which no line is."""
+def test_header_blocks_that_are_too_large_for_the_gateway(recorded, send, alice_token):
+    """Let nginx deny a single line that is too large, and the gateway a block of shorter lines."""
     responses = [
-        ask("/x", headers={**alice_token.headers, "Cookie": "c=" + "x" * 33_000}),
-        ask("/x?" + "q" * 33_000, alice_token),
-        ask("/x", headers={**alice_token.headers, "A": "a" * 20_000, "B": "b" * 20_000}),
+        send("/x", headers={**alice_token.headers, "Cookie": "c=" + "x" * 33_000}),
+        send("/x?" + "q" * 33_000, alice_token),
+        send("/x", headers={**alice_token.headers, "A": "a" * 20_000, "B": "b" * 20_000}),
     ]
     assert [response.status_code for response in responses] == [400, 414, 431]
     assert responses[-1].json() == FIELDS_TOO_LARGE
@@ -108,8 +108,8 @@ def test_header_blocks_that_are_too_large_for_the_gateway(recorded, ask, alice_t
 @pytest.mark.parametrize(
     "kind", ["ambiguous_framing", "old_chunks", "bad_chunks", "bad_fields", "bad_hosts", "bad_targets", "bad_lines"]
 )
-def test_what_is_refused_directly_is_refused_or_mended_behind_nginx(recorded, front, alice_token, kind):
-    """nginx refuses most of it itself and drops fields that it cannot read; whatever it sends on is one request."""
+def test_malformed_requests_are_denied_or_repaired(recorded, front, alice_token, kind):
+    """Let at most one request pass: nginx denies most of them itself and drops fields that it cannot read."""
     for seed in range(30):
         before = len(recorded.requests)
         statuses = _statuses(front, hostile_requests.KINDS[kind](Random(seed), alice_token.headers).data)
@@ -119,7 +119,7 @@ def test_what_is_refused_directly_is_refused_or_mended_behind_nginx(recorded, fr
 
 
 def _statuses(front, data):
-    """Of the answers to these bytes, until nothing more comes."""
+    """Send these bytes and return the statuses of the responses until no more arrive."""
     address = urlsplit(front)
     with (
         create_connection((address.hostname, address.port), timeout=5) as plain,
@@ -135,16 +135,16 @@ def _statuses(front, data):
 
 
 # case C32
-def test_the_client_is_who_nginx_says_whatever_the_client_says(recorded, ask, alice_token):
+def test_the_clients_address_comes_from_nginx_only(recorded, send, alice_token):
     claims = {"X-Forwarded-For": "9.9.9.9", "X-Forwarded-Proto": "http", "X-Real-IP": "9.9.9.9", "Forwarded": "for=9"}
-    assert ask("/x", headers={**alice_token.headers, **claims}).status_code == 200
+    assert send("/x", headers={**alice_token.headers, **claims}).status_code == 200
     assert recorded.last.header(b"x-forwarded-for") == f"{CLIENT}, 127.0.0.1".encode()
     assert recorded.last.header(b"x-forwarded-proto") == b"https"
     assert b"9.9.9.9" not in recorded.last.raw
     assert not {b"x-real-ip", b"forwarded"} & {name for name, _ in recorded.last.headers}
 
 
-def test_events_come_one_by_one(front, alice_token):
+def test_events_arrive_one_by_one(front, alice_token):
     url = f"{front}/api/v1/proxy/events?interval=0.2&count=4"
     with httpx.stream("GET", url, headers=alice_token.headers, verify=False, trust_env=False) as response:
         arrivals = [(time.monotonic(), event) for event in response.iter_raw()]
@@ -164,7 +164,7 @@ def test_a_websocket_and_its_denial(front, socket_upstream, alice_token):
 
 
 # case C50
-def test_an_answer_that_breaks_off_never_looks_complete(front, alice_token):
+def test_a_response_that_breaks_off_never_looks_complete(front, alice_token):
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"{front}/api/v1/proxy/fail", headers=alice_token.headers, verify=False, trust_env=False)
 
@@ -173,38 +173,39 @@ class TestTheUpstreamsOwnHost:
     SITE, HOST = "https://zenzefi.example", "proxy.example"
 
     @pytest.fixture
-    def ask_there(self, gateway, front):
-        """Ask nginx for a path of the upstream's own host."""
+    def send_to_proxy_host(self, gateway, front):
+        """Yield a function that requests a path of the upstream's own host from nginx."""
         gateway.restart(PROXY_HOST=self.HOST, BACKEND_URL=self.SITE)
         with httpx.Client(base_url=front, headers={"Host": self.HOST}, verify=False, trust_env=False) as client:
             yield client.request
 
-    def test_its_whole_site_is_the_upstream(self, recorded, ask_there, alice_token):
+    def test_it_serves_the_upstreams_whole_site(self, recorded, send_to_proxy_host, alice_token):
         for target in ("/", "/metrics", "/health", "/api/v1/proxy/x", "/a%2Fb//c;d?x=%2F&y=a+b", "/b/%2e%2e/x"):
-            assert ask_there("POST", target, headers=alice_token.headers, content=b"body").status_code == 200
+            assert send_to_proxy_host("POST", target, headers=alice_token.headers, content=b"body").status_code == 200
             assert (recorded.last.target.decode(), recorded.last.body) == (target, b"body")
         assert recorded.last.header(b"x-forwarded-host") == self.HOST.encode()
         assert recorded.last.header(b"x-forwarded-proto") == b"https"
-        assert_denied(ask_there("GET", "/metrics"), "invalid_token")
+        assert_denied(send_to_proxy_host("GET", "/metrics"), "invalid_token")
 
-    def test_the_site_is_not(self, recorded, front, ask_there, alice_token):
+    def test_the_site_keeps_its_host(self, recorded, front, send_to_proxy_host, alice_token):
         assert httpx.get(f"{front}/health/live", verify=False, trust_env=False).json() == {"status": "alive"}
         assert recorded.requests == []
 
-    def test_the_button_and_the_cookie(self, recorded, ask_there, alice_token):
+    def test_the_button_and_the_cookie(self, recorded, send_to_proxy_host, alice_token):
         code = handoff_codes.issue(alice_token.token.digest, "browser-1", "/start")
-        response = ask_there("POST", f"/.zenzefi/open?code={code}", headers={"Origin": self.SITE})
+        response = send_to_proxy_host("POST", f"/.zenzefi/open?code={code}", headers={"Origin": self.SITE})
         assert (response.status_code, response.headers["Location"]) == (303, "/start")
         headers = {"Cookie": f"zenzefi_access={response.cookies['zenzefi_access']}", "Origin": f"https://{self.HOST}"}
-        assert ask_there("POST", "/start", headers=headers).status_code == 200
-        assert_denied(ask_there("POST", "/start", headers={**headers, "Origin": self.SITE}), "origin_denied")
+        assert send_to_proxy_host("POST", "/start", headers=headers).status_code == 200
+        assert_denied(send_to_proxy_host("POST", "/start", headers={**headers, "Origin": self.SITE}), "origin_denied")
 
     def test_a_websocket(self, gateway, front, socket_upstream, alice_token):
         gateway.restart(PROXY_HOST=self.HOST, BACKEND_URL=self.SITE)
         cookie = f"zenzefi_access={sign_access(alice_token.token.digest, 'browser-1')}"
-        reached, trusting = create_connection(("127.0.0.1", urlsplit(front).port)), ssl._create_unverified_context()
+        connection = create_connection(("127.0.0.1", urlsplit(front).port))
+        trusting = ssl._create_unverified_context()
         headers = {"Cookie": cookie, "Origin": f"https://{self.HOST}"}
-        with connect(f"wss://{self.HOST}/ws?a", sock=reached, ssl=trusting, additional_headers=headers) as client:
+        with connect(f"wss://{self.HOST}/ws?a", sock=connection, ssl=trusting, additional_headers=headers) as client:
             client.send("hello")
             assert client.recv(timeout=5) == "hello"
         assert socket_upstream.last.path == "/ws?a"

@@ -1,4 +1,4 @@
-"""An open answer is aborted, never ended as if complete, within 2 s of what takes its token away."""
+"""Responses in flight, which are aborted within 2 s after their token loses access and never look complete."""
 
 import contextlib
 import time
@@ -43,7 +43,7 @@ def reset(sold, alice, olga):
 
 
 def revoke_elsewhere(sold, alice, olga):
-    """Another process: its rows, and no signal."""
+    """Write the rows of another process, which sends no signal here."""
     AccessToken.objects.filter(pk=sold.token.pk).update(revoked_at=timezone.now())
     Revocation.objects.create(cause=Revocation.Cause.REVOKED, token=sold.token)
 
@@ -79,13 +79,13 @@ def test_an_event_stream_and_a_download(gateway, alice, olga, alice_token, bob_t
 
 
 @pytest.mark.parametrize("length", [b"", b"Content-Length: 100\r\n", b"Transfer-Encoding: chunked\r\n"])
-def test_however_the_answer_is_framed(gateway, recorded, alice, olga, alice_token, length):
-    async def begins(_request, connection):
+def test_every_framing_of_a_response(gateway, recorded, alice, olga, alice_token, length):
+    async def begin(_request, connection):
         piece = b"1\r\nx\r\n" if b"chunked" in length else b"x"
         await connection.send(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n" + piece)
         await connection.wait_closed()
 
-    recorded.response = begins
+    recorded.response = begin
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
         data = b""
@@ -93,7 +93,7 @@ def test_however_the_answer_is_framed(gateway, recorded, alice, olga, alice_toke
             data += client.receive()
         with within_two_seconds():
             services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
-            # Neither the last chunk nor the rest of the announced length.
+            # Neither the last chunk nor the rest of the body arrives.
             with contextlib.suppress(ConnectionResetError):
                 assert client.read_rest() == b""
         framing = b"content-length: 100" if b"Length" in length else b"transfer-encoding: chunked"
@@ -102,11 +102,11 @@ def test_however_the_answer_is_framed(gateway, recorded, alice, olga, alice_toke
 
 
 @pytest.mark.parametrize("act", [revoke, block])
-def test_an_answer_that_has_not_begun_is_a_denial(gateway, recorded, alice, olga, alice_token, act):
-    async def waits(_request, connection):
+def test_a_response_that_has_not_begun_becomes_a_denial(gateway, recorded, alice, olga, alice_token, act):
+    async def wait(_request, connection):
         await connection.wait_closed()
 
-    recorded.response = waits
+    recorded.response = wait
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
         eventually(lambda: recorded.requests)
@@ -121,16 +121,16 @@ def test_an_answer_that_has_not_begun_is_a_denial(gateway, recorded, alice, olga
 
 
 def test_an_upload(gateway, recorded, alice, olga, alice_token):
-    """The upstream sees its end, not a complete request."""
+    """Close the connection to the upstream without completing the request."""
     recorded.reads_bodies = False
     seen = []
 
-    async def reads(_request, connection):
+    async def read(_request, connection):
         with contextlib.suppress(ConnectionError):
             while data := await connection.reader.read(65536):
                 seen.append(data)
 
-    recorded.response = reads
+    recorded.response = read
     with connected(gateway.port) as client:
         headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
         client.send(head("POST", "/api/v1/proxy/x", headers) + b"5\r\n12345\r\n")
@@ -142,12 +142,12 @@ def test_an_upload(gateway, recorded, alice, olga, alice_token):
 
 
 def test_a_client_that_does_not_read(gateway, recorded, alice, olga, alice_token):
-    async def floods(_request, connection):
+    async def flood(_request, connection):
         await connection.send(STREAM)
         while True:
             await connection.send(b"x" * 65536)
 
-    recorded.response = floods
+    recorded.response = flood
     with connected(gateway.port, receive_buffer=65536) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
         client.read_head()
@@ -174,7 +174,7 @@ def test_expiry(gateway, alice_token, bob_token):
     assert (response.status_code, response.json()["code"]) == (401, "token_expired")
 
 
-def test_what_is_unblocked_or_unfrozen_ends_nothing(gateway, alice, olga, alice_token, sold_token):
+def test_unfreezing_and_other_changes_end_nothing(gateway, alice, olga, alice_token, sold_token):
     other = sold_token(alice)
     services.freeze(other.token.pk, actor=olga, reason="test")
     with gateway.client(alice_token).stream("GET", "/events?interval=0.05") as events:
@@ -189,7 +189,7 @@ def test_what_is_unblocked_or_unfrozen_ends_nothing(gateway, alice, olga, alice_
 
 
 def test_a_device_reset_admits_the_next_request(gateway, alice, alice_token):
-    """One that is under way at the very moment may end with the others."""
+    """Retry for a second, because a request that is in flight during the reset may end, too."""
     client = gateway.client(alice_token)
     assert client.get("/echo").status_code == 200
     services.reset_device(alice, alice_token.token.pk)

@@ -1,4 +1,4 @@
-"""Denials of requests that the gateway has not read to the end."""
+"""Denials of requests that the gateway has not read to the end, in the language and with the id of the client."""
 
 import re
 
@@ -13,12 +13,12 @@ pytestmark = pytest.mark.embedded
 CHUNKED = b"Transfer-Encoding: chunked"
 
 
-class TestWhatWasSaidBefore:
-    """A refusal while the request is read is for the caller who has said who she is, and in which language."""
+class TestFieldsBeforeTheError:
+    """The request id and the language that precede the error in the request."""
 
-    ASKS = {"Host": "h", "X-Request-ID": "number-0001", "Accept-Language": "ru"}
+    FIELDS = {"Host": "h", "X-Request-ID": "number-0001", "Accept-Language": "ru"}
 
-    def assert_is_for_her(self, response, status):
+    def assert_uses_the_fields(self, response, status):
         assert (response.status, response.headers["X-Request-ID"]) == (status, "number-0001")
         assert re.search("[а-я]", response.json()["detail"])
 
@@ -31,24 +31,24 @@ class TestWhatWasSaidBefore:
             (CHUNKED + b"\r\n\r\nx\r\n", 400),
         ],
     )
-    def test_it_is_heeded(self, limited, more, status):
+    def test_they_are_used(self, limited, more, status):
         with connected(limited.port) as client:
-            client.send(head("POST", "/api/v1/proxy/x", self.ASKS)[:-2] + more)
-            self.assert_is_for_her(client.read_response("POST"), status)
+            client.send(head("POST", "/api/v1/proxy/x", self.FIELDS)[:-2] + more)
+            self.assert_uses_the_fields(client.read_response("POST"), status)
 
-    def test_of_a_body(self, limited, alice_token):
+    def test_an_error_in_the_body(self, limited, alice_token):
         with connected(limited.port) as client:
             client.send(
-                head("POST", "/api/v1/proxy/x", {**self.ASKS, **alice_token.headers}, CHUNKED) + b"1\r\nx\r\n"
+                head("POST", "/api/v1/proxy/x", {**self.FIELDS, **alice_token.headers}, CHUNKED) + b"1\r\nx\r\n"
             )
             eventually(lambda: len(limited.plane.in_flight) == 1)
             client.send(b"x\r\n")
-            self.assert_is_for_her(client.read_response("POST"), 400)
+            self.assert_uses_the_fields(client.read_response("POST"), 400)
 
     @pytest.mark.parametrize(("more", "status"), [(b"\r\n", 408), (b"GET / HTTP/1.1\r\nX", 408), (b"x\r\n", 400)])
-    def test_the_request_before_is_another(self, limited, more, status):
+    def test_those_of_the_previous_request_are_not_used(self, limited, more, status):
         with connected(limited.port) as client:
-            client.send(head("GET", "/api/v1/proxy/x", self.ASKS))
+            client.send(head("GET", "/api/v1/proxy/x", self.FIELDS))
             assert client.read_response().headers["X-Request-ID"] == "number-0001"
             client.send(more)
             response = client.read_response()

@@ -1,4 +1,4 @@
-"""What is carried arrives as it was sent, in both directions, as it comes."""
+"""Forwarded requests and responses, which arrive unchanged in both directions."""
 
 import pytest
 
@@ -44,7 +44,7 @@ class TestRequests:
 
     # case C39
     @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
-    def test_a_question_mark_with_nothing_behind_it(self, gateway, recorded, alice_token, version):
+    def test_an_empty_query_keeps_its_question_mark(self, gateway, recorded, alice_token, version):
         for target in ("/path?", "/path", "/path??", "/path?a?", "/%3F?", "/path/?", "/path?&", "/path?%3F"):
             for method, body in (("GET", b""), ("POST", b"body")):
                 headers = {"Host": "h", "Content-Length": len(body), **alice_token.headers}
@@ -63,7 +63,7 @@ class TestRequests:
         assert [request.target.decode() for request in recorded.requests] == targets
 
     def test_a_query_beyond_ascii(self, gateway, recorded, alice_token):
-        """Not allowed by RFC 3986, and sent by many: as it is, or 400, but nothing else."""
+        """Forward the query unchanged or deny it with 400. RFC 3986 forbids it, but many clients send it."""
         for query in ("x=я".encode(), b"x=\xff\xfe"):
             request = head("GET", b"/api/v1/proxy/x?" + query, {"Host": "h", **alice_token.headers})
             response = exchange(gateway.port, request)
@@ -82,17 +82,17 @@ class TestRequests:
         assert recorded.last.target == b"/base/app/x?y=1"
 
 
-class TestAnswers:
+class TestResponses:
     def test_statuses(self, gateway, alice_token):
         client = gateway.client(alice_token)
         for status in (200, 201, 202, 203, 300, 302, 400, 401, 403, 404, 418, 429, 451, 500, 502, 503, 599):
             response = client.get(f"/status/{status}")
             assert (response.status_code, response.json()) == (status, {"status": status})
-            # A client can tell the upstream's 401 from the gateway's.
+            # With this header a client tells the gateway's 401 from the upstream's.
             assert "X-Zenzefi-Error" not in response.headers
 
     # case C48
-    def test_answers_without_a_body(self, gateway, recorded, alice_token):
+    def test_responses_without_a_body(self, gateway, recorded, alice_token):
         client = gateway.client(alice_token)
         for response in (
             b"HTTP/1.1 204 No Content\r\n\r\n",
@@ -102,7 +102,7 @@ class TestAnswers:
             b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         ):
             recorded.response = response
-            for _ in range(2):  # the connection stays in step
+            for _ in range(2):  # The second response shows that the connection stays in step.
                 got = client.get("/x")
                 assert (got.status_code, got.content) == (int(response[9:12]), b"")
         assert recorded.connections == 1
@@ -123,7 +123,7 @@ class TestAnswers:
         ],
     )
     # case C48
-    def test_no_byte_follows_the_head_of_such_an_answer(self, gateway, recorded, alice_token, method, response):
+    def test_no_byte_follows_the_head_of_such_a_response(self, gateway, recorded, alice_token, method, response):
         async def script(request, connection):
             await connection.send(response if request.target == b"/x" else b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nok")
             return request.target == b"/x"
@@ -137,7 +137,7 @@ class TestAnswers:
         assert first.startswith(response[9:12])
         assert first.endswith(b"\r\n\r\n")
         assert first.count(b"\r\n\r\n") == 1
-        # Of what a 204 does not have no length is told (RFC 9110 §8.6).
+        # A 204 response must not have a Content-Length (RFC 9110 §8.6).
         assert (b"content-length" in first) == (b"Content-Length" in response and b" 204 " not in response)
         assert second.startswith(b"200 OK\r\nx: y\r\n")
 
@@ -180,7 +180,7 @@ class TestAnswers:
         names = [line.partition("=")[0] for line in response.headers.get_list("Set-Cookie")]
         assert names == ["plain", "everywhere", "narrow", "domain", "secure", "removed"]
 
-    def test_an_encoded_body_is_left_alone(self, gateway, recorded, alice_token):
+    def test_an_encoded_body_stays_unchanged(self, gateway, recorded, alice_token):
         recorded.response = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\nnot gzip"
         request = head("GET", "/api/v1/proxy/x", {"Host": "h", "Accept-Encoding": "gzip", **alice_token.headers})
         response = exchange(gateway.port, request)
@@ -192,7 +192,7 @@ class TestAnswers:
         response = gateway.client(alice_token).get("/x")
         assert (response.status_code, response.content) == (200, b"until the end")
 
-    def test_early_hints_and_trailers_may_be_dropped(self, gateway, recorded, alice_token):
+    def test_early_hints_and_trailers_are_dropped(self, gateway, recorded, alice_token):
         # case C49
         recorded.response = (
             b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
@@ -204,7 +204,7 @@ class TestAnswers:
             assert not {"x-sum", "set-cookie", "trailer", "link"} & set(response.headers)
 
     # case C42
-    def test_redirects_are_passed_on(self, gateway, alice_token, demo_upstream):
+    def test_redirects_are_forwarded(self, gateway, alice_token, demo_upstream):
         client = gateway.client(alice_token)
         prefix = "/api/v1/proxy"
         for location, seen in (
@@ -242,7 +242,7 @@ class TestAnswers:
             assert [(request.target, request.body) for request in recorded.requests] == [(b"/x", b"body")]
 
 
-def test_a_carried_byte_is_counted_in_both_directions(gateway, alice_token):
+def test_bytes_are_counted_in_both_directions(gateway, alice_token):
     client = gateway.client(alice_token)
     assert client.post("/upload", content=b"x" * 1000).status_code == 200
     received = len(client.get("/download/5000").content)

@@ -1,4 +1,4 @@
-"""Requests that two programs could read differently are refused, and the upstream sees nothing of them."""
+"""Requests with ambiguous framing, which the gateway denies before it contacts the upstream."""
 
 import asyncio
 import re
@@ -17,8 +17,11 @@ BODY = b"5\r\n12345\r\n0\r\n\r\n"
 
 
 @pytest.fixture
-def refused(gateway, recorded, alice_token):
-    """Send these lines after the credentials: the answer is 400, the connection closed, the upstream untouched."""
+def check_denied(gateway, recorded, alice_token):
+    """Return a function that sends these lines after the credentials and checks that the gateway denies the request.
+
+    The response is 400, the connection closes, and the upstream receives nothing.
+    """
 
     def check(*lines, body=b"", method="POST", host="Host: h", version="HTTP/1.1"):
         more = [host.encode(), *lines] if host else lines
@@ -35,7 +38,7 @@ def refused(gateway, recorded, alice_token):
     return check
 
 
-def test_what_is_refused_would_pass_otherwise(gateway, recorded, alice_token):
+def test_the_same_request_with_valid_lines_is_forwarded(gateway, recorded, alice_token):
     for line, body, seen in (
         (CHUNKED, BODY, b"12345"),
         (b"Content-Length: 5", b"12345", b"12345"),
@@ -48,22 +51,22 @@ def test_what_is_refused_would_pass_otherwise(gateway, recorded, alice_token):
 
 
 # case C33
-def test_content_length_with_transfer_encoding(refused):
-    refused(b"Content-Length: 5", CHUNKED, body=BODY)
-    refused(CHUNKED, b"Content-Length: 15", body=BODY)
-    refused(b"Content-Length: 0", CHUNKED, body=BODY)
-    refused(CHUNKED, b"Content-Length:", body=BODY)
+def test_content_length_with_transfer_encoding(check_denied):
+    check_denied(b"Content-Length: 5", CHUNKED, body=BODY)
+    check_denied(CHUNKED, b"Content-Length: 15", body=BODY)
+    check_denied(b"Content-Length: 0", CHUNKED, body=BODY)
+    check_denied(CHUNKED, b"Content-Length:", body=BODY)
 
 
 # case C33
-def test_two_content_lengths(refused):
-    refused(b"Content-Length: 5", b"Content-Length: 6", body=b"12345")
-    refused(b"Content-Length: 5", b"Content-Length: 5", body=b"12345")
-    refused(b"Content-Length: 5, 5", body=b"12345")
+def test_two_content_lengths(check_denied):
+    check_denied(b"Content-Length: 5", b"Content-Length: 6", body=b"12345")
+    check_denied(b"Content-Length: 5", b"Content-Length: 5", body=b"12345")
+    check_denied(b"Content-Length: 5, 5", body=b"12345")
 
 
 # case C33
-def test_malformed_content_lengths(refused):
+def test_malformed_content_lengths(check_denied):
     for value in (
         b"+1",
         b"0x1",
@@ -78,11 +81,11 @@ def test_malformed_content_lengths(refused):
         b"9" * 25,
         b"18446744073709551617",
     ):
-        refused(b"Content-Length: " + value, body=b"1")
+        check_denied(b"Content-Length: " + value, body=b"1")
 
 
 # case C33
-def test_transfer_encodings(refused):
+def test_transfer_encodings(check_denied):
     for value in (
         b"chunked, chunked",
         b"gzip, chunked",
@@ -93,16 +96,16 @@ def test_transfer_encodings(refused):
         b"",
         b"\x0bchunked",
     ):
-        refused(b"Transfer-Encoding: " + value, body=BODY)
-    refused(CHUNKED, CHUNKED, body=BODY)
-    refused(CHUNKED, b"Transfer-Encoding: identity", body=BODY)
-    refused(b"Transfer-Encoding : chunked", body=BODY)
-    refused(b"Transfer-Encoding:\r\n chunked", body=BODY)
-    refused(CHUNKED, body=BODY, version="HTTP/1.0")
+        check_denied(b"Transfer-Encoding: " + value, body=BODY)
+    check_denied(CHUNKED, CHUNKED, body=BODY)
+    check_denied(CHUNKED, b"Transfer-Encoding: identity", body=BODY)
+    check_denied(b"Transfer-Encoding : chunked", body=BODY)
+    check_denied(b"Transfer-Encoding:\r\n chunked", body=BODY)
+    check_denied(CHUNKED, body=BODY, version="HTTP/1.0")
 
 
 def test_broken_chunks(gateway, recorded, alice_token):
-    """Found within the body: the request is not completed."""
+    """Deny the request although it is under way, so that the upstream never gets it whole."""
     for body in (
         b"x\r\n",
         b"-5\r\n12345\r\n",
@@ -118,8 +121,8 @@ def test_broken_chunks(gateway, recorded, alice_token):
 
 
 @pytest.mark.parametrize("space", [" ", "\t", " \t "])
-def test_whitespace_around_a_value_is_no_part_of_it(gateway, recorded, alice_token, space):
-    """RFC 9112 §5."""
+def test_whitespace_around_a_value_is_removed(gateway, recorded, alice_token, space):
+    """Remove optional whitespace from values (RFC 9112 §5)."""
     given = {"Host": "127.0.0.1", **alice_token.headers, "X-Request-ID": "my-request", "X": "a  b"}
     framings = [([], b""), ([b"Content-Length: 5"], b"12345")]
     for lines, body in framings if "\t" in space else [*framings, ([CHUNKED], BODY)]:
@@ -132,7 +135,7 @@ def test_whitespace_around_a_value_is_no_part_of_it(gateway, recorded, alice_tok
             assert client.is_closed()
         assert b"\r\nx: a  b\r\n" in recorded.last.raw
         assert recorded.last.body == (b"12345" if body else b"")
-    if "\t" in space:  # the parser's answer, which knows no such coding
+    if "\t" in space:  # The parser does not recognize the coding with a tab.
         with connected(gateway.port) as client:
             client.send(head("POST", "/api/v1/proxy/x", given, CHUNKED + space.encode()) + BODY)
             assert_denied(client.read_response(), "bad_request")
@@ -142,15 +145,15 @@ def test_whitespace_around_a_value_is_no_part_of_it(gateway, recorded, alice_tok
 
 
 # case C35
-def test_controls_in_values(refused):
+def test_controls_in_values(check_denied):
     for control in (b"\x00", b"\x01", b"\x0b", b"\x0c", b"\x1b", b"\x1c", b"\x1f", b"\x7f"):
-        refused(b"X-Custom: a" + control + b"b", method="GET")
-    refused(b"X-Custom: a\rb", method="GET")
-    refused(b"X-Custom: a\r\n b", method="GET")
-    refused(b"X-Custom: a\n\tb", method="GET")
+        check_denied(b"X-Custom: a" + control + b"b", method="GET")
+    check_denied(b"X-Custom: a\rb", method="GET")
+    check_denied(b"X-Custom: a\r\n b", method="GET")
+    check_denied(b"X-Custom: a\n\tb", method="GET")
 
 
-def test_malformed_names(refused):
+def test_malformed_names(check_denied):
     for line in (
         b"X Custom: 1",
         b"X-Custom : 1",
@@ -161,29 +164,29 @@ def test_malformed_names(refused):
         b"X\x00: 1",
         b"X\xff: 1",
     ):
-        refused(line, method="GET")
+        check_denied(line, method="GET")
 
 
 # case C40
-def test_hosts(refused):
-    refused(host="", method="GET")
-    refused(host="Host:", method="GET")
-    refused(b"Host: h", method="GET")
-    refused(b"Host: other", method="GET")
+def test_hosts(check_denied):
+    check_denied(host="", method="GET")
+    check_denied(host="Host:", method="GET")
+    check_denied(b"Host: h", method="GET")
+    check_denied(b"Host: other", method="GET")
     for host in ("a b", "h/x", "user@h", "h:x", "h:", "h:123456", "[::1", "h,i", "h?x", "h#x", "<h>", "h\\x", "%68"):
-        refused(host=f"Host: {host}", method="GET")
+        check_denied(host=f"Host: {host}", method="GET")
 
 
-def test_an_old_request_needs_no_host(gateway, recorded, alice_token):
+def test_http_1_0_needs_no_host(gateway, recorded, alice_token):
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", alice_token.headers, version="HTTP/1.0"))
         assert client.read_response().status == 200
     assert len(recorded.requests) == 1
 
 
-def test_versions_and_request_lines(refused, gateway, recorded, alice_token):
+def test_versions_and_request_lines(check_denied, gateway, recorded, alice_token):
     for version in ("HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/1.1x", "http/1.1", "HTP/1.1", ""):
-        refused(method="GET", version=version)
+        check_denied(method="GET", version=version)
     for line in (b"GET /api/v1/proxy/x y HTTP/1.1", b"get /api/v1/proxy/x HTTP/1.1",
                  b"GET\t/api/v1/proxy/x HTTP/1.1", b"GET /api/v1/proxy/\x7f HTTP/1.1"):  # fmt: skip
         with connected(gateway.port) as client:
@@ -193,7 +196,7 @@ def test_versions_and_request_lines(refused, gateway, recorded, alice_token):
 
 
 # cases C36, C38
-def test_targets_that_are_no_path(gateway, recorded, alice_token):
+def test_targets_other_than_a_path(gateway, recorded, alice_token):
     for target in (
         "http://evil.example/api/v1/proxy/x", "http://127.0.0.1/api/v1/proxy/x", "http:///api/v1/proxy/x",
         "/api/v1/proxy/x#y", "/api/v1/proxy/x?y#z", "evil.example:443", "*", "api/v1/proxy/x", "?x",
@@ -205,7 +208,7 @@ def test_targets_that_are_no_path(gateway, recorded, alice_token):
 
 
 # case C34
-def test_trailers_are_no_headers(gateway, recorded, alice, alice_token):
+def test_trailers_never_become_headers(gateway, recorded, alice, alice_token):
     request = head("POST", "/api/v1/proxy/x", alice_token.headers, b"Host: h", CHUNKED)
     trailers = b"".join(b"X-Trailer: %d\r\n" % number for number in range(1_000))
     for sent in (
@@ -226,7 +229,7 @@ def test_trailers_are_no_headers(gateway, recorded, alice, alice_token):
     assert len(recorded.requests) == count
 
 
-def test_a_smuggled_request_is_a_body(gateway, recorded, alice_token):
+def test_a_smuggled_request_stays_a_body(gateway, recorded, alice_token):
     smuggled = b"GET /api/v1/proxy/smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
     with connected(gateway.port) as client:
         length = b"Content-Length: %d" % len(smuggled)
@@ -240,8 +243,8 @@ def test_a_smuggled_request_is_a_body(gateway, recorded, alice_token):
 
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
 @pytest.mark.parametrize("pieces", [1, 7, 1000])
-def test_a_body_with_an_upgrade_that_is_not_offered(gateway, recorded, alice_token, pieces, version):
-    """The parser would take the body for the next request. Java's client offers `h2c` with each request."""
+def test_a_body_with_an_unsupported_upgrade(gateway, recorded, alice_token, pieces, version):
+    """Read the body, which the parser alone would take for the next request. Java's client sends `h2c` each time."""
     smuggled = b"GET /api/v1/proxy/smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
     length = b"Content-Length: %d" % len(smuggled)
     upgrade = [b"Connection: Upgrade, HTTP2-Settings, keep-alive", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"]
@@ -268,21 +271,21 @@ def test_a_body_with_an_upgrade_that_is_not_offered(gateway, recorded, alice_tok
     assert {request.target for request in recorded.requests} <= {b"/x", b"/after"}
 
 
-def test_an_upgrade_that_is_not_offered_on_the_control_plane(gateway):
+def test_an_unsupported_upgrade_on_the_control_plane(gateway):
     lines = [b"Connection: Upgrade", b"Upgrade: h2c", b"Content-Type: application/json", b"Content-Length: 2"]
     response = exchange(gateway.port, head("POST", "/api/v1/auth/login", {"Host": "127.0.0.1"}, *lines) + b"{}")
     assert (response.status, "required" in response.text) == (400, True)
 
 
-def test_an_upgrade_that_is_not_offered_hides_no_framing(refused, gateway, recorded, alice_token):
+def test_an_unsupported_upgrade_hides_no_framing(check_denied, gateway, recorded, alice_token):
     upgrade = [b"Connection: Upgrade", b"Upgrade: h2c"]
-    refused(*upgrade, CHUNKED, b"Content-Length: 15", body=BODY)
-    refused(*upgrade, b"Content-Length: 5", b"Content-Length: 6", body=b"12345")
-    refused(*upgrade, b"Content-Length: 0x5", body=b"12345")
-    refused(*upgrade, b"Transfer-Encoding: gzip, chunked", body=BODY)
-    refused(*upgrade, CHUNKED, body=BODY, version="HTTP/1.0")
-    refused(*upgrade, b"Host: other")
-    # Nor does one to a tunnel, which nobody may have.
+    check_denied(*upgrade, CHUNKED, b"Content-Length: 15", body=BODY)
+    check_denied(*upgrade, b"Content-Length: 5", b"Content-Length: 6", body=b"12345")
+    check_denied(*upgrade, b"Content-Length: 0x5", body=b"12345")
+    check_denied(*upgrade, b"Transfer-Encoding: gzip, chunked", body=BODY)
+    check_denied(*upgrade, CHUNKED, body=BODY, version="HTTP/1.0")
+    check_denied(*upgrade, b"Host: other")
+    # CONNECT, which the gateway never allows, hides none either.
     assert_denied(
         exchange(gateway.port, head("CONNECT", "/api/v1/proxy/x", alice_token.headers, b"Host: h", *upgrade)),
         "bad_request",
@@ -291,36 +294,36 @@ def test_an_upgrade_that_is_not_offered_hides_no_framing(refused, gateway, recor
 
 
 def test_options_of_the_connection_in_several_fields(gateway, recorded, alice_token):
-    """RFC 9110 §5.3: they are one list."""
+    """Read repeated Connection fields as one list (RFC 9110 §5.3)."""
 
     async def respond(request, connection):
         await connection.send(accept_response(request))
         await connection.wait_closed()
 
     recorded.response = respond
-    once_more = handshake(alice_token, "/ws")
-    assert once_more.count(b"Connection: Upgrade\r\n") == 1
+    valid = handshake(alice_token, "/ws")
+    assert valid.count(b"Connection: Upgrade\r\n") == 1
     for options in (
         b"Connection: Upgrade\r\nConnection: keep-alive\r\n",
         b"Connection: x\r\nConnection: Upgrade\r\n",
     ):
         with connected(gateway.port) as client:
-            client.send(once_more.replace(b"Connection: Upgrade\r\n", options))
+            client.send(valid.replace(b"Connection: Upgrade\r\n", options))
             assert client.read_head().startswith(b"HTTP/1.1 101 ")
 
 
-def test_what_is_refused_of_head_has_no_body(gateway, alice_token):
+def test_a_denial_of_head_has_no_body(gateway, alice_token):
     for lines in ([b"Content-Length: 5", CHUNKED], [b"X: \x00"]):
         with connected(gateway.port) as client:
             client.send(head("HEAD", "/api/v1/proxy/x", alice_token.headers, b"Host: h", *lines))
-            said = client.read_rest()
-        assert said.startswith(b"HTTP/1.1 400 ")
-        assert said.endswith(b"\r\n\r\n")
-        assert said.count(b"\r\n\r\n") == 1
+            received = client.read_rest()
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert received.endswith(b"\r\n\r\n")
+        assert received.count(b"\r\n\r\n") == 1
 
 
-def test_what_follows_an_upgrade_that_is_not_offered_is_the_next_request(gateway, recorded, alice_token):
-    """uvicorn forgets it, and with a part of a request reads the rest as another one."""
+def test_requests_after_an_unsupported_upgrade(gateway, recorded, alice_token):
+    """Read them as requests of their own; uvicorn alone loses them, or reads part of one as another."""
     given = {"Host": "h", **alice_token.headers}
     upgrade = head("GET", "/api/v1/proxy/a", given, b"Connection: Upgrade", b"Upgrade: h2c")
     smuggled = head("GET", "/api/v1/proxy/smuggled", {"Host": "h"})
@@ -339,14 +342,14 @@ def test_what_follows_an_upgrade_that_is_not_offered_is_the_next_request(gateway
 
 
 @pytest.mark.parametrize("space", [b"", b" ", b"\t"])
-def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, alice_token, space):
-    """It would be answered first, and the answer to the request before it would follow as frames."""
+def test_a_websocket_pipelined_behind_a_pending_request(gateway, recorded, alice_token, space):
+    """Deny the handshake, because the pending response would otherwise follow it as frames."""
 
-    async def late(_request, connection):
+    async def respond_late(_request, connection):
         await asyncio.sleep(0.3)
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    recorded.response = late
+    recorded.response = respond_late
     with connected(gateway.port) as client:
         upgrade = handshake(alice_token, "/ws").replace(b"Upgrade: websocket", b"Upgrade: websocket" + space)
         assert b"Upgrade: websocket%b\r\n" % space in upgrade
@@ -358,7 +361,7 @@ def test_a_websocket_behind_a_request_that_is_not_answered(gateway, recorded, al
 
 # cases C33, C35, C40, G80
 @pytest.mark.parametrize("path", ["/api/v1/tariffs", "/health", "/health/live"])
-def test_the_control_plane_is_as_strict(gateway, path):
+def test_the_control_plane_is_equally_strict(gateway, path):
     def status(*lines, version="HTTP/1.1"):
         with connected(gateway.port) as client:
             client.send(head("GET", path, {}, *lines, version=version))
@@ -383,7 +386,7 @@ def test_the_control_plane_is_as_strict(gateway, path):
 
 
 # case G81
-def test_a_body_that_does_not_come_on_the_control_plane(gateway, settings):
+def test_a_missing_body_on_the_control_plane(gateway, settings):
     settings.CLIENT_BODY_TIMEOUT = 0.3
     for framing in (b"Content-Length: 10", CHUNKED):
         with connected(gateway.port) as client:
@@ -393,20 +396,20 @@ def test_a_body_that_does_not_come_on_the_control_plane(gateway, settings):
             assert client.is_closed()
 
 
-@pytest.mark.parametrize("answered", [b"2\r\nok\r\n1\r\n!\r\n0\r\n\r\n", b"0\r\n\r\n"])
-def test_an_old_client_gets_no_chunks(gateway, recorded, alice_token, answered):
-    """RFC 9112 §6.1: the end of the connection is the end of the body."""
-    recorded.response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + answered
+@pytest.mark.parametrize("chunks", [b"2\r\nok\r\n1\r\n!\r\n0\r\n\r\n", b"0\r\n\r\n"])
+def test_http_1_0_gets_no_chunks(gateway, recorded, alice_token, chunks):
+    """End the body with the connection (RFC 9112 §6.1)."""
+    recorded.response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", alice_token.headers, b"Host: h", version="HTTP/1.0"))
         headers, _, body = client.read_rest().partition(b"\r\n\r\n")
     assert headers.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"transfer-encoding" not in headers
     assert b"connection: close" in headers
-    assert body == (b"ok!" if len(answered) > 5 else b"")
+    assert body == (b"ok!" if len(chunks) > 5 else b"")
 
 
-def test_an_old_client_gets_a_length_where_there_is_one(gateway, recorded, alice_token):
+def test_http_1_0_gets_the_content_length(gateway, recorded, alice_token):
     for method, body in (("GET", b"ok"), ("HEAD", b"")):
         recorded.response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body
         request = head(method, "/api/v1/proxy/x", alice_token.headers, b"Host: h", version="HTTP/1.0")
@@ -414,22 +417,21 @@ def test_an_old_client_gets_a_length_where_there_is_one(gateway, recorded, alice
         assert (response.status, response.headers["Content-Length"], response.body) == (200, "2", body)
 
 
-def test_an_old_client_gets_no_websocket(gateway, recorded, alice_token):
-    """RFC 9110 §7.8: its upgrade is ignored."""
+def test_http_1_0_gets_no_websocket(gateway, recorded, alice_token):
+    """Ignore the upgrade (RFC 9110 §7.8)."""
     request = handshake(alice_token, "/ws").replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n")
     response = exchange(gateway.port, request)
     assert (response.status, response.body) == (200, b"ok")
     assert not {b"upgrade", b"sec-websocket-key"} & {name for name, _ in recorded.last.headers}
 
 
-def test_an_old_client_whose_connection_ends_before_the_answer(gateway, alice_token):
-    """Its answer is begun and ended all the same, in vain."""
+def test_http_1_0_with_chunks_gets_the_denial(gateway, alice_token):
     request = head("POST", "/api/v1/proxy/x", alice_token.headers, CHUNKED, version="HTTP/1.0")
     assert_denied(exchange(gateway.port, request + b"no chunk"), "bad_request")
 
 
 # case C50
-def test_an_old_client_sees_that_an_answer_broke_off(gateway, recorded, alice_token):
+def test_http_1_0_sees_that_a_response_breaks_off(gateway, recorded, alice_token):
     recorded.response = once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
     with connected(gateway.port) as client:
         client.send(head("GET", "/api/v1/proxy/x", alice_token.headers, b"Host: h", version="HTTP/1.0"))

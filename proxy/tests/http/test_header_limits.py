@@ -1,4 +1,4 @@
-"""Header blocks that are too large or too slow, on both planes and for WebSockets; and what else never ends."""
+"""The limit on the size of header blocks and trailers, on both planes and for WebSockets."""
 
 import pytest
 
@@ -14,7 +14,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
 
 # case G80
 @pytest.mark.parametrize("path", ["/api/v1/proxy/x", "/api/v1/tariffs", "/health/live"])
-def test_the_limit_is_exact_and_the_same_everywhere(limited, recorded, alice_token, path):
+def test_the_limit_is_exact_on_every_path(limited, recorded, alice_token, path):
     given = {"Host": "127.0.0.1", **alice_token.headers, "X": ""}
     room = MAX_HEADER_BYTES - len(head("GET", path, given)) + len(b"GET  HTTP/1.1\r\n\r\n")
     assert exchange(limited.port, head("GET", path, {**given, "X": "x" * room})).status == 200
@@ -26,7 +26,7 @@ def test_the_limit_is_exact_and_the_same_everywhere(limited, recorded, alice_tok
 
 
 def test_the_limit_is_the_same_behind_another_request(limited, recorded, alice_token):
-    """What of a block has come with the end of another request counts, too."""
+    """Count the part of a block that arrives together with the end of the request before it."""
     given = {"Host": "h", **alice_token.headers}
     for body in (b"", b"body"):
         first = head("POST", "/api/v1/proxy/first", {**given, "Content-Length": len(body)}) + body
@@ -41,7 +41,7 @@ def test_the_limit_is_the_same_behind_another_request(limited, recorded, alice_t
 
 
 @pytest.mark.parametrize("line", [b"GET /api/v1/proxy/", b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\nX"])
-def test_a_block_without_an_end_is_refused_at_the_limit(limited, recorded, line):
+def test_a_block_without_an_end_is_denied_at_the_limit(limited, recorded, line):
     with connected(limited.port) as client:
         client.send(line + b"x" * (MAX_HEADER_BYTES - len(line)))
         client.send(b"x")
@@ -56,8 +56,8 @@ def test_blank_lines_without_an_end(limited):
         assert_too_large(client.read_response())
 
 
-def test_who_still_sends_gets_to_read_why(limited):
-    """Closed at once, the connection would be reset, and the answer lost."""
+def test_a_client_that_still_sends_receives_the_denial(limited):
+    """Keep the connection open for a while; to close it at once would reset it and lose the response."""
     with connected(limited.port) as client:
         client.send(b"GET /")
         for _ in range(100):
@@ -70,7 +70,7 @@ def test_a_websocket(limited, recorded, alice_token):
     assert recorded.connections == 0
 
 
-def test_bodies_and_further_requests_do_not_count(limited, recorded, alice_token):
+def test_bodies_and_later_requests_do_not_count(limited, recorded, alice_token):
     body = b"x" * 1_000_000
     request = head("POST", "/api/v1/proxy/x", {"Host": "h", "Content-Length": len(body), **alice_token.headers})
     with connected(limited.port) as client:

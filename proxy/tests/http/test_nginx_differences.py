@@ -1,5 +1,7 @@
-"""The same requests through Debian's nginx and through the gateway: what differs is listed, with its reason, in
-docs/proxy/nginx-differences.md."""
+"""The same requests through Debian's nginx and through the gateway, and the differences between the two.
+
+The allowed differences, with their reasons, are in docs/proxy/nginx-differences.md.
+"""
 
 import re
 
@@ -40,7 +42,7 @@ def plain_nginx(tmp_path, recording_upstream):
 
 @pytest.mark.skipif(nginx.NGINX is None, reason="needs nginx")
 @pytest.mark.parametrize("seed", [1])
-def test_what_differs_is_listed(gateway, recorded, plain_nginx, alice_token, seed):
+def test_every_difference_is_allowed_and_every_allowance_is_needed(gateway, recorded, plain_nginx, alice_token, seed):
     generator = Generator(seed)
     found = []
     for number in range(CASES):
@@ -66,6 +68,6 @@ def test_what_differs_is_listed(gateway, recorded, plain_nginx, alice_token, see
     assert [rule for rule in allowed if not any(d.is_allowed_by(rule) for _, d in found)] == []
 
 
-def test_the_list_is_documented():
+def test_the_allowed_differences_are_documented():
     page = (ROOT / "docs/proxy/nginx-differences.md").read_text()
     assert re.findall(r"^\| \*\*(.+?)\*\* \|", page, re.MULTILINE) == list(RULES)

@@ -1,4 +1,4 @@
-"""A connection is forgotten with its end, not with the next collection of garbage, which may be far."""
+"""Memory of closed connections, which is freed at once and not by the next garbage collection."""
 
 import contextlib
 import gc
@@ -22,7 +22,7 @@ def no_collection():
     gc.enable()
 
 
-def kept():
+def connection_objects():
     return [known for known in gc.get_objects() if type(known) in (GatewayProtocol, ClientEnd, UpstreamEnd)]
 
 
@@ -34,18 +34,18 @@ def kept():
         b"POST /api/v1/proxy/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
     ],
 )  # fmt: skip
-def test_of_requests_without_a_token(gateway, no_collection, sent):
+def test_requests_without_a_token(gateway, no_collection, sent):
     for _ in range(3):
         with connected(gateway.port) as client, contextlib.suppress(ConnectionError):
             client.send(sent)
             client.socket.settimeout(0.2)
             with contextlib.suppress(TimeoutError):
                 client.read_rest()
-    eventually(lambda: not kept())
+    eventually(lambda: not connection_objects())
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
-def test_of_carried_requests(gateway, recorded, alice_token, no_collection, version):
+def test_forwarded_requests(gateway, recorded, alice_token, no_collection, version):
     request = head("POST", "/api/v1/proxy/x", {"Host": "h", "Content-Length": "4", **alice_token.headers},
                    version=version) + b"body"  # fmt: skip
     for data in (request, request * 3):
@@ -54,13 +54,13 @@ def test_of_carried_requests(gateway, recorded, alice_token, no_collection, vers
             client.socket.settimeout(0.2)
             with contextlib.suppress(TimeoutError):
                 client.read_rest()
-    eventually(lambda: not kept())
+    eventually(lambda: not connection_objects())
 
 
-def test_a_request_is_no_work_for_the_collector(gateway, recorded, alice_token):
-    """Where each leaves a cycle behind, thousands of them a second have it look through all the sessions again."""
+def test_a_request_leaves_no_cycles(gateway, recorded, alice_token):
+    """Leave no reference cycles: with thousands per second, the collector would often scan all sessions."""
 
-    async def collected():
+    async def collect():
         return gc.collect()
 
     with connected(gateway.port) as client:
@@ -68,9 +68,9 @@ def test_a_request_is_no_work_for_the_collector(gateway, recorded, alice_token):
         for number in range(60):
             client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
             assert client.read_response().status_code == 200
-            if number == 9:  # what is made once is there
-                gateway.run(collected())
-        assert gateway.run(collected()) < 50
+            if number == 9:  # objects that are made once exist by now
+                gateway.run(collect())
+        assert gateway.run(collect()) < 50
 
 
 @pytest.mark.parametrize(
@@ -80,48 +80,48 @@ def test_a_request_is_no_work_for_the_collector(gateway, recorded, alice_token):
         frame(bytes(2**20))[:-1],
     ],
 )  # fmt: skip
-def test_of_websockets(gateway, socket_upstream, alice_token, no_collection, sent):
-    """Each could hold the beginning of a message, 16 MiB of it."""
+def test_websockets(gateway, socket_upstream, alice_token, no_collection, sent):
+    """Free the buffer, too, which may hold up to 16 MiB of an incomplete message."""
     for _ in range(3):
         with RawSocket(gateway, alice_token) as client:
             client.socket.sendall(sent)
             client.socket.settimeout(0.2)
             with contextlib.suppress(TimeoutError):
                 client.read_close()
-    eventually(lambda: not kept())
-    # Not `isinstance`, which has lazy objects look for what they stand for.
+    eventually(lambda: not connection_objects())
+    # `isinstance` would make lazy objects load their target.
     assert not any(known.reader.buffer for known in gc.get_objects() if issubclass(type(known), Protocol))
 
 
 @pytest.mark.parametrize(
     "response", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 101 Yes\r\n\r\n" + b"x" * 50_000, b"x" * 70_000]
 )
-def test_of_websockets_that_the_upstream_refuses(gateway, recorded, alice_token, no_collection, response):
+def test_websockets_that_the_upstream_rejects(gateway, recorded, alice_token, no_collection, response):
     recorded.response = response
     for _ in range(3):
         with RawSocket(gateway, alice_token):
             pass
-    eventually(lambda: not kept())
+    eventually(lambda: not connection_objects())
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize(
     "field", ["x{}{}: 1", "Accept-Language: x{}{}", "Cookie: zenzefi_access={}{}", "X-Any: {}{}"]
 )
-def test_what_strangers_send_is_not_kept(start_gateway_process, recording_upstream, field):
-    """Whatever is remembered of headers is short, as it is remembered for whoever asks."""
+def test_denied_requests_leave_nothing_in_caches(start_gateway_process, recording_upstream, field):
+    """Cache short header values only, because denied clients fill the caches, too."""
     process = start_gateway_process(recording_upstream.url)
     process.wait_ready()
 
-    def ask(number):
+    def send(number):
         line = field.format(number, "y" * 30_000).encode()
         with connected(process.port) as client:
             client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", "Connection": "close"}, line))
             assert client.read_rest().startswith(b"HTTP/1.1 401 ")
 
     for number in range(20):
-        ask(number)
+        send(number)
     before = resident_bytes(process.process.pid)
     for number in range(20, 1000):
-        ask(number)
+        send(number)
     assert resident_bytes(process.process.pid) - before < 6 * 2**20

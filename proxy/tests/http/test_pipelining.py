@@ -17,22 +17,22 @@ CHUNKED = b"Transfer-Encoding: chunked"
 
 @pytest.fixture
 def waiting(monkeypatch):
-    """How many requests wait, and how many of those ahead of them are kept, whenever one has come."""
+    """Return a list to which each request adds how many requests wait, and how many earlier ones are kept."""
     seen = [(0, 0)]
-    wait_behind = GatewayProtocol._queue_behind
+    queue_behind = GatewayProtocol._queue_behind
 
-    def wait_and_see(connection, previous):
-        wait_behind(connection, previous)
+    def queue_and_record(connection, previous):
+        queue_behind(connection, previous)
         seen.append((len(connection.pipeline), len(connection._earlier)))
 
-    monkeypatch.setattr(GatewayProtocol, "_queue_behind", wait_and_see)
+    monkeypatch.setattr(GatewayProtocol, "_queue_behind", queue_and_record)
     return seen
 
 
 @pytest.mark.parametrize("path", ["/api/v1/proxy/x", "/health/live"])
 @pytest.mark.parametrize("body", [b"", b"x"])
-def test_who_sends_faster_than_answers_come_is_not_read(gateway, waiting, path, body):
-    """uvicorn would read on with each answer, however many wait."""
+def test_the_gateway_stops_reading_from_a_client_that_pipelines_too_fast(gateway, waiting, path, body):
+    """Pause the client; uvicorn alone would resume reading with each response, however many requests wait."""
     given = {"Host": "127.0.0.1", "X": "x" * 400, "Content-Length": len(body)}
     request = head("GET", path, given) + body
     last = head("GET", path, {"Host": "127.0.0.1", "Connection": "close"})
@@ -45,8 +45,8 @@ def test_who_sends_faster_than_answers_come_is_not_read(gateway, waiting, path, 
     assert max(number for numbers in waiting for number in numbers) < 1000
 
 
-def test_a_segment_full_of_the_smallest(gateway, waiting):
-    """Thousands fit in one, and each holds everybody up while it is read."""
+def test_a_segment_full_of_the_smallest_requests(gateway, waiting):
+    """Bound their number, because one segment holds thousands and blocks all other clients while it is read."""
     request = b"GET /api/v1/proxy/x HTTP/1.1\r\nHost: h\r\n\r\n"
     with connected(gateway.port) as client:
         with contextlib.suppress(ConnectionError):
@@ -67,16 +67,16 @@ def test_a_segment_full_of_the_smallest(gateway, waiting):
     ],
 )
 @pytest.mark.parametrize("apart", [False, True])
-def test_what_is_refused_behind_them_costs_no_answer(limited, recorded, alice_token, behind, status, apart):
-    """Nor does what follows it, of which nothing is read."""
+def test_a_denial_does_not_replace_earlier_responses(limited, recorded, alice_token, behind, status, apart):
+    """Send the earlier responses first, and read nothing that follows the denied request."""
 
-    async def begins_late(request, connection):
+    async def respond_late(request, connection):
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
         await asyncio.sleep(0.2)
         await connection.send(request.target[-5:])
         return True
 
-    recorded.response = begins_late
+    recorded.response = respond_late
     given = {"Host": "h", **alice_token.headers}
     ahead = head("GET", "/api/v1/proxy/first", given) + head("GET", "/api/v1/proxy/other", given)
     with connected(limited.port) as client:
@@ -86,19 +86,19 @@ def test_what_is_refused_behind_them_costs_no_answer(limited, recorded, alice_to
             client.send(behind)
         with contextlib.suppress(ConnectionError):
             client.send(head("GET", "/api/v1/proxy/never", given) * 10)
-        first, other, refusal = client.read_rest().split(b"HTTP/1.1 ")[1:]
+        first, other, denial = client.read_rest().split(b"HTTP/1.1 ")[1:]
     assert [(response[:3], response[-5:]) for response in (first, other)] == [
         (b"200", b"first"),
         (b"200", b"other"),
     ]
-    assert refusal.startswith(b"%d " % status)
-    assert b"connection: close" in refusal.lower()
+    assert denial.startswith(b"%d " % status)
+    assert b"connection: close" in denial.lower()
     assert [request.target for request in recorded.requests] == [b"/first", b"/other"]
     assert limited.plane.metrics.denials["bad_request"] == 1
 
 
-def test_a_client_that_leaves_behind_them_is_seen_to(gateway, recorded, alice_token):
-    async def begins(request, connection):
+def test_a_client_that_disconnects_behind_pipelined_requests(gateway, recorded, alice_token):
+    async def respond(request, connection):
         if request.target == b"/last":
             await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
             await connection.wait_closed()
@@ -107,7 +107,7 @@ def test_a_client_that_leaves_behind_them_is_seen_to(gateway, recorded, alice_to
             await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         return True
 
-    recorded.response = begins
+    recorded.response = respond
     with connected(gateway.port) as client:
         given = {"Host": "h", **alice_token.headers}
         client.send(head("GET", "/api/v1/proxy/first", given) + head("GET", "/api/v1/proxy/last", given))

@@ -1,4 +1,4 @@
-"""The upstream's own host: its whole site, without a prefix, and nothing of ours."""
+"""The upstream's own host (PROXY_HOST), which serves its whole site without a prefix and no page of the gateway."""
 
 from socket import create_connection
 
@@ -24,9 +24,9 @@ from proxy.tests.support.websockets import read_close
         ("Proxy.EXAMPLE", "proxy.example", True),
         ("proxy.example:80", "proxy.example", True),
         ("proxy.example:443", "proxy.example", True),
-        ("proxy.example.", "proxy.example", True),  # the same name (RFC 1034 §3.1)
+        ("proxy.example.", "proxy.example", True),  # a trailing dot names the same host (RFC 1034 §3.1)
         ("proxy.example.:80", "proxy.example", True),
-        # A balancer may leave the port out, or have another one than browsers.
+        # A load balancer may omit the port or use another one than the browser.
         ("proxy.example", "proxy.example:8443", True),
         ("proxy.example:8000", "proxy.example:8443", True),
         ("[FD00::1]:80", "[fd00::1]", True),
@@ -43,18 +43,18 @@ from proxy.tests.support.websockets import read_close
         (None, "proxy.example", False),
     ],
 )
-def test_which_host_it_is(host, proxy_host, expected):
+def test_names_of_the_host(host, proxy_host, expected):
     scope = {"headers": [] if host is None else [(b"accept", b"*/*"), (b"host", host.encode("latin-1"))]}
     assert names_proxy_host(scope, proxy_host) is expected
 
 
 @pytest.mark.parametrize("expected", [True, False])
-def test_which_prefix_it_has(expected):
+def test_the_prefix_by_host(expected):
     scope = {ON_PROXY_HOST: True} if expected else {}
     assert prefix_of(scope) == (b"" if expected else PREFIX)
 
 
-def test_its_origin_is_of_the_sites_scheme():
+def test_its_origin_has_the_scheme_of_the_site():
     assert origin_of("proxy.example", "https://zenzefi.example") == "https://proxy.example"
     assert origin_of("proxy.localhost:8000", "http://127.0.0.1:8000") == "http://proxy.localhost:8000"
     assert origin_of("", "https://zenzefi.example") == ""
@@ -62,7 +62,7 @@ def test_its_origin_is_of_the_sites_scheme():
 
 @pytest.fixture
 def proxied(gateway, recorded, settings):
-    """A client of the upstream's own host, with a token's credentials where one is given."""
+    """Yield a function that returns a client of the upstream's own host, with a token's credentials if given."""
     gateway.restart(PROXY_HOST=HOST, BACKEND_URL=SITE)
     clients = []
 
@@ -78,7 +78,7 @@ def proxied(gateway, recorded, settings):
 
 class TestRequests:
     @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-    def test_every_method_with_the_path_as_it_is(self, gateway, proxied, recorded, alice_token, method):
+    def test_every_method_with_the_path_unchanged(self, gateway, proxied, recorded, alice_token, method):
         for path in ("/", "/admin/", "/static/site.css", "/a%2Fb//c?d=e&f=%20?", "//x", "/x?"):
             headers = {"Host": HOST, **alice_token.headers}
             response = exchange(gateway.port, head(method, path, headers), method)
@@ -86,8 +86,7 @@ class TestRequests:
             assert recorded.last.line == f"{method} {path} HTTP/1.1".encode()
 
     # case C36
-    def test_no_target_leads_elsewhere(self, gateway, proxied, recorded, alice_token):
-        """There is no prefix before them here."""
+    def test_no_target_reaches_another_host(self, gateway, proxied, recorded, alice_token):
         headers = {"Host": HOST, **alice_token.headers}
         for target in (
             "//evil.example/x", "///evil.example", "/\\evil.example/x", "/@evil.example/x", "/:80@evil.example/",
@@ -101,7 +100,7 @@ class TestRequests:
             assert_denied(exchange(gateway.port, head("GET", target, headers)), "bad_request")
         assert len(recorded.requests) == count
 
-    def test_nothing_of_ours_answers_there(self, proxied, recorded, alice_token):
+    def test_no_page_of_the_gateway_is_served_there(self, proxied, recorded, alice_token):
         paths = [
             "/health", "/health/live", "/health/ready", "/metrics", "/admin/", "/accounts/login/", "/api/v1/tokens",
             "/api/schema", "/docs", "/static/favicon.svg", "/api/v1/proxy/x", "/api/v1/proxy/status", "/denied",
@@ -114,7 +113,7 @@ class TestRequests:
         assert recorded.last.target == b"/api/v1/proxy/session"
         assert len(recorded.requests) == len(paths) + 1
 
-    def test_what_the_upstream_is_told(self, proxied, recorded, alice, alice_token):
+    def test_the_forwarded_fields(self, proxied, recorded, alice, alice_token):
         body = b"x" * 100_000
         assert proxied(alice_token, **{"X-Forwarded-Host": "evil"}).put("/up", content=body).status_code == 200
         assert recorded.last.header(b"x-forwarded-host") == HOST.encode()
@@ -123,12 +122,12 @@ class TestRequests:
         assert recorded.last.header(b"x-access-token") is None
         assert recorded.last.body == body
 
-    def test_the_scope_of_a_token_holds(self, proxied, recorded, alice, sold_token):
+    def test_the_scope_of_a_token_applies(self, proxied, recorded, alice, sold_token):
         token = sold_token(alice, scope="certificates_only")
         assert proxied(token).get("/certificates/1").status_code == 200
         assert_denied(proxied(token).get("/api/v1/proxy/certificates"), "scope_denied")
 
-    def test_the_site_stays_where_it_is(self, gateway, proxied, recorded, alice_token):
+    def test_the_site_keeps_its_host(self, gateway, proxied, recorded, alice_token):
         assert httpx.get(f"{gateway.url}/health/live", trust_env=False).json() == {"status": "alive"}
         assert httpx.get(gateway.url, trust_env=False).status_code == 200
         assert gateway.client(alice_token).get("/x").status_code == 200
@@ -136,20 +135,20 @@ class TestRequests:
         response = gateway.client(alice_token).post("/session")
         assert response.json()["url"] == "/api/v1/proxy/"
 
-    def test_two_hosts_are_refused_whichever_is_first(self, gateway, proxied, recorded, alice_token):
+    def test_two_host_fields_are_denied_in_any_order(self, gateway, proxied, recorded, alice_token):
         for first, second in ((HOST, "zenzefi.example"), ("zenzefi.example", HOST), (HOST, HOST)):
             request = head("GET", "/x", {"Host": first, **alice_token.headers}, f"Host: {second}".encode())
             assert_denied(exchange(gateway.port, request), "bad_request")
         assert recorded.requests == []
 
-    def test_where_it_is_not_set_the_host_is_a_strange_one(self, gateway, recorded, alice_token):
+    def test_without_the_setting_the_host_is_unknown(self, gateway, recorded, alice_token):
         headers = {"Host": HOST, **alice_token.headers}
         assert httpx.get(f"{gateway.url}/x", headers=headers, trust_env=False).status_code == 400
         assert gateway.client(alice_token, headers={"Host": HOST}).get("/x").status_code == 200
         assert recorded.last.target == b"/x"
 
 
-class TestAnswers:
+class TestResponses:
     @pytest.mark.parametrize(
         ("base", "stated", "expected"),
         [
@@ -194,7 +193,7 @@ class TestTheCookie:
             host = origin.removeprefix("http://")
             assert browser.post("/x", headers={"Host": host, "Origin": origin}).status_code == 200
 
-    def test_a_page_is_as_the_upstream_sent_it(self, browser, recorded):
+    def test_a_page_stays_unchanged(self, browser, recorded):
         page = b"<!doctype html><html><head></head><body><a href='/x'>x</a></body></html>"
         stated = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nETag: "1"\r\nContent-Length: %d\r\n\r\n' % len(page)
         recorded.response = stated + page
@@ -204,36 +203,36 @@ class TestTheCookie:
     @pytest.mark.parametrize(
         "origin", [SITE, "http://evil.example", "null", "https://proxy.example", f"{ORIGIN}:81", f"{ORIGIN}.evil"]
     )
-    def test_not_from_a_page_of_another_host(self, browser, recorded, origin):
+    def test_does_not_admit_requests_of_pages_on_another_host(self, browser, recorded, origin):
         assert_denied(browser.post("/x", headers={"Origin": origin}), "origin_denied")
         assert_denied(browser.get("/x", headers={"Origin": origin}), "origin_denied")
         assert recorded.requests == []
 
-    def test_a_page_of_the_upstream_is_a_foreign_one_under_the_prefix(self, gateway, proxied, recorded, alice_token):
+    def test_does_not_admit_the_upstreams_pages_under_the_prefix(self, gateway, proxied, recorded, alice_token):
         cookie = f"zenzefi_access={sign_access(alice_token.token.digest, 'browser-1')}"
         response = gateway.client(headers={"Cookie": cookie, "Origin": ORIGIN}).post("/x")
         assert_denied(response, "origin_denied")
 
 
-class TestAPageOfARefusal:
-    def test_leads_to_the_site(self, proxied, recorded):
+class TestDenialPages:
+    def test_links_lead_to_the_site(self, proxied, recorded):
         page = proxied().get("/x", headers={**NAVIGATION, "X-Request-ID": "number-0001"})
         assert heading(page) == "The request had no token or an unknown one."
         assert set(buttons(page)) == {f"{SITE}/tokens", f"{SITE}/denied/number-0001"}
         assert ' href="/' not in page.text
         assert ' src="/' not in page.text
         assert f'href="{SITE}/static/' in page.text
-        assert "<use" not in page.text  # which no browser takes from another origin
+        assert "<use" not in page.text  # browsers load no `<use>` from another origin
         policy = page.headers["Content-Security-Policy"]
         assert f"style-src {SITE}; script-src {SITE}; img-src {SITE} data:" in policy
 
-    def test_under_the_prefix_it_is_as_it_was(self, gateway, proxied, recorded):
+    def test_links_are_relative_under_the_prefix(self, gateway, proxied, recorded):
         page = gateway.client().get("/x", headers={**NAVIGATION, "X-Request-ID": "number-0001"})
         assert set(buttons(page)) == {"/tokens", "/denied/number-0001"}
         assert SITE not in page.text
         assert "style-src 'self'" in page.headers["Content-Security-Policy"]
 
-    def test_again_is_the_page_itself(self, gateway, proxied, recorded, alice_token):
+    def test_the_retry_button_leads_to_the_page_itself(self, gateway, proxied, recorded, alice_token):
         gateway.restart(MAINTENANCE=True)
         assert "" in buttons(proxied(alice_token).get("/x", headers=NAVIGATION))
 
@@ -243,13 +242,13 @@ class TestWebSockets:
     def socket(self, gateway, socket_upstream):
         gateway.restart(PROXY_HOST=f"{HOST}:{gateway.port}", BACKEND_URL=SITE)
 
-        def socket(path, **headers):
-            reached = create_connection(("127.0.0.1", gateway.port))
-            return connect(f"ws://{HOST}:{gateway.port}{path}", sock=reached, additional_headers=headers, proxy=None)
+        def open_socket(path, **headers):
+            raw = create_connection(("127.0.0.1", gateway.port))
+            return connect(f"ws://{HOST}:{gateway.port}{path}", sock=raw, additional_headers=headers, proxy=None)
 
-        return socket
+        return open_socket
 
-    def test_every_path_as_it_is(self, socket, socket_upstream, alice_token):
+    def test_every_path_unchanged(self, socket, socket_upstream, alice_token):
         for path in ("/", "/ws?a=1", "/api/v1/proxy/ws"):
             with socket(path, **alice_token.headers) as client:
                 client.send("hello")

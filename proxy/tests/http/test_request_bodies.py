@@ -14,14 +14,14 @@ MIB = 2**20
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
 
 
-def test_small_ones(gateway, alice_token):
+def test_small_bodies(gateway, alice_token):
     client = gateway.client(alice_token)
     for body in (b"", b"x", b"\x00\r\n\r\nGET / HTTP/1.1\r\n\r\n", bytes(range(256)) * 200):
         for method in ("POST", "PUT", "PATCH", "DELETE"):
             echoed = client.request(method, "/echo", content=body).json()
             assert (echoed["method"], base64.b64decode(echoed["body_base64"])) == (method, body)
             lengths = [value for name, value in echoed["headers"] if name == "content-length"]
-            stated = body or method != "DELETE"  # the client states no length of nothing there
+            stated = body or method != "DELETE"  # httpx sends no length for an empty DELETE
             assert lengths == ([str(len(body))] if stated else [])
 
 
@@ -57,7 +57,7 @@ def test_an_upload_arrives_while_it_is_sent(gateway, recorded, alice_token):
             arrived.append(await connection.reader.read(65536))
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    # Only the header block is read before the script has its turn.
+    # The upstream reads only the header block before it runs the script.
     recorded.response = script
     recorded.reads_bodies = False
     headers = {"Host": "h", "Transfer-Encoding": "chunked", **alice_token.headers}
@@ -98,7 +98,7 @@ def test_expect_100_continue(gateway, recorded, alice_token):
 
 # case C49
 @pytest.mark.parametrize("space", [b" ", b"\t"])
-def test_whitespace_behind_the_expectation(gateway, recorded, alice_token, space):
+def test_whitespace_after_the_expectation(gateway, recorded, alice_token, space):
     headers = {"Host": "h", "Content-Length": "4", **alice_token.headers}
     with connected(gateway.port) as client:
         client.send(head("POST", "/api/v1/proxy/x", headers, b"Expect: 100-continue" + space))
@@ -108,8 +108,8 @@ def test_whitespace_behind_the_expectation(gateway, recorded, alice_token, space
 
 
 # case C49
-def test_an_old_client_that_expects_100_continue_gets_its_answer(gateway, recorded, alice_token):
-    """RFC 9110 §10.1.1: it would take the 100 for the answer."""
+def test_a_client_of_http_1_0_gets_no_100_continue(gateway, recorded, alice_token):
+    """Send no 100 to HTTP/1.0, whose clients would take it for the response (RFC 9110 §10.1.1)."""
     headers = {"Content-Length": "4", "Expect": "100-continue", **alice_token.headers}
     with connected(gateway.port) as client:
         client.send(head("POST", "/api/v1/proxy/x", headers, version="HTTP/1.0"))
@@ -119,7 +119,7 @@ def test_an_old_client_that_expects_100_continue_gets_its_answer(gateway, record
     assert recorded.last.body == b"body"
 
 
-def test_expect_100_continue_is_not_answered_where_it_is_denied(gateway, recorded, alice_token):
+def test_a_denied_request_gets_no_100_continue(gateway, recorded, alice_token):
     headers = {"Host": "h", "Content-Length": "4", "Expect": "100-continue"}
     with connected(gateway.port) as client:
         client.send(head("POST", "/api/v1/proxy/x", headers))
@@ -127,8 +127,8 @@ def test_expect_100_continue_is_not_answered_where_it_is_denied(gateway, recorde
 
 
 # case G81
-def test_an_early_answer_to_an_upload(gateway, recorded, alice_token):
-    """The upstream need not read the body to refuse it."""
+def test_an_early_response_to_an_upload(gateway, recorded, alice_token):
+    """Forward a response that the upstream sends before it has read the body."""
     recorded.reads_bodies = False
     recorded.response = once(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
     headers = {"Host": "h", "Content-Length": "1000", **alice_token.headers}

@@ -20,7 +20,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
 
 
 @pytest.mark.parametrize("sent", [b"G", b"GET /api/v1/tariffs HTTP/1.1\r\nHost: h\r\nX", b"\r\n"])
-def test_what_has_begun_gets_408(limited, sent):
+def test_an_incomplete_header_block_gets_408(limited, sent):
     with connected(limited.port) as client:
         started = time.monotonic()
         client.send(sent)
@@ -38,12 +38,12 @@ def test_a_websockets_handshake(limited, recorded, alice_token):
     assert recorded.connections == 0
 
 
-def test_a_connection_without_a_byte_is_closed_without_one(limited):
+def test_a_silent_connection_is_closed_without_a_response(limited):
     with connected(limited.port) as client:
         assert client.read_rest() == b""
 
 
-def test_further_bytes_gain_no_time(limited):
+def test_more_bytes_do_not_extend_the_time(limited):
     with connected(limited.port) as client:
         started = time.monotonic()
         client.send(b"GET / HTTP/1.1\r\nX: ")
@@ -55,7 +55,7 @@ def test_further_bytes_gain_no_time(limited):
         assert_denied(client.read_response(), "request_timeout")
 
 
-def test_each_request_of_a_connection_has_its_own_time(limited, alice_token):
+def test_each_request_has_its_own_time(limited, alice_token):
     request = head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers})
     with connected(limited.port) as client:
         for _ in range(4):
@@ -67,14 +67,14 @@ def test_each_request_of_a_connection_has_its_own_time(limited, alice_token):
         assert_denied(client.read_response(), "request_timeout")
 
 
-def test_a_request_that_began_behind_one_that_is_answered(limited, recorded, alice_token):
-    """It has the time of any other, longer or shorter than that of an idle connection."""
+def test_a_request_that_begins_during_another_exchange(limited, recorded, alice_token):
+    """Apply the timeout of a header block, not that of an idle connection, whichever is longer."""
 
-    async def late(_request, connection):
+    async def respond_late(_request, connection):
         await asyncio.sleep(0.2)
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    recorded.response = late
+    recorded.response = respond_late
     request = head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers})
     for pieces in ([request + request[:40]], [request, request[:40]]):
         with connected(limited.port) as client:
@@ -82,9 +82,9 @@ def test_a_request_that_began_behind_one_that_is_answered(limited, recorded, ali
                 client.send(piece)
                 time.sleep(0.05)
             assert client.read_response().status == 200
-            answered = time.monotonic()
+            responded = time.monotonic()
             assert_denied(client.read_response(), "request_timeout")
-            assert 0.7 < time.monotonic() - answered < 4
+            assert 0.7 < time.monotonic() - responded < 4
     limited.restart(HEADER_TIMEOUT_SECONDS=8)
     with connected(limited.port) as client:
         client.send(request + request[:40])
@@ -94,16 +94,16 @@ def test_a_request_that_began_behind_one_that_is_answered(limited, recorded, ali
         assert client.read_response().status == 200
 
 
-def test_an_answer_may_take_longer(limited, recorded, alice_token):
-    async def late(_request, connection):
+def test_a_response_may_take_longer(limited, recorded, alice_token):
+    async def respond_late(_request, connection):
         await asyncio.sleep(1.5)
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    recorded.response = late
+    recorded.response = respond_late
     assert limited.client(alice_token).post("/x", content=b"x").status_code == 200
 
 
-def test_an_open_websocket_is_not_concerned(gateway, socket_upstream, alice_token):
+def test_an_open_websocket_has_no_such_limit(gateway, socket_upstream, alice_token):
     gateway.restart(HEADER_TIMEOUT_SECONDS=0.5)
     with open_socket(gateway, "/ws", alice_token) as client:
         with pytest.raises(TimeoutError):
@@ -113,8 +113,8 @@ def test_an_open_websocket_is_not_concerned(gateway, socket_upstream, alice_toke
 
 
 # case G81
-def test_the_rest_of_a_body_whose_request_was_answered(limited, alice_token):
-    """uvicorn's keep-alive timeout ends with the next byte."""
+def test_the_rest_of_a_body_after_its_denial(limited, alice_token):
+    """Close the connection in time, although each byte resets uvicorn's keep-alive timeout."""
     with connected(limited.port) as client:
         client.send(head("POST", "/api/v1/proxy/x", {"Host": "h", "Content-Length": "1000"}) + b"x")
         assert client.read_response("POST").status == 401
@@ -127,8 +127,8 @@ def test_the_rest_of_a_body_whose_request_was_answered(limited, alice_token):
 
 
 @pytest.mark.parametrize("rest", [b"x\r\n", b"5", b"0\r\nX: ", b"0\r\nX: " + b"x" * 2 * MAX_HEADER_BYTES])
-def test_the_rest_of_a_body_is_never_answered_once_more(limited, rest):
-    """Whoever asks again on this connection would take it for the answer."""
+def test_an_error_in_the_rest_of_a_body_gets_no_second_response(limited, rest):
+    """Close the connection, because the client would take another response for that to its next request."""
     with connected(limited.port) as client:
         client.send(head("POST", "/api/v1/proxy/x", {"Host": "h"}, CHUNKED))
         assert client.read_response("POST").status == 401
@@ -137,7 +137,7 @@ def test_the_rest_of_a_body_is_never_answered_once_more(limited, rest):
             assert client.read_rest() == b""
 
 
-def test_what_comes_behind_such_a_body_is(limited):
+def test_a_malformed_request_after_such_a_body_is_denied(limited):
     with connected(limited.port) as client:
         client.send(head("POST", "/api/v1/proxy/x", {"Host": "h"}, CHUNKED))
         assert client.read_response("POST").status == 401
@@ -152,23 +152,23 @@ def test_a_thousand_half_sent_requests(gateway, recorded, alice_token):
     gateway.restart(HEADER_TIMEOUT_SECONDS=6)
     request = head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers})
     started = time.monotonic()
-    slow = [socket.create_connection(("127.0.0.1", gateway.port), timeout=20) for _ in range(1000)]
+    connections = [socket.create_connection(("127.0.0.1", gateway.port), timeout=20) for _ in range(1000)]
     try:
-        for number, connection in enumerate(slow):
+        for number, connection in enumerate(connections):
             connection.sendall(request[: 1 + number % (len(request) - 1)])
         times = []
         while time.monotonic() - started < 3:
-            asked = time.monotonic()
+            sent = time.monotonic()
             assert gateway.client(alice_token).get("/x").status_code == 200
-            times.append(time.monotonic() - asked)
+            times.append(time.monotonic() - sent)
         assert connections_to(gateway.port) >= 1000
         assert max(times) < 2
-        responses = [connection.recv(65536)[:12] for connection in slow]
+        responses = [connection.recv(65536)[:12] for connection in connections]
         assert responses == [b"HTTP/1.1 408"] * 1000
         assert 5.9 < time.monotonic() - started < 15
         eventually(lambda: connections_to(gateway.port) < 100)
     finally:
-        for connection in slow:
+        for connection in connections:
             connection.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert {request.target for request in recorded.requests} == {b"/x"}

@@ -33,7 +33,7 @@ def test_headers_before_the_first_event(gateway, recorded, alice_token):
     eventually(lambda: recorded.closed_connections == 1)
 
 
-def test_each_event_at_once(gateway, alice_token):
+def test_each_event_is_forwarded_at_once(gateway, alice_token):
     with gateway.client(alice_token).stream("GET", "/events?interval=0.2&count=4") as response:
         arrivals = [(time.monotonic(), event) for event in response.iter_raw()]
     assert [json.loads(event.partition(b"data: ")[2])["number"] for _, event in arrivals] == [1, 2, 3, 4]
@@ -62,7 +62,7 @@ def test_a_slow_client_pauses_the_upstream(gateway, recorded, alice_token):
         while before != sent:
             before = sent
             time.sleep(0.3)
-        # What the gateway and the buffers of four sockets hold.
+        # The gateway and the buffers of four sockets hold this much.
         assert sent < 48 * MIB
     eventually(lambda: recorded.closed_connections == 1)
 
@@ -86,15 +86,15 @@ def test_a_slow_upstream_pauses_the_client(gateway, recorded, alice_token):
         recorded.call(reading.set)
 
 
-def test_a_client_that_leaves_ends_the_upstreams_request(gateway, recorded, alice_token):
-    async def waits(_request, connection):
+def test_a_client_that_disconnects_ends_the_upstreams_request(gateway, recorded, alice_token):
+    async def wait(_request, connection):
         await connection.wait_closed()
 
-    async def begins(_request, connection):
+    async def begin(_request, connection):
         await connection.send(STREAM + b"Content-Length: 1000\r\n\r\nx")
         await connection.wait_closed()
 
-    for count, script in enumerate((waits, begins), start=1):
+    for count, script in enumerate((wait, begin), start=1):
         recorded.response = script
         with connected(gateway.port) as client:
             client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
@@ -104,7 +104,7 @@ def test_a_client_that_leaves_ends_the_upstreams_request(gateway, recorded, alic
     eventually(lambda: len(gateway.plane.in_flight) == 0)
 
 
-def test_a_client_that_leaves_within_its_upload(gateway, recorded, alice_token):
+def test_a_client_that_disconnects_during_its_upload(gateway, recorded, alice_token):
     recorded.reads_bodies = False
 
     async def script(_request, connection):
@@ -119,7 +119,7 @@ def test_a_client_that_leaves_within_its_upload(gateway, recorded, alice_token):
 
 
 # case C50
-def test_an_upstream_that_breaks_off_breaks_the_answer(gateway, recorded, alice_token):
+def test_an_upstream_that_breaks_off_aborts_the_response(gateway, recorded, alice_token):
     chunked = STREAM + b"Transfer-Encoding: chunked\r\n\r\n"
     for response in (
         STREAM + b"Content-Length: 10\r\n\r\n12345",
@@ -134,12 +134,12 @@ def test_an_upstream_that_breaks_off_breaks_the_answer(gateway, recorded, alice_
             gateway.client(alice_token).get("/x")
 
 
-def test_the_demo_that_fails(gateway, alice_token):
+def test_the_failing_demo_page(gateway, alice_token):
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         gateway.client(alice_token).get("/fail")
 
 
-def test_an_upstream_that_stops_in_its_middle(gateway, recorded, alice_token):
+def test_an_upstream_that_stalls_during_its_response(gateway, recorded, alice_token):
     async def script(_request, connection):
         await connection.send(STREAM + b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n")
         await connection.wait_closed()
@@ -151,7 +151,7 @@ def test_an_upstream_that_stops_in_its_middle(gateway, recorded, alice_token):
     eventually(lambda: recorded.closed_connections == 1)
 
 
-def test_a_slow_client_is_no_slow_upstream(gateway, recorded, alice_token):
+def test_a_slow_client_does_not_trigger_the_upstream_timeout(gateway, recorded, alice_token):
     gateway.restart(UPSTREAM_TIMEOUT=0.3)
     body = b"x" * 16 * MIB
     recorded.response = STREAM + b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -180,7 +180,7 @@ def test_a_broken_chunk(gateway, recorded, alice_token):
             next(pieces)
 
 
-def test_pipelined_requests_are_answered_in_order(gateway, alice_token):
+def test_pipelined_requests_get_their_responses_in_order(gateway, alice_token):
     paths = [f"/echo/{number}" for number in range(5)]
     with connected(gateway.port) as client:
         for path in paths:
