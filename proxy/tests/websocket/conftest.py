@@ -8,7 +8,7 @@ from proxy.tests.support.websockets import websocket_tasks
 
 @pytest.fixture
 def nothing_left(gateway, socket_upstream):
-    """Whatever happened: no carry, no task, no WebSocket of the upstream's stays."""
+    """Check after the test that no relay, no task and no WebSocket of the upstream is left."""
     yield
     eventually(lambda: len(gateway.plane.in_flight) == 0)
     eventually(lambda: websocket_tasks(gateway) == [])

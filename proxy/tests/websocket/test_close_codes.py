@@ -33,7 +33,7 @@ def test_the_clients_code_and_reason_reach_the_upstream(gateway, socket_upstream
 
 
 # case D57
-def test_a_close_without_a_code_is_an_ordinary_end_on_either_side(gateway, socket_upstream, alice_token):
+def test_a_close_without_a_code_is_a_normal_closure_on_both_sides(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("close::")
         assert read_close(client) == (1000, "")
@@ -46,7 +46,7 @@ def test_a_close_without_a_code_is_an_ordinary_end_on_either_side(gateway, socke
     assert socket_upstream.last.close_code == 1000
 
 
-def test_a_long_reason_crosses_whole(gateway, socket_upstream, alice_token):
+def test_a_long_reason_is_relayed_unchanged(gateway, socket_upstream, alice_token):
     reason = "я" * 61
     with open_socket(gateway, "/ws", alice_token) as client:
         client.close(4000, reason)
@@ -77,7 +77,7 @@ def test_an_upstream_that_breaks_the_protocol(gateway, socket_upstream, alice_to
 
 # case D57
 @pytest.mark.parametrize("code", [1004, 1005, 1006, 1015, 999, 5000])
-def test_a_code_that_nobody_may_send_is_not_sent_on(gateway, socket_upstream, alice_token, code):
+def test_a_reserved_code_is_not_relayed(gateway, socket_upstream, alice_token, code):
     with RawSocket(gateway, alice_token) as client:
         client.send(code.to_bytes(2, "big"), 0x88)
         assert client.read_close()[0] == 1002
@@ -86,7 +86,7 @@ def test_a_code_that_nobody_may_send_is_not_sent_on(gateway, socket_upstream, al
 
 
 @pytest.mark.parametrize("opcodes", [(0x81,), (0x01, 0x80)])
-def test_text_that_is_no_text(gateway, socket_upstream, alice_token, opcodes):
+def test_text_that_is_no_utf_8(gateway, socket_upstream, alice_token, opcodes):
     with RawSocket(gateway, alice_token) as client:
         for opcode in opcodes:
             client.send(b"\xff", opcode)

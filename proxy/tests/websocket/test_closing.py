@@ -1,4 +1,4 @@
-"""However and whenever a WebSocket ends, nothing of it is left."""
+"""WebSockets that end in any state and in any way, and leave nothing behind."""
 
 import asyncio
 import contextlib
@@ -27,6 +27,7 @@ from proxy.tests.support.websockets import (
 
 @pytest.fixture(autouse=True)
 def nothing_left(gateway, socket_upstream):
+    """Check after the test that no connection, no relay and no task is left."""
     yield
     eventually(lambda: not _server(gateway).tasks)
     assert len(gateway.plane.in_flight) == 0
@@ -36,25 +37,25 @@ def nothing_left(gateway, socket_upstream):
 
 @pytest.fixture
 def silent(gateway, recorded):
-    """An upstream that answers no handshake."""
+    """Return an upstream that never responds to a handshake."""
 
-    async def silence(_request, connection):
+    async def stay_silent(_request, connection):
         await connection.wait_closed()
 
-    recorded.response = silence
+    recorded.response = stay_silent
     return recorded
 
 
-def _knock(gateway, sold):
-    """A client that has sent its handshake."""
+def _send_handshake(gateway, sold):
+    """Return a client that has sent its handshake and does not wait for the response."""
     return RawSocket(gateway, sold, waits=False)
 
 
-# --- While the upstream is being connected
+# --- During the handshake with the upstream
 
 
-def test_the_client_leaves_while_the_upstream_is_connected(gateway, silent, alice_token):
-    client = _knock(gateway, alice_token)
+def test_the_client_disconnects_during_the_upstreams_handshake(gateway, silent, alice_token):
+    client = _send_handshake(gateway, alice_token)
     eventually(lambda: silent.requests)
     client.vanish()
     eventually(lambda: silent.closed_connections == 1, 2)
@@ -62,18 +63,18 @@ def test_the_client_leaves_while_the_upstream_is_connected(gateway, silent, alic
 
 
 # case G74
-def test_the_client_leaves_while_it_is_admitted(gateway, socket_upstream, alice_token, monkeypatch):
-    asked, go_on = threading.Event(), threading.Event()
+def test_the_client_disconnects_during_admission(gateway, socket_upstream, alice_token, monkeypatch):
+    started, go_on = threading.Event(), threading.Event()
     admit = gateway.plane.gate.admit
 
-    async def slowly(*arguments, **options):
-        asked.set()
+    async def admit_slowly(*arguments, **options):
+        started.set()
         await asyncio.to_thread(go_on.wait)
         return await admit(*arguments, **options)
 
-    monkeypatch.setattr(gateway.plane.gate, "admit", slowly)
-    client = _knock(gateway, alice_token)
-    assert asked.wait(5)
+    monkeypatch.setattr(gateway.plane.gate, "admit", admit_slowly)
+    client = _send_handshake(gateway, alice_token)
+    assert started.wait(5)
     client.vanish()
     eventually(lambda: connections_to(gateway.port) == 0)
     go_on.set()
@@ -81,12 +82,12 @@ def test_the_client_leaves_while_it_is_admitted(gateway, socket_upstream, alice_
     assert socket_upstream.handshakes == []
 
 
-def test_the_server_stops_while_the_upstream_is_connected(gateway, silent, alice_token):
-    def stop_when_reached():
+def test_the_server_stops_during_the_upstreams_handshake(gateway, silent, alice_token):
+    def stop_after_handshake():
         eventually(lambda: silent.requests)
         _stop_websockets(gateway)
 
-    thread = threading.Thread(target=stop_when_reached)
+    thread = threading.Thread(target=stop_after_handshake)
     thread.start()
     with open_socket(gateway, "/ws", alice_token) as client:
         assert read_close(client, 2) == (1012, "draining")
@@ -94,8 +95,8 @@ def test_the_server_stops_while_the_upstream_is_connected(gateway, silent, alice
     eventually(lambda: silent.closed_connections == 1, 2)
 
 
-def test_a_client_that_does_not_wait_for_the_answer_is_cut(gateway, silent, alice_token):
-    client = _knock(gateway, alice_token)
+def test_a_client_that_sends_before_the_response_is_cut_off(gateway, silent, alice_token):
+    client = _send_handshake(gateway, alice_token)
     eventually(lambda: silent.requests)
     client.socket.sendall(frame(b"too early"))
     eventually(lambda: silent.closed_connections == 1, 2)
@@ -103,7 +104,7 @@ def test_a_client_that_does_not_wait_for_the_answer_is_cut(gateway, silent, alic
     client.vanish()
 
 
-# --- While it is accepted
+# --- During the handshake with the client
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_a_client_that_does_not_wait_for_the_answer_is_cut(gateway, silent, alic
         ("raw:c100", (1014, "upstream_unreachable")),
     ],
 )
-def test_the_upstream_leaves_at_once(gateway, socket_upstream, alice_token, greeting, outcome):
+def test_the_upstream_disconnects_at_once(gateway, socket_upstream, alice_token, greeting, outcome):
     socket_upstream.greeting = greeting
     for _ in range(10):
         with open_socket(gateway, "/ws", alice_token) as client:
@@ -134,8 +135,8 @@ def test_the_server_stops(gateway, socket_upstream, alice_token):
     assert (socket_upstream.last.close_code, socket_upstream.last.close_reason) == (1012, "draining")
 
 
-def test_the_server_stops_for_good(gateway, socket_upstream, alice_token):
-    """Its tasks are cancelled when `DRAIN_SECONDS` are over."""
+def test_the_server_cancels_its_tasks(gateway, socket_upstream, alice_token):
+    """Close both sides with 1011 when the tasks are cancelled after `DRAIN_SECONDS`."""
     with open_socket(gateway, "/ws", alice_token) as client:
         gateway.run(_cancel(gateway))
         assert read_close(client, 2) == (1011, "")
@@ -146,7 +147,7 @@ def test_the_server_stops_for_good(gateway, socket_upstream, alice_token):
 
 
 @pytest.mark.parametrize("message", ["relayed", "to the upstream"])
-def test_an_error_of_the_gateways_own(gateway, socket_upstream, alice_token, monkeypatch, message):
+def test_a_bug_of_the_gateway(gateway, socket_upstream, alice_token, monkeypatch, message):
     count_bytes = Session.count_bytes
 
     def fail(session, count):
@@ -170,14 +171,14 @@ def test_an_error_of_the_gateways_own(gateway, socket_upstream, alice_token, mon
 # --- While it is closing
 
 
-def test_the_client_leaves_while_it_is_closed(gateway, socket_upstream, alice_token, olga):
+def test_the_client_disconnects_while_it_is_closed(gateway, socket_upstream, alice_token, olga):
     client = open_socket(gateway, "/ws", alice_token)
     services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
     vanish(client)
     eventually(lambda: socket_upstream.last.closed)
 
 
-def test_a_client_that_does_not_answer_the_close_frame(gateway, socket_upstream, alice_token, olga):
+def test_a_client_that_does_not_respond_to_the_close_frame(gateway, socket_upstream, alice_token, olga):
     with RawSocket(gateway, alice_token) as client:
         services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
         eventually(lambda: not client.is_open, 2)
@@ -193,7 +194,7 @@ def test_the_server_stops_while_it_is_closed(gateway, socket_upstream, alice_tok
         assert client.read_close() == (4000, "done")
 
 
-def test_both_sides_leave_at_once(gateway, socket_upstream, alice_token):
+def test_both_sides_disconnect_at_once(gateway, socket_upstream, alice_token):
     for _ in range(20):
         with open_socket(gateway, "/ws", alice_token) as client:
             client.send("close:4000:done")
@@ -217,11 +218,11 @@ def test_both_sides_leave_at_once(gateway, socket_upstream, alice_token):
         (State.CLOSED, State.CLOSED),
     ],
 )
-def test_no_other_way_leads_from_state_to_state(before, after):
-    carry = WebSocketRelay()
-    carry._state = before
+def test_illegal_transitions_raise(before, after):
+    relay = WebSocketRelay()
+    relay._state = before
     with pytest.raises(RuntimeError, match=f"from {before.name} to {after.name}"):
-        carry._enter(after)
+        relay._enter(after)
 
 
 def _server(gateway):
@@ -229,7 +230,7 @@ def _server(gateway):
 
 
 def _stop_websockets(gateway):
-    """What uvicorn does to every connection when it stops."""
+    """Shut down each WebSocket as uvicorn does when it stops."""
 
     async def stop():
         for connection in [one for one in _server(gateway).connections if isinstance(one, ClientEnd)]:
@@ -244,22 +245,22 @@ async def _cancel(gateway):
 
 
 @pytest.mark.parametrize("state", [State.CONNECTING, State.CLOSING])
-async def test_it_is_cut_while_its_time_is_just_over(state):
-    """From the end of a timeout until the task hears of it, others have their turn."""
-    carry = WebSocketRelay()
-    carry._state = state
+async def test_a_cutoff_right_after_a_timeout(state):
+    """Keep the denial, because other callbacks may run after a timeout expires and before the task is cancelled."""
+    relay = WebSocketRelay()
+    relay._state = state
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(0) as carry._timeout:
+        async with asyncio.timeout(0) as relay._timeout:
             try:
                 await asyncio.sleep(1)
             finally:
-                assert carry.cut(INVALID_TOKEN)
-                carry._note_lost_client()
-    assert carry._denial is INVALID_TOKEN
+                assert relay.cut(INVALID_TOKEN)
+                relay._note_lost_client()
+    assert relay._denial is INVALID_TOKEN
 
 
-def test_a_client_that_sends_with_its_handshake_is_cut(gateway, socket_upstream, alice_token):
-    """Its message would be lost without a word."""
+def test_a_client_that_sends_with_its_handshake_is_cut_off(gateway, socket_upstream, alice_token):
+    """Cut the client off, because its message would be lost silently."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
         client.sendall(handshake(alice_token, "/ws") + frame(b"too early"))
         with contextlib.suppress(ConnectionResetError):

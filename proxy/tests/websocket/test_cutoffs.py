@@ -1,4 +1,4 @@
-"""An open WebSocket ends within two seconds, with the right code, once its token admits no more."""
+"""Open WebSockets, which end within two seconds and with the right code after their token loses access."""
 
 import contextlib
 import threading
@@ -17,17 +17,12 @@ from accounts.models import User
 from accounts.signals import user_activity_changed
 from billing.idempotency import Call
 from proxy.tests.support.servers import eventually
-from proxy.tests.support.websockets import RawSocket, connections_to, open_socket, read_close, websocket_tasks
+from proxy.tests.support.websockets import RawSocket, connections_to, open_socket, read_close
 
 LIMIT = 2.0
 
 
-@pytest.fixture(autouse=True)
-def nothing_left(gateway, socket_upstream):
-    yield
-    eventually(lambda: len(gateway.plane.in_flight) == 0)
-    eventually(lambda: websocket_tasks(gateway) == [])
-    eventually(lambda: socket_upstream.open == 0)
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 def _revoke(sold, olga):
@@ -80,8 +75,8 @@ def test_an_open_websocket_is_closed(gateway, socket_upstream, alice_token, bob_
 
 # case D60
 @pytest.mark.parametrize(("act", "outcome"), [CAUSES[0], *CAUSES[3:]])
-def test_also_when_the_push_is_lost(gateway, socket_upstream, alice_token, olga, act, outcome):
-    pushed = access_revoked.receivers
+def test_cutoffs_without_the_push(gateway, socket_upstream, alice_token, olga, act, outcome):
+    receivers = access_revoked.receivers
     access_revoked.receivers = []
     access_revoked.sender_receivers_cache.clear()
     try:
@@ -91,7 +86,7 @@ def test_also_when_the_push_is_lost(gateway, socket_upstream, alice_token, olga,
             assert read_close(client, LIMIT) == outcome
             assert time.monotonic() - started < LIMIT
     finally:
-        access_revoked.receivers = pushed
+        access_revoked.receivers = receivers
 
 
 # case D60
@@ -102,7 +97,7 @@ def test_every_websocket_of_the_token_is_closed(gateway, socket_upstream, alice_
 
 
 # case D60
-def test_at_its_expiry(gateway, socket_upstream, alice_token):
+def test_expiry(gateway, socket_upstream, alice_token):
     end = timezone.now() + timedelta(seconds=1)
     AccessToken.objects.update(created_at=end - timedelta(hours=1), expires_at=end)
     with open_socket(gateway, "/ws", alice_token) as client:
@@ -112,7 +107,7 @@ def test_at_its_expiry(gateway, socket_upstream, alice_token):
 
 
 # case D60
-def test_while_much_is_being_sent(gateway, socket_upstream, alice_token, olga):
+def test_a_cutoff_during_heavy_traffic(gateway, socket_upstream, alice_token, olga):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("flood")
         client.recv(timeout=5)
@@ -127,10 +122,10 @@ def test_while_much_is_being_sent(gateway, socket_upstream, alice_token, olga):
 
 
 # cases D59, D60
-def test_a_client_that_reads_nothing_holds_nothing_open(gateway, socket_upstream, alice_token, olga):
+def test_a_client_that_does_not_read(gateway, socket_upstream, alice_token, olga):
     with RawSocket(gateway, alice_token) as client:
         client.send(b"flood")
-        eventually(lambda: _carried_stands_still(gateway))
+        eventually(lambda: _is_stalled(gateway))
         started = time.monotonic()
         _revoke(alice_token, olga)
         eventually(lambda: not client.is_open, LIMIT)
@@ -140,18 +135,18 @@ def test_a_client_that_reads_nothing_holds_nothing_open(gateway, socket_upstream
 
 
 # cases D59, D60
-def test_an_upstream_that_reads_nothing_does_not_hold_the_client(gateway, socket_upstream, alice_token, olga):
+def test_an_upstream_that_does_not_read(gateway, socket_upstream, alice_token, olga):
     with open_socket(gateway, "/ws", alice_token) as client:
 
-        def send_for_ever():
+        def send_forever():
             with contextlib.suppress(ConnectionClosed):
                 while True:
                     client.send(bytes(2**18))
 
         client.send("freeze")
-        sending = threading.Thread(target=send_for_ever)
+        sending = threading.Thread(target=send_forever)
         sending.start()
-        eventually(lambda: _carried_stands_still(gateway))
+        eventually(lambda: _is_stalled(gateway))
         started = time.monotonic()
         _revoke(alice_token, olga)
         assert read_close(client, LIMIT) == (4401, "invalid_token")
@@ -163,11 +158,11 @@ def test_an_upstream_that_reads_nothing_does_not_hold_the_client(gateway, socket
 
 
 # case D60
-def test_one_that_is_closing_already_is_hurried(gateway, socket_upstream, alice_token, olga):
-    """The client may still read what it was sent, but not once the token is revoked."""
+def test_a_websocket_that_is_closing_already(gateway, socket_upstream, alice_token, olga):
+    """Let the client read pending messages after the close frame only until its token is revoked."""
     with RawSocket(gateway, alice_token) as client:
         client.send(b"flood")
-        eventually(lambda: _carried_stands_still(gateway))
+        eventually(lambda: _is_stalled(gateway))
         client.send(b"\x0f\xa0", 0x88)
         eventually(lambda: socket_upstream.last.close_code == 4000)
         eventually(lambda: socket_upstream.last.closed)
@@ -177,19 +172,19 @@ def test_one_that_is_closing_already_is_hurried(gateway, socket_upstream, alice_
 
 
 # case D60
-def test_while_the_upstream_is_still_being_connected(gateway, recorded, alice_token, olga):
-    async def silence(_request, connection):
+def test_a_cutoff_during_the_upstreams_handshake(gateway, recorded, alice_token, olga):
+    async def stay_silent(_request, connection):
         await connection.wait_closed()
 
-    recorded.response = silence
+    recorded.response = stay_silent
 
-    def revoke_when_reached():
+    def revoke_after_handshake():
         eventually(lambda: recorded.requests)
         eventually(lambda: len(gateway.plane.in_flight) == 1)
         _revoke(alice_token, olga)
         connections.close_all()
 
-    thread = threading.Thread(target=revoke_when_reached)
+    thread = threading.Thread(target=revoke_after_handshake)
     thread.start()
     started = time.monotonic()
     with open_socket(gateway, "/ws", alice_token, subprotocols=["one"]) as client:
@@ -201,13 +196,13 @@ def test_while_the_upstream_is_still_being_connected(gateway, recorded, alice_to
 
 
 # case D60
-def test_when_nothing_can_be_checked_for_half_a_minute(gateway, socket_upstream, alice_token, monkeypatch):
+def test_a_revocation_feed_that_is_silent_for_half_a_minute(gateway, socket_upstream, alice_token, monkeypatch):
     with open_socket(gateway, "/ws", alice_token) as client:
         monkeypatch.setattr(gateway.plane.feed, "silent_seconds", lambda: 30.5)
         assert read_close(client, LIMIT) == (1013, "state_unavailable")
 
 
-def test_a_change_that_takes_nothing_away_closes_nothing(gateway, socket_upstream, alice_token):
+def test_a_change_that_keeps_access_closes_nothing(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token) as client:
         row = Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=alice_token.token)
         access_revoked.send(sender=Revocation)
@@ -217,7 +212,7 @@ def test_a_change_that_takes_nothing_away_closes_nothing(gateway, socket_upstrea
 
 
 # case D60
-def test_after_a_reset_another_device_may_come(gateway, socket_upstream, alice_token):
+def test_after_a_reset_another_device_is_admitted(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token) as client:
         services.reset_device(alice_token.token.user, alice_token.token.pk)
         assert read_close(client, LIMIT) == (4409, "device_conflict")
@@ -227,7 +222,7 @@ def test_after_a_reset_another_device_may_come(gateway, socket_upstream, alice_t
 
 
 # case D60
-def test_a_silent_websocket_loses_the_token_to_another_device_once_it_speaks(gateway, socket_upstream, alice_token):
+def test_an_idle_websocket_that_lost_its_lease_is_closed_when_it_sends(gateway, socket_upstream, alice_token):
     gateway.restart(SESSION_TIMEOUT_SECONDS=1)
     with open_socket(gateway, "/ws", alice_token) as silent:
         time.sleep(2.4)
@@ -240,7 +235,7 @@ def test_a_silent_websocket_loses_the_token_to_another_device_once_it_speaks(gat
 
 
 # case D60
-def test_data_holds_the_device_and_ping_does_not(gateway, socket_upstream, alice_token):
+def test_data_keeps_the_lease_and_ping_does_not(gateway, socket_upstream, alice_token):
     gateway.restart(SESSION_TIMEOUT_SECONDS=1)
     with open_socket(gateway, "/ws", alice_token) as client:
         until = time.monotonic() + 1.8
@@ -259,8 +254,8 @@ def test_data_holds_the_device_and_ping_does_not(gateway, socket_upstream, alice
             assert other.recv(timeout=5) == "hello"
 
 
-def _carried_stands_still(gateway):
-    """Whether no byte was carried for a moment."""
+def _is_stalled(gateway):
+    """Return whether no byte is relayed for 0.2 s."""
     before = gateway.plane.accounting.total.bytes
     time.sleep(0.2)
     return gateway.plane.accounting.total.bytes == before

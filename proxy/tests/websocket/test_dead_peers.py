@@ -1,4 +1,4 @@
-"""Peers that vanish or freeze without a word are found, and nothing of theirs is left."""
+"""Keepalive pings, which find peers that vanish or freeze."""
 
 import socket
 import time
@@ -13,7 +13,8 @@ PING = 0.6
 
 
 @pytest.fixture(autouse=True)
-def little_patience(monkeypatch):
+def short_timeouts(monkeypatch):
+    """Shorten the interval of pings and the time for the close frame."""
     monkeypatch.setattr(endpoint, "PING_SECONDS", PING)
     for module in (endpoint, handler):
         monkeypatch.setattr(module, "LAST_SECONDS", 0.5)
@@ -21,6 +22,7 @@ def little_patience(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def nothing_left(gateway, socket_upstream):
+    """Check after the test that no relay, no task and no connection to the upstream is left."""
     yield
     eventually(lambda: len(gateway.plane.in_flight) == 0)
     eventually(lambda: websocket_tasks(gateway) == [])
@@ -28,7 +30,7 @@ def nothing_left(gateway, socket_upstream):
 
 
 # case D59
-def test_a_client_that_answers_no_ping_is_closed(gateway, socket_upstream, alice_token):
+def test_a_client_that_sends_no_pong_is_closed(gateway, socket_upstream, alice_token):
     with RawSocket(gateway, alice_token) as client:
         started = time.monotonic()
         assert client.read_close() == (1011, "keepalive ping timeout")
@@ -38,7 +40,7 @@ def test_a_client_that_answers_no_ping_is_closed(gateway, socket_upstream, alice
 
 
 # case D59
-def test_a_client_that_neither_reads_nor_answers_is_reset(gateway, socket_upstream, alice_token):
+def test_a_client_that_neither_reads_nor_sends_pongs_is_reset(gateway, socket_upstream, alice_token):
     with RawSocket(gateway, alice_token) as client:
         client.send(b"flood")
         eventually(lambda: not client.is_open)
@@ -46,7 +48,7 @@ def test_a_client_that_neither_reads_nor_answers_is_reset(gateway, socket_upstre
 
 
 # case D59
-def test_an_upstream_that_answers_no_ping_is_left(gateway, socket_upstream, alice_token):
+def test_an_upstream_that_sends_no_pong_is_disconnected(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("freeze")
         assert read_close(client, 5) == (1014, "upstream_unreachable")
@@ -55,7 +57,7 @@ def test_an_upstream_that_answers_no_ping_is_left(gateway, socket_upstream, alic
 
 
 # case D59
-def test_also_while_it_is_sent_more_than_it_reads(gateway, socket_upstream, alice_token):
+def test_an_upstream_that_freezes_under_load_is_disconnected(gateway, socket_upstream, alice_token):
     with RawSocket(gateway, alice_token) as client:
         client.send(b"freeze")
         client.send_until_held_back(frame(bytes(2**18)))
@@ -65,8 +67,8 @@ def test_also_while_it_is_sent_more_than_it_reads(gateway, socket_upstream, alic
 
 
 # case D59
-def test_a_client_that_the_upstream_holds_back_is_not_taken_for_dead(gateway, socket_upstream, alice_token):
-    """The upstream talks but reads nothing, so that what the client answers to pings could not be read either."""
+def test_a_client_behind_backpressure_is_not_taken_for_dead(gateway, socket_upstream, alice_token):
+    """Expect no pongs while the upstream reads nothing, because the gateway does not read from the client then."""
     with RawSocket(gateway, alice_token) as client:
         client.send(b"talk")
         client.send_until_held_back(frame(bytes(2**18)))
@@ -77,24 +79,24 @@ def test_a_client_that_the_upstream_holds_back_is_not_taken_for_dead(gateway, so
 
 
 # case D59
-def test_a_client_that_takes_one_large_message_slowly_is_not_taken_for_dead(gateway, socket_upstream, alice_token):
-    """The ping waits behind the message."""
+def test_a_client_that_reads_a_large_message_slowly_is_not_taken_for_dead(gateway, socket_upstream, alice_token):
+    """Wait longer than usual for the pong, because the ping is queued behind the message."""
     with RawSocket(gateway, alice_token) as client:
-        (carry,) = gateway.plane.in_flight.all()
-        carry._client.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        (relay,) = gateway.plane.in_flight.all()
+        relay._client.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         rest = 2**23
         started = time.monotonic()
         client.send(bytes(rest), 0x82)
         while rest > 0:
             taken = len(client.socket.recv(2**15))
-            assert taken, "given up"
+            assert taken, "the gateway closed the connection"
             rest -= taken
             time.sleep(0.01)
         assert time.monotonic() - started > 3 * PING
 
 
 # case D59
-def test_a_client_that_vanishes_before_an_upstream_that_reads_nothing(gateway, socket_upstream, alice_token):
+def test_a_client_that_vanishes_while_the_upstream_does_not_read(gateway, socket_upstream, alice_token):
     with RawSocket(gateway, alice_token) as client:
         client.send(b"talk")
         client.send_until_held_back(frame(bytes(2**18)))
@@ -104,8 +106,8 @@ def test_a_client_that_vanishes_before_an_upstream_that_reads_nothing(gateway, s
 
 
 # case D59
-def test_an_upstream_that_the_client_holds_back_is_not_taken_for_dead(gateway, socket_upstream, alice_token):
-    """The client talks but reads nothing, so that what the upstream answers to pings could not be read either."""
+def test_an_upstream_behind_backpressure_is_not_taken_for_dead(gateway, socket_upstream, alice_token):
+    """Expect no pongs while the client reads nothing, because the gateway does not read from the upstream then."""
     with RawSocket(gateway, alice_token) as client:
         client.send(b"flood")
         until = time.monotonic() + 5 * PING
@@ -120,11 +122,11 @@ def test_ping_and_pong_are_no_activity(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("data")
         client.recv(timeout=5)
-        (carry,) = gateway.plane.in_flight.all()
-        active = carry.session.last_active_at
+        (relay,) = gateway.plane.in_flight.all()
+        active = relay.session.last_active_at
         time.sleep(3 * PING)
         client.ping().wait(1)
-        assert carry.session.last_active_at == active
+        assert relay.session.last_active_at == active
         client.send("data")
         client.recv(timeout=5)
-        assert carry.session.last_active_at > active
+        assert relay.session.last_active_at > active

@@ -1,4 +1,4 @@
-"""WebSockets that are refused: accepted first, then closed with code and reason; the upstream hears nothing."""
+"""Denied WebSockets, which are accepted first and then closed with a code, without contact to the upstream."""
 
 import socket
 from contextlib import ExitStack
@@ -18,6 +18,7 @@ from zenzefi.common.digests import secret_digest
 
 @pytest.fixture(autouse=True)
 def nothing_left(gateway, socket_upstream):
+    """Check after the test that no relay and no task is left."""
     yield
     eventually(lambda: len(gateway.plane.in_flight) == 0)
     eventually(lambda: websocket_tasks(gateway) == [])
@@ -25,9 +26,9 @@ def nothing_left(gateway, socket_upstream):
 
 @pytest.fixture
 def denied(gateway, socket_upstream):
-    """Code and reason with which a WebSocket is closed that never reaches the upstream."""
+    """Return a function that opens a WebSocket, checks that it is denied, and returns the code and reason."""
 
-    def attempt(*sold, path="/ws", headers=(), offered=("one", "two")):
+    def open_denied(*sold, path="/ws", headers=(), offered=("one", "two")):
         before = len(socket_upstream.handshakes)
         with open_socket(gateway, path, *sold, headers=headers, subprotocols=offered) as client:
             assert client.subprotocol == (offered[0] if offered else None)
@@ -35,14 +36,14 @@ def denied(gateway, socket_upstream):
         assert len(socket_upstream.handshakes) == before
         return outcome
 
-    return attempt
+    return open_denied
 
 
 INVALID, EXPIRED = (4401, "invalid_token"), (4401, "token_expired")
 
 
 # case D54
-def test_without_a_token(denied):
+def test_no_token(denied):
     assert denied() == INVALID
     assert denied(offered=None) == INVALID
     assert denied(headers={"X-Device-ID": "device-1"}) == INVALID
@@ -79,7 +80,7 @@ def test_a_frozen_token(denied, alice_token, olga):
 
 
 @pytest.mark.parametrize("device", [None, "short", "x" * 129, "with space", ""])
-def test_no_device_or_a_malformed_one(denied, alice_token, device):
+def test_a_missing_or_malformed_device(denied, alice_token, device):
     headers = {"X-Access-Token": alice_token.text} | ({} if device is None else {"X-Device-ID": device})
     assert denied(headers=headers) == (4400, "device_id_required")
     assert alice_token.stored().activated_at is None
@@ -140,14 +141,14 @@ def test_a_cookie_from_a_foreign_origin(gateway, denied, alice_token, origin):
 
 # case D55
 @pytest.mark.parametrize("site", ["cross-site", "same-site", ""])
-def test_a_cookie_without_an_origin_that_the_browser_calls_foreign(denied, alice_token, site):
+def test_a_cookie_without_an_origin_but_with_a_foreign_fetch_site(denied, alice_token, site):
     cookie = "zenzefi_access=" + sign_access(secret_digest(alice_token.text.encode()), "device-of-browser")
     assert denied(headers={"Cookie": cookie, "Sec-Fetch-Site": site}) == (4403, "origin_denied")
 
 
 # case D55
 @pytest.mark.parametrize("origin", [None, "null", "http://evil.example", "http://["])
-def test_with_the_header_the_origin_does_not_matter(gateway, socket_upstream, alice_token, origin):
+def test_header_credentials_need_no_origin(gateway, socket_upstream, alice_token, origin):
     with open_socket(gateway, "/ws", alice_token, headers={} if origin is None else {"Origin": origin}) as client:
         client.send("hello")
         assert client.recv(timeout=5) == "hello"
@@ -174,7 +175,7 @@ def test_too_many_at_once(gateway, denied, socket_upstream, alice_token):
     with ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(open_socket(gateway, "/ws", alice_token))
-        # The upstream notes a handshake only after it has answered it.
+        # The upstream records a handshake only after it has sent its response.
         eventually(lambda: len(socket_upstream.handshakes) == 3)
         assert denied(alice_token) == (4429, "too_many_connections")
     eventually(lambda: len(gateway.plane.in_flight) == 0)
@@ -215,7 +216,7 @@ def test_maintenance_and_draining(gateway, denied, alice_token):
 
 
 # cases C47, D60
-def test_when_access_cannot_be_checked(gateway, denied, alice_token, bob_token, monkeypatch):
+def test_access_that_cannot_be_checked(gateway, denied, alice_token, bob_token, monkeypatch):
     with open_socket(gateway, "/ws", alice_token):
         pass
     feed = gateway.plane.feed
@@ -228,7 +229,7 @@ def test_when_access_cannot_be_checked(gateway, denied, alice_token, bob_token, 
 
 
 def test_the_order_of_the_checks(gateway, socket_upstream, denied, sold_token, alice):
-    """Token, user, device form, scope, rate, device."""
+    """Check token, user, device form, scope, rate and device lease, in this order."""
     token = sold_token(alice, scope=Scope.CERTIFICATES_ONLY)
     bad_device = {"X-Access-Token": token.text, "X-Device-ID": "bad"}
     User.objects.filter(pk=alice.pk).update(is_active=False)

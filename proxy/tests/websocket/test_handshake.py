@@ -1,4 +1,4 @@
-"""The HTTP answer to a WebSocket's handshake: its headers, and its refusal where it is none."""
+"""The response to a WebSocket's handshake: its header fields, and the denial of malformed handshakes."""
 
 import asyncio
 import re
@@ -12,7 +12,7 @@ from proxy.tests.support.websockets import accept_response, handshake, open_sock
 REQUEST_ID = {"X-Request-ID": "my-request.1"}
 
 
-def test_the_answer_carries_the_request_id_and_the_expiry(gateway, socket_upstream, alice_token):
+def test_the_response_has_the_request_id_and_the_expiry(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token, headers=REQUEST_ID) as client:
         response = client.response.headers
     assert response["X-Request-ID"] == socket_upstream.last.header("x-request-id") == "my-request.1"
@@ -20,7 +20,7 @@ def test_the_answer_carries_the_request_id_and_the_expiry(gateway, socket_upstre
 
 
 # case C45
-def test_the_upstreams_fields_cross_with_its_cookies_under_the_prefix(gateway, socket_upstream, alice_token):
+def test_the_upstreams_fields_are_forwarded_with_cookies_under_the_prefix(gateway, socket_upstream, alice_token):
     socket_upstream.fields = [
         ("Set-Cookie", "app=1; Path=/"),
         ("Set-Cookie", "sessionid=stolen; Path=/"),
@@ -44,7 +44,7 @@ def test_the_upstreams_fields_cross_with_its_cookies_under_the_prefix(gateway, s
     )
 
 
-def test_a_denial_carries_the_request_id(gateway):
+def test_a_denial_has_the_request_id(gateway):
     with connect(f"ws://127.0.0.1:{gateway.port}/api/v1/proxy/ws", additional_headers=REQUEST_ID) as client:
         assert client.response.headers["X-Request-ID"] == "my-request.1"
         assert read_close(client) == (4401, "invalid_token")
@@ -69,7 +69,7 @@ def test_without_a_request_id_there_is_a_new_one(gateway):
         (b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
     ],
 )
-def test_what_is_no_handshake_is_refused_as_a_bad_request(gateway, socket_upstream, alice_token, wrong, instead):
+def test_a_malformed_handshake_is_a_bad_request(gateway, socket_upstream, alice_token, wrong, instead):
     sent = handshake(alice_token, "/ws")
     assert wrong in sent
     client = RawClient(gateway.port)
@@ -81,13 +81,13 @@ def test_what_is_no_handshake_is_refused_as_a_bad_request(gateway, socket_upstre
     if response.headers["Sec-WebSocket-Version"]:  # RFC 6455 §4.4
         assert response.headers["Sec-WebSocket-Version"] == "13"
     else:
-        assert instead == b"POST "  # which is no handshake at all
+        assert instead == b"POST "  # A POST is no handshake.
     assert client.socket.recv(1) == b""
     assert socket_upstream.handshakes == []
     client.socket.close()
 
 
-def test_interim_answers_of_the_upstream_are_skipped(gateway, recorded, alice_token):
+def test_interim_responses_of_the_upstream_are_skipped(gateway, recorded, alice_token):
     async def respond(request, connection):
         interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
         data = interim + accept_response(request)

@@ -20,7 +20,7 @@ def test_a_message_above_the_limit_from_the_client(gateway, socket_upstream, ali
     with open_socket(gateway, "/ws", alice_token) as client:
         client.send("first")
         assert client.recv(timeout=5) == "first"
-        # The header of a frame is enough.
+        # The header of the frame suffices.
         client.socket.sendall(b"\x82\xff" + (16 * 2**20 + 1).to_bytes(8, "big") + bytes(4))
         assert read_close(client)[0] == 1009
     assert socket_upstream.last.received == ["first"]
@@ -28,9 +28,7 @@ def test_a_message_above_the_limit_from_the_client(gateway, socket_upstream, ali
 
 
 # case D58
-def test_a_client_that_sends_its_over_long_message_to_the_end_learns_why_it_was_closed(
-    gateway, socket_upstream, alice_token
-):
+def test_a_client_that_sends_all_of_a_large_message_gets_the_close_code(gateway, socket_upstream, alice_token):
     with RawSocket(gateway, alice_token) as client:
         client.send(bytes(2**25), 0x82)
         assert client.read_close()[0] == 1009
@@ -56,9 +54,7 @@ def test_a_message_above_the_limit_from_the_upstream(gateway, socket_upstream, a
 
 
 # case D58
-def test_an_upstream_that_sends_its_over_long_message_to_the_end_learns_why_it_was_closed(
-    gateway, recorded, alice_token
-):
+def test_an_upstream_that_sends_all_of_a_large_message_gets_the_close_code(gateway, recorded, alice_token):
     received = []
 
     async def send_all(request, connection):
@@ -77,7 +73,7 @@ def test_an_upstream_that_sends_its_over_long_message_to_the_end_learns_why_it_w
 
 # case D58
 def test_compression_is_not_negotiated(gateway, socket_upstream, alice_token):
-    """So that there is no deflate bomb: nothing is ever inflated."""
+    """Never inflate anything, so that there are no deflate bombs."""
     with RawSocket(gateway, alice_token, b"Sec-WebSocket-Extensions: permessage-deflate") as client:
         assert b"sec-websocket-extensions" not in client.response.lower()
         client.send(zlib.compress(bytes(2**25), 9, -15), 0xC2)

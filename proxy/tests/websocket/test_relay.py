@@ -1,4 +1,4 @@
-"""WebSockets through the gateway: what is relayed, and how it ends."""
+"""Relayed WebSockets: messages, the forwarded handshake, and clients that vanish."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ from zenzefi.common.digests import secret_digest
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
-def test_text_and_binary_cross_both_ways_in_order(gateway, socket_upstream, alice_token):
+def test_text_and_binary_messages_are_relayed_in_order(gateway, socket_upstream, alice_token):
     messages = ["one", "я ☃ 💾", b"\x00\xff", "", b"", "zenzefi" * 1000, os.urandom(100_000), *map(str, range(200))]
     with open_socket(gateway, "/ws", alice_token) as client:
         for message in messages:
@@ -59,12 +59,12 @@ def test_a_message_of_the_largest_size(gateway, socket_upstream, alice_token, co
 def test_path_and_query_arrive_byte_for_byte(gateway, socket_upstream, alice_token, path):
     with open_socket(gateway, path, alice_token):
         pass
-    # case C39: a target of `?` alone has no query to speak of
+    # case C39: an empty query may lose its `?`
     assert socket_upstream.last.path == (path or "/").removesuffix("?")
 
 
 # cases C28, C31, C44
-def test_what_the_upstream_sees(gateway, socket_upstream, alice, alice_token):
+def test_the_forwarded_fields(gateway, socket_upstream, alice, alice_token):
     given = {
         "X-User-Id": "spoofed",
         "X_Token_Id": "spoofed",
@@ -114,7 +114,7 @@ def test_bytes_are_counted_and_written(gateway, socket_upstream, alice_token):
 
 
 # case D55
-def test_the_browsers_cookie_from_the_own_origin(gateway, socket_upstream, alice_token):
+def test_a_browsers_cookie_from_the_gateways_origin(gateway, socket_upstream, alice_token):
     cookie = "zenzefi_access=" + sign_access(secret_digest(alice_token.text.encode()), "device-of-browser")
     with open_socket(gateway, "/ws", headers={"Cookie": cookie, "Origin": gateway.url}) as client:
         client.send("hello")
@@ -131,7 +131,7 @@ def test_a_client_that_vanishes(gateway, socket_upstream, alice_token):
     assert socket_upstream.last.close_code == 1001
 
 
-def test_a_client_that_vanishes_while_much_is_sent_to_it(gateway, socket_upstream, alice_token):
+def test_a_client_that_vanishes_during_heavy_traffic(gateway, socket_upstream, alice_token):
     client = open_socket(gateway, "/ws", alice_token, legacy=True)
     client.send("flood")
     client.recv(timeout=5)
@@ -141,7 +141,7 @@ def test_a_client_that_vanishes_while_much_is_sent_to_it(gateway, socket_upstrea
 
 # cases C36, C37
 @pytest.mark.parametrize("target", ["/..;/a;b=1", "/%2e%2e/%00/\\\\evil", "/@evil", "//evil/", "/../../../../ws"])
-def test_with_the_full_scope_the_path_is_sent_as_it_came(gateway, socket_upstream, alice_token, target):
+def test_with_the_full_scope_the_path_stays_unchanged(gateway, socket_upstream, alice_token, target):
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
         raw.sendall(handshake(alice_token, target))
         assert raw.recv(1000).startswith(b"HTTP/1.1 101 ")
@@ -153,7 +153,7 @@ def test_with_the_full_scope_the_path_is_sent_as_it_came(gateway, socket_upstrea
     "more",
     [[b"Content-Length: 5"], [b"Transfer-Encoding: chunked"], [b"Cookie: a=" + b"x" * 20_000], [b"X-App: 1"] * 200],
 )
-def test_a_handshake_that_the_server_cannot_read_is_400(gateway, socket_upstream, alice_token, more):
+def test_an_unreadable_handshake_is_400(gateway, socket_upstream, alice_token, more):
     body = b"0\r\n\r\n"
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
         raw.sendall(handshake(alice_token, "/ws", *more) + body)
@@ -165,7 +165,7 @@ def test_a_handshake_that_the_server_cannot_read_is_400(gateway, socket_upstream
     assert socket_upstream.handshakes == []
 
 
-def test_the_upstreams_messages_just_before_its_close_arrive(gateway, socket_upstream, alice_token):
+def test_messages_right_before_the_upstreams_close_arrive(gateway, socket_upstream, alice_token):
     with open_socket(gateway, "/ws", alice_token) as client:
         for number in range(50):
             client.send(str(number))

@@ -1,4 +1,4 @@
-"""Whoever does not read holds the other side back; the gateway's memory does not grow."""
+"""Backpressure: a side that does not read pauses the other, and the gateway's memory does not grow."""
 
 import asyncio
 import contextlib
@@ -40,9 +40,9 @@ def gateway_process(start_gateway_process, upstream):
 
 @pytest.fixture
 def growth(gateway_process, upstream, alice_token):
-    """How much more memory the gateway occupied at its worst while a client did this again and again."""
+    """Return a function that runs clients one after another and returns the peak growth of memory in bytes."""
     pid = gateway_process.process.pid
-    with RawSocket(gateway_process, alice_token) as client:  # what the first of all needs does not count
+    with RawSocket(gateway_process, alice_token) as client:  # memory that the first client needs does not count
         for _ in range(20):
             client.send(bytes(65536), 0x82)
         eventually(lambda: len(upstream.last.received) == 20)
@@ -51,7 +51,7 @@ def growth(gateway_process, upstream, alice_token):
         before = worst = resident_bytes(pid)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            # Until the gateway finds that one side is dead, which is most of a minute.
+            # The gateway closes the connection when it finds one side dead, after most of a minute.
             with contextlib.suppress(ConnectionError), RawSocket(gateway_process, alice_token) as client:
                 client.socket.settimeout(0.1)
                 for _ in flood(client):
@@ -65,7 +65,7 @@ def growth(gateway_process, upstream, alice_token):
 
 # case D59
 @pytest.mark.parametrize("seconds", DURATIONS)
-def test_a_client_that_reads_nothing_holds_the_upstream_back(growth, seconds):
+def test_a_client_that_does_not_read_pauses_the_upstream(growth, seconds):
     for message in (b"flood", b"flood of small ones"):
 
         def flood(client, message=message):
@@ -78,18 +78,18 @@ def test_a_client_that_reads_nothing_holds_the_upstream_back(growth, seconds):
 
 
 # case D59
-def test_little_waits_for_a_client_that_reads_nothing(gateway, socket_upstream, alice_token):
-    """Each message that waits costs some 150 bytes more than it has: of the smallest, 64 KiB cost 3.5 MiB."""
+def test_few_messages_are_buffered_for_a_client_that_does_not_read(gateway, socket_upstream, alice_token):
+    """Buffer little: a message costs about 150 bytes more than its size, so 64 KiB of the smallest cost 3.5 MiB."""
     with RawSocket(gateway, alice_token) as client:
-        (carry,) = gateway.plane.in_flight.all()
-        connection = carry._client
+        (relay,) = gateway.plane.in_flight.all()
+        connection = relay._client
         connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         client.send(b"flood of small ones")
         eventually(lambda: not connection.writable.is_set())
         assert connection.transport.get_write_buffer_size() < 10 * 1024
 
 
-FLOODS = {  # what is sent once, what is sent again and again, and by how many MiB the memory may grow
+FLOODS = {  # the bytes to send once, the bytes to repeat, and the permitted growth of memory in MiB
     "large messages": (b"", frame(bytes(2**20)), 16),
     "small messages": (b"", frame(b"x") * 10_000, 8),
     "tiny fragments": (frame(b"x", 0x02), frame(b"yz", 0x00) * 10_000, 8),
@@ -100,7 +100,7 @@ FLOODS = {  # what is sent once, what is sent again and again, and by how many M
 
 # case D59
 @pytest.mark.parametrize("seconds", DURATIONS)
-def test_an_upstream_that_reads_nothing_holds_the_client_back(growth, seconds):
+def test_an_upstream_that_does_not_read_pauses_the_client(growth, seconds):
     for kind, (first, repeated, limit) in FLOODS.items():
 
         def flood(client, first=first, repeated=repeated):
@@ -116,7 +116,7 @@ def test_an_upstream_that_reads_nothing_holds_the_client_back(growth, seconds):
 
 
 # case D59
-def test_what_was_held_back_arrives_in_the_end(gateway_process, upstream, alice_token):
+def test_delayed_messages_arrive_in_the_end(gateway_process, upstream, alice_token):
     upstream.echoes = False
     with RawSocket(gateway_process, alice_token) as client:
         client.send(b"freeze")
@@ -132,11 +132,11 @@ def test_what_was_held_back_arrives_in_the_end(gateway_process, upstream, alice_
 
 # case D59
 @pytest.mark.parametrize("flood", [frame(b"", 0x89), frame(b""), frame(b"", 0x8A)])
-def test_nobody_waits_for_what_a_refused_client_sends(gateway, flood):
-    """It has ten seconds to answer its close frame, and may send whatever it likes."""
+def test_a_denied_client_that_floods_does_not_block_the_event_loop(gateway, flood):
+    """Discard the frames of a denied client, which has ten seconds to respond to the close frame."""
     longest = 0.0
 
-    async def look():
+    async def measure():
         nonlocal longest
         loop = asyncio.get_running_loop()
         until = loop.time() + 1.5
@@ -146,19 +146,19 @@ def test_nobody_waits_for_what_a_refused_client_sends(gateway, flood):
             longest = max(longest, loop.time() - before)
 
     with RawSocket(gateway, SimpleNamespace(headers={})) as client:
-        looking = threading.Thread(target=lambda: gateway.run(look()))
-        looking.start()
+        measuring = threading.Thread(target=lambda: gateway.run(measure()))
+        measuring.start()
         client.socket.settimeout(0.1)
-        while looking.is_alive():
+        while measuring.is_alive():
             with contextlib.suppress(TimeoutError, ConnectionError):
                 client.socket.sendall(flood * 2**18)
-        looking.join()
+        measuring.join()
     assert longest < 0.5
 
 
 # case D59
-def test_a_client_that_has_not_read_an_earlier_answer_holds_the_upstream_back(gateway, recorded, alice_token):
-    """The transport says only once that it is full, to whoever has the connection then."""
+def test_a_client_that_has_not_read_an_earlier_response_pauses_the_upstream(gateway, recorded, alice_token):
+    """Pause the upstream, although the transport reported its full buffer to the HTTP protocol only."""
     sent = []
 
     async def respond(request, connection):
@@ -178,7 +178,7 @@ def test_a_client_that_has_not_read_an_earlier_answer_holds_the_upstream_back(ga
         client.settimeout(5)
         client.connect(("127.0.0.1", gateway.port))
         connection = eventually(lambda: _connection(gateway))
-        transport = connection.transport.release()  # nothing waits there
+        transport = connection.transport.release()  # no write is pending there
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         fields = "".join(f"{name}: {value}\r\n" for name, value in alice_token.headers.items())
         client.sendall(f"GET /api/v1/proxy/x HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode())
@@ -188,13 +188,13 @@ def test_a_client_that_has_not_read_an_earlier_answer_holds_the_upstream_back(ga
         eventually(lambda: len(gateway.plane.in_flight) == 1 and recorded.requests[1:])
         time.sleep(1)
         assert transport.get_write_buffer_size() < 2**18
-        answered = b""
-        while b"HTTP/1.1 101" not in answered or len(answered) < 2**22:
-            answered += client.recv(2**16)
+        received = b""
+        while b"HTTP/1.1 101" not in received or len(received) < 2**22:
+            received += client.recv(2**16)
     eventually(lambda: recorded.closed_connections == 1)
 
 
 def _connection(gateway):
-    """The gateway's only connection that is no WebSocket."""
+    """Return the gateway's only HTTP connection, or None if there is none or more than one."""
     found = [known for known in gateway.connections if isinstance(known, GatewayProtocol)]
     return found[0] if len(found) == 1 else None

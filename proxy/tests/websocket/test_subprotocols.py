@@ -34,8 +34,8 @@ def test_a_subprotocol_that_was_not_offered_fails(gateway, socket_upstream, alic
 
 # case D56
 @pytest.mark.parametrize("value", [b"one,,two", b",one,two", b"one,two,one", b"one\r\nSec-WebSocket-Protocol: two,"])
-def test_subprotocols_are_offered_once_and_none_is_empty(gateway, socket_upstream, alice_token, value):
-    """RFC 6455 §4.1, RFC 9110 §5.6.1."""
+def test_repeated_and_empty_subprotocols_are_not_offered(gateway, socket_upstream, alice_token, value):
+    """Offer each subprotocol once (RFC 6455 §4.1), without empty list elements (RFC 9110 §5.6.1)."""
     socket_upstream.subprotocol = "two"
     with connected(gateway.port) as client:
         client.send(handshake(alice_token, "/ws", b"Sec-WebSocket-Protocol: " + value))
@@ -45,7 +45,7 @@ def test_subprotocols_are_offered_once_and_none_is_empty(gateway, socket_upstrea
 
 # case D56
 @pytest.mark.parametrize("value", [b"\xd1\x8f", b"a b", b"a,\xff", b"a;b", b",", b'"a"'])
-def test_a_malformed_subprotocol_is_400_and_the_upstream_hears_nothing(gateway, socket_upstream, alice_token, value):
+def test_a_malformed_subprotocol_is_400_and_never_reaches_the_upstream(gateway, socket_upstream, alice_token, value):
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
         raw.sendall(handshake(alice_token, "/ws", b"Sec-WebSocket-Protocol: " + value))
         assert raw.recv(1000).startswith(b"HTTP/1.1 400 ")

@@ -17,12 +17,12 @@ from proxy.tests.support.websockets import (
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
-def test_a_client_that_vanishes_before_the_upstream_answers(gateway, recorded, alice_token):
-    """The upstream's handshake completes to nobody."""
-    reached = []
+def test_a_client_that_vanishes_before_the_upstream_responds(gateway, recorded, alice_token):
+    """Close the connection to the upstream although its handshake completes."""
+    requests = []
 
     async def respond(request, connection):
-        reached.append(request)
+        requests.append(request)
         await asyncio.sleep(0.3)
         await connection.send(accept_response(request))
         await connection.wait_closed()
@@ -30,13 +30,13 @@ def test_a_client_that_vanishes_before_the_upstream_answers(gateway, recorded, a
     recorded.response = respond
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:
         raw.sendall(handshake(alice_token, "/ws"))
-        eventually(lambda: reached)
+        eventually(lambda: requests)
     eventually(lambda: recorded.closed_connections == 1)
 
 
 # case D54
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 426, 500, 503])
-def test_an_upstream_that_refuses_the_handshake(gateway, socket_upstream, alice_token, status):
+def test_an_upstream_that_rejects_the_handshake(gateway, socket_upstream, alice_token, status):
     socket_upstream.rejection_status = status
     with open_socket(gateway, "/ws", alice_token, subprotocols=["one"]) as client:
         assert client.subprotocol == "one"
@@ -72,11 +72,11 @@ def test_an_upstream_that_speaks_no_websocket(gateway, recorded, alice_token, re
     eventually(lambda: recorded.closed_connections == recorded.connections)
 
 
-def test_an_upstream_that_does_not_answer_the_handshake(gateway, recorded, alice_token):
-    async def silence(_request, connection):
+def test_an_upstream_that_does_not_respond_to_the_handshake(gateway, recorded, alice_token):
+    async def stay_silent(_request, connection):
         await connection.wait_closed()
 
-    recorded.response = silence
+    recorded.response = stay_silent
     gateway.restart(UPSTREAM_TIMEOUT=0.3)
     started = time.monotonic()
     with open_socket(gateway, "/ws", alice_token) as client:
