@@ -1,4 +1,4 @@
-"""Large bodies and slow readers cost no memory, and events no time."""
+"""Memory during large transfers and slow reads, and the delay of events."""
 
 import asyncio
 import hashlib
@@ -14,20 +14,22 @@ from proxy.tests.support.raw_client import connected, head
 from proxy.tests.support.servers import eventually
 
 MIB = 2**20
-SIZES = [(64, 24), pytest.param(1024, 64, marks=pytest.mark.slow)]  # of the body, and for the gateway; MiB
+# The size of the body and the limit on the gateway's growth, both in MiB.
+SIZES = [(64, 24), pytest.param(1024, 64, marks=pytest.mark.slow)]
 BLOCK = PATTERN[:PERIOD] * 4096
 
 
 class Memory:
-    """What a process has grown by since this was made, at its peak; in bytes."""
+    """The peak growth of a process's memory since the creation of this object."""
 
     def __init__(self, pid):
         self._status = Path(f"/proc/{pid}/status")
-        Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak is what it has now (proc(5))
+        Path(f"/proc/{pid}/clear_refs").write_text("5")  # reset the peak to the current size (proc(5))
         self._before = self._kib("VmRSS")
 
     @property
     def growth(self):
+        """Return the growth in bytes."""
         return (self._kib("VmHWM") - self._before) * 1024
 
     def _kib(self, name):
@@ -36,8 +38,8 @@ class Memory:
 
 
 @pytest.fixture
-def apart(start_gateway_process, alice_token):
-    """Start a gateway in a process of its own in front of this upstream; a client of it, and its memory."""
+def start_measured(start_gateway_process, alice_token):
+    """Yield a function that starts a gateway process for an upstream and returns it, a client and its memory."""
     clients = []
 
     def start(upstream):
@@ -55,7 +57,7 @@ def apart(start_gateway_process, alice_token):
 
 
 def blocks(size):
-    """The pattern in pieces, so many bytes of it."""
+    """Yield so many bytes of the pattern in pieces."""
     for start in range(0, size, len(BLOCK)):
         yield BLOCK[: size - start]
 
@@ -67,28 +69,28 @@ def sha256(pieces):
     return digest.hexdigest()
 
 
-@pytest.mark.parametrize(("size", "bound"), SIZES)
+@pytest.mark.parametrize(("size", "limit"), SIZES)
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_download(apart, demo_upstream, size, bound, framing):  # case C51
-    _gateway, client, memory = apart(demo_upstream)
+def test_a_download(start_measured, demo_upstream, size, limit, framing):  # case C51
+    _gateway, client, memory = start_measured(demo_upstream)
     query = "?chunked=1" if framing == "chunked" else ""
     with client.stream("GET", f"/download/{size}MiB{query}") as response:
         assert response.headers.get("Content-Length") == (None if query else str(size * MIB))
         assert sha256(response.iter_raw()) == sha256(blocks(size * MIB))
-    assert memory.growth < bound * MIB
+    assert memory.growth < limit * MIB
 
 
-@pytest.mark.parametrize(("size", "bound"), SIZES)
+@pytest.mark.parametrize(("size", "limit"), SIZES)
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_an_upload(apart, demo_upstream, size, bound, framing):  # case C51
-    _gateway, client, memory = apart(demo_upstream)
+def test_an_upload(start_measured, demo_upstream, size, limit, framing):  # case C51
+    _gateway, client, memory = start_measured(demo_upstream)
     headers = {"Content-Length": str(size * MIB)} if framing == "length" else {}
     response = client.post("/upload", content=blocks(size * MIB), headers=headers)
     assert response.json() == {"bytes": size * MIB, "sha256": sha256(blocks(size * MIB))}
-    assert memory.growth < bound * MIB
+    assert memory.growth < limit * MIB
 
 
-def test_a_client_that_reads_nothing_pauses_the_upstream(apart, recording_upstream, alice_token):  # case C51
+def test_a_client_that_does_not_read_pauses_the_upstream(start_measured, recording_upstream, alice_token):  # case C51
     size, sent = 400 * MIB, 0
 
     async def script(request, connection):
@@ -103,33 +105,33 @@ def test_a_client_that_reads_nothing_pauses_the_upstream(apart, recording_upstre
         return False
 
     recording_upstream.response = script
-    gateway, _client, memory = apart(recording_upstream)
+    gateway, _client, memory = start_measured(recording_upstream)
     with connected(gateway.port, receive_buffer=65536, timeout=30) as client:
         client.send(head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}))
         assert client.read_head().startswith(b"HTTP/1.1 200 OK\r\n")
-        stands_still(lambda: sent)
-        # What the buffers of four sockets hold, and of it in the gateway's memory.
+        wait_until_still(lambda: sent)
+        # The buffers of four sockets hold this much, and the gateway's memory a small part of it.
         assert sent < 48 * MIB
         assert memory.growth < 8 * MIB
         before = sent
         received = 0
-        while received < 2 * before:  # it goes on
+        while received < 2 * before:  # the download continues
             received += len(client.receive())
         assert before < sent < received + 48 * MIB
     assert memory.growth < 8 * MIB
 
 
-def stands_still(value):
-    """Wait until it has begun and is the same for half a second."""
+def wait_until_still(value):
+    """Wait until the value is above zero and has not changed for half a second."""
     seen, since = value(), time.monotonic()
 
-    def rests():
+    def is_still():
         nonlocal seen, since
         if value() != seen:
             seen, since = value(), time.monotonic()
         return seen and time.monotonic() - since > 0.5
 
-    eventually(rests, 20)
+    eventually(is_still, 20)
 
 
 class TestRanges:
@@ -140,17 +142,17 @@ class TestRanges:
             : last - first + 1
         ]
 
-    def test_they_are_those_bytes(self, gateway, alice_token):  # case C48
+    def test_a_range_has_the_right_bytes(self, gateway, alice_token):  # case C48
         client = gateway.client(alice_token)
         etag = client.head("/download/64MiB").headers["ETag"]
         for first, last in [(0, 0), (1, 8 * MIB), (40 * MIB + 7, 56 * MIB), (self.SIZE - 3, self.SIZE - 1)]:
-            asked = {"Range": f"bytes={first}-{last}", "If-Range": etag}
-            response = client.get("/download/64MiB", headers=asked)
+            requested = {"Range": f"bytes={first}-{last}", "If-Range": etag}
+            response = client.get("/download/64MiB", headers=requested)
             assert (response.status_code, response.headers["Content-Length"]) == (206, str(last - first + 1))
             assert response.headers["Content-Range"] == f"bytes {first}-{last}/{self.SIZE}"
             assert sha256([response.content]) == sha256([self.part(first, last)])
 
-    def test_of_an_old_copy_it_is_the_whole_and_beyond_the_end_nothing(self, gateway, alice_token):  # case C48
+    def test_an_outdated_copy_gets_the_whole_and_a_range_past_the_end_416(self, gateway, alice_token):  # case C48
         client = gateway.client(alice_token)
         with client.stream("GET", "/download/64MiB", headers={"Range": "bytes=5-9", "If-Range": '"old"'}) as response:
             assert (response.status_code, "Content-Range" in response.headers) == (200, False)
@@ -158,7 +160,7 @@ class TestRanges:
         response = client.get("/download/64MiB", headers={"Range": f"bytes={self.SIZE}-"})
         assert (response.status_code, response.headers["Content-Range"]) == (416, f"bytes */{self.SIZE}")
 
-    def test_several_parts_in_one_answer(self, gateway, recorded, alice_token):  # case C48
+    def test_several_ranges_in_one_response(self, gateway, recorded, alice_token):  # case C48
         parts = [(0, 4 * MIB), (20 * MIB, 24 * MIB), (self.SIZE - 9, self.SIZE - 1)]
         body = b"".join(
             b"\r\n--sep\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes %d-%d/%d\r\n\r\n%s"
@@ -172,11 +174,11 @@ class TestRanges:
             len(body),
             body,
         )
-        asked = "bytes=" + ", ".join(f"{first}-{last}" for first, last in parts)
-        response = gateway.client(alice_token).get("/x", headers={"Range": asked})
+        requested = "bytes=" + ", ".join(f"{first}-{last}" for first, last in parts)
+        response = gateway.client(alice_token).get("/x", headers={"Range": requested})
         assert (response.status_code, response.headers["Content-Type"]) == (206, kind.decode())
         assert sha256([response.content]) == sha256([body])
-        assert recorded.last.header(b"range") == asked.encode()
+        assert recorded.last.header(b"range") == requested.encode()
 
 
 # case C49
@@ -191,7 +193,7 @@ def test_a_large_upload_waits_for_its_100_continue(gateway, alice_token):
         assert client.read_response().json() == {"bytes": size, "sha256": sha256(blocks(size))}
 
 
-def test_an_event_is_there_as_soon_as_it_is_sent(gateway, recorded, alice_token):
+def test_an_event_arrives_as_soon_as_it_is_sent(gateway, recorded, alice_token):
     taken = asyncio.Event()
     count = 100
 

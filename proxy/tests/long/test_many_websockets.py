@@ -1,4 +1,4 @@
-"""Many open WebSockets cost little memory, and no limit on open files is met early."""
+"""Many open WebSockets, which cost little memory and start despite a low soft limit on open files."""
 
 import resource
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ def upstream(_upstream_loop):
 
 @pytest.fixture
 def lift_limit():
-    """A low soft limit for what is started, until it is lifted to have room for both ends of every socket here."""
+    """Lower the soft limit on open files, so that the gateway starts with it, and yield a function that lifts it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
     yield lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -34,17 +34,17 @@ def test_an_idle_websocket_costs_less_than_80_kib(lift_limit, start_gateway_proc
     lift_limit()
     deflate = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"  # as browsers do
 
-    def used():
+    def open_and_use():
         client = stack.enter_context(RawSocket(gateway, alice_token, deflate))
         client.send(b"x" * 1000)
         assert client.socket.recv(4) == b"\x81\x7e\x03\xe8"
 
     with ExitStack() as stack:
         for _ in range(50):
-            used()
+            open_and_use()
         before = resident_bytes(gateway.process.pid)
         for _ in range(count):
-            used()
+            open_and_use()
         each = (resident_bytes(gateway.process.pid) - before) / count
         assert upstream.open == count + 50
         assert each < 80 * KIB

@@ -1,4 +1,4 @@
-"""Valid and hostile requests at random for ten minutes: no 500, nothing is left, and every byte is counted.
+"""Random valid and hostile requests for ten minutes, without a 500, leftovers or uncounted bytes.
 
 `TRAFFIC_SEED` repeats the requests of an earlier run.
 """
@@ -28,7 +28,7 @@ from proxy.tests.support.websockets import resident_bytes
 SECONDS = 600
 MIB = 2**20
 PATIENCE = {"UPSTREAM_TIMEOUT": "3", "HEADER_TIMEOUT_SECONDS": "2", "CLIENT_BODY_TIMEOUT": "2"}
-# One client each; what needs patience costs the machine nothing.
+# The kinds of requests of each client. Kinds that wait for a timeout cost little CPU time.
 SHARES = [list(GOOD) * 2 + list(BAD)] * 5 + [list(PATIENT)] * 3
 
 
@@ -48,7 +48,7 @@ def gateway(start_gateway_process, upstream):
 
 @pytest.fixture
 def say(capsys):
-    """Print, also where the test passes."""
+    """Return a function that prints even if the test passes."""
 
     def say(text):
         with capsys.disabled():
@@ -58,12 +58,12 @@ def say(capsys):
 
 
 def wait(traffic, condition):
-    """Until it holds, or something is wrong."""
+    """Wait until the condition holds or a client reports a problem."""
     eventually(lambda: traffic.problems or condition(), 2 * SECONDS)
 
 
 def descriptors(pid):
-    """How many are open, but for the connections to PostgreSQL and Redis: their pools are bounded, and keep them."""
+    """Return the number of open descriptors, without the bounded pools of connections to PostgreSQL and Redis."""
     ports = {connection.settings_dict["PORT"], urlsplit(settings.REDIS_URL).port}
     peers = tuple(f":{int(port):04X}" for port in ports if port)
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
@@ -72,8 +72,8 @@ def descriptors(pid):
     return sum(str(link.readlink()) not in pooled for link in opened if link.is_symlink())
 
 
-def live(gateway):
-    """How many requests and WebSockets the gateway says that it carries."""
+def in_flight(gateway):
+    """Return the number of requests and WebSockets in flight, by the gateway's metrics."""
     metrics = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
     return float(re.search(r"^zenzefi_proxy_in_flight (\S+)$", metrics, re.MULTILINE)[1])
 
@@ -85,7 +85,7 @@ def test_random_traffic(gateway, upstream, sold_token, alice, bob, say, seconds)
     tokens, certificates = [sold_token(alice), sold_token(bob)], sold_token(bob, scope=Scope.CERTIFICATES_ONLY)
     pid = gateway.process.pid
     for token in tokens:
-        assert gateway.get("/", token).status_code == 200  # and the device holds it
+        assert gateway.get("/", token).status_code == 200  # and the device takes the lease
     idle = descriptors(pid)
     clients = [
         (HostileClient(gateway, upstream, tokens[number % 2], certificates, f"{seed}/{number}"), kinds)
@@ -95,14 +95,14 @@ def test_random_traffic(gateway, upstream, sold_token, alice, bob, say, seconds)
         began = time.monotonic()
         wait(traffic, lambda: time.monotonic() - began > seconds / 4)
         warm = resident_bytes(pid)
-        # On a busy machine some kind may not have had its turn.
+        # On a busy machine a kind may still be missing.
         wait(traffic, lambda: time.monotonic() - began > seconds and traffic.seen == set(KINDS))
     tally = traffic.tally
     say(f"{sum(tally.kinds.values())} actions, {tally.least} to {tally.most} bytes: {dict(tally.kinds)}")
     assert not traffic.problems, "\n".join(traffic.problems)
     assert upstream.intruders == []
 
-    eventually(lambda: live(gateway) == 0)
+    eventually(lambda: in_flight(gateway) == 0)
     upstream.end_connections()
     eventually(lambda: descriptors(pid) <= idle)
     grown = resident_bytes(pid) - warm

@@ -1,4 +1,4 @@
-"""Everything at once for a while, under revocations at random; after it nothing is left."""
+"""Mixed traffic with random revocations, which leaves no connection, lease or count behind."""
 
 import random
 import threading
@@ -17,14 +17,14 @@ from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import open_socket, websocket_tasks
 
 TOKENS = 6
-DENIED = {401, 403, 409}  # revoked, blocked, held by the other device
+DENIED = {401, 403, 409}  # revoked, blocked, used by the other device
 CUT = {4401, 4403, 4409}
 BROKEN = (httpx.ReadError, httpx.RemoteProtocolError)
-EXPECTED = ("requests", "stream left", "stream cut", "socket left", 401, 409)  # each at least once
+EXPECTED = ("requests", "stream left", "stream cut", "socket left", 401, 409)  # outcomes that must occur
 
 
 class Traffic:
-    """Clients that come and go; each notes how each of its requests ended."""
+    """Clients in threads, which count the outcomes of their requests in `seen`."""
 
     def __init__(self, gateway, pool):
         self.seen = Counter()
@@ -56,7 +56,7 @@ class Traffic:
                 sold = sold.on("another-device")
             try:
                 self.seen[visit(sold, chance)] += 1
-            except Exception as error:  # noqa: BLE001  # counted by the test
+            except Exception as error:  # noqa: BLE001  # the test checks all outcomes
                 self.seen[repr(error)] += 1
 
     def _client(self, sold):
@@ -97,7 +97,7 @@ class Traffic:
 
 
 def _disturb(pool, alice, sold_token, chance):
-    """What ends access, at random; the pool stays full."""
+    """End the access of a random token, and replace the token if it is of no more use."""
     number = chance.randrange(len(pool))
     token = pool[number].token
     match chance.choice(["revoke", "force", "reset", "block", "freeze"]):
@@ -126,7 +126,7 @@ def test_nothing_is_left(gateway, alice, sold_token, seconds):
     used = set(pool)
     until = time.monotonic() + seconds
     with Traffic(gateway, pool) as traffic:
-        # How often a client has a token in its hands that is revoked just then is chance: a few times in six seconds.
+        # A client rarely uses a token at the moment of its revocation, perhaps a few times in six seconds.
         while time.monotonic() < until or not all(traffic.seen[end] for end in EXPECTED):
             assert time.monotonic() < until + 30, traffic.seen
             time.sleep(0.3)
@@ -145,13 +145,13 @@ def test_nothing_is_left(gateway, alice, sold_token, seconds):
     gateway.plane.state.forget_ended()
     assert gateway.plane.accounting._ended == []
     eventually(lambda: established(gateway.port) == 0)
-    # What is idle in the pool of upstream connections goes with the data plane.
+    # The restart closes the idle connections in the pool.
     upstream_port = int(gateway.plane.config.target_url.rpartition(":")[2])
     gateway.restart()
     eventually(lambda: established(upstream_port) == 0)
 
 
 def established(port):
-    """How many connections of this machine have a server of this port at one end."""
+    """Return the number of established TCP connections of this machine with this port at one end."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[3] == "01" and f"{port:04X}" in (row[1][-4:], row[2][-4:]) for row in rows)

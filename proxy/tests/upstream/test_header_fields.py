@@ -1,4 +1,4 @@
-"""A header of the upstream that two programs could read differently is never passed on, joined or split: 502."""
+"""Ambiguous header fields of the upstream, which are 502 and never forwarded, joined or split."""
 
 import re
 
@@ -33,33 +33,33 @@ LINES = {
 
 
 @pytest.fixture
-def answered(gateway, recorded, alice_token):
-    """What a client gets, byte for byte, when the upstream answers with this header block and `ok`."""
+def receive(gateway, recorded, alice_token):
+    """Return a function that sends this header block and `ok` from the upstream, and returns the client's bytes."""
 
-    def ask(lines):
+    def send(lines):
         recorded.response = once(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n\r\nok")
         with connected(gateway.port) as client:
             given = {"Host": "h", "Connection": "close", **alice_token.headers}
             client.send(head("GET", "/api/v1/proxy/x", given))
             return client.read_rest()
 
-    return ask
+    return send
 
 
 # case C41
 @pytest.mark.parametrize("place", ["first", "last", "alone"])
-def test_it_is_refused(answered, place):
+def test_an_ambiguous_field_is_denied(receive, place):
     for kind, line in LINES.items():
         lines = {"first": [line, b"X-B: b"], "last": [b"X-B: b", line], "alone": [line]}[place]
-        response = answered(b"\r\n".join(lines))
+        response = receive(b"\r\n".join(lines))
         assert response.startswith(b"HTTP/1.1 502 "), kind
         assert b"evil" not in response.lower(), kind
         assert b"x-b" not in response.lower(), kind
 
 
 # case C41
-def test_what_is_refused_would_pass_otherwise(answered):
-    response = answered(b"X-A: a\tX-Evil: b\r\nContent-Length: 2")
+def test_a_valid_field_is_forwarded(receive):
+    response = receive(b"X-A: a\tX-Evil: b\r\nContent-Length: 2")
     assert response.startswith(b"HTTP/1.1 200 ")
     assert b"\r\nx-a: a\tX-Evil: b\r\n" in response
 
@@ -70,13 +70,13 @@ VALUES = st.binary(max_size=12).map(lambda raw: raw.translate(bytes.maketrans(b"
 # case C41
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(VALUES)
-def test_a_value_arrives_as_it_is_or_not_at_all(answered, value):
-    response = answered(b"X-A: a%bz\r\nContent-Length: 2" % value)
+def test_a_value_is_forwarded_unchanged_or_denied(receive, value):
+    response = receive(b"X-A: a%bz\r\nContent-Length: 2" % value)
     fields = response.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
     if re.fullmatch(rb"[\t\x20-\x7e\x80-\xff]*", value):
         assert response.startswith(b"HTTP/1.1 200 ")
         assert b"x-a: a%bz" % value in fields
-    elif b"\r\n" not in value:  # else those are two lines, which may be two headers
+    elif b"\r\n" not in value:  # with CRLF there are two lines, which may be two valid fields
         assert response.startswith(b"HTTP/1.1 502 ")
         assert not any(field.startswith(b"x-a:") for field in fields)
 
@@ -91,8 +91,8 @@ def test_a_value_arrives_as_it_is_or_not_at_all(answered, value):
         (b"X-A: a\x00b", (1014, "upstream_unreachable")),
     ],
 )
-def test_of_a_handshake(gateway, recorded, alice_token, line, closed):
-    """Of which the subprotocol alone is passed on."""
+def test_fields_of_a_handshake(gateway, recorded, alice_token, line, closed):
+    """Forward a valid subprotocol, and close the WebSocket with 1014 for an ambiguous field."""
 
     async def respond(request, connection):
         accepted = accept_key(request.header(b"sec-websocket-key").decode()).encode()

@@ -1,4 +1,4 @@
-"""Answers of the upstream at the edges of RFC 9112: what belongs to one, and when its connection serves another."""
+"""Edge cases of RFC 9112: the extent of the upstream's responses, and the reuse of their connections."""
 
 import asyncio
 from http.client import IncompleteRead
@@ -12,8 +12,8 @@ from proxy.tests.support.servers import eventually, once
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 
 
-def connections_for(gateway, recorded, token, method="GET", requests=3):
-    """How many connections so many requests took."""
+def count_connections(gateway, recorded, token, method="GET", requests=3):
+    """Send requests one after another and return how many connections to the upstream they took."""
     client = gateway.client(token)
     before = recorded.connections
     for _ in range(requests):
@@ -24,7 +24,7 @@ def connections_for(gateway, recorded, token, method="GET", requests=3):
 
 
 @pytest.mark.parametrize(
-    ("response", "taken"),
+    ("response", "expected"),
     [
         (OK + b"ok", 1),
         (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK + b"ok", 1),
@@ -38,15 +38,15 @@ def connections_for(gateway, recorded, token, method="GET", requests=3):
         (OK + b"ok" + OK + b"ok", 3),
     ],
 )  # fmt: skip
-def test_which_connection_serves_another_request(gateway, recorded, alice_token, response, taken):
+def test_reuse_of_connections(gateway, recorded, alice_token, response, expected):
     recorded.response = response
-    assert connections_for(gateway, recorded, alice_token) == taken
+    assert count_connections(gateway, recorded, alice_token) == expected
 
 
-@pytest.mark.parametrize(("response", "taken"), [(OK, 1), (b"HTTP/1.1 200 OK\r\n\r\n", 1), (OK + b"ok", 3)])
-def test_an_answer_to_head_has_no_body(gateway, recorded, alice_token, response, taken):  # case C48
+@pytest.mark.parametrize(("response", "expected"), [(OK, 1), (b"HTTP/1.1 200 OK\r\n\r\n", 1), (OK + b"ok", 3)])
+def test_a_response_to_head_has_no_body(gateway, recorded, alice_token, response, expected):  # case C48
     recorded.response = response
-    assert connections_for(gateway, recorded, alice_token, "HEAD") == taken
+    assert count_connections(gateway, recorded, alice_token, "HEAD") == expected
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
@@ -65,8 +65,8 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\
         (b"HTTP/1.1 204 No Content\r\n\r\n", OK + b"ok"),
     ],
 )
-def test_what_follows_an_answer_changes_nothing_of_it(gateway, recorded, alice_token, response, follows):
-    """RFC 9112 §9.2: it belongs to no request, and its connection serves no other."""
+def test_data_after_a_response_is_discarded(gateway, recorded, alice_token, response, follows):
+    """Discard data that belongs to no request, and close its connection (RFC 9112 §9.2)."""
     recorded.response = once(response + follows)
     got = gateway.client(alice_token).get("/x")
     assert got.status_code == int(response[9:12])
@@ -82,11 +82,11 @@ def test_what_follows_an_answer_changes_nothing_of_it(gateway, recorded, alice_t
             b"Transfer-Encoding: chunked",
             b"2\r\nok\r\n0\r\n\r\n",
             [b" ", b"   "],
-        ),  # the parser knows no other, see below
+        ),  # The parser accepts no tab here; see the next test.
     ],
 )
-def test_whitespace_behind_a_value_is_no_part_of_it(gateway, recorded, alice_token, framing, body, spaces):
-    """RFC 9112 §5."""
+def test_whitespace_after_a_value_is_removed(gateway, recorded, alice_token, framing, body, spaces):
+    """Remove optional whitespace from values (RFC 9112 §5)."""
     for space in spaces:
         recorded.response = b"HTTP/1.1 200 OK\r\nX: a  b%b\r\n%b%b\r\n\r\n%b" % (space, framing, space, body)
         with connected(gateway.port) as client:
@@ -97,20 +97,20 @@ def test_whitespace_behind_a_value_is_no_part_of_it(gateway, recorded, alice_tok
         assert response.endswith(b"\r\n\r\n" + body)
 
 
-def test_a_coding_that_the_parser_does_not_know(gateway, recorded, alice_token):
-    """It would pass the chunks on with their framing."""
+def test_an_unknown_transfer_coding(gateway, recorded, alice_token):
+    """Deny the response, because the parser would leave the framing of the chunks in the body."""
     for coding in (b"chunked\t", b"chunked \t ", b"xchunked", b"chunked, chunked", b"identity"):
         recorded.response = once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\n2\r\nok\r\n0\r\n\r\n" % coding)
         assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
 
 
 @pytest.mark.parametrize("version", [b"HTTP/0.9", b"HTTP/1.2", b"HTTP/2.0", b"HTTP/3.0", b"HTTP/1", b"HTCPCP/1.1"])
-def test_what_is_another_protocol(gateway, recorded, alice_token, version):
+def test_another_protocol_or_version(gateway, recorded, alice_token, version):
     recorded.response = once(version + b" 200 OK\r\nContent-Length: 2\r\n\r\nok")
     assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
 
 
-def test_the_length_of_what_a_304_does_not_send_is_told(gateway, recorded, alice_token):
+def test_a_304_keeps_its_content_length(gateway, recorded, alice_token):
     recorded.response = b'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n'
     response = gateway.client(alice_token).get("/x")
     assert (response.status_code, response.headers["Content-Length"], response.content) == (304, "5", b"")
@@ -124,7 +124,7 @@ def test_the_length_of_what_a_304_does_not_send_is_told(gateway, recorded, alice
         b"a",
     ],
 )
-def test_a_head_without_an_end_is_bounded(gateway, recorded, alice_token, endless):
+def test_a_header_block_without_an_end_is_bounded(gateway, recorded, alice_token, endless):
     async def respond(_request, connection):
         if not endless.startswith(b"HTTP"):
             await connection.send(b"HTTP/1.1 200 OK\r\nX: ")
@@ -138,13 +138,13 @@ def test_a_head_without_an_end_is_bounded(gateway, recorded, alice_token, endles
 
 
 @pytest.mark.parametrize(("size", "status"), [(60_000, 200), (70_000, 502), (200_000, 502)])
-def test_a_head_that_comes_at_once_is_bounded(gateway, recorded, alice_token, size, status):
+def test_a_header_block_that_arrives_at_once_is_bounded(gateway, recorded, alice_token, size, status):
     recorded.response = b"HTTP/1.1 200 OK\r\nX: %b\r\nContent-Length: 50000\r\n\r\n" % (b"a" * size) + b"b" * 50_000
     assert gateway.client(alice_token).get("/x").status_code == status
 
 
 @pytest.mark.parametrize("begun", [b"2;", b"0\r\nX-Trailer: "])
-def test_what_surrounds_chunks_is_bounded(gateway, recorded, alice_token, begun):  # case C34
+def test_chunk_extensions_and_trailers_are_bounded(gateway, recorded, alice_token, begun):  # case C34
     async def respond(_request, connection):
         await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n" + begun)
         while not connection.reader.at_eof():
@@ -160,8 +160,8 @@ def test_what_surrounds_chunks_is_bounded(gateway, recorded, alice_token, begun)
 
 
 # case G81
-def test_an_answer_before_the_end_of_the_upload(gateway, recorded, alice_token):
-    """It is passed on at once, and its connection, on which the rest would follow, is given up."""
+def test_a_response_before_the_end_of_the_upload(gateway, recorded, alice_token):
+    """Forward the response at once, and close its connection, on which the rest of the upload would follow."""
     recorded.reads_bodies = False
     recorded.response = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"
     headers = {"Host": "h", "Content-Length": "1000000", **alice_token.headers}
@@ -172,7 +172,7 @@ def test_an_answer_before_the_end_of_the_upload(gateway, recorded, alice_token):
         eventually(lambda: gateway.plane.upstream.pool.open == 0)
 
 
-def test_the_connection_that_was_used_last_is_taken_first(gateway, recorded, alice_token):
+def test_the_last_used_connection_is_reused_first(gateway, recorded, alice_token):
     pool = gateway.plane.upstream.pool
     recorded.response = OK + b"ok"
     client = gateway.client(alice_token)
@@ -181,7 +181,7 @@ def test_the_connection_that_was_used_last_is_taken_first(gateway, recorded, ali
     assert (recorded.connections, pool.open, pool.idle) == (1, 1, 1)
 
 
-def test_idle_connections_are_given_up(gateway, recorded, alice_token, monkeypatch):
+def test_idle_connections_are_closed(gateway, recorded, alice_token, monkeypatch):
     monkeypatch.setattr("proxy.dataplane.upstream.pool._IDLE_SECONDS", 0.2)
     recorded.response = OK + b"ok"
     client = gateway.client(alice_token)

@@ -1,4 +1,4 @@
-"""What is tried once more, when a connection that was kept alive turns out to be dead, and what is not."""
+"""The single retry of a request whose kept-alive connection turns out to be closed."""
 
 import asyncio
 import socket
@@ -11,8 +11,8 @@ from proxy.tests.support.servers import eventually
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 
 
-class Closing:
-    """An upstream that keeps each connection alive for `requests` requests, and closes it where it reads another."""
+class ClosingUpstream:
+    """An upstream that serves `requests` requests per connection, and closes it when it reads another."""
 
     def __init__(self, *, requests=1, last_words=b"", resets=False):
         self.served = {}
@@ -34,71 +34,72 @@ class Closing:
         return False
 
 
-def lines(recorded):
+def methods(recorded):
+    """Return the methods of the requests that the upstream read."""
     return [request.line.split(b" ")[0].decode() for request in recorded.requests]
 
 
 @pytest.mark.parametrize("resets", [False, True])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
-def test_an_idempotent_request_without_a_body_is_sent_once_more(gateway, recorded, alice_token, method, resets):
-    recorded.response = Closing(resets=resets)
+def test_an_idempotent_request_without_a_body_is_retried(gateway, recorded, alice_token, method, resets):
+    recorded.response = ClosingUpstream(resets=resets)
     client = gateway.client(alice_token)
     assert client.get("/first").status_code == 200
     response = client.request(method, "/second?x=%2F", headers={"X-Kept": "as it is"})
     assert (response.status_code, response.content) == (200, b"" if method == "HEAD" else b"ok")
-    assert lines(recorded) == ["GET", method, method]
+    assert methods(recorded) == ["GET", method, method]
     assert recorded.requests[1].line == recorded.requests[2].line
     assert recorded.requests[2].headers == recorded.requests[1].headers
     assert recorded.connections == 2
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_another_method_is_not(gateway, recorded, alice_token, method):
-    recorded.response = Closing()
+def test_a_request_with_another_method_is_not_retried(gateway, recorded, alice_token, method):
+    recorded.response = ClosingUpstream()
     client = gateway.client(alice_token)
     client.get("/first")
     assert_denied(client.request(method, "/second"), "upstream_unreachable")
-    assert lines(recorded) == ["GET", method]
+    assert methods(recorded) == ["GET", method]
 
 
 @pytest.mark.parametrize("body", [b"x", [b"x", b"y"]])
 def test_a_body_is_not_sent_twice(gateway, recorded, alice_token, body):
-    recorded.response = Closing()
+    recorded.response = ClosingUpstream()
     client = gateway.client(alice_token)
     client.get("/first")
     assert_denied(client.put("/second", content=body), "upstream_unreachable")
-    assert lines(recorded) == ["GET", "PUT"]
+    assert methods(recorded) == ["GET", "PUT"]
 
 
 @pytest.mark.parametrize("resets", [False, True])
-def test_a_fresh_connection_that_dies_is_not_tried_again(gateway, recorded, alice_token, resets):
-    recorded.response = Closing(requests=0, resets=resets)
+def test_a_request_on_a_new_connection_is_not_retried(gateway, recorded, alice_token, resets):
+    recorded.response = ClosingUpstream(requests=0, resets=resets)
     assert_denied(gateway.client(alice_token).get("/x"), "upstream_unreachable")
-    assert (lines(recorded), recorded.connections) == (["GET"], 1)
+    assert (methods(recorded), recorded.connections) == (["GET"], 1)
 
 
-def test_it_is_tried_once_and_no_more(gateway, recorded, alice_token):
-    closing = recorded.response = Closing()
+def test_a_request_is_retried_only_once(gateway, recorded, alice_token):
+    closing = recorded.response = ClosingUpstream()
     client = gateway.client(alice_token)
     client.get("/first")
     closing._requests = 0
     assert_denied(client.get("/second"), "upstream_unreachable")
-    assert (lines(recorded), recorded.connections) == (["GET"] * 3, 2)
+    assert (methods(recorded), recorded.connections) == (["GET"] * 3, 2)
 
 
 @pytest.mark.parametrize(
     "begun",
     [b"H", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"],
 )
-def test_an_answer_that_has_begun_is_not_asked_for_again(gateway, recorded, alice_token, begun):
-    recorded.response = Closing(last_words=begun)
+def test_a_request_whose_response_has_begun_is_not_retried(gateway, recorded, alice_token, begun):
+    recorded.response = ClosingUpstream(last_words=begun)
     client = gateway.client(alice_token)
     client.get("/first")
     assert_denied(client.get("/second"), "upstream_unreachable")
-    assert lines(recorded) == ["GET", "GET"]
+    assert methods(recorded) == ["GET", "GET"]
 
 
-def test_a_connection_that_is_seen_to_be_closed_is_not_used(gateway, recorded, alice_token):
+def test_a_connection_that_is_known_to_be_closed_is_not_used(gateway, recorded, alice_token):
     async def respond(_request, connection):
         await connection.send(OK + b"ok")
 
@@ -120,7 +121,7 @@ def test_a_connection_that_is_seen_to_be_closed_is_not_used(gateway, recorded, a
         (b"\r\n", True),
     ],
 )
-def test_what_no_request_asked_for_answers_none(gateway, recorded, alice_token, bob_token, late, apart):
+def test_unsolicited_data_reaches_no_client(gateway, recorded, alice_token, bob_token, late, apart):
     written = []
     begun = asyncio.Event()
 
