@@ -97,7 +97,7 @@ class TestThePurchase:
         assert order(client, **changes).status_code == 400
         assert ledger.balance(alice) == Decimal(50)
 
-    def test_a_changed_key_is_refused(self, client, alice):
+    def test_a_changed_key_is_rejected(self, client, alice):
         fund(alice, 50)
         assert order(client, key="1").status_code == 400
         assert not AccessToken.objects.exists()
@@ -151,6 +151,6 @@ def test_savings_are_of_the_dearest_hour_and_never_rounded_up():
     assert (second.saving, second.left, second.missing, second.top_up) == (33, 0, Decimal("0.50"), Decimal("0.75"))
 
 
-def test_it_is_for_who_is_signed_in(client):
+def test_it_needs_a_login(client):
     client.logout()
     assert client.get(URL)["Location"] == "/accounts/login/?next=/tokens/buy"

@@ -105,7 +105,7 @@ def test_nothing_happens_without_a_reason(alice: User, operator: Client, buy: Bu
     assert causes(token) == []
 
 
-def test_who_may_only_look_has_no_actions(alice: User, buy: Buy) -> None:
+def test_staff_with_view_permission_only_have_no_actions(alice: User, buy: Buy) -> None:
     token, looker = buy(alice), UserFactory(is_staff=True)
     looker.user_permissions.add(Permission.objects.get(codename="view_accesstoken"))
     client = Client()

@@ -36,7 +36,7 @@ def outcomes(*calls: Callable[[], Any]) -> Counter[str]:
         try:
             call()
         except IntegrityError:
-            return "refused by the database"
+            return "rejected by the database"
         return "done"
 
     return Counter(at_once(*(lambda call=call: outcome(call) for call in calls)))
@@ -76,11 +76,11 @@ def buyers(user: User, key: str = "") -> list[Callable[[], Any]]:
     return [lambda: services.purchase(Call(user, "test", key, None), 12, "full")] * BUYERS
 
 
-def test_without_the_condition_the_constraint_refuses(tariffs: None, alice: User, unconditional: None) -> None:
+def test_without_the_condition_the_constraint_rejects(tariffs: None, alice: User, unconditional: None) -> None:
     # case A4: no overdraft, but later buyers get an error instead of a clean denial
     fund(alice, "10")
 
-    assert outcomes(*buyers(alice)) == {"done": 1, "refused by the database": BUYERS - 1}
+    assert outcomes(*buyers(alice)) == {"done": 1, "rejected by the database": BUYERS - 1}
     assert (AccessToken.objects.count(), ledger.balance(alice)) == (1, 0)
 
 
@@ -127,11 +127,11 @@ def keys_more_than_once(db: None) -> Iterator[None]:
     execute(f"ALTER TABLE billing_idempotencykey ADD CONSTRAINT {rule} UNIQUE (user_id, call, key)")
 
 
-def test_without_the_lock_the_constraint_refuses(tariffs: None, alice: User, without_locks: None) -> None:
+def test_without_the_lock_the_constraint_rejects(tariffs: None, alice: User, without_locks: None) -> None:
     # case A6: one charge, but errors instead of a clean 409
     fund(alice, "1000")
 
-    assert outcomes(*buyers(alice, "once")) == {"done": 1, "refused by the database": BUYERS - 1}
+    assert outcomes(*buyers(alice, "once")) == {"done": 1, "rejected by the database": BUYERS - 1}
     assert (AccessToken.objects.count(), ledger.balance(alice)) == (1, 990)
 
 

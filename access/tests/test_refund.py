@@ -28,7 +28,7 @@ def refunds() -> list[Transaction]:
     return list(Transaction.objects.filter(type=TransactionType.REFUND))
 
 
-def test_an_unused_token_gives_all_of_it_back(alice: User, alice_api: APIClient, buy: Buy) -> None:
+def test_an_unused_token_is_refunded_in_full(alice: User, alice_api: APIClient, buy: Buy) -> None:
     token = buy(alice)
     age(token, 23 * HOUR)
 

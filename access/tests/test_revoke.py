@@ -161,17 +161,17 @@ def test_the_ids_that_were_settled(alice: User, buy: Buy) -> None:
 def test_the_signal_comes_after_the_commit(
     alice: User, olga: User, buy: Buy, django_capture_on_commit_callbacks: object
 ) -> None:
-    token, heard = buy(alice), []
+    token, received = buy(alice), []
 
     def hear(**_kwargs: Any) -> None:
-        heard.append(causes(token))
+        received.append(causes(token))
 
     access_revoked.connect(hear)
     try:
         with django_capture_on_commit_callbacks(execute=True):
             services.revoke_by_force(token.pk, actor=olga, reason="test")
-            assert heard == []
+            assert received == []
     finally:
         access_revoked.disconnect(hear)
 
-    assert heard == [["revoked"]]
+    assert received == [["revoked"]]

@@ -80,7 +80,7 @@ class TestTheList:
 
 
 class TestReveal:
-    def test_the_password_shows_it_on_that_answer_alone(self, client, token):
+    def test_the_password_shows_it_in_that_response_only(self, client, token):
         secret = token_secret.decrypt(token.ciphertext)
         assert secret not in text(client.get(url(token, "reveal")))
         response = client.post(url(token, "reveal"), {"password": PASSWORD})
@@ -148,7 +148,7 @@ class TestExtend:
 
 
 class TestRevoke:
-    def test_says_what_it_gives_back_and_does_nothing_yet(self, client, token):
+    def test_shows_the_refund_and_does_nothing_yet(self, client, token):
         age(token, timedelta(hours=6), used_for=timedelta(hours=6))
         page = text(client.get(url(token, "revoke")))
         assert "You get back 13.50\u00a0ZNC of the 18.00\u00a0ZNC you paid, for 17\u00a0h 59\u00a0min" in page
@@ -216,7 +216,7 @@ class TestTheState:
 
 
 @pytest.mark.parametrize("what", ["", *ACTS, "live", "bought"])
-def test_a_token_of_somebody_else_is_not_there(client, bob, token, what):
+def test_a_token_of_another_user_is_not_found(client, bob, token, what):
     client.force_login(bob)
     assert client.get(url(token, what)).status_code == 404
     assert client.post(url(token, what), key(password=PASSWORD)).status_code in (404, 405)
@@ -224,7 +224,7 @@ def test_a_token_of_somebody_else_is_not_there(client, bob, token, what):
 
 
 @pytest.mark.parametrize("what", ["", "reveal", "extend", "revoke", "reset-device", "bought"])
-def test_they_are_for_who_is_signed_in(client, token, what):
+def test_they_need_a_login(client, token, what):
     client.logout()
     assert client.get(url(token, what))["Location"] == f"/accounts/login/?next={url(token, what)}"
 

@@ -64,7 +64,7 @@ def test_active_only_leaves_out_invalid_tokens(alice: User, olga: User, alice_ap
     assert listed("?active_only=false") == listed("") == everything
 
 
-def test_others_see_nothing_of_it(alice: User, bob_api: APIClient, buy: Buy) -> None:
+def test_other_users_do_not_see_it(alice: User, bob_api: APIClient, buy: Buy) -> None:
     buy(alice)
 
     assert bob_api.get(URL).json()["items"] == []

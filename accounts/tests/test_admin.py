@@ -147,7 +147,7 @@ def test_other_changes_are_no_block(admin: Client, alice: User) -> None:
         {"is_active": False, "reason": "x" * 501},
     ],
 )
-def test_refuses_bad_values(admin: Client, alice: User, bob: User, change: dict[str, Any]) -> None:
+def test_rejects_bad_values(admin: Client, alice: User, bob: User, change: dict[str, Any]) -> None:
     response = admin.post(page(alice), form(alice, **change))
 
     assert response.status_code == 200
@@ -322,7 +322,7 @@ class TestALostSecondFactor:
     def users_with_factor(self) -> set[str]:
         return set(Authenticator.objects.values_list("user__username", flat=True))
 
-    def test_is_asked_for_first(self, admin: Client, alice: User) -> None:
+    def test_needs_a_confirmation(self, admin: Client, alice: User) -> None:
         response = self.ask(admin, alice)
 
         assert "recovery codes of alice@example.com will stop working" in response.content.decode()

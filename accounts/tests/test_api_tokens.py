@@ -61,7 +61,7 @@ class TestOverTheApi:
             ({"expires_in_days": 366}, "expires_in_days"),
         ],
     )
-    def test_refuses(self, alice_api: APIClient, change: dict[str, Any], field: str) -> None:
+    def test_rejects(self, alice_api: APIClient, change: dict[str, Any], field: str) -> None:
         response = alice_api.post(URL, {"name": "backup", "scopes": ["read"], **change})
 
         assert (response.status_code, list(response.json())) == (400, [field])
@@ -110,7 +110,7 @@ class TestWhatItOpens:
         api = client_with_token(create_token(alice, *ApiToken.Scope.values))
         operator = client_with_token(create_token(olga, *ApiToken.Scope.values))
 
-        refused = [
+        rejected = [
             api.patch("/api/v1/users/me", {"password": "another-horse-8"}),
             api.post("/api/v1/auth/logout"),
             api.post(URL, {"name": "more", "scopes": ["read"]}),
@@ -119,7 +119,7 @@ class TestWhatItOpens:
             operator.patch(f"/api/v1/admin/users/{alice.pk}", {"is_active": False}),
         ]
 
-        assert {(response.status_code, response.json()["code"]) for response in refused} == {(403, "scope_missing")}
+        assert {(response.status_code, response.json()["code"]) for response in rejected} == {(403, "scope_missing")}
         alice.refresh_from_db()
         assert (alice.is_active, alice.check_password(PASSWORD)) == (True, True)
 
@@ -140,7 +140,7 @@ def patterns(resolver: URLResolver) -> list[URLPattern]:
 
 
 @pytest.mark.parametrize("reason", ["unknown", "expired", "blocked user", "unconfirmed"])
-def test_is_refused(alice: User, settings: Any, reason: str) -> None:
+def test_is_rejected(alice: User, settings: Any, reason: str) -> None:
     text = create_token(alice, "read")
     if reason == "unknown":
         text = f"{text}x"

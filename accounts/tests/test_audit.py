@@ -20,18 +20,18 @@ pytestmark = pytest.mark.django_db
         "DELETE FROM accounts_auditevent",
     ],
 )
-def test_the_database_refuses_to_change_a_row(alice: User, statement: str) -> None:
+def test_the_database_rejects_changes_of_a_row(alice: User, statement: str) -> None:
     audit.record("test", alice, reason="why")
 
-    refused = pytest.raises(DatabaseError, match="never changed or deleted")
-    with refused, transaction.atomic(), connection.cursor() as cursor:
+    rejected = pytest.raises(DatabaseError, match="never changed or deleted")
+    with rejected, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
 
     assert AuditEvent.objects.get().reason == "why"
 
 
 # case E65
-def test_the_orm_is_refused_too(alice: User) -> None:
+def test_changes_by_the_orm_are_rejected_too(alice: User) -> None:
     audit.record("test", alice)
     event = AuditEvent.objects.get()
 

@@ -42,7 +42,7 @@ BODIES: dict[str, tuple[bytes, int]] = {
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("name", BODIES)
-def test_is_refused_and_nothing_is_written(api: APIClient, path: str, name: str) -> None:
+def test_is_rejected_and_nothing_is_written(api: APIClient, path: str, name: str) -> None:
     body, status = BODIES[name]
 
     response = api.generic("POST", path, body, content_type="application/json")

@@ -88,7 +88,7 @@ def test_a_link_confirms_nothing_but_its_own_address(as_alice: Client, alice: Us
 
 
 @pytest.mark.parametrize("email", ["BOB@example.com", "alice@example.com", "nonsense"])
-def test_refused(as_alice: Client, alice: User, email: str, mailoutbox: list[EmailMessage]) -> None:
+def test_rejected(as_alice: Client, alice: User, email: str, mailoutbox: list[EmailMessage]) -> None:
     UserFactory(username="bob")
 
     response = change(as_alice, email)
@@ -98,7 +98,7 @@ def test_refused(as_alice: Client, alice: User, email: str, mailoutbox: list[Ema
     assert mailoutbox == []
 
 
-def test_an_address_that_was_taken_meanwhile_stays_the_others(
+def test_an_address_that_another_user_took_meanwhile_stays_theirs(
     as_alice: Client, alice: User, mailoutbox: list[EmailMessage]
 ) -> None:
     change(as_alice)
@@ -136,7 +136,7 @@ def test_a_login_costs_no_look_at_the_addresses(alice: User, django_assert_num_q
         alice.save(update_fields=["last_login"])
 
 
-def test_the_password_is_asked_for_again_after_five_minutes(as_alice: Client) -> None:
+def test_the_password_is_required_again_after_five_minutes(as_alice: Client) -> None:
     assert as_alice.get(URL).status_code == 200
     session = as_alice.session
     session["account_authentication_methods"][-1]["at"] = time.time() - 301

@@ -127,7 +127,7 @@ def test_a_very_long_password_is_just_wrong(api: APIClient, alice: User) -> None
 
 
 @pytest.mark.parametrize("change", ["blocked", "new password"])
-def test_a_block_or_a_new_password_in_the_meantime_refuses(
+def test_a_block_or_a_new_password_in_the_meantime_prevents_the_login(
     api: APIClient, alice: User, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authenticate = services.authenticate

@@ -126,7 +126,7 @@ def test_where_confirmation_is_mandatory_a_link_is_sent_instead(
 class TestTheSecondFactor:
     CODE = "/accounts/2fa/authenticate/"
 
-    def test_a_code_is_asked_for_and_passes_once(self, client: Client, alice: User) -> None:
+    def test_a_code_is_required_and_accepted_once(self, client: Client, alice: User) -> None:
         secret = turn_on_totp(alice)
 
         assert log_in(client, alice)["Location"] == self.CODE
@@ -137,9 +137,9 @@ class TestTheSecondFactor:
 
         other = Client()
         log_in(other, alice)
-        refused = other.post(self.CODE, {"code": code})
+        rejected = other.post(self.CODE, {"code": code})
         error = "The code is wrong or has already been used. Enter another one."
-        assert refused.context["form"].errors == {"code": [error]}
+        assert rejected.context["form"].errors == {"code": [error]}
         assert not signed_in(other)
 
     @pytest.mark.parametrize("door", ["page", "api"])
@@ -167,9 +167,9 @@ class TestTheSecondFactor:
         for _attempt in range(2):
             assert client.post(self.CODE, {"code": "000000"}, **here).status_code == 200
 
-        refused = client.post(self.CODE, {"code": code_of(secret)}, **here)
+        rejected = client.post(self.CODE, {"code": code_of(secret)}, **here)
 
-        assert (refused.status_code, "Retry-After" in refused) == (429, True)
+        assert (rejected.status_code, "Retry-After" in rejected) == (429, True)
         assert log_in(Client(), alice, **here).status_code == 429
         # From another address the password is accepted, but the failures with this user's codes still count.
         elsewhere = Client()

@@ -88,13 +88,13 @@ def test_an_unconfirmed_address_is_reported_after_the_right_password_only(
     assert log_in(api, alice).status_code == 200
 
 
-def test_a_refresh_is_refused_where_a_login_would_be(api: APIClient, alice: User, settings: Any) -> None:
+def test_a_refresh_is_rejected_if_a_login_would_be(api: APIClient, alice: User, settings: Any) -> None:
     token = log_in(api, alice).json()["refresh_token"]
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 
-    refused = api.post(REFRESH, {"refresh_token": token})
+    rejected = api.post(REFRESH, {"refresh_token": token})
 
-    assert (refused.status_code, refused.json()["code"]) == (403, "email_unverified")
+    assert (rejected.status_code, rejected.json()["code"]) == (403, "email_unverified")
     email_addresses.mark_confirmed(alice)
     assert api.post(REFRESH, {"refresh_token": token}).status_code == 200
 

@@ -161,7 +161,7 @@ def test_a_reset_does_not_go_around_the_second_factor(
     assert client.get("/accounts/profile/").status_code == 200
 
 
-def test_a_weak_password_is_refused(client: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
+def test_a_weak_password_is_rejected(client: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
     ask(alice.email)
     form = open_link(client, link_in(mailoutbox[0]))
 

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from accounts import jwt, services, tasks
 from accounts.models import RefreshFamily, User
 from accounts.tests.factories import PASSWORD
-from accounts.tests.test_refresh import assert_refused, deep_header, refresh
+from accounts.tests.test_refresh import assert_rejected, deep_header, refresh
 from conftest import fund
 
 URL = "/api/v1/users/me"
@@ -108,7 +108,7 @@ def test_a_new_password_ends_every_login_and_notifies(
     assert "password" not in response.json()
     alice.refresh_from_db()
     assert alice.check_password("another-horse-8")
-    assert_refused(refresh(token))
+    assert_rejected(refresh(token))
     assert RefreshFamily.objects.get().revoked_at is not None
     assert site.get("/admin/").wsgi_request.user.is_anonymous
     (mail,) = mailoutbox
@@ -136,7 +136,7 @@ def test_a_password_changed_on_the_command_line_ends_logins_too(alice: User, mon
 
     management.call_command("changepassword", alice.email, verbosity=0)
 
-    assert_refused(refresh(token))
+    assert_rejected(refresh(token))
 
 
 def test_an_upgraded_hash_is_no_new_password(
@@ -169,10 +169,10 @@ def test_a_dead_broker_does_not_undo_the_password(
     monkeypatch: pytest.MonkeyPatch,
     django_capture_on_commit_callbacks: Any,
 ) -> None:
-    def refuse(_user_id: str) -> None:
+    def fail(_user_id: str) -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(tasks.send_password_changed, "delay", refuse)
+    monkeypatch.setattr(tasks.send_password_changed, "delay", fail)
     with django_capture_on_commit_callbacks(execute=True):
         response = alice_api.patch(URL, {"password": "another-horse-8"})
 
@@ -194,7 +194,7 @@ def test_a_dead_broker_does_not_undo_the_password(
         *((field, value) for field in ("full_name", "password") for value in (12345678, 1.5, True, None, [], {})),
     ],
 )
-def test_refuses_bad_values(alice_api: APIClient, alice: User, field: str, value: Any) -> None:
+def test_rejects_bad_values(alice_api: APIClient, alice: User, field: str, value: Any) -> None:
     token = jwt.issue_pair(alice).refresh_token
     good = {"full_name": "New Name", "password": "another-horse-8"}
 
@@ -233,7 +233,7 @@ def test_a_bad_authorization_is_401(api: APIClient, method: str, header: str) ->
     assert all(isinstance(value, str) for value in response.json().values())
 
 
-def test_a_blocked_user_is_refused(alice_api: APIClient, alice: User) -> None:
+def test_a_blocked_user_is_rejected(alice_api: APIClient, alice: User) -> None:
     services.set_active(alice, False, actor=None)
 
     response = alice_api.get(URL)

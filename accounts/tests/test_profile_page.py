@@ -48,7 +48,7 @@ def test_can_be_left_to_the_browser(as_alice: Client, alice: User) -> None:
     ("field", "value"),
     [("full_name", "x" * 201), ("language", "de"), ("time_zone", "Mars/Olympus"), ("time_zone", "../../etc/passwd")],
 )
-def test_refuses(as_alice: Client, alice: User, field: str, value: str) -> None:
+def test_rejects(as_alice: Client, alice: User, field: str, value: str) -> None:
     response = as_alice.post(URL, {**FORM, field: value})
 
     assert list(response.context["form"].errors) == [field]

@@ -169,7 +169,7 @@ def test_the_sixth_sign_up_is_limited(api: APIClient, alice: User) -> None:
     assert sign_up(api, "carol5", REMOTE_ADDR="192.0.2.2").status_code == 201
 
 
-def test_refused_sign_ups_are_not_counted(api: APIClient) -> None:
+def test_rejected_sign_ups_are_not_counted(api: APIClient) -> None:
     for _attempt in range(6):
         assert sign_up(api, "x").status_code == 400
     assert sign_up(api, "carol").status_code == 201

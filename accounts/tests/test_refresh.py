@@ -18,7 +18,7 @@ from accounts.models import AuditEvent, RefreshFamily, User
 from accounts.tests.factories import PASSWORD
 
 URL = "/api/v1/auth/refresh"
-REFUSED = {"detail": "The refresh token is invalid or expired. Log in again.", "code": "token_not_valid"}
+REJECTED = {"detail": "The refresh token is invalid or expired. Log in again.", "code": "token_not_valid"}
 
 pytestmark = pytest.mark.django_db
 
@@ -27,8 +27,8 @@ def refresh(token: str) -> Any:
     return APIClient().post(URL, {"refresh_token": token})
 
 
-def assert_refused(response: Any) -> None:
-    assert (response.status_code, response.json()) == (401, REFUSED)
+def assert_rejected(response: Any) -> None:
+    assert (response.status_code, response.json()) == (401, REJECTED)
     assert response["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
@@ -38,13 +38,13 @@ def token(alice: User) -> str:
     return jwt.issue_pair(alice).refresh_token
 
 
-@pytest.mark.parametrize("place", ["header", "body", "body beside an access token"])
+@pytest.mark.parametrize("place", ["header", "body", "body next to an access token"])
 def test_returns_a_new_pair(api: APIClient, alice: User, token: str, place: str) -> None:
     before = RefreshFamily.objects.get()
     headers = {
         "header": {"Authorization": f"Bearer {token}"},
         "body": {},
-        "body beside an access token": {"Authorization": f"Bearer {jwt.issue_access(alice)}"},
+        "body next to an access token": {"Authorization": f"Bearer {jwt.issue_access(alice)}"},
     }[place]
 
     response = api.post(URL, {} if place == "header" else {"refresh_token": token}, headers=headers)
@@ -81,21 +81,21 @@ def test_a_rotated_token_used_again_ends_its_family(alice: User, token: str) -> 
     other_login = jwt.issue_pair(alice).refresh_token
     successor = refresh(token).json()["refresh_token"]
 
-    assert_refused(refresh(token))
+    assert_rejected(refresh(token))
 
     event = AuditEvent.objects.get()
     family = RefreshFamily.objects.get(pk=RefreshToken(token)["family"])
     assert (event.kind, event.user) == ("refresh_token_reused", alice)
     assert event.details == {"family": str(family.pk)}
     assert family.revoked_at is not None
-    assert_refused(refresh(successor))
-    assert_refused(refresh(token))
+    assert_rejected(refresh(successor))
+    assert_rejected(refresh(token))
     assert AuditEvent.objects.count() == 1
     assert refresh(other_login).status_code == 200
 
 
 # case E63
-def test_a_request_older_than_the_rotation_is_only_refused(token: str) -> None:
+def test_a_request_older_than_the_rotation_is_only_rejected(token: str) -> None:
     began = timezone.now()
     successor = refresh(token).json()["refresh_token"]
 
@@ -120,10 +120,10 @@ def test_of_parallel_refreshes_one_wins(alice: User, monkeypatch: pytest.MonkeyP
         return result
 
     monkeypatch.setattr(jwt, "_is_usable", looked_together)
-    answers: list[Any] = []
+    responses: list[Any] = []
 
     def one() -> None:
-        answers.append(refresh(token))
+        responses.append(refresh(token))
         connections.close_all()
 
     threads = [threading.Thread(target=one) for _number in range(4)]
@@ -133,35 +133,35 @@ def test_of_parallel_refreshes_one_wins(alice: User, monkeypatch: pytest.MonkeyP
         thread.join()
     monkeypatch.undo()
 
-    won, *lost = sorted(answers, key=lambda response: response.status_code)
+    won, *lost = sorted(responses, key=lambda response: response.status_code)
     assert won.status_code == 200
     for response in lost:
-        assert_refused(response)
+        assert_rejected(response)
     assert RefreshFamily.objects.get().revoked_at is None
     assert not AuditEvent.objects.exists()
     assert refresh(won.json()["refresh_token"]).status_code == 200
 
 
 # case E63
-def test_a_blocked_user_is_refused(alice: User, token: str) -> None:
+def test_a_blocked_user_is_rejected(alice: User, token: str) -> None:
     services.set_active(alice, False, actor=None)
-    assert_refused(refresh(token))
+    assert_rejected(refresh(token))
 
     services.set_active(alice, True, actor=None)
-    assert_refused(refresh(token))
+    assert_rejected(refresh(token))
 
 
-def test_a_family_created_during_a_block_is_refused(alice: User, token: str) -> None:
+def test_a_family_created_during_a_block_is_rejected(alice: User, token: str) -> None:
     User.objects.update(is_active=False)
 
-    assert_refused(refresh(token))
+    assert_rejected(refresh(token))
     assert RefreshFamily.objects.get().revoked_at is None
 
 
-def test_a_deleted_user_is_refused(alice: User, token: str) -> None:
+def test_a_deleted_user_is_rejected(alice: User, token: str) -> None:
     RefreshFamily.objects.all().delete()
 
-    assert_refused(refresh(token))
+    assert_rejected(refresh(token))
 
 
 def test_life_is_30_days_from_the_last_use(alice: User) -> None:
@@ -173,18 +173,18 @@ def test_life_is_30_days_from_the_last_use(alice: User) -> None:
     with time_machine.travel(start + timedelta(days=58)):
         token = refresh(token).json()["refresh_token"]
     with time_machine.travel(start + timedelta(days=89)):
-        assert_refused(refresh(token))
+        assert_rejected(refresh(token))
     assert not AuditEvent.objects.exists()
 
 
-def test_an_expired_family_is_refused(token: str) -> None:
+def test_an_expired_family_is_rejected(token: str) -> None:
     RefreshFamily.objects.update(expires_at=timezone.now())
 
-    assert_refused(refresh(token))
+    assert_rejected(refresh(token))
 
 
 def test_an_access_token_is_no_refresh_token(alice: User) -> None:
-    assert_refused(refresh(jwt.issue_access(alice)))
+    assert_rejected(refresh(jwt.issue_access(alice)))
 
 
 def test_a_refresh_token_is_no_access_token(api: APIClient, token: str) -> None:
@@ -193,8 +193,8 @@ def test_a_refresh_token_is_no_access_token(api: APIClient, token: str) -> None:
     assert (response.status_code, response.json()["code"]) == (401, "token_not_valid")
 
 
-def test_a_token_without_a_family_is_refused(alice: User) -> None:
-    assert_refused(refresh(str(RefreshToken.for_user(alice))))
+def test_a_token_without_a_family_is_rejected(alice: User) -> None:
+    assert_rejected(refresh(str(RefreshToken.for_user(alice))))
 
 
 def deep_header() -> str:
@@ -205,21 +205,21 @@ def deep_header() -> str:
     "garbage",
     ["x", "a.b.c", "é.ü.ñ", "x" * 500_000, "e30.e30.e30", "W10.W10.W10", deep_header(), "null.null.null"],
 )
-def test_garbage_is_refused(api: APIClient, alice: User, garbage: str) -> None:
-    assert_refused(refresh(garbage))
-    assert_refused(api.generic("POST", URL, headers={"Authorization": f"Bearer {garbage}"}))
+def test_garbage_is_rejected(api: APIClient, alice: User, garbage: str) -> None:
+    assert_rejected(refresh(garbage))
+    assert_rejected(api.generic("POST", URL, headers={"Authorization": f"Bearer {garbage}"}))
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer a b", "Basic YTpi", "garbage", "\x00", "é"])
-def test_no_token_is_refused(api: APIClient, header: str) -> None:
-    assert_refused(api.generic("POST", URL, headers={"Authorization": header}))
+def test_no_token_is_rejected(api: APIClient, header: str) -> None:
+    assert_rejected(api.generic("POST", URL, headers={"Authorization": header}))
 
 
-def test_another_signature_is_refused(token: str) -> None:
+def test_another_signature_is_rejected(token: str) -> None:
     head, payload, signature = token.split(".")
     flipped = signature[:-2] + ("A" if signature[-2] != "A" else "B") + signature[-1]
 
-    assert_refused(refresh(f"{head}.{payload}.{flipped}"))
+    assert_rejected(refresh(f"{head}.{payload}.{flipped}"))
     assert refresh(token).status_code == 200
 
 
@@ -238,8 +238,8 @@ def test_logout_ends_every_login(api: APIClient, alice: User, bob: User, token: 
 
     assert (response.status_code, response.json()) == (200, {"detail": "You are logged out."})
     assert RefreshFamily.objects.filter(user=alice, revoked_at=None).count() == 0
-    assert_refused(refresh(token))
-    assert_refused(refresh(elsewhere.refresh_token))
+    assert_rejected(refresh(token))
+    assert_rejected(refresh(elsewhere.refresh_token))
     assert refresh(of_bob).status_code == 200
     assert not AuditEvent.objects.exists()
 

@@ -97,7 +97,7 @@ def test_email_and_username_are_unique_whatever_the_case(api: APIClient, alice: 
         ),
     ],
 )
-def test_refuses_bad_values(api: APIClient, field: str, value: Any) -> None:
+def test_rejects_bad_values(api: APIClient, field: str, value: Any) -> None:
     response = api.post(URL, {**BODY, field: value})
 
     assert response.status_code == 400, response.content
@@ -105,7 +105,7 @@ def test_refuses_bad_values(api: APIClient, field: str, value: Any) -> None:
     assert not User.objects.exists()
 
 
-def test_refuses_a_password_like_the_full_name(api: APIClient) -> None:
+def test_rejects_a_password_like_the_full_name(api: APIClient) -> None:
     response = api.post(URL, {**BODY, "full_name": "Maximiliana", "password": "maximiliana1"})
 
     assert response.status_code == 400
@@ -113,7 +113,7 @@ def test_refuses_a_password_like_the_full_name(api: APIClient) -> None:
 
 
 @pytest.mark.parametrize("field", ["email", "username", "password"])
-def test_refuses_a_missing_field(api: APIClient, field: str) -> None:
+def test_rejects_a_missing_field(api: APIClient, field: str) -> None:
     response = api.post(URL, {name: value for name, value in BODY.items() if name != field})
 
     assert response.status_code == 400
@@ -172,10 +172,10 @@ def test_of_parallel_sign_ups_one_wins(monkeypatch: pytest.MonkeyPatch, other: d
         return taken
 
     monkeypatch.setattr(selectors, "username_taken", checked_together)
-    answers: list[Any] = []
+    responses: list[Any] = []
 
     def sign_up(body: dict[str, str]) -> None:
-        answers.append(APIClient().post(URL, body))
+        responses.append(APIClient().post(URL, body))
         connections.close_all()
 
     threads = [threading.Thread(target=sign_up, args=[body]) for body in (BODY, {**BODY, **other})]
@@ -184,7 +184,7 @@ def test_of_parallel_sign_ups_one_wins(monkeypatch: pytest.MonkeyPatch, other: d
     for thread in threads:
         thread.join()
 
-    won, lost = sorted(answers, key=lambda response: response.status_code)
+    won, lost = sorted(responses, key=lambda response: response.status_code)
     assert (won.status_code, lost.status_code) == (201, 400)
     assert list(lost.json()) == [field]
     assert User.objects.count() == 1

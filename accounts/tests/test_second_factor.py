@@ -83,9 +83,7 @@ def test_secrets_are_kept_encrypted(as_alice: Client, alice: User) -> None:
     assert not any(code in str(codes.data) for code in recovery_codes_of(alice))
 
 
-def test_recovery_codes_are_shown_and_made_anew(
-    as_alice: Client, alice: User, mailoutbox: list[EmailMessage]
-) -> None:
+def test_recovery_codes_are_shown_and_replaced(as_alice: Client, alice: User, mailoutbox: list[EmailMessage]) -> None:
     set_up(as_alice)
     old = recovery_codes_of(alice)
     assert all(code in as_alice.get("/accounts/2fa/recovery-codes/").content.decode() for code in old)
@@ -175,8 +173,8 @@ class TestOperators:
         api = client_of(olga)
 
         assert client.get("/admin/").status_code == 302
-        refused = api.get("/api/v1/admin/users")
-        assert (refused.status_code, refused.json()["code"]) == (403, "mfa_required")
+        rejected = api.get("/api/v1/admin/users")
+        assert (rejected.status_code, rejected.json()["code"]) == (403, "mfa_required")
         turn_on_totp(olga)
         assert [client.get("/admin/").status_code, api.get("/api/v1/admin/users").status_code] == [200, 200]
 

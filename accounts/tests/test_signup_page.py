@@ -25,7 +25,9 @@ def signed_in(client: Client) -> bool:
     return client.get("/accounts/profile/").status_code == 200
 
 
-def test_a_newcomer_is_in_at_once_and_asked_to_confirm(client: Client, mailoutbox: list[EmailMessage]) -> None:
+def test_a_new_user_is_logged_in_at_once_and_must_confirm_the_address(
+    client: Client, mailoutbox: list[EmailMessage]
+) -> None:
     bob = UserFactory(username="bob")
 
     response = client.post(URL, {**CAROL, "full_name": "Carol", "referral_code": bob.referral_code})

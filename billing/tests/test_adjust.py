@@ -51,23 +51,23 @@ def test_the_balance_that_is_there_already_changes_nothing(alice, olga):
 @pytest.mark.parametrize("reason", ["", "  \n", "x" * 501])
 def test_a_reason_is_obligatory(alice, olga, reason):
     # case A16
-    with pytest.raises(ValidationError) as refusal:
+    with pytest.raises(ValidationError) as error:
         adjust(alice, 5, olga, reason)
-    assert list(refusal.value.detail) == ["reason"]
+    assert list(error.value.detail) == ["reason"]
     assert ledger.balance(alice) == 0
     assert not AuditEvent.objects.filter(kind="balance_adjusted").exists()
 
 
 @pytest.mark.parametrize("target", ["-0.01", "0.001", "10000000000.01"])
-def test_a_balance_that_cannot_be_is_refused(alice, olga, target):
-    with pytest.raises(ValidationError) as refusal:
+def test_an_invalid_balance_is_rejected(alice, olga, target):
+    with pytest.raises(ValidationError) as error:
         adjust(alice, target, olga)
-    assert list(refusal.value.detail) == ["currency_balance"]
+    assert list(error.value.detail) == ["currency_balance"]
     assert not Transaction.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_holds_beside_other_movements(alice, olga):
+def test_it_holds_among_other_movements(alice, olga):
     fund(alice, 100)
 
     def act(number):
@@ -99,9 +99,9 @@ def test_a_balance_that_has_changed_since_it_was_seen_is_left_alone(alice, olga)
     assert ledger.balance(alice) == 10
 
 
-def test_a_balance_that_never_rests_is_refused(alice, olga, monkeypatch):
+def test_a_balance_that_keeps_changing_is_rejected(alice, olga, monkeypatch):
     monkeypatch.setattr(ledger, "balance", lambda user: Decimal(7))
-    with pytest.raises(BalanceInMotion) as refusal:
+    with pytest.raises(BalanceInMotion) as error:
         adjust(alice, 50, olga)
-    assert (refusal.value.status_code, refusal.value.detail.code) == (409, "balance_in_motion")
+    assert (error.value.status_code, error.value.detail.code) == (409, "balance_in_motion")
     assert not Transaction.objects.exists()

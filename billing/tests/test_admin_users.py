@@ -135,7 +135,7 @@ def test_a_block_ends_connections_and_sessions(alice: User, olga: User, olga_api
     assert alice_api.get("/api/v1/tokens/my-tokens").status_code == 401
 
 
-def test_nobody_blocks_herself(olga: User, olga_api: APIClient) -> None:
+def test_operators_cannot_block_themselves(olga: User, olga_api: APIClient) -> None:
     response = olga_api.patch(f"/api/v1/admin/users/{olga.pk}", {"is_active": False})
 
     assert (response.status_code, response.json()) == (400, {"is_active": ["You cannot block yourself."]})
@@ -207,11 +207,11 @@ def test_no_such_user(olga_api: APIClient) -> None:
 
 def test_for_superusers_only(alice: User, api: APIClient, alice_api: APIClient) -> None:
     staff = client_of(UserFactory(is_staff=True))
-    for client, refusal in [
+    for client, denied in [
         (api, (401, "not_authenticated")),
         (alice_api, (403, "permission_denied")),
         (staff, (403, "permission_denied")),
     ]:
         for response in (client.get(URL), client.patch(url(alice), {"currency_balance": 5, "reason": "mine"})):
-            assert (response.status_code, response.json()["code"]) == refusal
+            assert (response.status_code, response.json()["code"]) == denied
     assert ledger.balance(alice) == 0

@@ -39,7 +39,7 @@ def send(client, url, raw):
     ],
 )
 @pytest.mark.parametrize("url", [MOCK, PURCHASE])
-def test_what_is_no_amount_is_refused(alice, alice_api, url, raw, sentence):
+def test_an_invalid_amount_is_rejected(alice, alice_api, url, raw, sentence):
     # case A14
     response = send(alice_api, url, raw)
     assert response.status_code == 400
@@ -51,7 +51,7 @@ def test_what_is_no_amount_is_refused(alice, alice_api, url, raw, sentence):
 @pytest.mark.parametrize(
     "raw", ["NaN", "Infinity", "-Infinity", "1e99999999999999999999", "9" * 5000, "01", "1,5", ""]
 )
-def test_what_is_no_json_number_is_refused(alice, alice_api, raw):
+def test_a_value_that_is_no_json_number_is_rejected(alice, alice_api, raw):
     # case A14
     response = send(alice_api, MOCK, raw)
     assert response.status_code == 400
@@ -94,7 +94,7 @@ def test_the_limit_is_a_setting(alice_api, settings):
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '"x"', "5", "null", "", "[" * 10_000, '{"amount": 5', "\xff"])
-def test_a_body_without_an_amount_is_refused(alice, alice_api, body):
+def test_a_body_without_an_amount_is_rejected(alice, alice_api, body):
     response = alice_api.post(MOCK, body, content_type="application/json")
     assert response.status_code == 400
     assert response.json()

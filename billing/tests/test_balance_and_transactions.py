@@ -39,7 +39,7 @@ def test_a_new_user_has_nothing(alice_api):
 
 
 @pytest.mark.parametrize("url", [BALANCE, HISTORY])
-def test_nobody_without_a_jwt(api, db, url):
+def test_it_needs_a_jwt(api, db, url):
     response = api.get(url)
     assert response.status_code == 401
     assert set(response.json()) == {"detail", "code"}
@@ -101,14 +101,14 @@ def test_pages_and_types(alice_api, moved, query, descriptions, total):
 
 
 @pytest.mark.parametrize("kind", ["theft", "Purchase", "%00", "deposit,bonus"])
-def test_an_unknown_type_is_refused(alice_api, moved, kind):
+def test_an_unknown_type_is_rejected(alice_api, moved, kind):
     response = alice_api.get(f"{HISTORY}?transaction_type={kind}")
     assert response.status_code == 400
     assert list(response.json()) == ["transaction_type"]
 
 
 @pytest.mark.parametrize("query", ["limit=-1", "offset=x", "skip=1.5", "limit=%00"])
-def test_a_malformed_page_is_refused(alice_api, query):
+def test_a_malformed_page_is_rejected(alice_api, query):
     response = alice_api.get(f"{HISTORY}?{query}")
     assert response.status_code == 400
     assert list(response.json()) == [query.split("=")[0]]

@@ -43,7 +43,7 @@ def test_the_poller_settles_them_as_well(standin, payment):
     assert state(payment) == ("succeeded", Decimal("25.50"))
 
 
-def test_a_forged_message_is_refused_as_before(stripe_api, alice_api, settings):
+def test_a_forged_message_is_rejected_as_before(stripe_api, alice_api, settings):
     payment = begin(alice_api)
     settings.PAYMENT_PROVIDERS = ()
     body = stripe_api.event("checkout.session.completed", stripe_api.pay(payment.provider_id))

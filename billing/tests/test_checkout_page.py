@@ -79,7 +79,7 @@ def test_a_second_press_changes_nothing(url, payment):
     assert ledger.balance(payment.user) == Decimal("25.50")
 
 
-def test_an_unknown_button_is_refused(url, payment):
+def test_an_unknown_button_is_rejected(url, payment):
     for body in ({"action": "steal"}, {}):
         assert Client().post(url, body).status_code == 400
     assert not WebhookEvent.objects.exists()
@@ -107,7 +107,7 @@ def test_unknown_payments_and_other_methods(url):
     assert Client().put(url).status_code == 405
 
 
-def test_an_expired_form_is_told_so_and_settles_nothing(url, payment):
+def test_an_expired_form_gets_an_error_and_settles_nothing(url, payment):
     response = Client(enforce_csrf_checks=True).post(url, {"action": "pay"})
     assert response.status_code == 403
     assert "This form has expired. Reload the page and try again." in response.content.decode()

@@ -59,7 +59,7 @@ def test_the_price_is_exact_in_the_currencys_units(alice_api, settings, price, c
     assert payment.price == f"{expected} {currency}"
 
 
-def test_what_costs_nothing_is_refused(alice_api, settings):
+def test_an_amount_that_costs_nothing_is_rejected(alice_api, settings):
     settings.ZNC_PRICE, settings.PAYMENT_CURRENCY = Decimal("0.4"), "JPY"
     response = begin(alice_api, amount=1)
     assert (response.status_code, list(response.json())) == (400, ["amount"])
@@ -72,13 +72,13 @@ def test_the_caller_chooses_among_the_providers(alice_api, two_providers):
 
 
 @pytest.mark.parametrize("name", ["stripe", "MOCK", "mock,other", "../mock"])
-def test_a_provider_that_is_not_offered_is_refused(alice_api, two_providers, name):
+def test_a_provider_that_is_not_offered_is_rejected(alice_api, two_providers, name):
     response = begin(alice_api, provider=name)
     assert (response.status_code, response.json()["code"]) == (404, "payments_unavailable")
     assert not Payment.objects.exists()
 
 
-def test_the_provider_is_asked_outside_of_any_transaction(alice, monkeypatch, transactional_db):
+def test_the_provider_is_called_outside_of_any_transaction(alice, monkeypatch, transactional_db):
     inside = []
     create = MockProvider.create
 
@@ -114,7 +114,7 @@ def test_a_lost_response_is_found_again_with_the_stored_key(alice, alice_api, mo
     assert MockCheckout.objects.get() == checkout
 
 
-def test_a_crash_while_the_provider_is_asked_is_found_by_the_poller(alice_api, monkeypatch):
+def test_the_poller_continues_after_a_crash_during_the_call_to_the_provider(alice_api, monkeypatch):
     provider_outages.take_down(monkeypatch, "create", error=SystemExit("killed"))
     with pytest.raises(SystemExit):
         begin(alice_api)
@@ -144,7 +144,7 @@ def test_a_repeated_call_waits_for_the_first(alice_api, monkeypatch):
         assert begin(alice_api).status_code == 201
 
 
-def test_a_refusal_fails_the_payment_and_frees_the_key(alice_api, monkeypatch):
+def test_a_rejection_fails_the_payment_and_frees_the_key(alice_api, monkeypatch):
     provider_outages.take_down(monkeypatch, "create", error=provider_outages.REFUSED)
     response = begin(alice_api)
     assert (response.status_code, response.json()["code"]) == (400, "payment_refused")
@@ -169,8 +169,8 @@ def test_a_payment_that_never_got_its_checkout_expires(alice_api, monkeypatch):
     assert (payment.status, payment.transitions.first().cause) == ("expired", "poller: no checkout in time")
     monkeypatch.undo()
 
-    refused = begin(alice_api)
-    assert (refused.status_code, refused.json()["code"]) == (400, "payment_refused")
+    rejected = begin(alice_api)
+    assert (rejected.status_code, rejected.json()["code"]) == (400, "payment_refused")
     assert begin(alice_api).status_code == 201
 
 

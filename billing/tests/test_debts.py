@@ -18,14 +18,14 @@ from conftest import fund
 @pytest.fixture
 def news():
     """Record the signals of debts."""
-    heard = []
+    received = []
     receivers = {
-        debt_incurred: lambda user, **_kwargs: heard.append(("incurred", user.username)),
-        debt_paid: lambda user, **_kwargs: heard.append(("paid", user.username)),
+        debt_incurred: lambda user, **_kwargs: received.append(("incurred", user.username)),
+        debt_paid: lambda user, **_kwargs: received.append(("paid", user.username)),
     }
     for signal, receiver in receivers.items():
         signal.connect(receiver)
-    yield heard
+    yield received
     for signal, receiver in receivers.items():
         signal.disconnect(receiver)
 
@@ -71,10 +71,10 @@ def test_nothing_is_bought_on_credit(alice):
 
 
 @pytest.mark.parametrize(
-    ("credited", "balance", "debt", "told"),
+    ("credited", "balance", "debt", "expected_news"),
     [("3", 0, 4, []), ("7", 0, 0, [("paid", "alice")]), ("10", 3, 0, [("paid", "alice")])],
 )
-def test_the_next_credit_pays_it_first(alice, news, credited, balance, debt, told):
+def test_the_next_credit_pays_it_first(alice, news, credited, balance, debt, expected_news):
     # case A12
     debts.take_back(alice, Decimal(7), "refund")
     news.clear()
@@ -82,7 +82,7 @@ def test_the_next_credit_pays_it_first(alice, news, credited, balance, debt, tol
 
     assert balance_and_debt(alice) == (balance, debt)
     assert (moved.amount, moved.balance) == (Decimal(credited), balance)
-    assert news == told
+    assert news == expected_news
 
 
 @pytest.mark.parametrize("kind", [TransactionType.REFUND, TransactionType.BONUS, TransactionType.ADJUSTMENT])

@@ -132,6 +132,6 @@ class TestPayments:
 
 
 @pytest.mark.parametrize("url", ["/transactions", "/transactions/statement.csv", "/payments"])
-def test_they_are_for_who_is_signed_in(client, url):
+def test_they_need_a_login(client, url):
     client.logout()
     assert client.get(url)["Location"].startswith("/accounts/login/")

@@ -47,10 +47,10 @@ def test_a_repeated_payment_response_as_at_first_although_it_was_paid(alice, ali
 def test_another_body_with_the_same_key_is_a_conflict(alice, alice_api):
     # case A7
     top_up(alice_api, 10, "k")
-    refused = top_up(alice_api, 11, "k")
+    rejected = top_up(alice_api, 11, "k")
 
-    assert refused.status_code == 409
-    assert refused.json() == {
+    assert rejected.status_code == 409
+    assert rejected.json() == {
         "detail": "This Idempotency-Key was used with another request. Use a new key for a new request.",
         "code": "idempotency_conflict",
     }
@@ -86,7 +86,7 @@ def test_a_key_is_its_users_and_its_calls_own(alice, bob, alice_api, bob_api):
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "two words", "ключ", "tab\tbed"])
-def test_a_malformed_key_is_refused(alice, alice_api, key):
+def test_a_malformed_key_is_rejected(alice, alice_api, key):
     response = top_up(alice_api, 10, key)
     assert response.status_code == 400
     assert response.json() == {"Idempotency-Key": ["1 to 200 visible ASCII characters are expected."]}
@@ -98,17 +98,17 @@ def test_the_longest_key_is_taken(alice, alice_api):
     assert Transaction.objects.get().idempotency_key == "~" * 200
 
 
-def test_a_refused_call_may_be_tried_again_with_its_key(alice):
+def test_a_failed_call_may_be_repeated_with_its_key(alice):
     call = Call(alice, "test", "k", {})
 
-    def refuse():
+    def fail():
         raise InsufficientBalance(2, 1)
 
     with pytest.raises(InsufficientBalance):
-        once(call, refuse, lambda ids: "earlier")
+        once(call, fail, lambda ids: "earlier")
     assert not IdempotencyKey.objects.exists()
     assert once(call, lambda: ("done", {"id": 1}), lambda ids: "earlier") == "done"
-    assert once(call, refuse, lambda ids: ids) == {"id": 1}
+    assert once(call, fail, lambda ids: ids) == {"id": 1}
 
 
 def test_what_fails_after_the_act_leaves_neither_act_nor_key(alice, alice_api, monkeypatch):
@@ -131,10 +131,10 @@ def test_twenty_at_once_charge_once(alice):
     responses = in_parallel(20, lambda _number: top_up(client, 10, "k"))
 
     successes = {response.content for response in responses if response.status_code == 200}
-    refusals = {response.json()["code"] for response in responses if response.status_code != 200}
+    errors = {response.json()["code"] for response in responses if response.status_code != 200}
     assert len(successes) == 1
     assert {response.status_code for response in responses} <= {200, 409}
-    assert refusals <= {"idempotency_in_progress"}
+    assert errors <= {"idempotency_in_progress"}
     assert ledger.balance(alice) == 10
     assert Transaction.objects.count() == IdempotencyKey.objects.count() == 1
 
@@ -165,7 +165,7 @@ def _while_running(call, meanwhile):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_running_call_refuses_its_repetition(alice):
+def test_a_repetition_of_a_running_call_is_rejected(alice):
     client = client_of(alice)
     call = Call(alice, "currency.mock-purchase", "k", {"amount": 10})
     response = _while_running(call, lambda: top_up(client, 10, "k"))
@@ -179,7 +179,7 @@ def test_a_running_call_refuses_its_repetition(alice):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_another_process_refuses_the_repetition_of_a_running_call(alice, monkeypatch):
+def test_a_repetition_of_a_running_call_is_rejected_in_another_process(alice, monkeypatch):
     if connection.vendor != "postgresql":
         pytest.skip("on SQLite the other process waits for the write lock instead")
     call = Call(alice, "test", "k", {})
@@ -189,9 +189,9 @@ def test_another_process_refuses_the_repetition_of_a_running_call(alice, monkeyp
         monkeypatch.setattr(idempotency, "_in_this_process", set())
         with pytest.raises(IdempotencyInProgress):
             once(call, lambda: ("done", {}), lambda ids: "earlier")
-        return "refused"
+        return "rejected"
 
-    assert _while_running(call, elsewhere) == "refused"
+    assert _while_running(call, elsewhere) == "rejected"
 
 
 # case G84

@@ -65,19 +65,19 @@ def test_money_is_exact(alice):
         assert cursor.fetchall() == [(30,)]
 
 
-def test_a_debit_above_the_balance_is_refused_and_writes_nothing(alice):
+def test_a_debit_above_the_balance_is_rejected_and_writes_nothing(alice):
     fund(alice, 10)
-    with pytest.raises(InsufficientBalance) as refusal:
+    with pytest.raises(InsufficientBalance) as error:
         buy(alice, 18)
 
-    assert refusal.value.detail == "Insufficient balance. Required: 18.00 ZNC, Available: 10.00 ZNC"
-    assert refusal.value.detail.code == "insufficient_balance"
+    assert error.value.detail == "Insufficient balance. Required: 18.00 ZNC, Available: 10.00 ZNC"
+    assert error.value.detail.code == "insufficient_balance"
     assert ledger.balance(alice) == 10
     assert Transaction.objects.count() == 1
 
 
 @pytest.mark.parametrize("amount", [Decimal(0), Decimal("0.00")])
-def test_a_movement_of_zero_is_refused(alice, amount):
+def test_a_movement_of_zero_is_rejected(alice, amount):
     with pytest.raises(ValueError, match="zero"):
         ledger.move(alice, amount, SystemAccount.DEPOSITS, TransactionType.DEPOSIT, "nothing")
 
@@ -99,8 +99,8 @@ def test_parallel_debits_cannot_overdraw(alice):
     def attempt(_number):
         try:
             return buy(alice, 10).balance
-        except InsufficientBalance as refusal:
-            return refusal.detail.code
+        except InsufficientBalance as error:
+            return error.detail.code
 
     results = in_parallel(50, attempt)
 
@@ -123,7 +123,7 @@ for number in range(25):
         ledger.move(alice, Decimal(-1), SystemAccount.REVENUE, TransactionType.PURCHASE, "a thing")
         print("bought")
     except InsufficientBalance:
-        print("refused")
+        print("rejected")
 """
 
 
@@ -152,6 +152,6 @@ def test_several_processes_share_one_wallet(alice):
         (0, "")
     ] * 2
     responses = [word for output, _ in finished for word in output.split()]
-    assert (responses.count("bought"), responses.count("refused")) == (30, 20)
+    assert (responses.count("bought"), responses.count("rejected")) == (30, 20)
     assert ledger.balance(alice) == 0
     assert verification.verify() == []

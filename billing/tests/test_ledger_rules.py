@@ -21,15 +21,15 @@ def execute(sql, *parameters):
         cursor.execute(sql, parameters)
 
 
-def refused(sql, *parameters):
+def rejected(sql, *parameters):
     with pytest.raises(IntegrityError), transaction.atomic():
         execute(sql, *parameters)
 
 
-def test_a_wallet_below_zero_is_refused(alice):
+def test_a_wallet_below_zero_is_rejected(alice):
     # case A2
     fund(alice, 5)
-    refused("UPDATE billing_account SET balance = -1 WHERE user_id IS NOT NULL")
+    rejected("UPDATE billing_account SET balance = -1 WHERE user_id IS NOT NULL")
     with pytest.raises(IntegrityError), transaction.atomic():
         Account.objects.filter(user=alice).update(balance=Decimal("-0.01"))
     assert ledger.balance(alice) == 5
@@ -40,8 +40,8 @@ def test_ledger_rows_are_neither_changed_nor_deleted_by_sql(alice, table):
     # case A3
     fund(alice, 5)
     column = "amount" if table == "billing_entry" else "description"
-    refused(f"UPDATE {table} SET {column} = {column}")
-    refused(f"DELETE FROM {table}")
+    rejected(f"UPDATE {table} SET {column} = {column}")
+    rejected(f"DELETE FROM {table}")
     assert (Entry.objects.count(), Transaction.objects.count()) == (2, 1)
 
 
@@ -63,11 +63,11 @@ def test_ledger_rows_are_neither_changed_nor_deleted_by_the_orm(alice):
     assert verification.verify() == []
 
 
-def test_an_entry_of_zero_and_a_second_one_on_the_same_account_are_refused(alice):
+def test_an_entry_of_zero_and_a_second_one_on_the_same_account_are_rejected(alice):
     fund(alice, 5)
     entry = Entry.objects.filter(account__user=alice).get()
     for amount in (0, 1):
-        refused(
+        rejected(
             "INSERT INTO billing_entry (transaction_id, account_id, amount) "
             f"SELECT transaction_id, account_id, {amount} FROM billing_entry WHERE id = %s",
             entry.pk,
@@ -94,7 +94,7 @@ def insert_unbalanced(user):
 
 @postgresql_only
 @pytest.mark.django_db(transaction=True)
-def test_unbalanced_entries_are_refused_at_the_commit(alice):
+def test_unbalanced_entries_are_rejected_at_the_commit(alice):
     # case A1
     with pytest.raises(IntegrityError, match="do not sum to zero"), transaction.atomic():
         insert_unbalanced(alice)

@@ -54,7 +54,7 @@ def test_what_is_no_amount_never_reaches_the_database(amount):
 
 
 @pytest.mark.parametrize("amount", ["0.30", "0.07", "90071992547409.93", "-1234.56"])
-def test_the_database_gives_back_what_it_was_given(db, amount):
+def test_the_database_returns_the_stored_amount(db, amount):
     # case A14: the third has more digits than a float
     with connection.cursor() as cursor:
         cursor.execute("SELECT %s", [MoneyField().get_prep_value(Decimal(amount))])

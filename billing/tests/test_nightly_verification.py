@@ -45,7 +45,7 @@ def test_before_the_first_proof_nothing_is_claimed(scrape, db):
     assert all(map(math.isnan, scrape()))
 
 
-def test_a_sound_ledger_is_shown_and_nobody_is_bothered(scrape, alice, olga, mailoutbox):
+def test_a_sound_ledger_is_shown_and_no_e_mail_is_sent(scrape, alice, olga, mailoutbox):
     fund(alice, 10)
     before = time.time()
     assert tasks.prove_ledger() == 0

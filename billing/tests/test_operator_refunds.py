@@ -85,10 +85,10 @@ def test_what_is_spent_becomes_a_debt(payment, olga):
         ("1", "x" * 501, "reason"),
     ],
 )
-def test_what_is_refused(payment, olga, amount, reason, field):
-    with pytest.raises(ValidationError) as refusal:
+def test_bad_input_is_rejected(payment, olga, amount, reason, field):
+    with pytest.raises(ValidationError) as error:
         refund(payment, amount, olga, reason=reason)
-    assert list(refusal.value.detail) == [field]
+    assert list(error.value.detail) == [field]
     assert not PaymentRefund.objects.exists()
     assert audited() == []
 
@@ -100,17 +100,17 @@ def test_a_payment_that_has_gone_back_is_not_refunded(payment, olga, status):
         refund(payment, "1", olga)
 
 
-def test_a_provider_that_refuses(payment, olga, monkeypatch):
+def test_a_provider_that_rejects(payment, olga, monkeypatch):
     provider_outages.take_down(monkeypatch, "refund", error=provider_outages.REFUSED)
-    refused = refund(payment, "90", olga)
-    assert (refused.status, refused.answer, refused.next_check_at) == ("refused", "card testing", None)
+    rejected = refund(payment, "90", olga)
+    assert (rejected.status, rejected.answer, rejected.next_check_at) == ("refused", "card testing", None)
     assert balance_and_debt(payment.user) == (100, 0)
     assert audited() == ["payment_refund_requested", "payment_refund_refused"]
     monkeypatch.undo()
     assert refund(payment, "90", olga, "another").status == "done"
 
 
-def test_the_provider_is_asked_outside_of_any_transaction(alice, olga, monkeypatch, transactional_db):
+def test_the_provider_is_called_outside_of_any_transaction(alice, olga, monkeypatch, transactional_db):
     inside, ask = [], MockProvider.refund
 
     def watched(self, *arguments):
@@ -158,7 +158,7 @@ def test_a_crash_after_the_claim_is_found_by_the_poller(payment, olga, monkeypat
     assert (PaymentRefund.objects.get().status, at_provider(payment)) == ("done", 30)
 
 
-def test_what_a_provider_has_forgotten_is_not_asked_again(payment, olga, monkeypatch, caplog):
+def test_a_refund_that_the_provider_has_forgotten_is_not_requested_again(payment, olga, monkeypatch, caplog):
     provider_outages.take_down(monkeypatch, "refund")
     refund(payment, "30", olga)
     monkeypatch.undo()

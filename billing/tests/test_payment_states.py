@@ -107,7 +107,7 @@ def test_the_history_of_a_payment_is_neither_changed_nor_deleted(payment):
         {"provider_amount": 0},
     ],
 )
-def test_what_the_database_refuses_of_a_payment(payment, fields):
+def test_the_database_rejects_invalid_payments(payment, fields):
     with pytest.raises(DatabaseError), transaction.atomic():
         Payment.objects.filter(pk=payment.pk).update(**fields)
 

@@ -31,7 +31,7 @@ def run_after(**passed):
 @pytest.mark.parametrize(
     ("status", "balance"), [("succeeded", Decimal("25.50")), ("failed", 0), ("cancelled", 0), ("expired", 0)]
 )
-def test_it_settles_what_no_webhook_told(payment, status, balance):
+def test_it_settles_payments_without_a_webhook(payment, status, balance):
     at_provider(payment, status=status)
     run_after(seconds=61)
     assert state(payment) == (status, balance)
@@ -85,7 +85,7 @@ def _note_age(fetch, payment, asked):
     return noted
 
 
-def test_a_payment_that_nobody_pays_expires(payment):
+def test_an_unpaid_payment_expires(payment):
     run_after(hours=24, minutes=50)
     assert state(payment) == ("pending", 0)  # the provider's final state may be late
     run_after(hours=26)
@@ -105,7 +105,7 @@ def test_what_is_paid_and_underway_does_not_expire(payment, monkeypatch):
     assert state(payment) == ("succeeded", Decimal("25.50"))
 
 
-def test_one_that_cannot_be_dealt_with_does_not_hold_up_the_others(alice, bob, monkeypatch, caplog):
+def test_a_failing_payment_does_not_delay_the_others(alice, bob, monkeypatch, caplog):
     first, second = create_pending_payment(alice), create_pending_payment(bob)
     for payment in (first, second):
         at_provider(payment, status="succeeded")
@@ -193,7 +193,7 @@ def test_webhook_poller_and_return_page_at_once_credit_once_and_write_once(payme
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_who_claim_one_does(payment):
+def test_of_many_parallel_claims_one_succeeds(payment):
     Payment.objects.update(next_check_at=timezone.now() - timedelta(seconds=1))
     readings = [Payment.objects.get() for _ in range(8)]
     assert sum(in_parallel(8, lambda number: provider_leases.acquire(readings[number]))) == 1

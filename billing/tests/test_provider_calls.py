@@ -1,4 +1,4 @@
-"""Calls to Stripe and YooKassa through their SDKs: keys, time-outs, outages and refusals."""
+"""Calls to Stripe and YooKassa through their SDKs: keys, time-outs, outages and rejections."""
 
 import logging
 import time
@@ -29,7 +29,7 @@ def _purchase(client, key=""):
     return client.post("/api/v1/currency/purchase", {"amount": 25.5}, headers=headers)
 
 
-def test_a_repeated_create_gives_the_same_payment(standin, provider, alice_api):
+def test_a_repeated_create_returns_the_same_payment(standin, provider, alice_api):
     # case B24: the key is stored
     payment = begin(alice_api)
     again = provider.create(payment)
@@ -75,20 +75,20 @@ def test_after_a_crash_between_claim_and_response_the_same_payment_is_found(stan
     assert standin.made() == [made.provider_id]
 
 
-def test_a_refused_key_is_told_to_operators_and_not_to_customers(standin, alice_api, settings, caplog):
+def test_a_rejected_key_is_reported_to_operators_and_not_to_customers(standin, alice_api, settings, caplog):
     secret = "sk_test_revoked" if standin.name == "stripe" else "test_revoked"
     settings.STRIPE_SECRET_KEY = settings.YOOKASSA_SECRET_KEY = secret
     response = _purchase(alice_api)
 
     assert (response.status_code, response.json()["code"]) == (503, "payments_unavailable")
     assert "key" not in response.json()["detail"]
-    [told] = [record for record in caplog.records if record.levelno == logging.ERROR and "billing" in record.name]
-    assert (told.message, told.provider, told.status) == ("provider_refuses_our_key", standin.name, 401)
-    assert secret not in caplog.text + str(vars(told))
+    [logged] = [record for record in caplog.records if record.levelno == logging.ERROR and "billing" in record.name]
+    assert (logged.message, logged.provider, logged.status) == ("provider_refuses_our_key", standin.name, 401)
+    assert secret not in caplog.text + str(vars(logged))
     assert "revoked" not in caplog.text
 
 
-def test_what_a_provider_says_of_a_refused_key_goes_nowhere(standin, provider, alice_api, settings):
+def test_the_text_of_a_rejected_key_is_neither_logged_nor_shown(standin, provider, alice_api, settings):
     payment = begin(alice_api)
     settings.STRIPE_SECRET_KEY = settings.YOOKASSA_SECRET_KEY = "sk_test_revoked"
     with pytest.raises(ProviderUnavailable) as error:
@@ -190,14 +190,14 @@ def test_proxies_and_passwords_of_the_environment_are_not_used(standin, alice_ap
     begin(alice_api)
 
 
-def test_the_payment_of_somebody_else_is_refused(standin, provider, alice_api, bob_api):
+def test_a_payment_of_another_user_is_rejected(standin, provider, alice_api, bob_api):
     hers, his = begin(alice_api), begin(bob_api)
     his.pk = hers.pk
     with pytest.raises(ProviderRefused, match="belongs to another payment"):
         provider.fetch(his)
 
 
-def test_a_refund_asked_for_twice_is_made_once(standin, provider, alice_api):
+def test_a_refund_requested_twice_is_made_once(standin, provider, alice_api):
     payment = begin(alice_api)
     standin.pay(payment.provider_id)
     responses = {provider.refund(payment, Decimal("5.25"), "refund-1").refund_id for _ in range(2)}
@@ -219,7 +219,7 @@ def test_a_refund_on_its_way_has_not_gone_back_yet(standin, provider, alice_api)
     assert provider.fetch(payment).refunded == 0
 
 
-def test_a_refund_that_fails_at_once_is_refused(standin, provider, alice_api):
+def test_a_refund_that_fails_at_once_is_rejected(standin, provider, alice_api):
     payment = begin(alice_api)
     standin.pay(payment.provider_id)
     standin.refunds_are = "canceled"
@@ -250,7 +250,7 @@ def test_amounts_are_text_for_yookassa(yookassa_api, alice_api):
     )
 
 
-def test_an_amount_finer_than_the_currency_is_refused(stripe_api, alice_api, settings):
+def test_an_amount_finer_than_the_currency_is_rejected(stripe_api, alice_api, settings):
     settings.PAYMENT_CURRENCY, settings.ZNC_PRICE = "JPY", Decimal(150)
     payment = begin(alice_api, 2)
     stripe_api.pay(payment.provider_id)

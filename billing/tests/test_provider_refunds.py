@@ -48,7 +48,7 @@ def test_what_is_spent_becomes_a_debt_that_the_next_top_up_pays(alice):
     assert balance_and_debt(alice) == (20, 0)
 
 
-def test_a_dispute_takes_all_and_gives_it_back_when_won(alice):
+def test_a_dispute_takes_all_credits_and_returns_them_if_it_is_won(alice):
     # case A12
     payment = paid(alice, "100")
     spend(alice, 30)
@@ -66,7 +66,7 @@ def test_a_dispute_after_a_partial_refund(alice):
     assert balance_and_debt(alice) == (60, 0)
 
 
-def test_a_refund_that_fails_on_its_way_gives_the_credits_again(alice):
+def test_a_refund_that_fails_later_returns_the_credits(alice):
     payment = paid(alice, "100")
     change_and_send(payment, refunded=Decimal(100))
     assert change_and_send(payment, refunded=Decimal(0)) == ("succeeded", 0, 0)

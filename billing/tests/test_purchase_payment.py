@@ -45,7 +45,7 @@ def test_the_payment_method_is_optional(alice_api):
 
 
 @pytest.mark.parametrize("method", ["x" * 65, "a\0b", 5, 1.5, ["card"], {"a": 1}, None, True, "x" * 500_000])
-def test_a_bad_payment_method_is_refused(alice_api, method):
+def test_a_bad_payment_method_is_rejected(alice_api, method):
     response = begin(alice_api, payment_method=method)
     assert response.status_code == 400
     assert list(response.json()) == ["payment_method"]
@@ -64,7 +64,7 @@ def test_without_a_provider_there_are_no_payments(alice_api, settings):
 
 
 @pytest.mark.parametrize("url", [URL, "/api/v1/currency/mock-purchase"])
-def test_nobody_without_a_jwt(api, db, url):
+def test_it_needs_a_jwt(api, db, url):
     assert api.post(url, {"amount": 1}).status_code == 401
     assert api.get(PAYMENTS).status_code == 401
 
@@ -91,7 +91,7 @@ def test_a_payment_is_still_shown_when_its_provider_is_no_longer_used(alice_api,
     assert alice_api.get(f"{PAYMENTS}/{begun['payment_id']}").json() == begun
 
 
-def test_somebody_elses_payment_and_none_are_alike(alice_api, bob_api):
+def test_a_payment_of_another_user_looks_like_none(alice_api, bob_api):
     begun = begin(bob_api).json()
     for payment_id in (begun["payment_id"], uuid.uuid4(), "5", "a%00b"):
         response = alice_api.get(f"{PAYMENTS}/{payment_id}")

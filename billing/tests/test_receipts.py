@@ -107,7 +107,7 @@ def seen_by(user, page):
     return client.get(page).status_code
 
 
-def test_who_may_see_it(alice, bob, olga, page):
+def test_its_user_and_operators_may_see_it(alice, bob, olga, page):
     clerk, colleague = UserFactory(is_staff=True), UserFactory(is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_payment"))
     seers = [alice, olga, clerk, bob, colleague, None]

@@ -101,6 +101,6 @@ def test_it_changes_nothing(november):
 
 
 @pytest.mark.parametrize(("first", "last"), [("2026-11-02", "2026-11-01"), ("yesterday", "today")])
-def test_bad_days_are_refused(db, first, last):
+def test_bad_days_are_rejected(db, first, last):
     with pytest.raises(CommandError):
         run(first, last)

@@ -30,7 +30,7 @@ def _refund(payment, olga, amount="5.25"):
     return payment_refunds.start(payment.pk, Decimal(amount), actor=olga, reason="asked for", key=key)
 
 
-def test_what_the_operator_gives_back_is_taken_back(standin, paid, olga):
+def test_credits_are_taken_back_for_a_refund_by_an_operator(standin, paid, olga):
     wanted = _refund(paid, olga)
     assert wanted.status == "done"
     assert state(paid) == ("partly_refunded", Decimal("20.25"))
@@ -53,7 +53,7 @@ def test_a_refund_whose_response_is_lost_is_made_once(standin, paid, olga, troub
     assert state(paid) == ("partly_refunded", Decimal("20.25"))
 
 
-def test_a_refund_that_the_provider_refuses_takes_nothing(standin, paid, olga):
+def test_a_refund_that_the_provider_rejects_takes_nothing(standin, paid, olga):
     standin.refund(paid.provider_id, 2100 if standin.name == "stripe" else "21.00")  # without a webhook so far
     wanted = _refund(paid, olga)
     assert wanted.status == "refused"
@@ -73,7 +73,7 @@ def test_a_pending_refund_is_followed_to_its_end(standin, paid, olga):
     assert state(paid) == ("partly_refunded", Decimal("20.25"))
 
 
-def test_a_pending_refund_that_fails_ends_and_another_may_be_asked_for(standin, paid, olga, caplog):
+def test_after_a_failed_pending_refund_another_may_be_requested(standin, paid, olga, caplog):
     standin.refunds_are = "pending"
     wanted = _refund(paid, olga)
     refund_id = wanted.answer

@@ -167,7 +167,7 @@ BAD_PERIODS = [
 
 
 @pytest.mark.parametrize(("query", "field"), BAD_PERIODS)
-def test_a_period_that_is_none_is_refused(alice_api, query, field):
+def test_an_invalid_period_is_rejected(alice_api, query, field):
     response = get(alice_api, **query)
     assert response.status_code == 400
     assert list(response.json()) == [field]
@@ -175,17 +175,17 @@ def test_a_period_that_is_none_is_refused(alice_api, query, field):
 
 def test_a_leap_year_is_the_longest(alice_api):
     assert get(alice_api, **{"from": "2028-01-01", "to": "2028-12-31"}).status_code == 200
-    refused = get(alice_api, **{"from": "2028-01-01", "to": "2029-01-01"})
-    assert refused.json() == {
+    rejected = get(alice_api, **{"from": "2028-01-01", "to": "2029-01-01"})
+    assert rejected.json() == {
         "to": ["A statement covers at most 366 days. Request several statements for a longer period."]
     }
 
 
 def test_a_very_long_response_is_for_csv_alone(alice_api, moved, monkeypatch):
     monkeypatch.setattr(view, "MAX_ITEMS", 2)
-    refused = get(alice_api, **MARCH)
-    assert (refused.status_code, list(refused.json())) == (400, ["format"])
-    assert "3 movements, but JSON returns at most 2." in refused.json()["format"][0]
+    rejected = get(alice_api, **MARCH)
+    assert (rejected.status_code, list(rejected.json())) == (400, ["format"])
+    assert "3 movements, but JSON returns at most 2." in rejected.json()["format"][0]
     assert len(rows(get(alice_api, **MARCH, format="csv"))) == 8
 
 
@@ -207,7 +207,7 @@ async def test_under_asgi_it_comes_in_blocks(in_blocks):
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
-def test_nobody_without_a_jwt(api, db, form):
+def test_it_needs_a_jwt(api, db, form):
     response = get(api, **MARCH, format=form)
     assert response.status_code == 401
     assert set(response.json()) == {"detail", "code"}

@@ -150,7 +150,7 @@ def test_a_session_of_another_payment_credits_neither(stripe_api, alice_api, bob
     assert "webhook_foreign" in caplog.messages
 
 
-def test_a_session_that_is_not_ours_is_refused(stripe_api, alice_api):
+def test_a_session_that_is_not_ours_is_rejected(stripe_api, alice_api):
     payment = begin(alice_api)
     other = stripe_api.sessions[payment.provider_id] | {"id": "cs_test_shop", "client_reference_id": "cart-17"}
     assert send(stripe_api.event("checkout.session.completed", other)).status_code == 400
@@ -169,7 +169,7 @@ def test_other_kinds_are_kept_and_nothing_is_done(stripe_api, alice_api, kind):
 
 
 @pytest.mark.parametrize("trouble", [{"status": 500}, {"silent": True}, {"status": 429, "body": b"{}"}])
-def test_while_stripe_cannot_be_asked_its_event_is_not_taken(stripe_api, alice_api, trouble):
+def test_an_event_is_not_accepted_while_stripe_is_unavailable(stripe_api, alice_api, trouble):
     payment = begin(alice_api)
     body = stripe_api.event("checkout.session.completed", stripe_api.pay(payment.provider_id))
     with stripe_api.trouble(**trouble):

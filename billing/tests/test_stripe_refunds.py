@@ -52,7 +52,7 @@ def test_a_refund_that_fails_on_its_way_comes_back(stripe_api, paid):
     assert state(paid) == ("succeeded", Decimal("25.50"))
 
 
-def test_a_dispute_takes_all_back_and_a_won_one_gives_it_again(stripe_api, paid):
+def test_a_dispute_takes_all_credits_back_and_a_won_one_returns_them(stripe_api, paid):
     dispute = stripe_api.dispute(paid.provider_id)
     _sent(stripe_api, "charge.dispute.created", dispute)
     assert state(paid) == ("disputed", 0)
@@ -111,7 +111,7 @@ def test_a_lie_about_a_refund_takes_nothing(stripe_api, paid):
     assert state(paid) == ("succeeded", Decimal("25.50"))
 
 
-def test_while_stripe_cannot_be_asked_a_refund_is_not_taken(stripe_api, paid):
+def test_a_refund_event_is_not_accepted_while_stripe_is_unavailable(stripe_api, paid):
     body = stripe_api.event("charge.refunded", stripe_api.refund(paid.provider_id, 1000))
     with stripe_api.trouble(status=500):
         assert send(body).status_code == 503
@@ -120,7 +120,7 @@ def test_while_stripe_cannot_be_asked_a_refund_is_not_taken(stripe_api, paid):
     assert state(paid) == ("partly_refunded", Decimal("15.50"))
 
 
-def test_a_refund_at_another_account_is_refused(stripe_api, paid):
+def test_a_refund_at_another_account_is_rejected(stripe_api, paid):
     # case B22: its payment intent belongs to no session
     body = stripe_api.event("charge.refunded", stripe_api.refund(paid.provider_id, 1000))
     unknown = b'{"error": {"type": "invalid_request_error", "code": "resource_missing", "message": "No such intent"}}'

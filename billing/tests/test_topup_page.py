@@ -49,9 +49,9 @@ def test_the_same_form_twice_is_one_payment(client):
 def test_an_old_form_with_another_amount_can_be_sent_once_more(client):
     key = str(uuid.uuid4())
     order(client, key=key)
-    refused = order(client, key=key, amount="26")
-    assert "You have already sent this form" in text(refused)
-    fresh = re.search(r'name="key" value="([^"]+)"', text(refused))[1]
+    rejected = order(client, key=key, amount="26")
+    assert "You have already sent this form" in text(rejected)
+    fresh = re.search(r'name="key" value="([^"]+)"', text(rejected))[1]
     assert order(client, key=fresh, amount="26").status_code == 302
     assert sorted(payment.amount for payment in Payment.objects.all()) == [Decimal("25.50"), Decimal(26)]
 
@@ -85,7 +85,7 @@ def test_an_amount_as_people_write_it(client, typed, amount):
 
 
 @pytest.mark.parametrize("typed", ["1,000", "1.000,50", "1,2,3"])
-def test_an_amount_that_may_mean_two_things_is_refused(client, typed):
+def test_an_amount_that_may_mean_two_things_is_rejected(client, typed):
     assert order(client, amount=typed).context["form"].errors.keys() == {"amount"}
 
 
@@ -99,7 +99,7 @@ def test_a_provider_that_is_not_offered(client):
     assert not Payment.objects.exists()
 
 
-def test_a_changed_key_is_refused(client):
+def test_a_changed_key_is_rejected(client):
     assert order(client, key="x").status_code == 400
     assert not Payment.objects.exists()
 
@@ -184,6 +184,6 @@ class TestTheWayBack:
         assert len(client.session["billing_ways_back"]) == 5
 
 
-def test_it_is_for_who_is_signed_in(client):
+def test_it_needs_a_login(client):
     client.logout()
     assert client.get(URL)["Location"] == "/accounts/login/?next=/topup"

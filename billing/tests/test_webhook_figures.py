@@ -49,7 +49,7 @@ def test_accepted_ones_are_counted_by_outcome(payment, risen):
         (URL.replace("mock", "x" * 5000), b"{}", ("unknown", "payments_unavailable")),
     ],
 )
-def test_a_refused_one_leaves_a_line_and_a_figure(payment, risen, caplog, url, body, label):
+def test_a_rejected_webhook_is_logged_and_counted(payment, risen, caplog, url, body, label):
     response = APIClient().post(
         url, body, content_type="application/json", headers={mock.SIGNATURE_HEADER: "t=1,v1=0"}
     )
@@ -69,7 +69,7 @@ def test_a_mismatch_too(payment, risen):
     assert not WebhookEvent.objects.exists()
 
 
-def test_a_provider_that_cannot_be_asked_is_told_to_come_again(payment, monkeypatch, risen):
+def test_if_the_state_cannot_be_fetched_the_provider_must_send_again(payment, monkeypatch, risen):
     # case B24: the API does not respond, and a retry works
     body = set_status(payment, "succeeded")
     provider_outages.take_down(monkeypatch, "fetch")

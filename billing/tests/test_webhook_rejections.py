@@ -37,14 +37,14 @@ def _altered(headers, old, new):
     ],
 )
 @time_machine.travel(timezone.now(), tick=False)
-def test_a_forged_signature_is_refused(payment, forge):
+def test_a_forged_signature_is_rejected(payment, forge):
     body = set_status(payment, "succeeded")
     response = send(body, forge(mock.signed(body)))
     assert (response.status_code, response.json()) == (400, FORGED)
     assert is_unchanged(payment)
 
 
-def test_an_altered_body_is_refused(payment):
+def test_an_altered_body_is_rejected(payment):
     body = set_status(payment, "succeeded")
     headers = mock.signed(body)
     for altered in (
@@ -92,7 +92,7 @@ def test_a_signature_is_good_for_five_minutes_both_ways(payment, age, status):
         b'{"id": "\\u0000", "type": "payment.invented", "payment_id": "x"}',
     ],
 )
-def test_a_signed_message_that_is_no_event_is_refused(payment, body):
+def test_a_signed_message_that_is_no_event_is_rejected(payment, body):
     # case B26
     response = send(body)
     assert (response.status_code, response.json()) == (400, MALFORMED)
@@ -100,7 +100,7 @@ def test_a_signed_message_that_is_no_event_is_refused(payment, body):
 
 
 @pytest.mark.parametrize("body", [b"x" * 10_000_000, b"[" * 100_000])
-def test_a_large_body_is_refused_fast(payment, body):
+def test_a_large_body_is_rejected_fast(payment, body):
     # case B26
     began = time.perf_counter()
     response = send(body)
@@ -140,7 +140,7 @@ def test_the_content_type_does_not_matter(payment, content_type):
     assert state(payment)[0] == "succeeded"
 
 
-def test_production_refuses_the_mock_provider():
+def test_production_rejects_the_mock_provider():
     # case B27
     environment = os.environ | {
         "ENVIRONMENT": "production",

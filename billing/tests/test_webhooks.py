@@ -152,7 +152,7 @@ def test_another_amount_or_currency_credits_nothing_and_alerts(payment, caplog, 
     assert "payment_mismatch" in caplog.messages
 
 
-def test_a_foreign_payment_is_refused_and_alerts(payment, caplog):
+def test_a_foreign_payment_is_rejected_and_alerts(payment, caplog):
     response = send(mock.event_body(uuid.uuid4(), "payment.succeeded"))
     assert (response.status_code, response.json()["code"]) == (400, "webhook_refused")
     assert is_unchanged(payment)

@@ -17,7 +17,7 @@ from billing.tests.support.stripe_client import begin
 from billing.tests.support.yookassa_client import YOOKASSA_ADDRESS, send
 from proxy.dataplane.server.trusted_proxies import TrustedForwarding
 
-REFUSED = {
+REJECTED = {
     "detail": "This message was not sent from an address of the payment provider.",
     "code": "webhook_refused",
 }
@@ -74,7 +74,7 @@ def test_the_forms_of_an_address(payment, paid, address, status):
 def test_what_a_stranger_claims_of_its_address_is_not_read(payment, paid, caplog, name):
     # case B23
     response = send(paid, "203.0.113.9", **{name: YOOKASSA_ADDRESS})
-    assert (response.status_code, response.json()) == (400, REFUSED)
+    assert (response.status_code, response.json()) == (400, REJECTED)
     assert [record.address for record in caplog.records if record.message == "webhook_from_stranger"] == [
         "203.0.113.9"
     ]
@@ -208,7 +208,7 @@ def test_another_currency_credits_nothing_and_alerts(yookassa_api, payment, paid
 
 
 @pytest.mark.parametrize("foreign", [{"test": False}, {"recipient": {"account_id": "7", "gateway_id": "1"}}])
-def test_the_other_mode_and_other_shops_are_refused_with_an_alert(yookassa_api, payment, paid, caplog, foreign):
+def test_the_other_mode_and_other_shops_are_rejected_with_an_alert(yookassa_api, payment, paid, caplog, foreign):
     # case B22
     yookassa_api.payments[payment.provider_id] |= foreign
     assert send(paid).status_code == 400
@@ -216,13 +216,13 @@ def test_the_other_mode_and_other_shops_are_refused_with_an_alert(yookassa_api, 
     assert "payment_foreign" in caplog.messages
 
 
-def test_a_payment_that_the_api_does_not_know_is_refused(yookassa_api, payment, paid):
+def test_a_payment_that_the_api_does_not_know_is_rejected(yookassa_api, payment, paid):
     yookassa_api.payments.clear()
     assert send(paid).status_code == 400
     assert is_unchanged(payment)
 
 
-def test_a_payment_of_the_shop_that_is_not_ours_is_refused_with_an_alert(yookassa_api, payment, caplog):
+def test_a_payment_of_the_shop_that_is_not_ours_is_rejected_with_an_alert(yookassa_api, payment, caplog):
     # case B22
     yookassa_api.payments["0-other"] = yookassa_api.payments[payment.provider_id] | {"id": "0-other", "metadata": {}}
     body = yookassa_api.notification("payment.succeeded", yookassa_api.pay("0-other"))
@@ -258,7 +258,7 @@ def test_other_kinds_are_kept_and_nothing_is_done(yookassa_api, payment, event):
         json.dumps({"event": "a\0b", "object": {"id": "1"}}).encode(),
     ],
 )
-def test_what_is_no_notification_is_refused_at_once(yookassa_api, payment, body):
+def test_a_body_that_is_no_notification_is_rejected_at_once(yookassa_api, payment, body):
     # case B26
     asked, started = len(yookassa_api.calls), time.thread_time()
     response = send(body)

@@ -145,7 +145,7 @@ def test_no_credential_works_any_more(as_alice: Client, alice: User) -> None:
         ({"password": PASSWORD}, "gives_up_credits"),
     ],
 )
-def test_refused(as_alice: Client, alice: User, form: dict[str, str], field: str) -> None:
+def test_rejected(as_alice: Client, alice: User, form: dict[str, str], field: str) -> None:
     fund(alice, 30)
     token = buy(alice)
 

@@ -51,7 +51,7 @@ async def test_an_empty_chunked_body_is_none() -> None:
     assert await response(sent) == (400, {"email": required, "password": required})
 
 
-async def test_a_chunked_body_that_is_too_large_is_refused_while_it_comes() -> None:
+async def test_a_chunked_body_that_is_too_large_is_rejected_while_it_arrives() -> None:
     sent = request("/api/v1/auth/login", CHUNKED)
     for _part in range(3):
         await sent.send_input({"type": "http.request", "body": b"x" * 2**20, "more_body": True})

@@ -55,7 +55,7 @@ def test_the_schedule_runs_in_process(tmp_path: Path) -> None:
     assert (outcome.returncode, outcome.stdout) == (0, "ok\n"), outcome.stderr
 
 
-def test_a_broker_that_is_away_is_asked_each_two_seconds(monkeypatch):
+def test_an_unreachable_broker_is_tried_every_two_seconds(monkeypatch):
     # case F67: jobs run within ten seconds of its return, however long the outage
     monkeypatch.setattr("kombu.utils.functional.sleep", lambda _seconds: None)
     pauses = []

@@ -250,11 +250,11 @@ def test_the_language_of_a_request(api: APIClient, db: None, accepted: str | Non
     given = {} if accepted is None else {"HTTP_ACCEPT_LANGUAGE": accepted}
     api_response = api.post("/api/v1/auth/login", {"email": "nobody@example.com", "password": "x"}, **given).json()
     denied = Denied(errors.INVALID_TOKEN)
-    gateway_answer = denial_response(denied, (accepted or "").encode("latin-1"))[2].decode()
+    gateway_response = denial_response(denied, (accepted or "").encode("latin-1"))[2].decode()
     assert api_response["code"] == "invalid_credentials"
-    assert '"code":"invalid_token"' in gateway_answer
+    assert '"code":"invalid_token"' in gateway_response
     assert bool(CYRILLIC.search(api_response["detail"])) == (language == "ru")
-    assert bool(CYRILLIC.search(gateway_answer)) == (language == "ru")
+    assert bool(CYRILLIC.search(gateway_response)) == (language == "ru")
 
 
 @in_use
@@ -299,7 +299,7 @@ class TestTheSite:
 
 @in_use
 @pytest.mark.django_db(transaction=True)
-def test_what_an_operator_did_is_told_in_the_users_language(
+def test_e_mails_about_operators_acts_are_in_the_users_language(
     alice: User, olga: User, mailoutbox: list[EmailMessage]
 ) -> None:
     alice.language = "ru"

@@ -39,7 +39,7 @@ def say(clock):
     return say
 
 
-def test_one_line_a_minute_that_counts_the_others(say, clock):
+def test_one_line_a_minute_counts_the_suppressed_ones(say, clock):
     assert [say(MALFORMED) for _ in range(4)] == [0, None, None, None]
     clock.now += SECONDS - 1
     assert say(MALFORMED) is None

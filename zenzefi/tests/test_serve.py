@@ -139,7 +139,7 @@ def test_an_operator_is_made_from_the_environment(serve: Serve) -> None:
 
 
 @pytest.mark.services
-def test_with_redis_one_worker_and_one_beat_run_beside_it(serve: Serve) -> None:
+def test_with_redis_one_worker_and_one_beat_run_as_well(serve: Serve) -> None:
     command = serve(REDIS_URL=os.environ["REDIS_URL"])
     command.wait_ready()
 

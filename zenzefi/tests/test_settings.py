@@ -159,7 +159,7 @@ def test_production_starts_with_what_it_needs(load: Load, tmp_path: Path) -> Non
         ({"ZENZEFI_TARGET_URL": ""}, "ZENZEFI_TARGET_URL"),
     ],
 )
-def test_production_refuses(load: Load, change: dict[str, str], named: str) -> None:
+def test_production_rejects(load: Load, change: dict[str, str], named: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=named):
         load(**{**PRODUCTION, **change})
 

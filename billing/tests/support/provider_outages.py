@@ -1,4 +1,4 @@
-"""Outages and refusals of the mock provider."""
+"""Outages and rejections of the mock provider."""
 
 from billing.errors import ProviderRefused, ProviderUnavailable
 from billing.providers.mock import MockProvider

@@ -95,7 +95,7 @@ def _history(user: User) -> dict[str, str]:
     token = services.purchase(call("purchase"), 168, Scope.FULL)
     services.activate(token.pk, now)
     _use(token, now)
-    _be_refused(token, now)
+    _record_denials(token, now)
     return {
         "token": str(token.pk),
         "revoked": str(unwanted.pk),
@@ -134,7 +134,7 @@ def _use(token: AccessToken, now: datetime) -> None:
     roll_up()
 
 
-def _be_refused(token: AccessToken, now: datetime) -> None:
+def _record_denials(token: AccessToken, now: datetime) -> None:
     """Create denials with several codes, the last one with the id `DENIAL`."""
     held = {"holder": "41", "held_until": (now + timedelta(hours=4)).isoformat()}
     denials = [
