@@ -1,1 +1,1 @@
-"""Responses to denied requests, their texts, and the denial log. The denials are defined in `proxy.dataplane.errors`."""
+"""Responses to denied requests, their texts, and their log. The denials are defined in `proxy.dataplane.errors`."""
