@@ -102,7 +102,7 @@ def test_the_page_and_the_api_share_one_count(client: Client, alice: User, setti
     assert log_in(client, alice, **elsewhere).status_code == 302  # the victim is not locked out
 
 
-def test_where_confirmation_is_mandatory_a_link_is_sent_instead(
+def test_if_confirmation_is_mandatory_a_link_is_sent_instead(
     client: Client,
     alice: User,
     settings: Any,

@@ -23,7 +23,7 @@ def log_in(api: APIClient, user: User, **more: Any) -> Any:
 
 
 # case E65
-def test_a_code_is_required_where_the_second_factor_is_on(api: APIClient, alice: User) -> None:
+def test_a_code_is_required_if_the_second_factor_is_on(api: APIClient, alice: User) -> None:
     secret = turn_on_totp(alice)
 
     missing = log_in(api, alice)

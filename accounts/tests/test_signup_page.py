@@ -48,7 +48,7 @@ def test_a_new_user_is_logged_in_at_once_and_must_confirm_the_address(
     assert EmailAddress.objects.get(user=carol).verified
 
 
-def test_where_confirmation_is_mandatory_the_link_lets_in(
+def test_if_confirmation_is_mandatory_the_link_logs_in(
     client: Client, settings: Any, mailoutbox: list[EmailMessage]
 ) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"

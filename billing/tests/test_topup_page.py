@@ -116,7 +116,7 @@ def test_nothing_is_offered(client, settings):
     assert "Top-ups are not available right now" in text(client.get(URL))
 
 
-def test_the_choice_of_a_provider_where_there_are_two(client, settings):
+def test_the_choice_of_a_provider_if_there_are_two(client, settings):
     settings.PAYMENT_PROVIDERS = ["mock", "stripe"]
     assert (
         len(re.findall(r'type="radio"[^>]*name="provider"|name="provider"[^>]*type="radio"', text(client.get(URL))))

@@ -124,7 +124,7 @@ def test_an_unknown_provider_is_not_found(db, provider):
     assert set(response.json()) == {"detail", "code"}
 
 
-def test_the_mock_provider_is_unknown_where_it_is_not_configured(payment, settings):
+def test_the_mock_provider_is_unknown_if_it_is_not_configured(payment, settings):
     settings.PAYMENT_PROVIDERS = ()
     assert send(set_status(payment, "succeeded")).status_code == 404
     assert is_unchanged(payment)
