@@ -232,6 +232,6 @@ async def test_a_connection_that_was_reset_under_uvloop_is_an_outage(link):  # c
     state = RedisState(link.url, None)
     try:
         with pytest.raises(StateUnavailable):
-            await state._ask(write)
+            await state._execute(write)
     finally:
         await state.close()
