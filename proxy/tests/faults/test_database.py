@@ -171,7 +171,7 @@ def test_purchases_that_are_cut_in_two_are_made_once(site, alice, fault):  # cas
 
 @pytest.fixture
 def link(_upstream_loop):
-    """A way to the database for a gateway of the test's own."""
+    """Yield a link through which a gateway reaches the database."""
     link = Link(_upstream_loop, database_url())
     yield link
     link.close()

@@ -128,7 +128,7 @@ def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault
 
 @pytest.fixture
 def link(_upstream_loop):
-    """A way to Redis for one test."""
+    """Yield a link through which a gateway reaches Redis."""
     link = Link(_upstream_loop, settings.REDIS_URL)
     yield link
     link.close()

@@ -19,7 +19,7 @@ TIMEOUT = 1.0
 
 @pytest.fixture
 def link(gateway, demo_upstream, _upstream_loop):
-    """The way to the demo upstream."""
+    """Yield the link through which the gateway reaches the demo upstream."""
     link = Link(_upstream_loop, demo_upstream.url)
     gateway.restart(ZENZEFI_TARGET_URL=link.url, UPSTREAM_CONNECT_TIMEOUT=TIMEOUT, UPSTREAM_TIMEOUT=TIMEOUT)
     yield link

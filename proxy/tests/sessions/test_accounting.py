@@ -61,18 +61,18 @@ class Worker:
         self.stored = {} if stored is None else stored
 
     def session(self, grant, device="device-1", ip=None, user_agent=""):
-        """What an admitted request counts on; None where another device holds the token."""
+        """Return the session of an admitted request, or None if another device holds the token."""
         wanted = self.accounting.wanted_lease(grant, device)
         lease = asyncio.run(self.state.acquire_lease(grant.token_id, wanted, TIMEOUT))
         return lease and self.accounting.open_session(grant, lease, ip, user_agent.encode())
 
     def release(self, grant):
-        """What a reset of the device does."""
+        """End the session and free the token, as a device reset does."""
         self.accounting.end(grant.token_id)
         asyncio.run(self.state.release_lease(grant.token_id, 1))
 
     def flush(self, *, fails=False):
-        """What the data plane does every few seconds."""
+        """Share the counts and store them, as the data plane does every few seconds."""
         self.accounting.end_idle()
         pending = [(session, session.counts) for session in self.accounting.unwritten()]
         totals = asyncio.run(self.state.share_counts([session.report(counts) for session, counts in pending]))

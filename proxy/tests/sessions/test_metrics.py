@@ -56,7 +56,7 @@ sys.stdout.buffer.write(generate_latest(registry))
 
 
 def samples(text):
-    """The figures of the data plane by name and label."""
+    """Return the data plane's samples by name and labels."""
     return {
         (sample.name.removeprefix("zenzefi_proxy_"), *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)

@@ -102,7 +102,7 @@ def manage(tmp_path, script, **given):
 
 
 def revoking(sold, olga, more=""):
-    """A script that revokes a token by force, and says so."""
+    """Return a script that revokes a token by force and prints `revoked`."""
     return f"""
 import os, signal
 from django.db import transaction
@@ -125,7 +125,7 @@ def _refund(worker, sold, alice, olga):
 
 
 def _revoke_what_is_worth_nothing(worker, sold, alice, olga):
-    """The owner's revocation where nothing is left to be refunded."""
+    """Revoke the token as its owner when nothing is left to refund."""
     now = timezone.now()
     AccessToken.objects.filter(pk=sold.token.pk).update(
         created_at=now - timedelta(minutes=59, seconds=59), activated_at=now - timedelta(hours=1),
