@@ -126,8 +126,8 @@ def revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
 
 def _revoke(call: Call, token: AccessToken) -> str:
     revoked = services.revoke_with_refund(call, token.pk)
-    facts = {"refund": f"{revoked.refund:.2f}", "balance": f"{revoked.balance:.2f}"}
-    return _("The token was revoked. You got back %(refund)s ZNC. Your balance is %(balance)s ZNC.") % facts
+    amounts = {"refund": f"{revoked.refund:.2f}", "balance": f"{revoked.balance:.2f}"}
+    return _("The token was revoked. You got back %(refund)s ZNC. Your balance is %(balance)s ZNC.") % amounts
 
 
 @htmx_partial

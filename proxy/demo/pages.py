@@ -1,4 +1,4 @@
-"""The pages and the files that they use."""
+"""The pages of the demo upstream, and their files."""
 
 import base64
 import hashlib

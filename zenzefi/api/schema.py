@@ -57,7 +57,7 @@ class AutoSchema(SpectacularAutoSchema):
         return bodies
 
     def get_auth(self) -> list[dict[str, Any]]:
-        """Return the security schemes: API tokens only if the view names their scope, which is shown."""
+        """Return the security schemes. API tokens, with their scope, are among them only if the view names one."""
         scope = scope_of(self.view, self.method)
         kept = [each for each in super().get_auth() if ApiTokenScheme.name not in each]
         return [*kept, {ApiTokenScheme.name: [scope]}] if scope else kept

@@ -77,7 +77,7 @@ def _collect(folder: Path) -> None:
 def _publish(draft: Path, root: Path) -> None:
     """Move the files to `root` one by one, the digest last: a gateway that is still running finds its files there.
 
-    The hashed files of the version before stay, as pages that browsers have open refer to them; older ones go.
+    The hashed files of the previous version stay, as pages that browsers have open refer to them; older ones go.
     """
     kept = _names_in_manifest(root)
     names = {path.relative_to(draft) for path in draft.rglob("*") if path.is_file()}
