@@ -197,13 +197,13 @@ def test_a_device_reset_admits_the_next_request(gateway, alice, alice_token):
 
 
 def test_a_silent_feed_ends_everything_in_time(gateway, alice_token, monkeypatch):
-    def gone(*_args):
+    def fail(*_args):
         raise OperationalError("gone")
 
     with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events:
         pieces = events.iter_raw()
         next(pieces)
-        monkeypatch.setattr(revocation_feed, "revocations_since", gone)
+        monkeypatch.setattr(revocation_feed, "revocations_since", fail)
         time.sleep(0.2)
         gateway.plane.feed._last_success -= 20
         next(pieces)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Case:
-    """One request and the upstream's response to it."""
-
     """One request, and the bytes of the upstream's response to it."""
 
     method: str

@@ -113,8 +113,8 @@ def authority(tmp_path):
 
 
 @pytest.fixture
-def stranger(tmp_path):
-    return Authority(tmp_path / "stranger")
+def unknown_authority(tmp_path):
+    return Authority(tmp_path / "unknown")
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ def test_an_authority_from_the_settings(reaches, authority):
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("verify", [False, True])
 def test_authority_name_and_expiry_are_verified_unless_disabled(
-    reaches, authority, stranger, days, name, known, verify
+    reaches, authority, unknown_authority, days, name, known, verify
 ):
-    certificate = (authority if known else stranger).issue(name, days)[2]
+    certificate = (authority if known else unknown_authority).issue(name, days)[2]
     right = known and name is THIS_HOST and days > 0
     assert reaches(certificate, ZENZEFI_CA_FILE=authority.file, ZENZEFI_VERIFY_TLS=verify) == (right or not verify)
 
@@ -167,7 +167,7 @@ def test_the_systems_authorities_are_the_default(reaches, authority):
 
 
 @pytest.mark.parametrize("verify", [False, True])
-def test_the_client_certificate_is_sent_on_request(reaches, authority, stranger, verify):
+def test_the_client_certificate_is_sent_on_request(reaches, authority, unknown_authority, verify):
     server = authority.issue()[2]
     given = {"ZENZEFI_CA_FILE": authority.file, "ZENZEFI_VERIFY_TLS": verify}
     certificate, key, both = authority.issue()
@@ -175,7 +175,7 @@ def test_the_client_certificate_is_sent_on_request(reaches, authority, stranger,
     assert reaches(server, authority, **given, ZENZEFI_CLIENT_CERT=certificate, ZENZEFI_CLIENT_KEY=key)
     assert reaches(server, authority, **given, ZENZEFI_CLIENT_CERT=both, ZENZEFI_CLIENT_KEY="")
     assert reaches(server, **given, ZENZEFI_CLIENT_CERT=both)  # not requested
-    foreign = stranger.issue()[2]
+    foreign = unknown_authority.issue()[2]
     assert not reaches(server, authority, **given, ZENZEFI_CLIENT_CERT=foreign, ZENZEFI_CLIENT_KEY="")
 
 
