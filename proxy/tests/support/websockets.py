@@ -13,7 +13,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.client import ClientConnection, connect
 from websockets.utils import accept_key
 
-from proxy.tests.support.servers import Gateway, LoopThread, Recorded, eventually
+from proxy.tests.support.servers import Gateway, LoopThread, Recorded
 
 
 @dataclass
@@ -24,6 +24,7 @@ class Handshake:
     headers: list[tuple[str, str]]
     connection: ServerConnection = field(repr=False)
     received: list[str | bytes] = field(default_factory=list)
+    opened: bool = False
     closed: bool = False
 
     def header(self, name: str) -> str | None:
@@ -69,13 +70,13 @@ class SocketUpstream:
 
     @property
     def last(self) -> Handshake:
-        """Return the last handshake, once there is one: it is recorded only after the response."""
-        return eventually(lambda: self.handshakes)[-1]
+        """Return the last handshake."""
+        return self.handshakes[-1]
 
     @property
     def open(self) -> int:
         """Return the number of open WebSockets."""
-        return sum(not handshake.closed for handshake in self.handshakes)
+        return sum(handshake.opened and not handshake.closed for handshake in self.handshakes)
 
     async def _start(self) -> int:
         self._server = await serve(
@@ -92,15 +93,18 @@ class SocketUpstream:
             response.headers["Location"] = self.location
         return response
 
-    def _choose(self, _connection: ServerConnection, _request: Request, response: Response) -> None:
-        if self.subprotocol is not None and response.status_code == 101:
-            response.headers["Sec-WebSocket-Protocol"] = self.subprotocol
+    def _choose(self, connection: ServerConnection, request: Request, response: Response) -> None:
+        if response.status_code == 101:
+            # Recorded before the response: as soon as the client has it, tests count the handshakes.
+            self.handshakes.append(Handshake(request.path, list(request.headers.raw_items()), connection))
+            if self.subprotocol is not None:
+                response.headers["Sec-WebSocket-Protocol"] = self.subprotocol
         for name, value in self.fields:
             response.headers[name] = value
 
     async def _handle(self, connection: ServerConnection) -> None:
-        handshake = Handshake(connection.request.path, list(connection.request.headers.raw_items()), connection)
-        self.handshakes.append(handshake)
+        handshake = next(known for known in self.handshakes if known.connection is connection)
+        handshake.opened = True
         try:
             if self.greeting:
                 await self._perform(connection, self.greeting)
