@@ -1,4 +1,4 @@
-"""Sessions and their figures: counted in memory, written every few seconds."""
+"""The counts of sessions: kept in memory and written to the database every few seconds."""
 
 import asyncio
 import time
@@ -26,10 +26,10 @@ TIMEOUT = 300.0
 
 
 class Clock:
-    """The time of the data plane, moved by hand."""
+    """The clock of the data plane, which the test advances."""
 
     def __init__(self, patch):
-        # A new session takes its time from the real clock.
+        # The start of a new session comes from the real clock.
         self.at = time.time()
         patch.setattr(time, "time", lambda: self.at)
         patch.setattr(time, "monotonic", lambda: self.at)
@@ -53,7 +53,7 @@ def _grant(token_id=None, user_id=None):
 
 
 class Worker:
-    """A worker's part of the data plane; several share the state and the database, which is `stored`."""
+    """The accounting of one worker. Several workers share the state and the database, which is `stored`."""
 
     def __init__(self, state=None, stored=None):
         self.accounting = Accounting(TIMEOUT)
@@ -89,7 +89,7 @@ def worker(now):
     return Worker()
 
 
-def test_a_session_goes_on_for_the_same_device(now, worker):
+def test_a_session_continues_for_the_same_device(now, worker):
     grant = _grant()
     first = worker.session(grant, "device-1", "192.0.2.1", "client")
     now += TIMEOUT - 1
@@ -145,7 +145,7 @@ def test_workers_count_one_session(now):
     assert one.stored == {here.lease.session_id: (15, 1)}
 
 
-def test_a_worker_that_died_and_one_that_forgot_lose_nothing_that_was_shared(now):
+def test_shared_counts_outlive_a_worker_that_dies_or_forgets(now):
     one, grant = Worker(), _grant()
     two = Worker(one.state, one.stored)
     for worker in (one, two):
@@ -156,7 +156,7 @@ def test_a_worker_that_died_and_one_that_forgot_lose_nothing_that_was_shared(now
     now += 200
     two.session(grant).count_bytes(1)
     two.flush()
-    now += 201  # the first has had nothing of it for two timeouts
+    now += 201  # the first worker has not seen the session for two timeouts
     one.flush()
     session = one.session(grant)
     session.count_bytes(5)
@@ -177,7 +177,7 @@ def test_a_stream_that_wakes_after_a_long_pause_is_counted(now, worker):
     assert worker.stored[session.lease.session_id] == (11, 0)
 
 
-def test_a_stream_of_an_ended_session_is_counted_until_its_end(worker):
+def test_a_stream_of_an_ended_session_is_counted_until_it_ends(worker):
     grant = _grant()
     old = worker.session(grant, "device-1")
     old.in_flight = 1
@@ -194,7 +194,7 @@ def test_a_stream_of_an_ended_session_is_counted_until_its_end(worker):
     assert worker.accounting._ended == []
 
 
-def test_pending_is_what_the_database_does_not_have(worker):
+def test_unwritten_sessions_differ_from_the_database(worker):
     session = worker.session(_grant())
     assert worker.accounting.unwritten() == [session]
     worker.flush()
@@ -203,7 +203,7 @@ def test_pending_is_what_the_database_does_not_have(worker):
     assert worker.accounting.unwritten() == [session]
 
 
-def test_what_was_carried_during_the_write_is_still_pending(worker):
+def test_bytes_counted_during_the_write_are_still_unwritten(worker):
     session = worker.session(_grant())
     pending = [(session, session.counts)]
     session.count_bytes(100)
@@ -211,7 +211,7 @@ def test_what_was_carried_during_the_write_is_still_pending(worker):
     assert worker.accounting.unwritten() == [session]
 
 
-def test_an_ended_session_is_written_once_more_and_then_forgotten(worker):
+def test_an_ended_session_is_written_once_more_and_then_dropped(worker):
     grant = _grant()
     session = worker.session(grant)
     session.count_bytes(7)
@@ -223,7 +223,7 @@ def test_an_ended_session_is_written_once_more_and_then_forgotten(worker):
     assert worker.accounting._ended == []
 
 
-def test_an_idle_session_is_forgotten(now, worker):
+def test_an_idle_session_is_dropped(now, worker):
     worker.session(_grant())
     worker.flush()
     now += 2 * TIMEOUT + 1
@@ -247,7 +247,7 @@ def test_an_idle_session_is_forgotten(now, worker):
     )
 )  # fmt: skip
 @settings(deadline=None)
-def test_nothing_is_lost_and_nothing_counted_twice(steps):
+def test_everything_is_counted_exactly_once(steps):
     with pytest.MonkeyPatch.context() as patch:
         now = Clock(patch)
         one = Worker()
@@ -294,7 +294,7 @@ def _row(session):
 
 @pytest.fixture(params=[True, False], ids=["known", "unknown"])
 def write(request):
-    """Write a session of this worker, whether it then knows that there is a row, or not."""
+    """Return a function that writes sessions, with and without the worker knowing afterwards that the rows exist."""
     accounting = Accounting(TIMEOUT)
 
     def write(*rows):
@@ -305,12 +305,12 @@ def write(request):
     return write
 
 
-def test_a_row_is_written_and_written_again(token, write):
+def test_a_row_is_written_and_updated(token, write):
     accounting = Accounting(TIMEOUT)
     session = _session_of(token, accounting)
     session.requests, session.bytes = 1, 10
     write(_row(session))
-    ProxySession.objects.update(ended_at=datetime(2026, 1, 1, tzinfo=UTC))  # somebody held it to be idle
+    ProxySession.objects.update(ended_at=datetime(2026, 1, 1, tzinfo=UTC))  # closed as idle
     session.requests, session.bytes = 3, 25
     write(_row(session))
     write(_row(session))
@@ -327,29 +327,29 @@ def test_a_row_is_written_and_written_again(token, write):
     assert row.ended_at is None
 
 
-def test_a_write_that_was_overtaken_takes_nothing_back(token, write):
+def test_a_late_write_does_not_lower_the_counts(token, write):
     session = _session_of(token, Accounting(TIMEOUT))
     session.requests, session.bytes = 1, 10
-    overtaken = _row(session)
+    late = _row(session)
     session.requests = 3
     session.count_bytes(15)
     write(_row(session))
-    write(overtaken)
+    write(late)
     row = ProxySession.objects.get()
     assert (row.bytes_transferred, row.request_count) == (25, 3)
     assert row.last_activity.timestamp() == pytest.approx(session.last_active_at, abs=1e-3)
 
 
-def test_a_row_that_is_gone_is_written_anew_beside_others(token, write):
+def test_a_deleted_row_is_inserted_again_together_with_others(token, write):
     """And a new one with them."""
-    gone, kept, new = (_session_of(token, Accounting(TIMEOUT)) for _ in range(3))
-    write(_row(gone), _row(kept))
-    ProxySession.objects.get(pk=gone.lease.session_id).delete()
-    for session in (gone, kept, new):
+    deleted, kept, new = (_session_of(token, Accounting(TIMEOUT)) for _ in range(3))
+    write(_row(deleted), _row(kept))
+    ProxySession.objects.get(pk=deleted.lease.session_id).delete()
+    for session in (deleted, kept, new):
         session.count_bytes(7)
-    write(_row(gone), _row(kept), _row(new))
+    write(_row(deleted), _row(kept), _row(new))
     assert dict(ProxySession.objects.values_list("pk", "bytes_transferred")) == {
-        session.lease.session_id: 7 for session in (gone, kept, new)
+        session.lease.session_id: 7 for session in (deleted, kept, new)
     }
 
 
@@ -360,12 +360,12 @@ def test_a_row_that_is_gone_is_written_anew_beside_others(token, write):
         ("::ffff:192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::1"),
     ],
 )  # fmt: skip
-def test_whatever_the_peer_is_called_the_row_can_be_written(token, ip, stored):
+def test_the_row_is_written_with_any_name_of_the_peer(token, ip, stored):
     write_sessions([_row(_session_of(token, Accounting(TIMEOUT), ip=ip))])
     assert ProxySession.objects.get().ip == stored
 
 
-def test_a_session_that_was_closed_as_idle_is_open_again_once_it_goes_on(token):
+def test_a_session_closed_as_idle_reopens_when_it_continues(token):
     session = _session_of(token, Accounting(TIMEOUT))
     write_sessions([_row(session)])
     ProxySession.objects.update(ended_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -375,7 +375,7 @@ def test_a_session_that_was_closed_as_idle_is_open_again_once_it_goes_on(token):
 
 
 class _Plane:
-    """The part of a data plane that the flush of sessions uses."""
+    """The parts of a data plane that the flush uses."""
 
     def __init__(self):
         self.accounting, self.database, self.state = Accounting(TIMEOUT), Database(), MemoryState(None)
@@ -390,11 +390,11 @@ async def test_a_failed_write_keeps_the_figures(monkeypatch, token, caplog):
     session.count_bytes(100)
     written = []
 
-    def fails(rows):
+    def fail(rows):
         written.append(rows)
         raise OperationalError("the database is gone")
 
-    monkeypatch.setattr(flush, "write_sessions", fails)
+    monkeypatch.setattr(flush, "write_sessions", fail)
     await plane.flush.run()
     assert len(written) == 1
     assert "sessions_not_written" in caplog.text
@@ -409,10 +409,10 @@ async def test_a_failed_write_keeps_the_figures(monkeypatch, token, caplog):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_one_row_that_cannot_be_written_holds_no_other_back(token, caplog):
+async def test_a_row_that_cannot_be_written_does_not_block_others(token, caplog):
     plane = _Plane()
     _session_of(token, plane.accounting).count_bytes(100)
-    # Of a token that is not in the database any more.
+    # The token is no longer in the database.
     lost = _grant(user_id=token.user_id)
     plane.accounting.open_session(lost, Lease("device-1", uuid.uuid4(), time.time()), None, b"")
     await plane.flush.run()
@@ -426,16 +426,16 @@ async def test_one_row_that_cannot_be_written_holds_no_other_back(token, caplog)
 # case G82
 @pytest.mark.django_db(transaction=True)
 async def test_many_sessions_are_written_in_pieces(monkeypatch):
-    """What was written before one fails is not written again, and those after it wait for the next time."""
+    """Keep the pieces written before a failure, and write the others at the next flush."""
     monkeypatch.setattr(flush, "ROWS_PER_STATEMENT", 2)
-    plane, tried, written = _Plane(), [], []
+    plane, attempts, written = _Plane(), [], []
     for number in range(5):
         lease = Lease(f"device-{number}", uuid.uuid4(), time.time())
         plane.accounting.open_session(_grant(), lease, None, b"").count_bytes(100)
 
     def write(rows):
-        tried.append(rows)
-        if len(tried) == 2:
+        attempts.append(rows)
+        if len(attempts) == 2:
             raise OperationalError("the database is gone")
         written.append([session.lease.device for session, _counts in rows])
 

@@ -1,4 +1,4 @@
-"""The data plane's figures at `/metrics`, of one worker and of several together."""
+"""The metrics of the data plane at `/metrics`, for one worker and for several."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from proxy.dataplane.sessions.in_flight import InFlightRegistry
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import open_socket
 
-# One worker that counted what its arguments say, and stays until its input ends.
+# A worker that publishes the numbers in its arguments and runs until its input ends.
 WORKER = """
 import sys
 from types import SimpleNamespace
@@ -43,7 +43,7 @@ print("published", flush=True)
 sys.stdin.read()
 """
 
-# What a scrape gives, after a worker that is named by its process id has died.
+# A scrape after the death of the workers whose process ids are the arguments.
 SCRAPE = """
 import sys
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess
@@ -65,19 +65,19 @@ def samples(text):
     }
 
 
-def figures_of(**counted):
-    carried = SimpleNamespace(total=SimpleNamespace(bytes=counted.get("bytes", 0)))
-    return Metrics(counted.get("registry", InFlightRegistry(256)), [], carried, SimpleNamespace(dropped=0))
+def metrics_of(**counted):
+    accounting = SimpleNamespace(total=SimpleNamespace(bytes=counted.get("bytes", 0)))
+    return Metrics(counted.get("registry", InFlightRegistry(256)), [], accounting, SimpleNamespace(dropped=0))
 
 
-def shown(*figures):
+def scraped(*metrics):
     registry = CollectorRegistry()
-    for one in figures:
+    for one in metrics:
         registry.register(one)
     return samples(generate_latest(registry).decode())
 
 
-def grown(before, after):
+def increases(before, after):
     """By how much the counters grew."""
     return {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
 
@@ -87,7 +87,7 @@ def scrape(gateway):
     return lambda: samples(httpx.get(f"{gateway.url}/metrics", trust_env=False).text)
 
 
-def test_what_the_gateway_carried_denied_and_cut(gateway, scrape, alice_token, olga):
+def test_responses_denials_and_cutoffs(gateway, scrape, alice_token, olga):
     before = scrape()
     assert gateway.client(alice_token).get("/echo").status_code == 200
     assert gateway.client().get("/echo").status_code == 401
@@ -95,7 +95,7 @@ def test_what_the_gateway_carried_denied_and_cut(gateway, scrape, alice_token, o
         assert (scrape()[("in_flight",)], scrape()[("cached_grants",)]) == (1, 1)
         services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
         eventually(lambda: len(gateway.plane.in_flight) == 0)
-    new = grown(before, scrape())
+    new = increases(before, scrape())
     assert new[("responses_total", "200")] == 1
     assert new[("denials_total", "invalid_token")] == 1
     assert new[("cuts_total", "invalid_token")] == 1
@@ -112,50 +112,50 @@ def test_the_delay_of_an_expiry_counts_from_the_deadline(gateway, scrape, alice_
     AccessToken.objects.update(created_at=end - timedelta(hours=1), expires_at=end)
     with open_socket(gateway, "/ws/echo", alice_token):
         eventually(lambda: gateway.plane.in_flight.cuts)
-    new = grown(before, scrape())
+    new = increases(before, scrape())
     assert new[("cut_delay_seconds_count", "token_expired")] == 1
     assert 0 < new[("cut_delay_seconds_sum", "token_expired")] < 1
 
 
-def test_what_has_no_time_of_its_own_counts_as_a_cut_without_a_delay(gateway, scrape, alice_token, monkeypatch):
+def test_a_cutoff_by_a_silent_feed_has_no_delay(gateway, scrape, alice_token, monkeypatch):
     before = scrape()
     with open_socket(gateway, "/ws/echo", alice_token):
         monkeypatch.setattr(gateway.plane.feed, "silent_seconds", lambda: 30.5)
         eventually(lambda: gateway.plane.in_flight.cuts)
-    new = grown(before, scrape())
+    new = increases(before, scrape())
     assert new[("cuts_total", "state_unavailable")] == 1
     assert ("cut_delay_seconds_count", "state_unavailable") not in new
 
 
-def test_a_data_plane_that_is_started_again_adds_to_what_was(gateway, scrape, alice_token):
+def test_counters_continue_after_a_restart_of_the_data_plane(gateway, scrape, alice_token):
     before = scrape()
     for _ in range(3):
         gateway.client(alice_token).get("/echo")
         gateway.restart()
     gateway.client(alice_token).get("/echo")
-    new = grown(before, scrape())
+    new = increases(before, scrape())
     assert new[("responses_total", "200")] == 4
 
 
-def test_a_figure_is_told_once_however_many_ask_at_once():
-    before = shown(figures_of())
-    figures = figures_of(bytes=1000)
-    figures.responses = Counter({200: 70, 404: 7})
-    asking = [threading.Thread(target=figures.publish) for _ in range(20)]
-    for thread in asking:
+def test_simultaneous_scrapes_publish_a_count_once():
+    before = scraped(metrics_of())
+    metrics = metrics_of(bytes=1000)
+    metrics.responses = Counter({200: 70, 404: 7})
+    threads = [threading.Thread(target=metrics.publish) for _ in range(20)]
+    for thread in threads:
         thread.start()
-    for thread in asking:
+    for thread in threads:
         thread.join()
-    figures.responses[200] += 1
-    new = grown(before, shown(figures))
+    metrics.responses[200] += 1
+    new = increases(before, scraped(metrics))
     assert (new[("responses_total", "200")], new[("responses_total", "404")], new[("bytes_total",)]) == (71, 7, 1000)
 
 
-def test_a_sweep_tells_the_figures_though_nobody_asks(gateway, alice_token):
-    """Several workers are shown from files, which only they themselves write."""
-    before = shown(figures_of())
+def test_a_sweep_publishes_without_a_scrape(gateway, alice_token):
+    """Publish in each sweep, because a scrape of several workers reads files that each worker writes."""
+    before = scraped(metrics_of())
     gateway.client(alice_token).get("/echo")
-    eventually(lambda: grown(before, shown(figures_of())).get(("responses_total", "200")) == 1, 2)
+    eventually(lambda: increases(before, scraped(metrics_of())).get(("responses_total", "200")) == 1, 2)
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def worker(*counted):
 
 
 def scrape_all(*dead):
-    """In a process of its own: in this one, the metrics are not in files."""
+    """Scrape in another process, because the metrics of this process are not in files."""
     arguments = [sys.executable, "-c", SCRAPE, *map(str, dead)]
     return samples(
         subprocess.run(arguments, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True).stdout
@@ -191,9 +191,9 @@ def test_several_workers_add_up_and_the_gauges_of_a_dead_one_vanish(multiprocess
         ("cut_delay_seconds_count", "invalid_token"): 2,
     }
     try:
-        together = scrape_all()
-        assert together | counters == together
-        assert (together[("in_flight",)], together[("cached_grants",)]) == (5, 12)
+        both = scrape_all()
+        assert both | counters == both
+        assert (both[("in_flight",)], both[("cached_grants",)]) == (5, 12)
         one.kill()
         one.wait()
         left = scrape_all(one.pid)

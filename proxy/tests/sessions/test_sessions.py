@@ -1,4 +1,4 @@
-"""Sessions: counted in memory, written in bulk; and what the status endpoint says of them."""
+"""Sessions: their rows, which are written in bulk, and the status endpoint."""
 
 import asyncio
 import uuid
@@ -26,7 +26,7 @@ def parsed(text):
 
 
 class TestRows:
-    def test_what_is_written(self, gateway, recorded, alice, alice_token):
+    def test_the_columns(self, gateway, recorded, alice, alice_token):
         before = timezone.now()
         client = gateway.client(alice_token)
         client.get("/x", headers={"User-Agent": "desktop/1.0 (тест)".encode()})
@@ -46,7 +46,7 @@ class TestRows:
         assert len(agents[alice_token.token.pk]) == 500
         assert agents[bob_token.token.pk] == ""
 
-    def test_the_same_row_goes_on(self, gateway, recorded, alice_token):
+    def test_the_same_row_is_updated(self, gateway, recorded, alice_token):
         client = gateway.client(alice_token)
         for count in (1, 2, 3):
             client.get("/x")
@@ -69,17 +69,17 @@ class TestRows:
         flush(gateway)
         assert ProxySession.objects.get().request_count == 200
         count = len(writes)
-        flush(gateway)  # nothing new, nothing written
+        flush(gateway)  # nothing is written, as nothing is new
         assert len(writes) == count
 
-    def test_written_by_itself(self, gateway, recorded, alice_token, monkeypatch):
+    def test_written_periodically(self, gateway, recorded, alice_token, monkeypatch):
         assert flush_module.SECONDS <= 5
         monkeypatch.setattr(flush_module, "SECONDS", 0.2)
         gateway.restart()
         gateway.client(alice_token).get("/x")
         eventually(lambda: ProxySession.objects.filter(request_count=1).exists(), seconds=2)
 
-    def test_written_at_the_end(self, gateway, recorded, alice_token, bob_token):
+    def test_written_at_a_shutdown(self, gateway, recorded, alice_token, bob_token):
         gateway.client(alice_token).get("/x")
         gateway.client(bob_token).get("/x")
         gateway.restart()
@@ -95,13 +95,13 @@ class TestRows:
             flush(gateway)
             assert ProxySession.objects.get().bytes_transferred >= 300
 
-    def test_a_failed_write_is_made_up_for(self, gateway, recorded, alice_token, monkeypatch):
-        def gone(_rows):
+    def test_a_failed_write_is_repeated(self, gateway, recorded, alice_token, monkeypatch):
+        def fail(_rows):
             raise OperationalError("gone")
 
         gateway.client(alice_token).get("/x")
         with monkeypatch.context() as patch:
-            patch.setattr(flush_module, "write_sessions", gone)
+            patch.setattr(flush_module, "write_sessions", fail)
             flush(gateway)
             assert not ProxySession.objects.exists()
         flush(gateway)
@@ -134,9 +134,9 @@ class TestRows:
 class TestIdleSessions:
     def test_they_are_closed(self, alice_token, settings):
         now = timezone.now()
-        made = {}
-        for name, seconds, ended in (("idle", 301, None), ("live", 290, None), ("over", 900, 800)):
-            made[name] = ProxySession.objects.create(
+        rows = {}
+        for name, seconds, ended in (("idle", 301, None), ("live", 290, None), ("ended", 900, 800)):
+            rows[name] = ProxySession.objects.create(
                 token=alice_token.token,
                 user=alice_token.token.user,
                 device_id=name,
@@ -146,11 +146,11 @@ class TestIdleSessions:
             )
         assert close_idle_sessions() == 1
         assert close_idle_sessions() == 0
-        for row in made.values():
+        for row in rows.values():
             row.refresh_from_db()
-        assert made["idle"].ended_at == made["idle"].last_activity
-        assert made["live"].ended_at is None
-        assert made["over"].ended_at == now - timedelta(seconds=800)
+        assert rows["idle"].ended_at == rows["idle"].last_activity
+        assert rows["live"].ended_at is None
+        assert rows["ended"].ended_at == now - timedelta(seconds=800)
 
 
 class TestStatus:
@@ -193,7 +193,7 @@ class TestStatus:
         assert client.get("/status").json()["request_count"] == 2
         assert len(recorded.requests) == 2
 
-    def test_it_is_no_activity(self, gateway, recorded, alice_token):
+    def test_it_does_not_count_as_activity(self, gateway, recorded, alice_token):
         client = gateway.client(alice_token)
         client.get("/x")
         flush(gateway)
@@ -224,16 +224,16 @@ class TestStatus:
         assert gateway.client(token).get("/status").json()["scope"] == "certificates_only"
 
 
-def test_a_stream_that_was_silent_for_long_is_counted_still(gateway, recorded, alice_token):
-    """Its session ended meanwhile; what it carries then is use of the token all the same."""
+def test_a_stream_is_counted_after_a_long_silence(gateway, recorded, alice_token):
+    """Count bytes that a stream transfers after its session has ended."""
     wake = asyncio.Event()
 
-    async def pauses(_request, connection):
+    async def pause(_request, connection):
         await connection.send(b"HTTP/1.1 200 OK\r\n\r\nx")
         await wake.wait()
         await connection.send(b"y" * 1000)
 
-    recorded.response = pauses
+    recorded.response = pause
     gateway.restart(SESSION_TIMEOUT_SECONDS=1)
     with gateway.client(alice_token).stream("GET", "/x") as stream:
         pieces = stream.iter_raw()

@@ -1,4 +1,4 @@
-"""What the workers agree on: leases, counts and permits, in memory and in Redis."""
+"""The state that workers share: leases, counts and permits, in memory and in Redis."""
 
 import asyncio
 import time
@@ -19,13 +19,13 @@ RATE = limits.parse("20/second")
 ONE, OTHER = "device-one", "device-other"
 
 
-def wanted(device):
+def new_lease(device):
     return Lease(device, uuid4(), time.time())
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.services)])
 async def states(request):
-    """Two workers' views of one state."""
+    """Yield the views that two workers have of one state."""
     if request.param == "memory":
         state = MemoryState(RATE)
         yield state, state
@@ -39,16 +39,16 @@ async def states(request):
 
 async def test_the_first_device_holds_a_token_and_its_session(states):
     a, b = states
-    token, first = uuid4(), wanted(ONE)
+    token, first = uuid4(), new_lease(ONE)
     assert await a.lease(token) is None
     assert await a.acquire_lease(token, first, 10) == first
-    assert await b.acquire_lease(token, wanted(OTHER), 10) is None
-    assert await b.acquire_lease(token, wanted(ONE), 10) == first
+    assert await b.acquire_lease(token, new_lease(OTHER), 10) is None
+    assert await b.acquire_lease(token, new_lease(ONE), 10) == first
     assert await b.lease(token) == first
-    assert await a.acquire_lease(uuid4(), wanted(OTHER), 10) is not None
+    assert await a.acquire_lease(uuid4(), new_lease(OTHER), 10) is not None
 
 
-async def test_a_code_is_spent_once_for_its_time(states):
+async def test_a_code_is_spent_once_within_its_lifetime(states):
     a, b = states
     now = time.time()
     assert sum(await asyncio.gather(*(state.spend("one", now, 0.9) for state in (a, b) * 5))) == 1
@@ -60,28 +60,28 @@ async def test_a_code_is_spent_once_for_its_time(states):
     assert await a.spend("one", now, 60)
 
 
-async def test_a_lease_ends_by_itself_and_is_prolonged_by_its_holder_alone(states):
+async def test_a_lease_expires_and_only_its_holder_prolongs_it(states):
     a, b = states
     token = uuid4()
     started = time.monotonic()
     for _ in range(3):
-        assert await a.acquire_lease(token, wanted(ONE), 0.5)
+        assert await a.acquire_lease(token, new_lease(ONE), 0.5)
         await asyncio.sleep(0.2)
-        assert await b.acquire_lease(token, wanted(OTHER), 0.5) is None or time.monotonic() - started > 0.5
-    while await b.acquire_lease(token, wanted(OTHER), 0.5) is None:
+        assert await b.acquire_lease(token, new_lease(OTHER), 0.5) is None or time.monotonic() - started > 0.5
+    while await b.acquire_lease(token, new_lease(OTHER), 0.5) is None:
         assert time.monotonic() - started < 5
     assert time.monotonic() - started > 0.9
 
 
-async def test_a_notice_frees_a_token_once(states):
-    """Each worker is told; the later ones must not free what the next device holds by then."""
+async def test_a_notice_releases_a_lease_once(states):
+    """Release a lease for the first worker that applies a notice; later ones must not release the next lease."""
     a, b = states
     token = uuid4()
-    await a.acquire_lease(token, wanted(ONE), 10)
+    await a.acquire_lease(token, new_lease(ONE), 10)
     await a.release_lease(token, 1)
-    next_one = await a.acquire_lease(token, wanted(OTHER), 10)
+    next_one = await a.acquire_lease(token, new_lease(OTHER), 10)
     assert next_one is not None
-    if a is not b:  # the only worker is told once
+    if a is not b:  # a single worker applies a notice once
         await b.release_lease(token, 1)
         assert await b.lease(token) == next_one
     await b.release_lease(token, 2)
@@ -92,27 +92,27 @@ async def test_a_notice_frees_a_token_once(states):
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 2)), min_size=2, max_size=30))
 @pytest.mark.services
 def test_of_racing_devices_exactly_one_holds_each_token(race):
-    """Tried by two workers at once, each attempt a worker, a device and a token."""
+    """Let two workers acquire leases at the same time; each attempt has a worker, a device and a token."""
 
     async def run():
         workers = [RedisState(django_settings.REDIS_URL, None) for _ in range(2)]
         tokens = [uuid4() for _ in range(3)]
         held = await asyncio.gather(
-            *(workers[worker].acquire_lease(tokens[token], wanted(f"device-{device}"), 10)
+            *(workers[worker].acquire_lease(tokens[token], new_lease(f"device-{device}"), 10)
               for worker, device, token in race)
         )  # fmt: skip
         for worker in workers:
             await worker.close()
         for number in range(3):
-            tried = [
+            attempts = [
                 (f"device-{attempt[1]}", lease)
                 for attempt, lease in zip(race, held, strict=True)
                 if attempt[2] == number
             ]
-            sessions = {lease.session_id for _, lease in tried if lease}
-            winners = {device for device, lease in tried if lease}
-            losers = {device for device, lease in tried if not lease}
-            assert len(sessions) == len(winners) == bool(tried)
+            sessions = {lease.session_id for _, lease in attempts if lease}
+            winners = {device for device, lease in attempts if lease}
+            losers = {device for device, lease in attempts if not lease}
+            assert len(sessions) == len(winners) == bool(attempts)
             assert not winners & losers
 
     asyncio.run(run())
@@ -124,8 +124,8 @@ async def test_counts_are_the_sum_of_their_parts(states):
     assert await a.counts(session) is None
     assert await a.share_counts([Report(session, here, Counts(1.5, 10, 1))]) == [Counts(1.5, 10, 1)]
     other = uuid4()
-    told = [Report(session, there, Counts(0.5, 5, 2)), Report(other, there, Counts(7.25, 0, 0))]
-    assert await b.share_counts(told) == [Counts(1.5, 15, 3), Counts(7.25, 0, 0)]
+    reports = [Report(session, there, Counts(0.5, 5, 2)), Report(other, there, Counts(7.25, 0, 0))]
+    assert await b.share_counts(reports) == [Counts(1.5, 15, 3), Counts(7.25, 0, 0)]
     assert await a.share_counts([Report(session, here, Counts(2.0, 11, 1))]) == [Counts(2.0, 16, 3)]
     assert await b.counts(session) == Counts(2.0, 16, 3)
 
@@ -138,14 +138,14 @@ async def test_permits_are_shared(states):
     assert await states[1].draw_permits(uuid4(), 20)
 
 
-async def test_permits_come_back_each_when_its_time_is_over(states):
+async def test_each_permit_returns_when_its_window_has_passed(states):
     user, other = uuid4(), uuid4()
     assert await states[0].draw_permits(user, 12)
     began = time.monotonic()
     await asyncio.sleep(0.5)
     assert await states[1].draw_permits(user, 8)
     assert not await states[0].draw_permits(user, 1)
-    assert await states[1].draw_permits(other, 1)  # whose window is another
+    assert await states[1].draw_permits(other, 1)  # each user has a separate window
     await asyncio.sleep(1.05 - (time.monotonic() - began))
     assert not await states[1].draw_permits(user, 13)
     assert await states[0].draw_permits(user, 12)
@@ -168,11 +168,11 @@ async def test_a_window_in_redis_has_two_values_for_each_block():
 
 # case G84
 @pytest.mark.services
-async def test_no_key_lives_for_ever():
+async def test_every_key_expires():
     redis = get_redis_connection()
     redis.flushdb()
     state, token = RedisState(django_settings.REDIS_URL, RATE), uuid4()
-    await state.acquire_lease(token, wanted(ONE), 10)
+    await state.acquire_lease(token, new_lease(ONE), 10)
     await state.share_counts([Report(uuid4(), uuid4(), Counts(1.0, 1, 1))])
     await state.draw_permits(uuid4(), 1)
     await state.release_lease(uuid4(), 1)
@@ -183,10 +183,10 @@ async def test_no_key_lives_for_ever():
     assert all(key.startswith(b"zenzefi:") for key in keys)
 
 
-async def test_redis_that_is_not_there_is_said_at_once():
+async def test_an_unreachable_redis_is_reported_at_once():
     state = RedisState("redis://127.0.0.1:1/0", RATE)
-    for ask in (
-        lambda: state.acquire_lease(uuid4(), wanted(ONE), 10),
+    for call in (
+        lambda: state.acquire_lease(uuid4(), new_lease(ONE), 10),
         lambda: state.lease(uuid4()),
         lambda: state.release_lease(uuid4(), 1),
         lambda: state.share_counts([Report(uuid4(), uuid4(), Counts(1.0, 1, 1))]),
@@ -196,7 +196,7 @@ async def test_redis_that_is_not_there_is_said_at_once():
     ):
         state._paused_until = 0.0
         with pytest.raises(StateUnavailable):
-            await ask()
+            await call()
     started = time.monotonic()
     for _ in range(1000):
         with pytest.raises(StateUnavailable):
@@ -207,18 +207,18 @@ async def test_redis_that_is_not_there_is_said_at_once():
 
 # case F69
 @pytest.mark.services
-async def test_an_answer_that_nobody_waits_for_reaches_nobody_else():
-    """[CVE-2023-28858] Cancelled questions leave nothing on the connections that the next ones use."""
+async def test_the_response_to_a_cancelled_command_reaches_no_other():
+    """Cancel commands without leaving responses on the connections that the next ones use (CVE-2023-28858)."""
     state = RedisState(django_settings.REDIS_URL, None)
     tokens = [uuid4() for _ in range(50)]
     for number, token in enumerate(tokens):
-        await state.acquire_lease(token, wanted(f"device-{number}"), 60)
+        await state.acquire_lease(token, new_lease(f"device-{number}"), 60)
     for _ in range(20):
-        asking = [asyncio.create_task(state.lease(token)) for token in tokens]
+        commands = [asyncio.create_task(state.lease(token)) for token in tokens]
         await asyncio.sleep(0)
-        for task in asking[::2]:
+        for task in commands[::2]:
             task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await asyncio.gather(*commands, return_exceptions=True)
         for number, token in enumerate(tokens):
             assert (await state.lease(token)).device == f"device-{number}"
     await state.close()
@@ -226,7 +226,7 @@ async def test_an_answer_that_nobody_waits_for_reaches_nobody_else():
     get_redis_connection().flushdb()
 
 
-async def test_permits_that_are_no_permits_any_more_are_forgotten(monkeypatch):
+async def test_expired_permits_are_dropped(monkeypatch):
     state = MemoryState(limits.parse("4/minute"))
     old, new = uuid4(), uuid4()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What one process takes away ends on every worker within two seconds, however the news of it gets lost."""
+"""Cutoffs by another process take effect on every worker within two seconds, even if the message is lost."""
 
 import contextlib
 import signal
@@ -25,7 +25,7 @@ from proxy.tests.support.processes import database_url
 from proxy.tests.support.websockets import read_close
 from zenzefi.tests.support.command import ROOT, environment_of
 
-# The promise is 2 s; the rest is for what a busy machine takes to tell a test of it.
+# The guaranteed limit is 2 s; the rest allows for a busy machine.
 LIMIT = 2.5
 
 INVALID = (4401, "invalid_token", 401)
@@ -35,30 +35,31 @@ RESET = (4409, "device_conflict", None)
 
 
 def call(worker, user, method, path, body=None):
-    """One call of a worker's API."""
+    """Call the API of a worker. Return the JSON of the response."""
     headers = {"Authorization": f"Bearer {issue_access(user)}"}
     response = httpx.request(method, f"{worker.url}/api/v1{path}", headers=headers, json=body, timeout=20)
     assert response.status_code == 200, response.text
     return response.json()
 
 
-class Carried:
-    """A WebSocket and an event stream of a token, open through one worker."""
+class Connections:
+    """An open WebSocket and an event stream of one token through one worker."""
 
     def __init__(self, worker, sold, open_until):
         self._worker, self._sold = worker, sold
         self.socket = open_until.enter_context(worker.socket("/ws/echo", sold, proxy=None, close_timeout=2))
         stream = httpx.stream("GET", f"{worker.proxy_url}/events?interval=0.1", headers=sold.headers, timeout=20)
         self._pieces = open_until.enter_context(stream).iter_raw()
-        self.goes_on()
+        self.assert_open()
 
-    def goes_on(self):
+    def assert_open(self):
+        """Assert that both connections still transfer data."""
         self.socket.send("still here")
         assert self.socket.recv(timeout=5) == "still here"
         assert next(self._pieces)
 
-    def ends(self, outcome, since):
-        """Both end within the limit after `since`, for this reason, and the next request is refused for it."""
+    def assert_cut_off(self, outcome, since):
+        """Assert that both end in time after `since`, and that the next request is denied with the same code."""
         close_code, code, status = outcome
         ended = []
 
@@ -84,7 +85,7 @@ def open_until():
 
 
 def manage(tmp_path, script, **given):
-    """Start `manage.py shell` with a script, beside the gateways."""
+    """Start `manage.py shell` with a script, on the database and the Redis of the gateways."""
     shared = {
         "DATABASE_URL": database_url(),
         "REDIS_URL": settings.REDIS_URL,
@@ -101,7 +102,7 @@ def manage(tmp_path, script, **given):
     )
 
 
-def revoking(sold, olga, more=""):
+def revocation_script(sold, olga, more=""):
     """Return a script that revokes a token by force and prints `revoked`."""
     return f"""
 import os, signal
@@ -124,7 +125,7 @@ def _refund(worker, sold, alice, olga):
     assert response["refund_amount"] > 0
 
 
-def _revoke_what_is_worth_nothing(worker, sold, alice, olga):
+def _revoke_without_refund(worker, sold, alice, olga):
     """Revoke the token as its owner when nothing is left to refund."""
     now = timezone.now()
     AccessToken.objects.filter(pk=sold.token.pk).update(
@@ -153,34 +154,34 @@ def _reset_device(worker, sold, alice, olga):
     ("act", "outcome"),
     [
         (_refund, INVALID),
-        (_revoke_what_is_worth_nothing, INVALID),
+        (_revoke_without_refund, INVALID),
         (_revoke_by_force, INVALID),
         (_block, BLOCKED),
         (_reset_device, RESET),
     ],
 )
-def test_what_one_worker_takes_away_ends_on_the_other(
+def test_a_cutoff_through_one_worker_takes_effect_on_the_other(
     workers, open_until, alice, olga, alice_token, bob_token, act, outcome
 ):
     a, b = workers
-    carried, of_bob = Carried(b, alice_token, open_until), Carried(b, bob_token, open_until)
+    of_alice, of_bob = Connections(b, alice_token, open_until), Connections(b, bob_token, open_until)
     act(a, alice_token, alice, olga)
-    carried.ends(outcome, time.monotonic())
-    of_bob.goes_on()
+    of_alice.assert_cut_off(outcome, time.monotonic())
+    of_bob.assert_open()
 
 
 # case D60
 @pytest.mark.services
-def test_expiry_ends_it_on_every_worker(workers, open_until, alice_token):
+def test_an_expiry_takes_effect_on_every_worker(workers, open_until, alice_token):
     end = timezone.now() + timedelta(seconds=2)
     AccessToken.objects.update(created_at=end - timedelta(hours=1), expires_at=end)
-    carried = [Carried(worker, alice_token, open_until) for worker in workers]
+    connections = [Connections(worker, alice_token, open_until) for worker in workers]
     left = (end - timezone.now()).total_seconds()
     assert left > 0
     time.sleep(left)
     since = time.monotonic()
-    for one in carried:
-        one.ends((4401, "token_expired", 401), since)
+    for each in connections:
+        each.assert_cut_off((4401, "token_expired", 401), since)
 
 
 # case D60
@@ -189,16 +190,16 @@ def test_an_extension_through_one_worker_moves_the_deadline_on_the_other(workers
     a, b = workers
     end = timezone.now() + timedelta(seconds=3)
     AccessToken.objects.update(created_at=end - timedelta(hours=1), expires_at=end)
-    carried = Carried(b, alice_token, open_until)
+    connections = Connections(b, alice_token, open_until)
     fund(alice, "1")
     call(a, alice, "POST", f"/tokens/{alice_token.token.pk}/extend", {"duration_hours": 1})
     while timezone.now() < end + timedelta(seconds=1.5):
-        carried.goes_on()
+        connections.assert_open()
     shown = b.get("/echo", alice_token).headers["X-Zenzefi-Expires-At"]
     assert shown == (end + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-# --- Where the message is lost: the row is read by the next poll
+# --- Without the message: the next poll reads the row
 
 
 def _refund_here(sold, alice, olga):
@@ -234,54 +235,52 @@ def _reset_here(sold, alice, olga):
         (_reset_here, RESET),
     ],
 )
-def test_what_another_process_takes_away(
+def test_a_cutoff_by_another_process(
     workers, open_until, alice, olga, alice_token, monkeypatch, act, outcome, pushed
 ):
     if not pushed:
         monkeypatch.setattr(access_revoked, "receivers", [])
-    carried = [Carried(worker, alice_token, open_until) for worker in workers]
+    connections = [Connections(worker, alice_token, open_until) for worker in workers]
     act(alice_token, alice, olga)
     since = time.monotonic()
-    for one in carried:
-        one.ends(outcome, since)
+    for each in connections:
+        each.assert_cut_off(outcome, since)
 
 
 # case D60
 @pytest.mark.services
 @pytest.mark.parametrize("redis_url", [None, "redis://127.0.0.1:1/0"], ids=["pushed", "push lost"])
-def test_what_a_command_takes_away(workers, open_until, olga, alice_token, tmp_path, redis_url):
-    carried = Carried(workers[1], alice_token, open_until)
+def test_a_cutoff_by_a_command(workers, open_until, olga, alice_token, tmp_path, redis_url):
+    connections = Connections(workers[1], alice_token, open_until)
     given = {"REDIS_URL": redis_url} if redis_url else {}
-    with manage(tmp_path, revoking(alice_token, olga), **given) as command:
+    with manage(tmp_path, revocation_script(alice_token, olga), **given) as command:
         assert command.stdout.readline() == "revoked\n"
-        carried.ends(INVALID, time.monotonic())
+        connections.assert_cut_off(INVALID, time.monotonic())
         assert command.wait(10) == 0
 
 
 # case D60
 @pytest.mark.services
-def test_what_was_committed_by_a_process_that_was_killed_before_it_could_tell(
-    workers, open_until, olga, alice_token, tmp_path
-):
-    carried = Carried(workers[1], alice_token, open_until)
-    # The first of what is done after the commit.
+def test_a_revocation_by_a_process_killed_before_its_message(workers, open_until, olga, alice_token, tmp_path):
+    connections = Connections(workers[1], alice_token, open_until)
+    # The first action after the commit.
     die = "transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))"
-    with manage(tmp_path, revoking(alice_token, olga, die)) as command:
+    with manage(tmp_path, revocation_script(alice_token, olga, die)) as command:
         assert command.stdout.readline() == ""
         since = time.monotonic()
         assert command.wait(10) == -signal.SIGKILL
         assert alice_token.stored().revoked_at is not None
-        carried.ends(INVALID, since)
+        connections.assert_cut_off(INVALID, since)
 
 
 # case D60
-def test_a_command_beside_an_embedded_gateway(
+def test_a_command_and_an_embedded_gateway(
     start_gateway_process, demo_upstream, open_until, olga, alice_token, tmp_path
 ):
     gateway = start_gateway_process(demo_upstream.url)
     gateway.wait_ready()
-    carried = Carried(gateway, alice_token, open_until)
-    with manage(tmp_path, revoking(alice_token, olga)) as command:
+    connections = Connections(gateway, alice_token, open_until)
+    with manage(tmp_path, revocation_script(alice_token, olga)) as command:
         assert command.stdout.readline() == "revoked\n"
-        carried.ends(INVALID, time.monotonic())
+        connections.assert_cut_off(INVALID, time.monotonic())
         assert command.wait(10) == 0

@@ -1,4 +1,4 @@
-"""The jobs of a data plane do not wait for each other, and an outage is as long as it is."""
+"""The jobs of a data plane: they do not wait for each other, and tolerate outages of the state store."""
 
 import asyncio
 import threading
@@ -19,14 +19,14 @@ from proxy.tests.support.servers import eventually
 
 
 # cases D60, G76
-def test_lookups_that_hang_hold_no_revocation_up(gateway, alice_token, olga):
-    """The feed reads on a connection of its own."""
+def test_reads_that_hang_do_not_delay_a_revocation(gateway, alice_token, olga):
+    """Read the feed on a separate connection."""
     released = threading.Event()
 
     async def hang():
         return [asyncio.create_task(gateway.plane.database.run(released.wait, 10)) for _ in range(50)]
 
-    async def responses():
+    async def finish():
         return await asyncio.gather(*hanging, return_exceptions=True)
 
     with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events:
@@ -39,11 +39,11 @@ def test_lookups_that_hang_hold_no_revocation_up(gateway, alice_token, olga):
                 assert_aborted(pieces)
         finally:
             released.set()
-            gateway.run(responses())
+            gateway.run(finish())
 
 
 # cases D60, G76
-def test_a_reset_that_hangs_holds_no_other_cut_off_up(gateway, alice, olga, sold_token, monkeypatch):
+def test_a_reset_that_hangs_does_not_delay_other_cutoffs(gateway, alice, olga, sold_token, monkeypatch):
     stuck, reset, revoked = (sold_token(alice) for _ in range(3))
     release, begun = gateway.plane.state.release_lease, []
 
@@ -95,7 +95,7 @@ class Streams:
 
     def __init__(self):
         self.now, self.fails = 1000.0, True
-        self.asked, self.cuts = 0, []
+        self.calls, self.cuts = 0, []
         in_flight = InFlightRegistry(1)
         self.job = leases.LeaseRenewal(self, in_flight)
         self.session = Mock(in_flight=0, requests=0)
@@ -103,12 +103,12 @@ class Streams:
         self.session.last_active_at = 0.0
 
     async def renew_lease(self, _session):
-        self.asked += 1
+        self.calls += 1
         if self.fails:
             raise StateUnavailable("gone")
 
-    async def goes_on(self, seconds):
-        """Traffic for so long, and the job of the data plane twice a second."""
+    async def transfer(self, seconds):
+        """Simulate traffic for so many seconds, and run the job twice a second."""
         for _ in range(int(seconds * 2)):
             self.now += 0.5
             self.session.last_active_at = self.now
@@ -125,38 +125,38 @@ def streams(monkeypatch):
 
 # case F67
 async def test_a_stream_is_cut_thirty_seconds_after_the_state_store_was_lost(streams):
-    await streams.goes_on(30)
+    await streams.transfer(30)
     assert streams.cuts == []
-    await streams.goes_on(1)
+    await streams.transfer(1)
     assert streams.cuts == [STATE_UNAVAILABLE]
 
 
 # case F67
-async def test_two_outages_are_not_one(streams):
-    await streams.goes_on(29)
+async def test_two_outages_are_counted_separately(streams):
+    await streams.transfer(29)
     streams.fails = False
-    await streams.goes_on(1)
+    await streams.transfer(1)
     streams.fails = True
-    await streams.goes_on(29)
+    await streams.transfer(29)
     assert streams.cuts == []
 
 
 # case F67
-async def test_an_outage_of_which_nobody_saw_the_end_is_not_the_next_one(streams):
-    """Nobody asked meanwhile: whether it lasted, nobody knows."""
-    await streams.goes_on(20)
+async def test_an_outage_with_a_pause_in_traffic(streams):
+    """Count outages separately if nothing was renewed between them, as the store may have recovered."""
+    await streams.transfer(20)
     streams.now += 6
-    await streams.goes_on(20)
+    await streams.transfer(20)
     assert streams.cuts == []
-    streams.now += 4  # but for a few seconds, that is the same one
-    await streams.goes_on(8)
+    streams.now += 4  # a pause of a few seconds does not separate outages
+    await streams.transfer(8)
     assert streams.cuts
 
 
-async def test_a_silent_stream_asks_nobody(streams):
+async def test_the_lease_of_a_silent_stream_is_not_renewed(streams):
     streams.now += 100
     await streams.job.run()
-    assert (streams.asked, streams.cuts) == (0, [])
+    assert (streams.calls, streams.cuts) == (0, [])
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ async def test_a_silent_stream_asks_nobody(streams):
         (0.1, 10, [3, 3, 3]),  # less than a twentieth of the time
         (0.25, 10, [3, 5, 5]),
         (60.0, 10, [3, 10, 10]),
-        (60.0, 0, [3, 3, 3]),  # a job that must run as often as it can
+        (60.0, 0, [3, 3, 3]),  # a job that must run as often as possible
     ],
 )
 async def test_a_long_job_runs_more_rarely_up_to_a_bound(monkeypatch, taken, longest, pauses):

@@ -1,4 +1,4 @@
-"""Two gateways behind nginx, as `deploy/nginx.conf` has it, are restarted one after the other."""
+"""A rolling restart of two gateways behind nginx, configured by `deploy/nginx.conf`."""
 
 import itertools
 import signal
@@ -14,19 +14,19 @@ from zenzefi.tests.support.command import free_port, wait_until
 
 
 class Traffic:
-    """Clients that send GETs and POSTs, each with a number of its own in the path, and record the answers."""
+    """Clients that send GET and POST requests with unique numbers in their paths, and record the responses."""
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
         self.responses: list[str | int] = []
         self._numbers = itertools.count()
-        self._enough = threading.Event()
+        self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._drive, args=(url, headers)) for _ in range(4)]
         for thread in self._threads:
             thread.start()
 
     def _drive(self, url: str, headers: dict[str, str]) -> None:
         with httpx.Client(base_url=url, headers=headers, verify=False, trust_env=False, timeout=30) as client:
-            while not self._enough.is_set():
+            while not self._stopping.is_set():
                 number = next(self._numbers)
                 path, body = f"/api/v1/proxy/request/{number}", b"x" * 2000 if number % 2 else None
                 try:
@@ -36,7 +36,7 @@ class Traffic:
                     self.responses.append(repr(error))
 
     def end(self) -> list[str | int]:
-        self._enough.set()
+        self._stopping.set()
         for thread in self._threads:
             thread.join()
         return self.responses
@@ -69,15 +69,15 @@ def test_a_rolling_restart_of_two_gateways_behind_nginx_loses_no_request(
     eventually(lambda: len(traffic.responses) > 50)
     for gateway, port in zip(gateways, ports, strict=True):
         assert gateway.end(signal.SIGTERM) == 0
-        again = start(port)
-        again.wait_ready()
-        wait_until(lambda again=again: is_ready(again))
+        restarted = start(port)
+        restarted.wait_ready()
+        wait_until(lambda restarted=restarted: is_ready(restarted))
         so_far = len(traffic.responses)
         eventually(lambda so_far=so_far: len(traffic.responses) > so_far + 50)
     responses = traffic.end()
 
     assert set(responses) == {200}, [response for response in responses if response != 200]
-    carried = [request for request in recording_upstream.requests if request.target.startswith(b"/request/")]
-    assert len({request.target for request in carried}) == len(responses)
-    posts = [request.target for request in carried if request.line.startswith(b"POST")]
+    forwarded = [request for request in recording_upstream.requests if request.target.startswith(b"/request/")]
+    assert len({request.target for request in forwarded}) == len(responses)
+    posts = [request.target for request in forwarded if request.line.startswith(b"POST")]
     assert len(posts) == len(set(posts))
