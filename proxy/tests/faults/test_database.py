@@ -1,4 +1,7 @@
-"""PostgreSQL refuses, freezes, slows down or resets: nobody is admitted who should not be, and all of it recovers."""
+"""Faults of PostgreSQL: connections are refused, frozen, slow or reset.
+
+No request is admitted that should not be, and everything recovers by itself.
+"""
 
 import asyncio
 import gc
@@ -31,11 +34,12 @@ from proxy.tests.support.websockets import read_close
 from zenzefi.common.postgresql import database_time_limit
 
 FAULTS = ["refused", "frozen", *(pytest.param(fault, marks=pytest.mark.slow) for fault in ("reset", "slow"))]
-UNKNOWN = {"X-Access-Token": "no-such-token", "X-Device-ID": "device-of-nobody"}
+UNKNOWN = {"X-Access-Token": "no-such-token", "X-Device-ID": "unknown-device"}
 
 
 @pytest.fixture
 def breakable():
+    """Return the setting and the URL of the service that can fail."""
     return "DATABASE_URL", database_url()
 
 
@@ -45,7 +49,7 @@ def admin_page(site, cookies):
 
 @pytest.mark.services
 @pytest.mark.parametrize("fault", FAULTS)
-def test_nothing_new_is_admitted_without_the_database_and_all_recovers(site, sold_token, alice, bob, olga, fault):
+def test_without_the_database_no_new_token_is_admitted_and_all_recovers(site, sold_token, alice, bob, olga, fault):
     # case F67
     known, unused, revoked, fresh, fresh_socket = (sold_token(alice) for _ in range(5))
     api = {"Authorization": f"Bearer {issue_access(alice)}"}
@@ -54,7 +58,7 @@ def test_nothing_new_is_admitted_without_the_database_and_all_recovers(site, sol
     cookies = {name: morsel.value for name, morsel in operator.cookies.items()}
     assert site.fetch(known).status_code == site.fetch(revoked).status_code == 200
     assert admin_page(site, cookies).status_code == 200
-    # Known, but its first use could not be noted.
+    # Its grant is cached, but its activation cannot be stored.
     assert site.get("/api/v1/proxy/status", headers=unused.headers).status_code == 200
     services.revoke_by_force(revoked.token.pk, actor=olga, reason="test")
     eventually(lambda: site.fetch(revoked).status_code == 401)
@@ -108,7 +112,7 @@ def test_nothing_new_is_admitted_without_the_database_and_all_recovers(site, sol
 
 
 @pytest.mark.services
-def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # case F67
+def test_killed_connections_are_replaced(site, sold_token, alice):  # case F67
     fresh = sold_token(alice)
     api = {"Authorization": f"Bearer {issue_access(alice)}"}
 
@@ -124,7 +128,7 @@ def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # 
 
 
 @pytest.mark.services
-def test_a_flood_of_unknown_tokens_meets_a_frozen_database(site, alice_token):  # cases F67, G76
+def test_a_flood_of_unknown_tokens_with_a_frozen_database(site, alice_token):  # cases F67, G76
     assert site.fetch(alice_token).status_code == 200
     site.link.fail("frozen")
 
@@ -143,7 +147,7 @@ def test_a_flood_of_unknown_tokens_meets_a_frozen_database(site, alice_token):  
 
 @pytest.mark.services
 @pytest.mark.parametrize("fault", ["frozen", "reset"])
-def test_purchases_that_are_cut_in_two_are_made_once(site, alice, fault):  # case F67
+def test_interrupted_purchases_are_made_once(site, alice, fault):  # case F67
     price = put_on_sale(1, "full").price
     fund(alice, 10 * price)
     api = {"Authorization": f"Bearer {issue_access(alice)}"}
@@ -178,7 +182,7 @@ def link(_upstream_loop):
 
 
 @pytest.mark.services
-def test_a_frozen_database_does_not_hold_up_the_shutdown(link, start_gateway_process, demo_upstream, alice_token):
+def test_a_frozen_database_does_not_delay_the_shutdown(link, start_gateway_process, demo_upstream, alice_token):
     # case F67
     gateway = start_gateway_process(demo_upstream.url, DATABASE_URL=link.url)
     gateway.wait_ready()
@@ -192,7 +196,7 @@ def test_a_frozen_database_does_not_hold_up_the_shutdown(link, start_gateway_pro
 @pytest.mark.services
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["refused", "frozen"])
-def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault):  # case F67
+def test_cached_grants_end_after_thirty_seconds(site, sold_token, alice, fault):  # case F67
     known, streaming = sold_token(alice), sold_token(alice)
     assert site.fetch(known).status_code == 200
     with (
@@ -216,10 +220,10 @@ def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault
 
 
 @pytest.mark.services
-def test_a_question_that_takes_too_long_is_given_up(transactional_db, alice):  # cases F67, G77
+def test_a_statement_that_takes_too_long_is_cancelled(transactional_db, alice):  # cases F67, G77
     def rename_slowly():
         with transaction.atomic():
-            User.objects.update(full_name="Somebody else")
+            User.objects.update(full_name="Another name")
             connection.cursor().execute("SELECT pg_sleep(10)")
 
     with database_time_limit(0.3), pytest.raises(OperationalError):
@@ -228,7 +232,7 @@ def test_a_question_that_takes_too_long_is_given_up(transactional_db, alice):  #
 
 
 @pytest.mark.services
-def test_what_comes_before_the_first_question_is_not_the_databases_fault(transactional_db):
+def test_the_time_limit_starts_at_the_first_statement(transactional_db):
     with database_time_limit(0.3):
         time.sleep(0.4)
         assert User.objects.count() == 0
@@ -236,7 +240,7 @@ def test_what_comes_before_the_first_question_is_not_the_databases_fault(transac
 
 @pytest.fixture
 async def database(monkeypatch):
-    """With reads of at most 0.3 s; `held` keeps what runs until it is set."""
+    """Yield a database with a time limit of 0.3 s; calls of `held.wait` run until `held` is set."""
     monkeypatch.setattr(database_module, "_TIMEOUT_SECONDS", 0.3)
     monkeypatch.setattr(database_module, "_MAX_WAITING", 8)
     database = Database()
@@ -246,7 +250,7 @@ async def database(monkeypatch):
     database.close()
 
 
-async def test_whoever_waits_for_the_database_does_so_for_a_limited_time(database):
+async def test_a_call_waits_for_the_database_for_a_limited_time(database):
     began = time.monotonic()
     waiting = await asyncio.gather(*(database.run(database.held.wait) for _ in range(9)), return_exceptions=True)
     assert [str(error) for error in waiting] == ["the database does not respond in time"] * 8 + [
@@ -255,10 +259,10 @@ async def test_whoever_waits_for_the_database_does_so_for_a_limited_time(databas
     assert all(isinstance(error, OperationalError) for error in waiting)
     assert time.monotonic() - began < 3
     database.held.set()
-    assert await database.run(lambda: "again") == "again"
+    assert await database.run(lambda: "done") == "done"
 
 
-async def test_a_read_that_nobody_waits_for_fails_quietly(database, monkeypatch):
+async def test_a_read_whose_caller_was_cancelled_fails_quietly(database, monkeypatch):
     monkeypatch.setattr(grants_module, "grant_facts", lambda _digest: database.held.wait())
     unhandled = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
@@ -268,7 +272,7 @@ async def test_a_read_that_nobody_waits_for_fails_quietly(database, monkeypatch)
     reader.cancel()
     await asyncio.wait([reader, *grants._loading.values()])
     assert reader.cancelled()
-    # What nobody has seen of a task is told when it is forgotten.
+    # asyncio reports an exception that was not retrieved when its task is deleted.
     del reader
     gc.collect()
     assert unhandled == []

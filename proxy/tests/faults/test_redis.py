@@ -1,4 +1,7 @@
-"""Redis refuses, freezes, slows down or resets: no second device is admitted, and all of it recovers by itself."""
+"""Faults of Redis: connections are refused, frozen, slow or reset.
+
+No second device is admitted, and everything recovers by itself.
+"""
 
 import asyncio
 import contextlib
@@ -24,21 +27,22 @@ from proxy.tests.support.tokens import put_on_sale
 
 pytestmark = pytest.mark.services
 FAULTS = ["refused", "reset", "frozen", pytest.param("slow", marks=pytest.mark.slow)]
-UNKNOWN = {"X-Access-Token": "no-such-token", "X-Device-ID": "device-of-nobody"}
+UNKNOWN = {"X-Access-Token": "no-such-token", "X-Device-ID": "unknown-device"}
 
 
 @pytest.fixture
 def breakable():
+    """Return the setting and the URL of the service that can fail."""
     return "REDIS_URL", settings.REDIS_URL
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_nothing_new_is_admitted_without_redis_and_all_recovers(site, sold_token, alice, olga, fault):  # case F67
+def test_without_redis_no_new_token_is_admitted_and_all_recovers(site, sold_token, alice, olga, fault):  # case F67
     known, read, revoked, fresh, fresh_socket = (sold_token(alice) for _ in range(5))
     api = {"Authorization": f"Bearer {issue_access(alice)}"}
     for token in (known, revoked):
         assert site.fetch(token).status_code == 200
-    # Known, but nobody holds it.
+    # Its grant is cached, but no device holds it.
     assert site.get("/api/v1/proxy/status", headers=read.headers).status_code == 200
     services.revoke_by_force(revoked.token.pk, actor=olga, reason="test")
     eventually(lambda: site.fetch(revoked).status_code == 401)
@@ -77,7 +81,7 @@ def test_nothing_new_is_admitted_without_redis_and_all_recovers(site, sold_token
     health = eventually(lambda: (response := site.get("/health")).status_code == 503 and response)
     assert health.json()["checks"] == {"database": "ok", "cache": "failed", "upstream": "ok"}
     assert not site.is_ready()
-    # Held by the one device a moment ago, and by no other; a revocation still ends it.
+    # One device held it a moment ago, so only that device is admitted; a revocation still takes effect.
     assert site.fetch(known).status_code == 200
     assert_denied(site.fetch(known.on("another-device")), "state_unavailable")
     services.revoke_by_force(known.token.pk, actor=olga, reason="test")
@@ -90,7 +94,7 @@ def test_nothing_new_is_admitted_without_redis_and_all_recovers(site, sold_token
     eventually(site.is_ready)
 
 
-def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # case F67
+def test_killed_connections_are_replaced(site, sold_token, alice):  # case F67
     tokens = [sold_token(alice) for _ in range(20)]
     found = run_together(**{f"n{n}": lambda token=token: site.fetch(token) for n, token in enumerate(tokens)})
     assert {one.result.status_code for one in found.values()} == {200}
@@ -105,20 +109,20 @@ def test_connections_that_were_killed_are_replaced(site, sold_token, alice):  # 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["refused", "frozen"])
-def test_what_was_known_ends_after_thirty_seconds(site, sold_token, alice, fault):  # case F67
+def test_cached_grants_end_after_thirty_seconds(site, sold_token, alice, fault):  # case F67
     known, streaming = sold_token(alice), sold_token(alice)
     assert site.fetch(known).status_code == 200
     with site.gateway.socket("/ws/echo", streaming) as client:
         site.link.fail(fault)
         began = time.monotonic()
 
-        def is_cut():
+        def is_cut_off():
             with contextlib.suppress(ConnectionClosed):
                 client.send("still here")
                 assert client.recv(timeout=5) == "still here"
             return client.close_code is not None
 
-        eventually(is_cut, 35)
+        eventually(is_cut_off, 35)
         assert (client.close_code, client.close_reason) == (1013, "state_unavailable")
     assert 25 < time.monotonic() - began < 38
     assert_denied(site.fetch(known), "state_unavailable")
@@ -134,19 +138,19 @@ def link(_upstream_loop):
     link.close()
 
 
-class WithJobs(GatewayProcess):
+class GatewayWithJobs(GatewayProcess):
     arguments = ("serve",)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["refused", "reset", "frozen", "slow"])
-def test_jobs_are_done_again(link, demo_upstream, transactional_db, alice, tmp_path, fault):  # case F67
+def test_jobs_run_again(link, demo_upstream, transactional_db, alice, tmp_path, fault):  # case F67
     put_on_sale(720, "full")
     api = {"Authorization": f"Bearer {issue_access(alice)}"}
-    gateway = WithJobs(tmp_path, demo_upstream.url, REDIS_URL=link.url)
+    gateway = GatewayWithJobs(tmp_path, demo_upstream.url, REDIS_URL=link.url)
     mails = 0
 
-    def mail_comes():
+    def send_mail():
         nonlocal mails
         given = {"password": f"another-good-one-{mails}"}
         assert httpx.patch(gateway.url + "/api/v1/users/me", json=given, headers=api, timeout=20).status_code == 200
@@ -155,51 +159,51 @@ def test_jobs_are_done_again(link, demo_upstream, transactional_db, alice, tmp_p
 
     try:
         gateway.wait_ready()
-        mail_comes()
+        send_mail()
         link.fail(fault)
-        time.sleep(12)  # longer than any timeout of it
+        time.sleep(12)  # longer than any timeout for Redis
         link.mend()
-        mail_comes()
+        send_mail()
     finally:
         gateway.end(signal.SIGTERM)
 
 
 @pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
-async def test_nobody_is_told_the_holder_of_another_token_where_requests_are_cancelled(link, count):  # case F69
-    """What a cancelled command leaves on its connection is not taken for the answer to the next (CVE-2023-28858)."""
+async def test_a_cancelled_request_does_not_reveal_the_holder_of_another_token(link, count):  # case F69
+    """Do not read the response to a cancelled command as the response to the next one (CVE-2023-28858)."""
     state = RedisState(link.url, None)
     chance = random.Random(count)
     wanted = {uuid.uuid4(): Lease(f"device-{n}", uuid.uuid4(), float(n)) for n in range(count)}
-    cancelled = asked = 0
+    cancelled = completed = 0
 
-    async def asks(token_id, lease):
-        nonlocal asked
+    async def check(token_id, lease):
+        nonlocal completed
         assert await state.acquire_lease(token_id, lease, 60) == lease
         assert await state.acquire_lease(token_id, Lease("thief", uuid.uuid4(), 0.0), 60) is None
         assert await state.lease(token_id) == lease
-        asked += 1
+        completed += 1
 
-    async def asks_or_leaves(token_id, lease):
+    async def check_or_cancel(token_id, lease):
         nonlocal cancelled
-        asking = asyncio.create_task(asks(token_id, lease))
+        checking = asyncio.create_task(check(token_id, lease))
         if chance.random() < 0.5:
-            await asyncio.wait([asking], timeout=chance.random() * 0.02)
-            cancelled += asking.cancel()
-        await asyncio.wait([asking])
-        return asking.cancelled() or asking.result()
+            await asyncio.wait([checking], timeout=chance.random() * 0.02)
+            cancelled += checking.cancel()
+        await asyncio.wait([checking])
+        return checking.cancelled() or checking.result()
 
     pairs = list(wanted.items())
     try:
         for start in range(0, count, 100):
-            await asyncio.gather(*(asks_or_leaves(*pair) for pair in pairs[start : start + 100]))
-        assert min(cancelled, asked) > count / 10
+            await asyncio.gather(*(check_or_cancel(*pair) for pair in pairs[start : start + 100]))
+        assert min(cancelled, completed) > count / 10
         for token_id, lease in pairs:
             assert await state.lease(token_id) in (lease, None)
     finally:
         await state.close()
 
 
-async def test_a_frozen_redis_is_asked_for_two_seconds_at_most(link):  # cases F67, G77
+async def test_a_call_waits_for_a_frozen_redis_for_two_seconds_at_most(link):  # cases F67, G77
     state = RedisState(link.url, None)
     lease = Lease("device-of-the-owner", uuid.uuid4(), 0.0)
     try:
@@ -225,7 +229,7 @@ async def test_a_frozen_redis_is_asked_for_two_seconds_at_most(link):  # cases F
         await state.close()
 
 
-async def test_a_connection_that_was_reset_under_uvloop_is_an_outage(link):  # case F67
+async def test_a_connection_reset_under_uvloop_is_an_outage(link):  # case F67
     async def write():
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
 

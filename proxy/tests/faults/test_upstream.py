@@ -1,4 +1,7 @@
-"""The upstream refuses, freezes, slows down or resets, and clients leave in the middle: nobody else notices."""
+"""Faults of the upstream, and clients that leave during an exchange, which do not affect other clients.
+
+Connections are refused, frozen, slow or reset.
+"""
 
 import asyncio
 import random
@@ -36,7 +39,7 @@ def link(gateway, demo_upstream, _upstream_loop):
     ],
 )
 @pytest.mark.parametrize("connected_before", [False, True])
-def test_it_is_denied_in_time_and_works_again_at_once(gateway, link, alice_token, fault, code, connected_before):
+def test_requests_are_denied_in_time_and_then_work_again(gateway, link, alice_token, fault, code, connected_before):
     # case F67
     client = gateway.client(alice_token)
     if connected_before:
@@ -65,7 +68,7 @@ def test_it_is_denied_in_time_and_works_again_at_once(gateway, link, alice_token
 
 
 @pytest.mark.parametrize("fault", ["reset", "frozen"])
-def test_an_answer_that_breaks_off_never_looks_complete(gateway, link, alice_token, fault):  # case F67
+def test_an_aborted_response_never_looks_complete(gateway, link, alice_token, fault):  # case F67
     with gateway.client(alice_token).stream("GET", "/download/100000000") as response:
         assert response.status_code == 200
         pieces = response.iter_raw()
@@ -78,7 +81,7 @@ def test_an_answer_that_breaks_off_never_looks_complete(gateway, link, alice_tok
     assert gateway.client(alice_token).get("/api/info").status_code == 200
 
 
-def test_a_websocket_that_breaks_off_says_so(gateway, link, alice_token):  # case F67
+def test_an_aborted_websocket_has_a_close_code(gateway, link, alice_token):  # case F67
     with open_socket(gateway, "/ws/echo", alice_token) as opened:
         opened.send("there")
         assert opened.recv(timeout=5) == "there"
@@ -89,7 +92,7 @@ def test_a_websocket_that_breaks_off_says_so(gateway, link, alice_token):  # cas
     assert gateway.client(alice_token).get("/api/info").status_code == 200
 
 
-def test_connections_that_were_killed_in_store_cost_no_request(gateway, link, alice_token):  # case F67
+def test_killed_idle_connections_fail_no_request(gateway, link, alice_token):  # case F67
     client = gateway.client(alice_token)
     calls = {f"n{n}": lambda: client.get("/api/info") for n in range(16)}
     for _ in range(3):
@@ -97,31 +100,31 @@ def test_connections_that_were_killed_in_store_cost_no_request(gateway, link, al
         link.kill()
 
 
-class Crowd:
-    """Clients with a connection each; some leave at a random moment, the others check that the answer is theirs."""
+class Traffic:
+    """Clients with one connection each: some leave at a random moment, the others check their responses."""
 
     def __init__(self, gateway, tokens, seed):
         self._gateway = gateway
         self._tokens = tokens
         self._random = random.Random(seed)
-        self.answered = self.left = 0
+        self.received = self.left = 0
 
-    async def sends(self, count, at_a_time=50):
+    async def send(self, count, at_a_time=50):
         numbers = iter(range(count))
 
-        async def one_after_the_other():
+        async def send_in_turn():
             for number in numbers:
                 await self._one(number)
 
-        await asyncio.gather(*(one_after_the_other() for _ in range(at_a_time)))
+        await asyncio.gather(*(send_in_turn() for _ in range(at_a_time)))
 
     async def _one(self, number):
         reader, writer = await asyncio.open_connection("127.0.0.1", self._gateway.port)
-        leaves = self._random.random() < 0.7
+        is_leaving = self._random.random() < 0.7
         try:
             request = head("GET", f"/api/v1/proxy/own/{number}", self._tokens[number % len(self._tokens)].headers)
             request = request.replace(b"\r\n\r\n", b"\r\nHost: 127.0.0.1\r\n\r\n")
-            if leaves:
+            if is_leaving:
                 await self._leave(reader, writer, request)
             else:
                 writer.write(request)
@@ -148,7 +151,7 @@ class Crowd:
         assert response.startswith(b"HTTP/1.1 200 "), response
         own = _body_of(f"/own/{number}".encode())
         assert await reader.readexactly(len(own)) == own
-        self.answered += 1
+        self.received += 1
 
 
 def _body_of(path):
@@ -156,19 +159,19 @@ def _body_of(path):
 
 
 @pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_clients_that_leave_in_the_middle_harm_nobody(gateway, recorded, sold_token, alice, bob, count):  # case F69
-    async def response(request, connection):
+def test_clients_that_leave_do_not_affect_others(gateway, recorded, sold_token, alice, bob, count):  # case F69
+    async def respond(request, connection):
         body = _body_of(request.target)
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:100])
         await asyncio.sleep(0.005)
         await connection.send(body[100:])
         return True
 
-    recorded.response = response
-    crowd = Crowd(gateway, [sold_token(alice), sold_token(bob)], seed=count)
-    asyncio.run(crowd.sends(count))
-    assert crowd.answered + crowd.left == count
-    assert min(crowd.answered, crowd.left) > count / 10
+    recorded.response = respond
+    traffic = Traffic(gateway, [sold_token(alice), sold_token(bob)], seed=count)
+    asyncio.run(traffic.send(count))
+    assert traffic.received + traffic.left == count
+    assert min(traffic.received, traffic.left) > count / 10
     eventually(lambda: len(gateway.plane.in_flight) == 0)
     pool = gateway.plane.upstream.pool
     eventually(lambda: pool.open == pool.idle)

@@ -1,4 +1,4 @@
-"""The page about connecting, with the user's own values."""
+"""The page that explains how to connect, with the user's own values."""
 
 import html
 
@@ -40,7 +40,7 @@ def test_the_suggested_device_id_is_valid(alice, bob):
     assert devices.suggested_device_id(alice) != devices.suggested_device_id(bob)
 
 
-def test_the_password_fills_the_token_in(client, alice_token):
+def test_the_password_reveals_the_token(client, alice_token):
     response = client.post(f"{URL}?token={alice_token.token.pk}", {"password": PASSWORD})
     assert text(response).count(alice_token.text) == 4  # one step and three examples
     assert "YOUR-TOKEN" not in text(response)
@@ -62,7 +62,7 @@ def test_a_token_is_selected(client, alice, bob, sold_token):
         assert client.get(f"{URL}?token={other}").context["token"] == long.token
 
 
-def test_a_token_whose_key_is_gone(client, alice_token):
+def test_a_token_that_cannot_be_decrypted(client, alice_token):
     alice_token.token.ciphertext = b"gone"
     alice_token.token.save()
     assert token_secret.decrypt(b"gone") is None

@@ -46,20 +46,20 @@ def test_the_owner_sees_the_details(signed_in, alice, alice_token):
     record(alice_token)
     response = signed_in(alice).get(URL)
     assert heading(response) == "Your token expired 3 minutes ago."
-    for known in ("203.0.113.9", "…7b", "/api/v1/proxy/private", "1 hour, full access", "token_expired"):
-        assert known in response.content.decode()
+    for detail in ("203.0.113.9", "…7b", "/api/v1/proxy/private", "1 hour, full access", "token_expired"):
+        assert detail in response.content.decode()
 
 
-@pytest.mark.parametrize("who", ["nobody", "bob", "olga"])
+@pytest.mark.parametrize("who", ["anonymous", "bob", "olga"])
 def test_others_see_what_the_code_means(client, signed_in, bob, olga, alice_token, who):
     record(alice_token, code="device_conflict", detail={"holder": "41", "held_until": timezone.now().isoformat()})
-    visitor = {"nobody": client, "bob": signed_in(bob), "olga": signed_in(olga)}[who]
+    visitor = {"anonymous": client, "bob": signed_in(bob), "olga": signed_in(olga)}[who]
     response = visitor.get(URL)
     assert heading(response) == "Another device is using this token."
     text = response.content.decode()
     for secret in ("203.0.113.9", "…41", "…7b", "/api/v1/proxy/private", str(alice_token.token.pk), "1 hour, full"):
         assert secret not in text
-    assert ("Log in to see more" in text) is (who == "nobody")
+    assert ("Log in to see more" in text) is (who == "anonymous")
 
 
 def test_an_id_of_two_denials(client, signed_in, alice, bob, alice_token, bob_token):
@@ -134,8 +134,8 @@ def test_the_operator_finds_them(signed_in, olga, alice, alice_token, bob_token)
     assert "number-0001" in everything
     assert "number-0002" in everything
     of_alice = (f"?user__id__exact={alice.pk}", f"?token__id__exact={alice_token.token.pk}")
-    for question in (*of_alice, "?code=token_expired", "?q=number-0001"):
-        found = admin.get(url + question).content.decode()
+    for query in (*of_alice, "?code=token_expired", "?q=number-0001"):
+        found = admin.get(url + query).content.decode()
         assert "number-0001" in found
         assert "number-0002" not in found
     pk = DenialRecord.objects.first().pk

@@ -47,7 +47,7 @@ def text(client, url):
     return html.unescape(response.content.decode()).replace("\u00a0", " ")
 
 
-class TestWhoHoldsIt:
+class TestHolders:
     def test_the_session_that_was_active_last(self, token):
         used(token, ago=2000, lasted=10)
         session = used(token)
@@ -61,7 +61,7 @@ class TestWhoHoldsIt:
         used(token, ended_at=timezone.now())
         assert holders([token]) == {}
 
-    def test_no_holder_after_a_reset_until_the_next_one_comes(self, alice, token):
+    def test_no_holder_after_a_reset_until_the_next_device(self, alice, token):
         used(token, ago=1)
         services.reset_device(alice, token.pk)
         assert holders([token]) == {}
@@ -93,7 +93,7 @@ class TestThePage:
         used(token)
         assert "alice-laptop-41" in text(client, f"/tokens/{token.pk}/live")
 
-    def test_it_reloads_the_page_once_the_token_has_ended(self, client, alice, token):
+    def test_the_page_reloads_once_the_token_has_ended(self, client, alice, token):
         assert "HX-Refresh" not in client.get(f"/tokens/{token.pk}/live")
         services.revoke_by_force(token.pk, actor=alice, reason="test")
         response = client.get(f"/tokens/{token.pk}/live")
@@ -112,7 +112,7 @@ class TestThePage:
         assert "<script>alert" not in page
         assert "<b>device" not in page
 
-    def test_the_reason_why_it_does_not_work(self, client, alice, token):
+    def test_the_reason_for_denials(self, client, alice, token):
         take_back(alice, 5, "Money went back")
         assert "Top up 5.00 ZNC, and the token works again at once" in text(client, f"/tokens/{token.pk}")
         fund(alice, 5)
@@ -148,14 +148,14 @@ class TestAfterThePurchase:
         assert b"<svg" in base64.b64decode(picture[1])
         assert f"{settings.BACKEND_URL}/api/v1/proxy/" in words
 
-    def test_not_in_another_session(self, bought, alice):
+    def test_the_token_is_hidden_in_another_session(self, bought, alice):
         other = Client()
         other.force_login(alice)
         assert other.get(bought)["Location"] == bought.removesuffix("/bought")
 
 
 class TestInTheBrowser:
-    def test_it_is_admitted_as_a_device_of_its_own(self, gateway, recorded, client, alice, alice_token, token):
+    def test_the_browser_is_admitted_as_a_separate_device(self, gateway, recorded, client, alice, alice_token, token):
         response = client.post(f"/tokens/{token.pk}/open")
         assert (response.status_code, response["Location"]) == (302, "/api/v1/proxy/")
         cookie, device = response.cookies["zenzefi_access"], response.cookies["zenzefi_device"].value
@@ -172,7 +172,7 @@ class TestInTheBrowser:
         client.cookies["zenzefi_device"] = "short"
         assert client.post(f"/tokens/{token.pk}/open").cookies["zenzefi_device"].value not in ("short", first)
 
-    def test_leads_to_what_the_scope_opens(self, client, alice, sold_token):
+    def test_it_redirects_into_the_scope(self, client, alice, sold_token):
         client.force_login(alice)
         token = sold_token(alice, scope="certificates_only").token
         assert client.post(f"/tokens/{token.pk}/open")["Location"] == "/api/v1/proxy/certificates"
