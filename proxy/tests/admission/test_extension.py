@@ -152,13 +152,13 @@ def test_a_token_frozen_and_unfrozen_at_once_does_not_restore_connections(
 def test_the_old_deadline_stays_if_the_grant_cannot_be_read(
     gateway, socket_upstream, alice, alice_token, monkeypatch
 ):
-    def gone(_digest):
-        raise OperationalError("gone")
+    def fail(_digest):
+        raise OperationalError("unavailable")
 
     old = set_expiry(alice_token, 1.5)
     with open_socket(gateway, "/ws", alice_token) as socket:
         assert_echoes(socket)
-        monkeypatch.setattr(grants_module, "grant_facts", gone)
+        monkeypatch.setattr(grants_module, "grant_facts", fail)
         extend(alice, alice_token)
         assert read_close(socket, 1.5 + LIMIT) == (4401, "token_expired")
         assert old <= timezone.now() < old + timedelta(seconds=LIMIT)
@@ -183,7 +183,7 @@ def test_a_temporary_failure_does_no_harm(gateway, socket_upstream, alice, alice
     def fails_twice(digest):
         if len(failures) < 2:
             failures.append(digest)
-            raise OperationalError("gone")
+            raise OperationalError("unavailable")
         return read(digest)
 
     old = set_expiry(alice_token, 2.5)

@@ -137,7 +137,7 @@ async def test_a_cancelled_load_does_not_cancel_the_others(grants, facts):
 
 async def test_a_failure_reaches_all_waiting_loads_and_is_not_cached(grants, facts):
     facts.add()
-    facts.error = OSError("gone")
+    facts.error = OSError("unavailable")
     results = await asyncio.gather(*(grants.load(secret_digest(b"token")) for _ in range(3)), return_exceptions=True)
     assert results == [facts.error] * 3
     facts.error = None
@@ -362,7 +362,7 @@ async def test_a_request_without_a_token_reads_nothing(gate, facts):
 # case C47
 async def test_a_failed_database_admits_no_new_token(gate, facts):
     facts.add()
-    facts.error = OSError("gone")
+    facts.error = OSError("unavailable")
     assert await _denial(gate) is STATE_UNAVAILABLE
     facts.error = None
     assert (await _admit(gate))[0].valid

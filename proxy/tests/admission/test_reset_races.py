@@ -50,12 +50,12 @@ def test_a_late_worker_does_not_cut_off_the_next_device(gateway, alice, alice_to
 # case G74
 def test_a_lease_acquired_before_a_reset_does_not_admit_after_it(gateway, recorded, alice_token, monkeypatch):
     plane, token_id = gateway.plane, alice_token.token.pk
-    acquire, asked = plane.state.acquire_lease, []
+    acquire, devices = plane.state.acquire_lease, []
 
     async def slow(token, wanted, seconds):
-        asked.append(wanted.device)
+        devices.append(wanted.device)
         lease = await acquire(token, wanted, seconds)
-        if len(asked) == 1:
+        if len(devices) == 1:
             await plane.gate.release_lease(token, 1)
             other = Lease(OTHER, uuid.uuid4(), time.time())
             assert await acquire(token, other, seconds) == other
@@ -63,7 +63,7 @@ def test_a_lease_acquired_before_a_reset_does_not_admit_after_it(gateway, record
 
     monkeypatch.setattr(plane.state, "acquire_lease", slow)
     assert gateway.client(alice_token).get("/x").status_code == 409
-    assert len(asked) == 2
+    assert len(devices) == 2
     assert gateway.run(plane.state.lease(token_id)).device == OTHER
 
 
@@ -133,7 +133,7 @@ def test_health_responds_if_the_report_cannot_be_cached(gateway, monkeypatch):
 
     def fails(key, *arguments, **options):
         if key == "health":
-            raise OSError("gone")
+            raise OSError("unavailable")
         keep(key, *arguments, **options)
 
     monkeypatch.setattr(cache, "set", fails)

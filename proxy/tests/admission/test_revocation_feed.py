@@ -37,8 +37,8 @@ class Outbox:
         self.polls.append((newest, left_out))
         if self.error is not None:
             raise self.error
-        asked = [range(newest + 1, 10**15), *left_out]
-        return [_notice(number) for number in sorted(self.rows) if any(number in ids for ids in asked)]
+        polled = [range(newest + 1, 10**15), *left_out]
+        return [_notice(number) for number in sorted(self.rows) if any(number in ids for ids in polled)]
 
 
 def _notice(number):
@@ -66,7 +66,7 @@ class Running:
 
     async def apply(self, notice):
         if notice.id in self.fails:
-            raise RuntimeError("the state store is gone")
+            raise RuntimeError("the state store is unavailable")
         self.applied.append(notice.id)
 
     async def until(self, condition):
@@ -153,7 +153,7 @@ async def test_rows_settled_before_the_start_are_not_delivered(outbox, written_b
 
 
 @pytest.mark.parametrize(
-    "error", [OperationalError("gone"), TimeoutError(), ConnectionResetError(), RuntimeError("?")]
+    "error", [OperationalError("unavailable"), TimeoutError(), ConnectionResetError(), RuntimeError("?")]
 )
 async def test_it_continues_after_errors_and_loses_nothing(outbox, running, error):
     await running.polls(outbox, 1)
@@ -187,7 +187,7 @@ async def test_a_notice_that_fails_is_retried_and_keeps_the_feed_silent(outbox, 
 async def test_silence_grows_until_a_poll_succeeds(outbox, running, monkeypatch):
     await running.polls(outbox, 2)
     assert running.feed.silent_seconds() < 1
-    outbox.error = OperationalError("gone")
+    outbox.error = OperationalError("unavailable")
     await running.polls(outbox, 1)
     later = time.monotonic() + 40
     with monkeypatch.context() as patch:

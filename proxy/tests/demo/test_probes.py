@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from proxy.tests.support.demo import eventually
+from proxy.tests.support.servers import eventually_async
 
 
 class TestEcho:
@@ -64,7 +64,7 @@ class TestEvents:
         await response.content.readuntil(b"\n\n")
         assert len(upstream.server_state.tasks) == 1
         response.close()
-        await eventually(lambda: not upstream.server_state.tasks)
+        await eventually_async(lambda: not upstream.server_state.tasks)
 
     @pytest.mark.parametrize(
         ("query", "sentence"),
@@ -98,7 +98,7 @@ class TestFaults:
     async def test_waiting_ends_with_its_client(self, client, upstream):
         with pytest.raises(TimeoutError):
             await client.get("/slow", timeout=aiohttp.ClientTimeout(total=0.1))
-        await eventually(lambda: not upstream.server_state.tasks)
+        await eventually_async(lambda: not upstream.server_state.tasks)
 
     @pytest.mark.parametrize("query", ["seconds=301", "before=-1", "between=x"])
     async def test_bad_waits(self, client, query):

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
-from proxy.tests.support.demo import eventually
+from proxy.tests.support.servers import eventually_async
 
 
 class TestWebSockets:
@@ -47,19 +47,19 @@ class TestWebSockets:
     async def test_echo_ends_with_its_client(self, client, upstream):
         async with client.ws_connect("/ws/echo") as ws:
             await ws.close(code=4002)
-        await eventually(lambda: not upstream.server_state.tasks)
+        await eventually_async(lambda: not upstream.server_state.tasks)
 
     async def test_ticker(self, client, upstream):
         async with client.ws_connect("/ws/ticker?interval=0.02") as ws:
             messages = [await ws.receive_json() for _ in range(3)]
         assert [message["number"] for message in messages] == [1, 2, 3]
-        await eventually(lambda: not upstream.server_state.tasks)
+        await eventually_async(lambda: not upstream.server_state.tasks)
 
     async def test_ticker_ends_when_its_client_vanishes(self, client, upstream):
         ws = await client.ws_connect("/ws/ticker?interval=60")
         await ws.receive()
         ws._response.connection.transport.abort()
-        await eventually(lambda: not upstream.server_state.tasks)
+        await eventually_async(lambda: not upstream.server_state.tasks)
 
     @pytest.mark.parametrize(("path", "status"), [("/ws/other", 403), ("/", 403), ("/ws/ticker?interval=0", 400)])
     async def test_denial(self, client, path, status):

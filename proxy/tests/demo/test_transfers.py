@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from proxy.demo.transfers import LARGEST, parse_size
-from proxy.tests.support.demo import content, eventually
+from proxy.tests.support.downloads import download_part
+from proxy.tests.support.servers import eventually_async
 
 
 class TestUpload:
     @pytest.mark.parametrize("method", ["POST", "PUT"])
     async def test_stream_is_counted_and_hashed(self, client, method):
-        chunk = content(0, 99_999)
+        chunk = download_part(0, 99_999)
 
         async def chunks() -> AsyncIterator[bytes]:
             for _ in range(100):
@@ -27,10 +28,10 @@ class TestUpload:
         reader, writer = await asyncio.open_connection("127.0.0.1", upstream.config.port)
         writer.write(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
         await writer.drain()
-        await eventually(lambda: len(upstream.server_state.tasks) == 1)
+        await eventually_async(lambda: len(upstream.server_state.tasks) == 1)
         writer.close()
         await writer.wait_closed()
-        await eventually(lambda: not upstream.server_state.tasks)
+        await eventually_async(lambda: not upstream.server_state.tasks)
         assert await reader.read() == b""
 
 
@@ -61,13 +62,13 @@ class TestDownload:
             assert response.status == 200
             assert response.content_length == 204_800
             assert response.headers["Accept-Ranges"] == "bytes"
-            assert await response.read() == content(0, 204_799)
+            assert await response.read() == download_part(0, 204_799)
 
     async def test_length_left_out(self, client):
         async with client.get("/download/100KB?chunked=1") as response:
             assert response.headers["Transfer-Encoding"] == "chunked"
             assert "Content-Length" not in response.headers
-            assert await response.read() == content(0, 99_999)
+            assert await response.read() == download_part(0, 99_999)
 
     async def test_chunked_takes_a_switch_only(self, client):
         async with client.get("/download/1KB?chunked=yes") as response:
@@ -90,7 +91,7 @@ class TestDownload:
             assert response.status == 206
             assert response.headers["Content-Range"] == f"bytes {first}-{last}/200000"
             assert response.content_length == last - first + 1
-            assert await response.read() == content(first, last)
+            assert await response.read() == download_part(first, last)
 
     @pytest.mark.parametrize("value", ["bytes=1000-", "bytes=1000-2000", "bytes=-0"])
     async def test_range_outside_of_the_content(self, client, value):
@@ -125,6 +126,6 @@ class TestDownload:
 
     async def test_ends_with_its_client(self, client, upstream):
         response = await client.get("/download/1TiB")
-        assert await response.content.readexactly(100_000) == content(0, 99_999)
+        assert await response.content.readexactly(100_000) == download_part(0, 99_999)
         response.close()
-        await eventually(lambda: not upstream.server_state.tasks)
+        await eventually_async(lambda: not upstream.server_state.tasks)

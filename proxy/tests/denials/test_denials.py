@@ -329,10 +329,10 @@ class TestState:
         # case C47
         assert gateway.client(bob_token).get("/x").status_code == 200
 
-        def gone(*_args):
-            raise OperationalError("gone")
+        def fail(*_args):
+            raise OperationalError("unavailable")
 
-        monkeypatch.setattr(grant_cache, "grant_facts", gone)
+        monkeypatch.setattr(grant_cache, "grant_facts", fail)
         assert_denied(gateway.client(alice_token).get("/x"), "state_unavailable")
         assert alice_token.stored().activated_at is None
         assert gateway.client(bob_token).get("/x").status_code == 200
@@ -341,20 +341,20 @@ class TestState:
         assert gateway.client(alice_token).get("/x").status_code == 200
 
     def test_the_database_fails_at_the_first_use(self, gateway, recorded, alice_token, monkeypatch):
-        def gone(*_args):
-            raise OperationalError("gone")
+        def fail(*_args):
+            raise OperationalError("unavailable")
 
-        monkeypatch.setattr(services, "activate", gone)
+        monkeypatch.setattr(services, "activate", fail)
         assert_denied_and_unseen(gateway.client(alice_token).get("/x"), "state_unavailable", recorded, alice_token)
 
     def test_a_silent_feed(self, gateway, recorded, alice_token, bob_token, monkeypatch):
         """Admit cached grants for 30 s, and no new ones."""
         assert gateway.client(bob_token).get("/x").status_code == 200
 
-        def gone(*_args):
-            raise OperationalError("gone")
+        def fail(*_args):
+            raise OperationalError("unavailable")
 
-        monkeypatch.setattr(revocation_feed, "revocations_since", gone)
+        monkeypatch.setattr(revocation_feed, "revocations_since", fail)
         time.sleep(0.1)
         gateway.plane.feed._last_success -= 6
         assert_denied(gateway.client(alice_token).get("/x"), "state_unavailable")

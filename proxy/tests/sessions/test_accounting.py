@@ -341,7 +341,6 @@ def test_a_late_write_does_not_lower_the_counts(token, write):
 
 
 def test_a_deleted_row_is_inserted_again_together_with_others(token, write):
-    """And a new one with them."""
     deleted, kept, new = (_session_of(token, Accounting(TIMEOUT)) for _ in range(3))
     write(_row(deleted), _row(kept))
     ProxySession.objects.get(pk=deleted.lease.session_id).delete()
@@ -392,7 +391,7 @@ async def test_a_failed_write_keeps_the_figures(monkeypatch, token, caplog):
 
     def fail(rows):
         written.append(rows)
-        raise OperationalError("the database is gone")
+        raise OperationalError("the database is unavailable")
 
     monkeypatch.setattr(flush, "write_sessions", fail)
     await plane.flush.run()
@@ -436,7 +435,7 @@ async def test_many_sessions_are_written_in_pieces(monkeypatch):
     def write(rows):
         attempts.append(rows)
         if len(attempts) == 2:
-            raise OperationalError("the database is gone")
+            raise OperationalError("the database is unavailable")
         written.append([session.lease.device for session, _counts in rows])
 
     monkeypatch.setattr(flush, "write_sessions", write)

@@ -78,7 +78,7 @@ def scraped(*metrics):
 
 
 def increases(before, after):
-    """By how much the counters grew."""
+    """Return the increases of the counters that have changed."""
     return {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
 
 

@@ -97,7 +97,7 @@ class TestRows:
 
     def test_a_failed_write_is_repeated(self, gateway, recorded, alice_token, monkeypatch):
         def fail(_rows):
-            raise OperationalError("gone")
+            raise OperationalError("unavailable")
 
         gateway.client(alice_token).get("/x")
         with monkeypatch.context() as patch:

@@ -130,10 +130,10 @@ class TestApi:
             assert (len(body["series"]), body["total"]["bytes"]) == (length, 1000)
         assert alice_api.get(self.URL, {"token_id": bob_token.token.pk}).json()["tokens"] == []
 
-    @pytest.mark.parametrize("asked", [{"period": "year"}, {"period": ""}, {"token_id": "x"}])
-    def test_bad_queries(self, alice_api, asked):
-        response = alice_api.get(self.URL, asked)
-        assert (response.status_code, list(response.json())) == (400, list(asked))
+    @pytest.mark.parametrize("query", [{"period": "year"}, {"period": ""}, {"token_id": "x"}])
+    def test_bad_queries(self, alice_api, query):
+        response = alice_api.get(self.URL, query)
+        assert (response.status_code, list(response.json())) == (400, list(query))
 
     def test_in_the_users_zone(self, alice, alice_api, alice_token):
         alice.time_zone = "Europe/Moscow"

@@ -202,8 +202,8 @@ def mutated(chance: Random, credentials: Credentials) -> Hostile:
 
 
 def half_head(chance: Random, credentials: Credentials) -> Hostile:
-    whole = head("GET", PATH, {"Host": "h", **credentials})
-    return _denied(whole[: chance.randint(1, len(whole) - 1)], 408)
+    request = head("GET", PATH, {"Host": "h", **credentials})
+    return _denied(request[: chance.randint(1, len(request) - 1)], 408)
 
 
 def half_body(chance: Random, credentials: Credentials) -> Hostile:
@@ -215,9 +215,9 @@ def half_body(chance: Random, credentials: Credentials) -> Hostile:
 
 
 def leaves(chance: Random, credentials: Credentials) -> Hostile:
-    """Return a part of a request; the client leaves within it, or before the response."""
-    whole = head("POST", TOLERATED, {"Host": "h", "Content-Length": "21", **credentials}) + b"x" * 21
-    return _denied(whole[: chance.randint(1, len(whole))], 0, 200, waits=False)
+    """Return a truncated or complete request, after which the client leaves without reading a response."""
+    request = head("POST", TOLERATED, {"Host": "h", "Content-Length": "21", **credentials}) + b"x" * 21
+    return _denied(request[: chance.randint(1, len(request))], 0, 200, waits=False)
 
 
 KINDS: dict[str, Kind] = {

@@ -1,4 +1,4 @@
-"""Addresses of tests in which the upstream has a host of its own (PROXY_HOST)."""
+"""Addresses of the site and of PROXY_HOST in tests."""
 
 HOST = "proxy.example"
 ORIGIN = f"http://{HOST}"

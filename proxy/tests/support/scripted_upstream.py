@@ -28,7 +28,7 @@ Step = bytes | float | str
 class Script:
     """The steps of the upstream for one case, and the requests that it received.
 
-    A step is bytes to send, a number of seconds to wait, or one of the constants above.
+    A step is bytes to send, a number of seconds to wait, or `RESET`, `CLOSE` or `STALL`.
     """
 
     steps: list[Step]
@@ -105,7 +105,7 @@ class ScriptedUpstream(RecordingUpstream):
         protocol.receive_data(request.raw)
         (handshake,) = protocol.events_received()
         protocol.send_response(protocol.accept(handshake))
-        whole, opcode = b"", Opcode.BINARY
+        message, opcode = b"", Opcode.BINARY
         while True:
             for data in protocol.data_to_send():
                 connection.writer.write(data)
@@ -118,11 +118,11 @@ class ScriptedUpstream(RecordingUpstream):
             protocol.receive_data(data)
             for frame in protocol.events_received():
                 if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
-                    whole, opcode = b"", frame.opcode
+                    message, opcode = b"", frame.opcode
                 if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-                    whole += frame.data
+                    message += frame.data
                     if frame.fin and protocol.state is State.OPEN:
-                        (protocol.send_text if opcode is Opcode.TEXT else protocol.send_binary)(whole)
+                        (protocol.send_text if opcode is Opcode.TEXT else protocol.send_binary)(message)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"

@@ -29,6 +29,13 @@ def eventually(condition: Callable[[], Any], seconds: float = 10) -> Any:
     return found
 
 
+async def eventually_async(condition: Callable[[], Any], seconds: float = 10) -> None:
+    """Wait in an event loop until the condition is true; fail after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  # the server runs in another thread
+            await asyncio.sleep(0.01)
+
+
 class _Server(uvicorn.Server):
     loop: asyncio.AbstractEventLoop
 

@@ -70,10 +70,10 @@ class Traffic:
     @property
     def tally(self) -> Tally:
         """Return the sum of the clients' tallies."""
-        whole = Tally()
+        total = Tally()
         for client in self._visitors:
-            whole.add(client.tally)
-        return whole
+            total.add(client.tally)
+        return total
 
     def _repeat(self, client: HostileClient, kinds: list[str]) -> None:
         deck: list[str] = []

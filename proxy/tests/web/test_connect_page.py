@@ -63,9 +63,9 @@ def test_a_token_is_selected(client, alice, bob, sold_token):
 
 
 def test_a_token_that_cannot_be_decrypted(client, alice_token):
-    alice_token.token.ciphertext = b"gone"
+    alice_token.token.ciphertext = b"not a ciphertext"
     alice_token.token.save()
-    assert token_secret.decrypt(b"gone") is None
+    assert token_secret.decrypt(b"not a ciphertext") is None
     assert "YOUR-TOKEN" in text(client.post(URL, {"password": PASSWORD}))
 
 

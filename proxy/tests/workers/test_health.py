@@ -28,19 +28,19 @@ def site(gateway):
 
 
 @pytest.fixture
-def again(site):
+def recheck(site):
     """Return a function that runs the checks and then requests the report."""
 
-    def ask(path="/health"):
+    def recheck(path="/health"):
         check_health()
         endpoints._memo = None
         return site.get(path)
 
-    return ask
+    return recheck
 
 
-def gone(*_args, **_kwargs):
-    raise OperationalError("gone")
+def fail(*_args, **_kwargs):
+    raise OperationalError("unavailable")
 
 
 def test_healthy(site):
@@ -52,13 +52,13 @@ def test_healthy(site):
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_degraded_without_the_upstream(gateway, recording_upstream, again):
+def test_degraded_without_the_upstream(gateway, recording_upstream, recheck):
     gateway.restart(ZENZEFI_TARGET_URL="http://127.0.0.1:9")
-    response = again()
+    response = recheck()
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
     assert response.json()["checks"] == ALL_FINE | {"upstream": "failed"}
     # The gateway itself is ready and responds with 502.
-    assert again("/health/ready").status_code == 200
+    assert recheck("/health/ready").status_code == 200
 
 
 def test_a_browser_gets_a_page(gateway, site):
@@ -74,42 +74,42 @@ def test_a_browser_gets_a_page(gateway, site):
         assert site.get("/health", headers=headers).json()["checks"] == ALL_FINE
 
 
-def test_the_page_of_an_outage(gateway, recording_upstream, again, site, monkeypatch):
+def test_the_page_of_an_outage(gateway, recording_upstream, recheck, site, monkeypatch):
     gateway.restart(ZENZEFI_TARGET_URL="http://127.0.0.1:9")
-    again()
+    recheck()
     page = site.get("/health", headers=NAVIGATION)
     assert (page.status_code, heading(page)) == (200, "The server cannot be reached")
     assert (page.text.count("tag-good"), page.text.count("tag-bad")) == (1, 1)
-    monkeypatch.setattr(health_checks, "_check_database", gone)
-    again()
+    monkeypatch.setattr(health_checks, "_check_database", fail)
+    recheck()
     page = site.get("/health", headers=NAVIGATION)
     assert (page.status_code, heading(page)) == (503, "The service is interrupted")
     assert "database" not in page.text
 
 
-def test_the_status_of_the_upstream_counts(gateway, recorded, again):
+def test_the_status_of_the_upstream_counts(gateway, recorded, recheck):
     for status, found in ((200, "ok"), (302, "ok"), (404, "ok"), (401, "ok"), (500, "failed"), (503, "failed")):
         recorded.response = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
-        assert again().json()["checks"]["upstream"] == found
+        assert recheck().json()["checks"]["upstream"] == found
         assert recorded.last.line == b"GET / HTTP/1.1"
 
 
-def test_a_frozen_upstream(gateway, recorded, again):
+def test_a_frozen_upstream(gateway, recorded, recheck):
     async def waits(_request, connection):
         await connection.wait_closed()
 
     recorded.response = waits
     gateway.restart(UPSTREAM_CONNECT_TIMEOUT=0.2)
-    assert again().json()["checks"]["upstream"] == "failed"
+    assert recheck().json()["checks"]["upstream"] == "failed"
 
 
-def test_unhealthy_without_the_database(again, monkeypatch):
-    monkeypatch.setattr(health_checks, "_check_database", gone)
-    response = again()
+def test_unhealthy_without_the_database(recheck, monkeypatch):
+    monkeypatch.setattr(health_checks, "_check_database", fail)
+    response = recheck()
     assert (response.status_code, response.json()["status"]) == (503, "unhealthy")
     assert response.json()["checks"] == ALL_FINE | {"database": "failed"}
-    assert again("/health/ready").status_code == 503
-    assert again("/health/live").status_code == 200
+    assert recheck("/health/ready").status_code == 503
+    assert recheck("/health/live").status_code == 200
 
 
 def test_unhealthy_without_the_cache(site, monkeypatch):
@@ -143,7 +143,7 @@ def test_not_ready_while_draining(gateway, site):
 
 
 def test_not_ready_while_the_feed_is_silent(gateway, site, monkeypatch):
-    monkeypatch.setattr(revocation_feed, "revocations_since", gone)
+    monkeypatch.setattr(revocation_feed, "revocations_since", fail)
     gateway.plane.feed._last_success -= 6
     response = site.get("/health/ready")
     assert (response.status_code, response.json()) == (503, {"status": "not ready"})

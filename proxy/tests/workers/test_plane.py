@@ -105,7 +105,7 @@ class Streams:
     async def renew_lease(self, _session):
         self.calls += 1
         if self.fails:
-            raise StateUnavailable("gone")
+            raise StateUnavailable("unavailable")
 
     async def transfer(self, seconds):
         """Simulate traffic for so many seconds, and run the job twice a second."""
