@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -22,10 +23,20 @@ _STATIC = {"STATIC_ROOT": os.environ["STATIC_ROOT"]}
 
 
 def free_port() -> int:
-    """Return a port that no program uses."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that no program uses.
+
+    It is below the range from which the kernel takes ports for outgoing connections, and each parallel test process
+    has a range of its own, so that no one else takes the port before the program that gets it.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = 10_000 + 4_000 * process + secrets.randbelow(4_000)
+        with closing(socket.socket()) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def is_refused(port: int) -> bool:
