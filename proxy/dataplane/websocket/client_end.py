@@ -109,7 +109,7 @@ class ClientEnd(endpoint.Endpoint, WebSocketsSansIOProtocol):
         self._flush()
         self.transport.close()
         self._abort_after(_DEAD_SECONDS)
-        self._notify_over()
+        self._notify_closed()
 
     def shutdown(self) -> None:
         """Let the application close the WebSocket because the server stops."""

@@ -41,7 +41,7 @@ class Endpoint(AbortableProtocol):
 
     _other: "Endpoint | None" = None
     _count_bytes: Callable[[int], None]
-    _on_over: Callable[[int, str], None] | None = None
+    _on_closed: Callable[[int, str], None] | None = None
     _unread = b""  # an incomplete frame header, or bytes that have to wait
     _frame_bytes_left = 0  # of the frame that websockets is reading
     _message: bytearray | None = None  # the fragments so far
@@ -69,21 +69,21 @@ class Endpoint(AbortableProtocol):
     # --- For the relay
 
     def attach(
-        self, other: "Endpoint", count_bytes: Callable[[int], None], on_over: Callable[[int, str], None]
+        self, other: "Endpoint", count_bytes: Callable[[int], None], on_closed: Callable[[int, str], None]
     ) -> None:
         """Connect this end with the other one; see `join`."""
-        self._other, self._count_bytes, self._on_over = other, count_bytes, on_over
+        self._other, self._count_bytes, self._on_closed = other, count_bytes, on_closed
 
     def begin(self) -> None:
         """Process data buffered before the relay was joined."""
         if self.lost and not self._unread:
-            self._notify_over()
+            self._notify_closed()
         else:
             self._read_on()
 
     def detach(self) -> None:
         """Forward nothing any more, and do not report the end."""
-        self._other = self._on_over = None
+        self._other = self._on_closed = None
 
     async def end(self, code: int, reason: str) -> None:
         """Send the close frame, unless closing has begun, and wait until the connection is lost."""
@@ -107,7 +107,7 @@ class Endpoint(AbortableProtocol):
             self._read(data)
         except Exception:
             logger.exception("relay_failed")
-            self._notify_over(_INTERNAL_ERROR, "")
+            self._notify_closed(_INTERNAL_ERROR, "")
 
     def _read(self, data: bytes) -> None:
         conn, start, end, frames_left = self.conn, 0, len(data), _MAX_FRAMES_PER_TURN
@@ -189,7 +189,7 @@ class Endpoint(AbortableProtocol):
             if not self.transport.is_closing():
                 self.transport.resume_reading()
         else:
-            self._notify_over()
+            self._notify_closed()
 
     # --- Data that websockets reads
 
@@ -209,7 +209,7 @@ class Endpoint(AbortableProtocol):
         elif opcode is CLOSE:
             self._flush()
             self.transport.close()
-            self._notify_over()
+            self._notify_closed()
         elif opcode is not PONG and self._other is not None and not self._other.lost:
             self._on_data(event)
 
@@ -255,7 +255,7 @@ class Endpoint(AbortableProtocol):
         self.failed = True
         self.stop_keepalive()
         self._flush()
-        self._notify_over()
+        self._notify_closed()
 
     # --- Writing
 
@@ -320,19 +320,19 @@ class Endpoint(AbortableProtocol):
         self.stop_keepalive()
         self.lost = True
         self.gone.set()
-        if self._unread and self._reading_paused and self._on_over is not None:
+        if self._unread and self._reading_paused and self._on_closed is not None:
             # Its last messages are forwarded first, but a peer that reads nothing must not delay the end for ever.
-            self._give_up_timer = self.loop.call_later(LAST_SECONDS, self._notify_over)
+            self._give_up_timer = self.loop.call_later(LAST_SECONDS, self._notify_closed)
         else:
-            self._notify_over()
+            self._notify_closed()
 
-    def _notify_over(self, *status: Any) -> None:
+    def _notify_closed(self, *status: Any) -> None:
         """Report the end of this side once, with the given code and reason or those of `close_status`."""
         if self._give_up_timer is not None:
             self._give_up_timer.cancel()
-        on_over, self._on_over = self._on_over, None
-        if on_over is not None:
-            on_over(*(status or self.close_status))
+        on_closed, self._on_closed = self._on_closed, None
+        if on_closed is not None:
+            on_closed(*(status or self.close_status))
         if self.lost:
             # websockets' parser refers to itself, so part of a message would stay in memory until the garbage
             # collector runs, which may take long.
@@ -340,13 +340,13 @@ class Endpoint(AbortableProtocol):
 
 
 def join(
-    one: Endpoint, other: Endpoint, count_bytes: Callable[[int], None], on_over: Callable[[int, str], None]
+    one: Endpoint, other: Endpoint, count_bytes: Callable[[int], None], on_closed: Callable[[int, str], None]
 ) -> None:
     """Forward the messages of either peer to the other, and call `count_bytes` with the length of each.
 
-    As soon as nothing more will come from one of them, `on_over` is called with the code and reason for the other.
+    As soon as nothing more will come from one of them, `on_closed` is called with the code and reason for the other.
     """
     for end, opposite in ((one, other), (other, one)):
-        end.attach(opposite, count_bytes, on_over)
+        end.attach(opposite, count_bytes, on_closed)
     for end in (one, other):
         end.begin()
