@@ -20,7 +20,7 @@ from accounts.login_throttle import limit_failures
 from accounts.models import ApiToken, RefreshFamily, User, normalise_email
 from accounts.sessions import WebSession
 from accounts.signals import user_activity_changed
-from zenzefi.common.rate_limits import RateLimit
+from zenzefi.common.rate_limits import RateLimit, address_key
 
 Problems = dict[str, list[str]]
 
@@ -29,9 +29,9 @@ def register(
     *, email: str, username: str, password: str, full_name: str = "", referral_code: str = "", address: str
 ) -> User:
     """Create a user. Raise `ValidationError` by field, and `Throttled` after too many sign-ups from `address`."""
-    sign_ups = RateLimit("register", settings.RATE_LIMIT_AUTH)
-    if not sign_ups.allows(address):
-        raise Throttled(sign_ups.retry_after(address))
+    sign_ups, client = RateLimit("register", settings.RATE_LIMIT_AUTH), address_key(address)
+    if not sign_ups.allows(client):
+        raise Throttled(sign_ups.retry_after(client))
     language = get_language() or settings.LANGUAGE_CODE  # of messages to the user, until the profile sets another
     referrer = selectors.referrer(referral_code) if referral_code else None
     user = User(
@@ -46,8 +46,8 @@ def register(
         problems["referral_code"] = [_("This referral code does not exist.")]
     if problems:
         raise ValidationError(problems)
-    if not sign_ups.hit(address):
-        raise Throttled(sign_ups.retry_after(address))
+    if not sign_ups.hit(client):
+        raise Throttled(sign_ups.retry_after(client))
     user.set_password(password)
     _insert(user)
     email_addresses.send_confirmation(EmailAddress.objects.get(user=user, email=user.email))
@@ -95,7 +95,7 @@ def check_credentials(email: str, password: str, *, address: str) -> User:
 
     Raise `InvalidCredentials`, or `Throttled` after too many failures from `address`.
     """
-    with limit_failures(address):
+    with limit_failures(address_key(address)):
         # Computes one hash for an unknown or blocked user, too, so that the time reveals nothing.
         user = authenticate(username=normalise_email(email), password=password)
         if isinstance(user, User):
@@ -109,9 +109,9 @@ def request_password_reset(email: str, *, address: str) -> None:
     The work and the response are therefore the same for an unknown address. Raise `Throttled` after too many
     requests from `address`.
     """
-    requests = RateLimit("reset", settings.RATE_LIMIT_AUTH)
-    if not requests.hit(address):
-        raise Throttled(requests.retry_after(address))
+    requests, client = RateLimit("reset", settings.RATE_LIMIT_AUTH), address_key(address)
+    if not requests.hit(client):
+        raise Throttled(requests.retry_after(client))
     transaction.on_commit(lambda: tasks.send_password_reset.delay(normalise_email(email)))
 
 

@@ -18,6 +18,7 @@ from accounts.errors import InvalidCredentials, InvalidOtp
 from accounts.models import User
 from accounts.requests import address_of
 from zenzefi.common.encryption import cipher
+from zenzefi.common.rate_limits import address_key
 from zenzefi.common.throttled_forms import throttled_error
 
 SIGNUP_NEXT_KEY = "signup_wanted"  # the key in the session for the page to open after a sign-up
@@ -36,7 +37,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """Check the password by the same rules, and with the same count of failures, as the API."""
         try:
             return services.check_credentials(
-                credentials["email"], credentials["password"], address=self.get_client_ip(request)
+                credentials["email"], credentials["password"], address=address_of(request)
             )
         except InvalidCredentials:
             return None
@@ -48,8 +49,8 @@ class AccountAdapter(DefaultAccountAdapter):
         return found is not None and found.pk == user.pk
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """Return the client's address. The server has already applied `TRUSTED_PROXIES`."""
-        return address_of(request)
+        """Return the client as allauth's own rate limits count it. The server has applied `TRUSTED_PROXIES`."""
+        return address_key(address_of(request))
 
     def send_confirmation_mail(
         self, request: HttpRequest, emailconfirmation: EmailConfirmationHMAC, signup: bool

@@ -24,6 +24,7 @@ class Config:
     body_timeout: float
     session_timeout: float
     rate: str
+    ipv6_prefix: int
     max_connections_per_token: int
     max_message_bytes: int
     maintenance: bool
@@ -52,6 +53,7 @@ class Config:
             body_timeout=settings.CLIENT_BODY_TIMEOUT,
             session_timeout=settings.SESSION_TIMEOUT_SECONDS,
             rate=settings.RATE_LIMIT_PROXY,
+            ipv6_prefix=settings.RATE_LIMIT_IPV6_PREFIX,
             max_connections_per_token=settings.MAX_CONNECTIONS_PER_TOKEN,
             max_message_bytes=settings.WEBSOCKET_MAX_MESSAGE_BYTES,
             maintenance=settings.MAINTENANCE,

@@ -50,7 +50,7 @@ class DataPlane:
         self.in_flight = InFlightRegistry(config.max_connections_per_token)
         self.upstream = Upstream(config)
         self.rewriting = Rewriting(self.upstream.origin, self.upstream.base_path)
-        self.denials = DenialLog()
+        self.denials = DenialLog(config.ipv6_prefix)
         self.metrics = Metrics(self.in_flight, self.grants, self.accounting, self.denials)
         self.gate = Gate(config, self.grants, self.feed, self.state, self.rate_limiter, self.accounting)
         self.holders = Holders(self.state, self.accounting, config.session_timeout)

@@ -6,7 +6,7 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from zenzefi.common.rate_limits import RateLimit
+from zenzefi.common.rate_limits import RateLimit, address_key
 
 if TYPE_CHECKING:  # DRF's views import this module through the settings
     from rest_framework.views import APIView
@@ -17,7 +17,7 @@ class ApiThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         user = request.user
-        self._key = str(user.pk) if user.is_authenticated else str(request.META.get("REMOTE_ADDR"))
+        self._key = str(user.pk) if user.is_authenticated else address_key(request.META.get("REMOTE_ADDR"))
         self._limit = RateLimit("api", settings.RATE_LIMIT_API)
         return self._limit.hit(self._key)
 

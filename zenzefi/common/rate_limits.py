@@ -13,8 +13,14 @@ from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from zenzefi.common.errors import StateUnavailable
+from zenzefi.common.ip_addresses import network_key
 
 _TIMEOUT = 2  # seconds
+
+
+def address_key(address: str | None) -> str:
+    """Return the key of a client's address for every limit per address: IPv6 by `RATE_LIMIT_IPV6_PREFIX`."""
+    return network_key(address, settings.RATE_LIMIT_IPV6_PREFIX)
 
 
 @lru_cache

@@ -5,6 +5,8 @@ from zenzefi.settings.deployment import PRODUCTION
 
 RATE_LIMIT_AUTH = env.rate("RATE_LIMIT_AUTH", "5/hour")
 RATE_LIMIT_API = env.rate("RATE_LIMIT_API", "100/minute")
+# Limits per address count an IPv6 client by its network: providers give each customer at least a /64 (RFC 6177).
+RATE_LIMIT_IPV6_PREFIX = env.integer("RATE_LIMIT_IPV6_PREFIX", 64, low=32, high=128)
 RATE_LIMIT_PROXY = env.rate("RATE_LIMIT_PROXY", "6000/minute")
 MAX_CONNECTIONS_PER_TOKEN = env.integer("MAX_CONNECTIONS_PER_TOKEN", 256, low=1, high=100_000)
 DEVICE_RESETS_PER_DAY = env.integer("DEVICE_RESETS_PER_DAY", 3, low=0, high=1000)

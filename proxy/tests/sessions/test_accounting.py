@@ -379,7 +379,7 @@ class _Plane:
     def __init__(self):
         self.accounting, self.database, self.state = Accounting(TIMEOUT), Database(), MemoryState(None)
         holders = Holders(self.state, self.accounting, TIMEOUT)
-        self.flush = flush.Flush(self.database, self.state, self.accounting, DenialLog(), holders)
+        self.flush = flush.Flush(self.database, self.state, self.accounting, DenialLog(64), holders)
 
 
 @pytest.mark.django_db(transaction=True)
