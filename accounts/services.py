@@ -28,7 +28,14 @@ Problems = dict[str, list[str]]
 def register(
     *, email: str, username: str, password: str, full_name: str = "", referral_code: str = "", address: str
 ) -> User:
-    """Create a user. Raise `ValidationError` by field, and `Throttled` after too many sign-ups from `address`."""
+    """Create a user and send the link that confirms the e-mail address.
+
+    If confirmation is mandatory, a known e-mail address is not an error. Its owner gets a hint, and the result is a
+    user that is not stored, which the caller shows like a new one. So a sign-up does not reveal who has an account.
+
+    Raise `ValidationError` by field, and `Throttled` after too many attempts from `address`. An attempt counts if it
+    succeeds, or if it reveals that an address, a user name or a referral code exists.
+    """
     sign_ups, client = RateLimit("register", settings.RATE_LIMIT_AUTH), address_key(address)
     if not sign_ups.allows(client):
         raise Throttled(sign_ups.retry_after(client))
@@ -41,16 +48,21 @@ def register(
         language=language,
         referred_by=referrer,
     )
-    problems = _taken(user) | _weaknesses(password, user)
+    revealing = _taken(user)
     if referral_code and referrer is None:
-        problems["referral_code"] = [_("This referral code does not exist.")]
-    if problems:
-        raise ValidationError(problems)
+        revealing["referral_code"] = [_("This referral code does not exist.")]
+    weaknesses = _weaknesses(password, user)
+    if weaknesses and not revealing:
+        raise ValidationError(weaknesses)
     if not sign_ups.hit(client):
         raise Throttled(sign_ups.retry_after(client))
+    if revealing:
+        raise ValidationError(revealing | weaknesses)
     user.set_password(password)
-    _insert(user)
-    email_addresses.send_confirmation(EmailAddress.objects.get(user=user, email=user.email))
+    if _insert(user):
+        email_addresses.send_confirmation(EmailAddress.objects.get(user=user, email=user.email))
+    else:
+        tasks.send_known_address.delay(user.email)
     return user
 
 
@@ -202,7 +214,7 @@ def _require_another_superuser(user: User) -> None:
 
 def _taken(user: User) -> Problems:
     taken: Problems = {}
-    if selectors.email_taken(user.email):
+    if not email_addresses.is_confirmation_mandatory() and selectors.email_taken(user.email):
         taken["email"] = [_("This e-mail address is already registered.")]
     if selectors.username_taken(user.username):
         taken["username"] = [_("This user name is taken.")]
@@ -217,11 +229,30 @@ def _weaknesses(password: str, user: User) -> Problems:
     return {}
 
 
-def _insert(user: User) -> None:
+def _insert(user: User) -> bool:
+    """Store a new user. Return False without storing it if the e-mail address is known and must not be revealed."""
+    is_hidden = email_addresses.is_confirmation_mandatory() and selectors.email_taken(user.email)
     try:
-        with transaction.atomic():
-            user.save(force_insert=True)
+        return _undo_insert(user) if is_hidden else _store(user)
     except IntegrityError:  # a concurrent sign-up was faster
         if problems := _taken(user):
             raise ValidationError(problems) from None
+        if email_addresses.is_confirmation_mandatory() and selectors.email_taken(user.email):
+            return _undo_insert(user)
         raise
+
+
+def _store(user: User) -> bool:
+    with transaction.atomic():
+        user.save(force_insert=True)
+    return True
+
+
+def _undo_insert(user: User) -> bool:
+    """Do the work of an insert and undo it, so that neither the time nor the result differs."""
+    email, user.email = user.email, f"{user.pk.hex}@known.invalid"
+    with transaction.atomic():
+        user.save(force_insert=True)
+        transaction.set_rollback(True)
+    user.email = email
+    return False

@@ -30,5 +30,6 @@ os.environ |= {
     "STATIC_ROOT": str(Path(__file__).parent.parent / "var" / "static"),
     "RATE_LIMIT_AUTH": "",
     "RATE_LIMIT_API": "",
+    "RATE_LIMIT_MAIL": "",
     "RATE_LIMIT_PROXY": "",
 }

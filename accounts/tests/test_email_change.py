@@ -87,10 +87,8 @@ def test_a_link_confirms_nothing_but_its_own_address(as_alice: Client, alice: Us
     assert [message.to for message in mailoutbox] == [[NEW], ["victim@example.com"]]
 
 
-@pytest.mark.parametrize("email", ["BOB@example.com", "alice@example.com", "nonsense"])
+@pytest.mark.parametrize("email", ["alice@example.com", "nonsense"])
 def test_rejected(as_alice: Client, alice: User, email: str, mailoutbox: list[EmailMessage]) -> None:
-    UserFactory(username="bob")
-
     response = change(as_alice, email)
 
     assert list(response.context["form"].errors) == ["email"]

@@ -170,10 +170,26 @@ def test_the_sixth_sign_up_is_limited(api: APIClient, alice: User) -> None:
     assert sign_up(api, "carol5", REMOTE_ADDR="192.0.2.2").status_code == 201
 
 
-def test_rejected_sign_ups_are_not_counted(api: APIClient) -> None:
-    for _attempt in range(6):
-        assert sign_up(api, "x").status_code == 400
-    assert sign_up(api, "carol").status_code == 201
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        ({"username": "x"}, False),
+        ({"password": "12345678"}, False),
+        ({"email": "alice@example.com"}, True),
+        ({"username": "Alice"}, True),
+        ({"referral_code": "0123456789"}, True),
+        ({"email": "alice@example.com", "password": "12345678"}, True),
+    ],
+)
+def test_a_rejected_sign_up_counts_if_it_reveals_something(
+    api: APIClient, alice: User, change: dict[str, str], counts: bool
+) -> None:
+    body = {"email": "carol@example.com", "username": "carol", "password": "tr0ub4dor-and-3"}
+
+    assert [api.post(REGISTER, body | change).status_code for _attempt in range(5)] == [400] * 5
+
+    assert api.post(REGISTER, body | change).status_code == (429 if counts else 400)
+    assert api.post(REGISTER, body).status_code == (429 if counts else 201)
 
 
 def test_logins_and_sign_ups_are_counted_apart(api: APIClient, alice: User) -> None:

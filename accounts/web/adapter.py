@@ -58,6 +58,9 @@ class AccountAdapter(DefaultAccountAdapter):
         if not signup:  # `services.register` has sent it already
             email_addresses.send_confirmation(emailconfirmation.email_address)
 
+    def send_account_already_exists_mail(self, email: str) -> None:
+        """Do nothing: `services.register` has sent a hint already."""
+
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """Return False and show a message if the address belongs to another user by now."""
         try:

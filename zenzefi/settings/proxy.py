@@ -5,6 +5,7 @@ from zenzefi.settings.deployment import PRODUCTION
 
 RATE_LIMIT_AUTH = env.rate("RATE_LIMIT_AUTH", "5/hour")
 RATE_LIMIT_API = env.rate("RATE_LIMIT_API", "100/minute")
+RATE_LIMIT_MAIL = env.rate("RATE_LIMIT_MAIL", "5/hour")
 # Limits per address count an IPv6 client by its network: providers give each customer at least a /64 (RFC 6177).
 RATE_LIMIT_IPV6_PREFIX = env.integer("RATE_LIMIT_IPV6_PREFIX", 64, low=32, high=128)
 RATE_LIMIT_PROXY = env.rate("RATE_LIMIT_PROXY", "6000/minute")
