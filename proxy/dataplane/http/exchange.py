@@ -15,7 +15,7 @@ from proxy.dataplane.rules.paths import PREFIX
 from proxy.dataplane.server.http_protocol import GatewayProtocol
 from proxy.dataplane.upstream.client import Upstream
 from proxy.dataplane.upstream.errors import FAILURES, denial_for
-from proxy.dataplane.upstream.http1 import Response
+from proxy.dataplane.upstream.response import Response
 
 _RANGE_FIELDS = frozenset({b"range", b"if-range"})
 

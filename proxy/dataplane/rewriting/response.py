@@ -18,7 +18,7 @@ from proxy.dataplane.rewriting.html import HtmlRewriter
 from proxy.dataplane.rewriting.script import Script
 from proxy.dataplane.rewriting.urls import UrlRewriter
 from proxy.dataplane.rules.headers import Headers
-from proxy.dataplane.upstream.http1 import Response
+from proxy.dataplane.upstream.response import Response
 
 _HTML, _XHTML, _CSS = b"text/html", b"application/xhtml+xml", b"text/css"
 # Encodings in which bytes below 0x80 do not mean ASCII (Encoding Standard §4).

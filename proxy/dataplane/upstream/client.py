@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 from proxy.dataplane.config import Config
 from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.upstream.errors import StaleConnection
-from proxy.dataplane.upstream.http1 import Connection, Response
+from proxy.dataplane.upstream.http1 import Connection
 from proxy.dataplane.upstream.pool import Pool
+from proxy.dataplane.upstream.response import Response
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _PORTS = {"http": 80, "https": 443}
