@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 from proxy.dataplane.asgi import Receive, Send
 from proxy.dataplane.errors import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
 from proxy.dataplane.records import Grant, Session
 from proxy.dataplane.rewriting.response import BodyRewriter, ExchangeRewriter
+from proxy.dataplane.rules.authentication import Handshake
 from proxy.dataplane.rules.forwarded_headers import client_headers
 from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.rules.paths import PREFIX
 from proxy.dataplane.server.http_protocol import GatewayProtocol
+from proxy.dataplane.upstream.bound import BoundConnections
 from proxy.dataplane.upstream.client import Upstream
 from proxy.dataplane.upstream.errors import FAILURES, denial_for
+from proxy.dataplane.upstream.http1 import Client
 from proxy.dataplane.upstream.response import Response
 
 _RANGE_FIELDS = frozenset({b"range", b"if-range"})
@@ -33,8 +37,8 @@ class HttpExchange:
     """One admitted request; see `proxy.dataplane.sessions.in_flight.InFlight`."""
 
     __slots__ = (
-        "_client_gone", "_connection", "_denial", "_prefix", "_response_started", "_rewriter", "_task", "_timeouts",
-        "grant", "phase", "phase_since", "session", "status",
+        "_client", "_client_gone", "_connection", "_denial", "_prefix", "_response_started", "_rewriter", "_task",
+        "_timeouts", "grant", "phase", "phase_since", "session", "status",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +46,7 @@ class HttpExchange:
         grant: Grant,
         session: Session,
         connection: GatewayProtocol | None,
+        client: Client,
         timeouts: tuple[float, float],
         prefix: bytes = PREFIX,
         rewriter: ExchangeRewriter | None = None,
@@ -55,6 +60,7 @@ class HttpExchange:
         self._timeouts = timeouts
         self._prefix = prefix
         self._rewriter = rewriter
+        self._client = client
         self._task: asyncio.Task[Any] | None = None
         self._denial: Denial | None = None
         self._client_gone = False
@@ -87,7 +93,7 @@ class HttpExchange:
 
     async def run(
         self, upstream: Upstream, method: str, target: bytes, headers: Headers, has_body: bool,
-        receive: Receive, send: Send, extra: Headers,
+        receive: Receive, send: Send, extra: Headers, handshake: Handshake = Handshake.NONE,
     ) -> None:  # fmt: skip
         """Send the request to the upstream and its response to the client; `extra` fields are added to the response.
 
@@ -102,11 +108,11 @@ class HttpExchange:
         try:
             body = await self._request_body(receive) if has_body else None
             self._enter(Phase.UPSTREAM)
-            response = await upstream.request(method, target, headers, body)
+            response = await upstream.request(method, target, headers, body, self._client, handshake)
             if self._rewriter is not None and body is None and self._rewriter.needs_whole(response):
                 response.release()
                 whole = [pair for pair in headers if pair[0] not in _RANGE_FIELDS]
-                response = await upstream.request(method, target, whole, None)
+                response = await upstream.request(method, target, whole, None, self._client, handshake)
             try:
                 await self._respond(upstream, response, method, send, extra)
             finally:
@@ -121,6 +127,15 @@ class HttpExchange:
             self._task = None
             if self._connection is not None:
                 self._connection.on_lost = None
+                self._leave(self._connection, upstream.pool.bound)
+
+    def _leave(self, connection: GatewayProtocol, bound: BoundConnections) -> None:
+        """Let the upstream's connections that are bound to the client's connection end with it."""
+        if self._client.source is connection and bound.has(self._client):
+            if connection.lost:
+                bound.close(self._client)
+            else:
+                connection.on_lost = partial(bound.close, self._client)
 
     def _raise_after_cancellation(self) -> None:
         task = asyncio.current_task()

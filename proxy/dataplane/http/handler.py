@@ -15,6 +15,7 @@ from proxy.dataplane.rules.forwarded_headers import gateway_headers, upstream_he
 from proxy.dataplane.rules.headers import RequestHead, read_request
 from proxy.dataplane.rules.paths import upstream_path
 from proxy.dataplane.rules.proxy_host import is_on_proxy_host, prefix_of
+from proxy.dataplane.upstream.http1 import Client
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
@@ -54,15 +55,16 @@ async def _exchange(gateway: DataPlane, head: RequestHead, scope: Scope, receive
     if identity.from_cookie and prefix:
         rewriter, passed = gateway.rewriting.begin(passed, _own_origin(gateway, head, scope))
     timeouts = (gateway.config.body_timeout, gateway.config.upstream_timeout)
-    exchange = HttpExchange(grant, session, scope.get(CONNECTION), timeouts, prefix, rewriter)
-    chain = scope.get(FORWARDED_FOR) or ip or "unknown"
+    chain, connection = scope.get(FORWARDED_FOR), scope.get(CONNECTION)
+    upstream_client = Client(connection if chain is None else ip, grant.token_header, identity.device)
+    exchange = HttpExchange(grant, session, connection, upstream_client, timeouts, prefix, rewriter)
     try:
         gateway.in_flight.add(exchange)
         try:
             await exchange.run(
                 gateway.upstream, method, path + _query(scope),
-                upstream_headers(passed, head, grant, chain, scope["scheme"]),
-                head.has_body, receive, send, gateway_headers(grant, head.request_id),
+                upstream_headers(passed, head, grant, chain or ip or "unknown", scope["scheme"]),
+                head.has_body, receive, send, gateway_headers(grant, head.request_id), head.handshake,
             )  # fmt: skip
         finally:
             gateway.in_flight.remove(exchange)

@@ -2,13 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import cast
+from typing import NamedTuple, cast
 
 import httptools
 
+from proxy.dataplane.rules.authentication import Handshake
 from proxy.dataplane.transport import AbortableProtocol, CoalescingTransport
 from proxy.dataplane.upstream.errors import ConnectionLost, InvalidResponse, StaleConnection
 from proxy.dataplane.upstream.response import Response
+
+
+class Client(NamedTuple):
+    """A client of the gateway, as far as connections to the upstream may be bound to it.
+
+    `source` is its own connection, or its address behind a trusted proxy, whose connections serve many clients.
+    """
+
+    source: object
+    token: bytes
+    device: str
 
 
 class Connection(AbortableProtocol):
@@ -25,6 +37,9 @@ class Connection(AbortableProtocol):
     ) -> None:
         self.loop = loop
         self.free_since = 0.0
+        self.client: Client | None = None  # of the last request
+        self.bound = False  # authenticated for `client`, which alone may use it from now on
+        self.expects_next = False  # half authenticated
         self._on_free = on_free
         self._on_lost = on_lost
         self._response: Response | None = None
@@ -32,6 +47,11 @@ class Connection(AbortableProtocol):
         self._reading_paused = False
         self._body_task: asyncio.Task[None] | None = None
         self._writable: asyncio.Future[None] | None = None  # only while writing is paused
+
+    def assign(self, client: Client, handshake: Handshake) -> None:
+        """Use the connection for this client's next request, and for no other client after its `handshake`."""
+        self.client = client
+        self.bound = self.bound or handshake is not Handshake.NONE
 
     def request(self, method: str, head: bytes, body: AsyncIterator[bytes] | None, *, chunked: bool) -> Response:
         """Send a request and return its response; `head` includes a body that is known, `body` streams any other."""
@@ -82,6 +102,8 @@ class Connection(AbortableProtocol):
         response.forget_parser()
         self._response = self._body_task = None
         self._used = True
+        self.bound = self.bound or response.binds
+        self.expects_next = response.expects_next
         self.resume_reading()
         if response.keep_alive and not self.transport.is_closing():
             self._on_free(self)

@@ -5,10 +5,12 @@ connection may serve another request.
 """
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httptools
 
+from proxy.dataplane.rules.authentication import expects_next_message, is_connection_bound
 from proxy.dataplane.rules.headers import Headers, has_controls
 from proxy.dataplane.upstream.errors import InvalidResponse
 
@@ -19,6 +21,8 @@ _MAX_HEAD_BYTES = 64 * 1024  # of a response; also of any other bytes that conta
 _MAX_FIELDS = 128  # browsers keep 180 cookies per host, and would drop the gateway's own if there were more
 _HIGH_WATER = 256 * 1024  # bytes of a body that wait to be taken; above, reading pauses
 _BODILESS = frozenset({204, 304})
+_PERSISTENT_AUTH = b"persistent-auth"  # IIS says so after Negotiate
+_AUTHENTICATION = frozenset({b"www-authenticate", _PERSISTENT_AUTH})
 
 
 class Response:
@@ -30,7 +34,8 @@ class Response:
 
     __slots__ = (
         "_body_left", "_chunked", "_chunks", "_connection", "_error", "_has_no_body", "_interim", "_parser",
-        "_pending", "_size", "_waiter", "complete", "headers", "keep_alive", "received_any", "started", "status",
+        "_pending", "_size", "_waiter", "binds", "complete", "expects_next", "headers", "keep_alive", "received_any",
+        "started", "status",
     )  # fmt: skip
 
     def __init__(self, connection: "Connection", method: str) -> None:
@@ -40,6 +45,8 @@ class Response:
         self.started = False  # the head is complete
         self.complete = False
         self.keep_alive = False
+        self.binds = False  # the connection may be authenticated for this client
+        self.expects_next = False  # it is half authenticated, and the next message must come on it
         self._connection = connection
         self._parser: Any = httptools.HttpResponseParser(self)
         self._has_no_body = method == "HEAD"
@@ -185,11 +192,18 @@ class Response:
                 if value.lower() != b"chunked" or self._chunked:
                     raise InvalidResponse
                 self._chunked = True
+            elif lower in _AUTHENTICATION:
+                self._read_authentication(lower, value)
         self._has_no_body = self._has_no_body or self.status in _BODILESS
         framed = self._has_no_body or self._chunked or self._body_left is not None
         self.keep_alive = framed and not closes
         if self._has_no_body or self._body_left == 0:
             self.complete = True
+
+    def _read_authentication(self, name: bytes, value: bytes) -> None:
+        self.binds = self.binds or name == _PERSISTENT_AUTH or is_connection_bound(value)
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            self.expects_next = self.expects_next or expects_next_message(value)
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body, and pause reading if too much waits to be taken."""
