@@ -9,6 +9,7 @@ function draw(canvas) {
   const values = rows.map((row) => Number(row.dataset.value));
   const most = Math.max(0, ...values);
   if (!most) return [];
+  canvas.closest("[hidden]").hidden = false; // before the chart takes its size
   const shown = rows.map((row) => row.querySelector("td").textContent.trim());
   const [unit, name] = [[2 ** 30, "gigabyte"], [2 ** 20, "megabyte"], [2 ** 10, "kilobyte"]].find(([size]) => most >= size) ?? [1, "byte"];
   const size = new Intl.NumberFormat(document.documentElement.lang, { style: "unit", unit: name });

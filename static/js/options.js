@@ -14,3 +14,5 @@ for (const input of inputs) input.addEventListener("change", show);
 // On a return to the page, the browser restores the choice first.
 addEventListener("pageshow", show);
 show();
+// From now on, it is the outcome of what is chosen.
+for (const outcomes of document.querySelectorAll(".outcomes")) outcomes.hidden = false;

@@ -18,3 +18,5 @@ for (const button of buttons) {
 }
 addEventListener("pageshow", show); // on a return, the browser restores the amount
 show();
+// From now on, a click has an effect.
+for (const group of document.querySelectorAll("[data-presets]")) group.hidden = false;
