@@ -1,5 +1,6 @@
 """Fixtures of the browser tests: one gateway for all of them, and pages whose console errors fail a test."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
-from zenzefi.tests.browser import server
+from zenzefi.tests.browser import delays, server
 from zenzefi.tests.browser.registry import ANYONE
 from zenzefi.tests.browser.server import Site
 
@@ -22,8 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args() -> dict[str, Any]:
-    return server.CHROMIUM
+def browser_type_launch_args() -> Iterator[dict[str, Any]]:
+    if not (given := os.environ.get(delays.VARIABLE)):
+        yield server.CHROMIUM
+        return
+    with delays.running(given) as url:
+        yield {**server.CHROMIUM, "proxy": {"server": url}}
 
 
 @pytest.fixture(scope="session")
