@@ -12,10 +12,10 @@ from django.utils.translation import ngettext
 
 from access import selectors, services
 from access.errors import TokenNotActive
-from access.models import AccessToken, Revocation, Tariff
+from access.models import AccessToken, Revocation, Tariff, TokenSegment
 from accounts.admin import ModelAdmin
 from accounts.requests import current_user
-from zenzefi.common.read_only_admin import ReadOnlyAdmin
+from zenzefi.common.read_only_admin import ReadOnlyAdmin, ReadOnlyInline
 
 
 @admin.register(Tariff)
@@ -29,6 +29,12 @@ class ReasonActionForm(ActionForm):
     """The form of the admin actions, with a reason for the audit trail."""
 
     reason = forms.CharField(label=_("Reason:"), max_length=500, required=False)
+
+
+class SegmentInline(ReadOnlyInline):
+    model = TokenSegment
+    fields = ["created_at", "hours", "price"]
+    readonly_fields = ["created_at"]
 
 
 @admin.register(AccessToken)
@@ -49,6 +55,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
         "revoked_at",
         "frozen_at",
     ]
+    inlines = [SegmentInline]
     action_form = ReasonActionForm
     actions = ["revoke_by_force", "freeze", "unfreeze"]
 

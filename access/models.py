@@ -1,4 +1,4 @@
-"""Tariffs, access tokens, and the outbox of revocations."""
+"""Tariffs, access tokens with their segments, and the outbox of revocations."""
 
 import uuid
 from decimal import ROUND_HALF_UP, Decimal
@@ -88,6 +88,33 @@ class AccessToken(models.Model):
     def __str__(self) -> str:
         hours = _("%(hours)d h") % {"hours": self.duration_hours}
         return f"{self.user} · {self.get_scope_display()} · {hours}"
+
+
+class TokenSegment(models.Model):
+    """The purchase of a token, or one of its extensions: what was paid for how much time. It is never changed.
+
+    The segments of a token follow the order of their ids. Its `cost` and `duration_hours` are their sums.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    token = models.ForeignKey(
+        AccessToken, models.CASCADE, related_name="segments", verbose_name=_("token"), db_index=False
+    )
+    price = MoneyField(_("price paid, ZNC"))
+    hours = models.PositiveIntegerField(_("duration, hours"))
+    created_at = models.DateTimeField(_("bought"))
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("purchase or extension")
+        verbose_name_plural = _("purchases and extensions")
+        indexes = [models.Index(fields=["token", "id"], name="access_segment_of_token")]
+        constraints = [
+            models.CheckConstraint(name="access_segment_sound", condition=Q(price__gte=0, hours__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.price} ZNC · {_('%(hours)d h') % {'hours': self.hours}}"
 
 
 class Revocation(models.Model):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from access import token_refunds
 from access.models import AccessToken, Revocation, Tariff
-from access.token_refunds import Refund
+from access.token_refunds import Refund, Segment
 from accounts.models import User
 from zenzefi.common.digests import secret_digest
 
@@ -111,9 +111,21 @@ def denial_reason(token: AccessToken | None, now: datetime) -> str | None:
 
 
 def refund(token: AccessToken, now: datetime) -> Refund:
-    """Return the refund for the time that is unused at `now`, for a token in any state."""
-    duration = timedelta(hours=token.duration_hours)
-    return token_refunds.refund(token.cost, duration, token.expires_at, token.activated_at, now)
+    """Return the refund for the time that is unused at `now`, for a token in any state. This reads its segments."""
+    return token_refunds.refund(segments(token), token.expires_at, token.activated_at, now)
+
+
+def segments(token: AccessToken) -> list[Segment]:
+    """Return what was paid for which part of the token's time, oldest first.
+
+    A worker of an earlier version writes none during an upgrade: what is missing then counts as the first segment.
+    """
+    known = [Segment(row.price, row.hours) for row in token.segments.all()]
+    missing = Segment(
+        token.cost - sum(segment.price for segment in known),
+        token.duration_hours - sum(segment.hours for segment in known),
+    )
+    return [missing, *known] if missing.hours > 0 else known
 
 
 def refund_quote(token: AccessToken, now: datetime) -> Refund:

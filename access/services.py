@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from access import outbox, selectors, token_secret
 from access.errors import NotOnSale, TokenNotActive, TokenNotFound, TokenTooLong, TooManyDeviceResets
-from access.models import AccessToken, Revocation, Tariff
+from access.models import AccessToken, Revocation, Tariff, TokenSegment
 from accounts import audit
 from accounts.models import User
 from billing import ledger
@@ -70,6 +70,7 @@ def _extend(call: Call, token_id: UUID, duration_hours: int) -> AccessToken:
     if token.duration_hours > LONGEST_HOURS:
         raise TokenTooLong
     _pay(call, tariff, "Extension of an access token")
+    _add_segment(token, tariff, timezone.now())
     outbox.write(Revocation.Cause.CHANGED, token=token)
     return token
 
@@ -113,7 +114,7 @@ def _pay(call: Call, tariff: Tariff, purpose: str) -> None:
 
 def _issue(user: User, tariff: Tariff) -> AccessToken:
     secret, now = token_secret.generate(), timezone.now()
-    return AccessToken.objects.create(
+    token = AccessToken.objects.create(
         user=user,
         digest=secret_digest(secret),
         ciphertext=token_secret.encrypt(secret),
@@ -123,6 +124,13 @@ def _issue(user: User, tariff: Tariff) -> AccessToken:
         created_at=now,
         expires_at=now + timedelta(hours=tariff.duration_hours),
     )
+    _add_segment(token, tariff, now)
+    return token
+
+
+def _add_segment(token: AccessToken, tariff: Tariff, now: datetime) -> None:
+    """Record what was paid for how much time. The caller has locked the token, so the ids keep the order."""
+    TokenSegment.objects.create(token=token, price=tariff.price, hours=tariff.duration_hours, created_at=now)
 
 
 def activate(token_id: UUID, now: datetime) -> bool:

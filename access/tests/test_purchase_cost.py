@@ -24,7 +24,7 @@ def statements(user: User, key: str = "") -> list[str]:
 
 def _brief(sql: str) -> str:
     tables = ("access_tariff", "billing_account", "billing_transaction", "billing_entry", "billing_idempotencykey")
-    named = [table for table in (*tables, "access_accesstoken") if f'"{table}"' in sql]
+    named = [table for table in (*tables, "access_tokensegment", "access_accesstoken") if f'"{table}"' in sql]
     return " ".join([sql.split()[0], *named[:1]])
 
 
@@ -36,6 +36,7 @@ SALE = [
     "INSERT billing_transaction",
     "INSERT billing_entry",
     "INSERT access_accesstoken",
+    "INSERT access_tokensegment",
     "RELEASE",
 ]
 
