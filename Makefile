@@ -19,7 +19,8 @@ SERVICES = DATABASE_URL=$(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/
 PRODUCTION = ENV_FILE=/dev/null ENVIRONMENT=production ALLOWED_HOSTS=zenzefi.example BACKEND_URL=https://zenzefi.example \
              SECRET_KEY=only-for-this-check-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEF \
              TOKEN_ENCRYPTION_KEYS=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= \
-             DATABASE_URL=postgres://zenzefi@127.0.0.1/zenzefi ZENZEFI_TARGET_URL=https://upstream.example
+             DATABASE_URL=postgres://zenzefi@127.0.0.1/zenzefi ZENZEFI_TARGET_URL=https://upstream.example \
+             EMAIL_URL=smtp+tls://mail.example:587
 
 .PHONY: help run test test-services test-long test-browser screenshots check format lock coverage bench
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import environ
-
 from zenzefi import env
 from zenzefi.settings.deployment import PRODUCTION
 from zenzefi.settings.proxy import COOKIE_SECURE
@@ -68,4 +66,7 @@ LANGUAGE_COOKIE_SECURE = COOKIE_SECURE
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Zenzefi <no-reply@localhost>")
-globals().update(environ.Env.email_url_config(env.text("EMAIL_URL", "consolemail://")))
+EMAIL_TIMEOUT = 10  # seconds
+_email = env.email("EMAIL_URL", "consolemail://")
+EMAIL_BACKEND: str = _email["EMAIL_BACKEND"]
+globals().update(_email)
