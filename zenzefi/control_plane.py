@@ -13,6 +13,7 @@ from proxy.dataplane.asgi import Application, Receive, Scope, Send
 from proxy.dataplane.denials.responses import denial_response, request_id
 from proxy.dataplane.errors import REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.rules.headers import check_form
+from proxy.dataplane.server.request_parser import escape_non_ascii
 from zenzefi.common.postgresql import database_time_limit
 
 _django: Application = get_asgi_application()  # type: ignore[assignment]  # the stubs know no MutableMapping
@@ -30,14 +31,15 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             message["headers"] = [*message.get("headers", []), (b"x-request-id", identifier)]
         await send(message)
 
-    timeouts: list[Denied] = []
+    denials: list[Denied] = []
     with structlog.contextvars.bound_contextvars(request_id=identifier.decode()):
         try:
             check_form(scope["headers"], scope["http_version"])
             with database_time_limit(_DATABASE_SECONDS):
-                await _django(*await _with_content_length(scope, _limit_body(scope, receive, timeouts)), send_with_id)
-            if timeouts:
-                raise timeouts[0]
+                scope["query_string"] = escape_non_ascii(scope["query_string"])
+                await _django(*await _with_content_length(scope, _limit_body(scope, receive, denials)), send_with_id)
+            if denials:
+                raise denials[0]
         except Denied as denied:
             status, headers, body = denial_response(denied, given.get(b"accept-language", b""))
             if (b"connection", b"close") not in headers:
@@ -46,33 +48,34 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "http.response.body", "body": body})
 
 
-def _limit_body(scope: Scope, receive: Receive, timeouts: list[Denied]) -> Receive:
+def _limit_body(scope: Scope, receive: Receive, denials: list[Denied]) -> Receive:
     """Return a `receive` that limits the body in size and time: Django reads all of it to disk before a view runs.
 
-    It raises `Denied` for a body that is too large. If the client is too slow, it adds the denial to `timeouts` and
-    returns a disconnect to Django.
+    If the body is too large or the client too slow, it adds the denial to `denials` and returns a disconnect to
+    Django, which then deletes what it has read.
     """
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     announced = int(declared) if declared.isdigit() and len(declared) < 19 else 0
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     counted, complete = 0, False
 
+    def deny(denial: Denial) -> MutableMapping[str, Any]:
+        denials.append(Denied(denial))
+        return {"type": "http.disconnect"}
+
     async def receive_limited() -> MutableMapping[str, Any]:
         nonlocal counted, complete
         if announced > limit:
-            raise Denied(_TOO_LARGE)
+            return deny(_TOO_LARGE)
         try:
             # After the body, Django waits for the client to disconnect.
             async with asyncio.timeout(None if complete else settings.CLIENT_BODY_TIMEOUT):
                 message = await receive()
         except TimeoutError:
-            timeouts.append(Denied(REQUEST_TIMEOUT))
-            return {"type": "http.disconnect"}
+            return deny(REQUEST_TIMEOUT)
         complete = not message.get("more_body", False)
         counted += len(message.get("body", b""))
-        if counted > limit:
-            raise Denied(_TOO_LARGE)
-        return message
+        return deny(_TOO_LARGE) if counted > limit else message
 
     return receive_limited
 

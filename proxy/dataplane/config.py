@@ -1,5 +1,6 @@
 """The settings of the data plane, read once when it starts; no other module of it reads settings."""
 
+import resource
 import ssl
 from dataclasses import dataclass
 from typing import Self
@@ -8,6 +9,14 @@ from django.conf import settings
 
 from proxy.dataplane.rules.proxy_host import origin_of
 from proxy.tls import upstream_tls
+
+_MAX_IDLE = 10_000
+
+
+def _max_idle_connections() -> int:
+    """Return how many idle connections a worker keeps: at most a quarter of the descriptors that it may open."""
+    descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MAX_IDLE if descriptors == resource.RLIM_INFINITY else min(_MAX_IDLE, descriptors // 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,8 @@ class Config:
     max_header_bytes: int
     header_timeout: float
     body_timeout: float
+    keepalive: float
+    max_idle_connections: int
     session_timeout: float
     rate: str
     ipv6_prefix: int
@@ -51,6 +62,8 @@ class Config:
             max_header_bytes=settings.MAX_HEADER_BYTES,
             header_timeout=settings.HEADER_TIMEOUT_SECONDS,
             body_timeout=settings.CLIENT_BODY_TIMEOUT,
+            keepalive=settings.KEEPALIVE_SECONDS,
+            max_idle_connections=_max_idle_connections(),
             session_timeout=settings.SESSION_TIMEOUT_SECONDS,
             rate=settings.RATE_LIMIT_PROXY,
             ipv6_prefix=settings.RATE_LIMIT_IPV6_PREFIX,

@@ -18,6 +18,7 @@ from proxy.dataplane.jobs import cutoffs, flush, leases
 from proxy.dataplane.jobs.repeat import repeat
 from proxy.dataplane.metrics import Metrics
 from proxy.dataplane.rewriting.response import Rewriting
+from proxy.dataplane.server.connection_queue import ConnectionQueue
 from proxy.dataplane.sessions.accounting import Accounting
 from proxy.dataplane.sessions.holders import Holders
 from proxy.dataplane.sessions.in_flight import InFlightRegistry
@@ -27,6 +28,7 @@ from proxy.dataplane.state.redis import RedisState
 from proxy.dataplane.upstream.client import Upstream
 
 _FORGET_SECONDS = 10.0
+_MAX_LINGERING = 1000
 
 
 class DataPlane:
@@ -51,6 +53,8 @@ class DataPlane:
         self.upstream = Upstream(config)
         self.rewriting = Rewriting(self.upstream.origin, self.upstream.base_path)
         self.denials = DenialLog(config.ipv6_prefix)
+        self.idle_connections = ConnectionQueue(config.max_idle_connections)
+        self.lingering = ConnectionQueue(_MAX_LINGERING)
         self.metrics = Metrics(self.in_flight, self.grants, self.accounting, self.denials)
         self.gate = Gate(config, self.grants, self.feed, self.state, self.rate_limiter, self.accounting)
         self.holders = Holders(self.state, self.accounting, config.session_timeout)

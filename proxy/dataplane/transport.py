@@ -14,16 +14,18 @@ class CoalescingTransport(asyncio.Transport):
     wakes once for all of them instead of once for each, often on the core that this worker uses.
     """
 
-    __slots__ = ("_loop", "_transport", "_waiting")
+    __slots__ = ("_loop", "_transport", "_waiting", "has_written")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self._transport = transport
         self._loop = loop
         self._waiting = b""
+        self.has_written = False  # since the caller last reset it
 
     def write(self, data: bytes) -> None:  # type: ignore[override]  # callers pass bytes only
         """Write the data in the next turn of the event loop, or at once if it is large."""
+        self.has_written = True
         if self._waiting:
             data = self._waiting + data
         elif len(data) < _LARGE:

@@ -1,6 +1,7 @@
 """One HTTP exchange with the upstream: streamed both ways with backpressure, until it ends or is cut off."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from enum import Enum, auto
 from functools import partial
@@ -21,6 +22,9 @@ from proxy.dataplane.upstream.errors import FAILURES, denial_for
 from proxy.dataplane.upstream.http1 import Client
 from proxy.dataplane.upstream.response import Response
 
+# How long the start of a request waits for its body. Most bodies arrive with the header block or right after it, but
+# a client may also wait for the response before it sends its body.
+_BODY_GRACE_SECONDS = 0.05
 _RANGE_FIELDS = frozenset({b"range", b"if-range"})
 
 
@@ -161,7 +165,10 @@ class HttpExchange:
     async def _request_body(self, receive: Receive) -> bytes | AsyncIterator[bytes]:
         """Return the whole body if it has arrived at once, else a stream of it."""
         self._enter(Phase.CLIENT_BODY)
-        first = await self._receive_chunk(receive)
+        first = b"", True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_BODY_GRACE_SECONDS):
+                first = await self._receive_chunk(receive)
         return self._stream_body(first, receive) if first[1] else first[0]
 
     async def _stream_body(self, first: tuple[bytes, bool], receive: Receive) -> AsyncIterator[bytes]:
@@ -171,10 +178,14 @@ class HttpExchange:
                 yield chunk
             if not more:
                 break
-            self._enter(Phase.CLIENT_BODY)
+            self._enter_unless_responding(Phase.CLIENT_BODY)
             chunk, more = await self._receive_chunk(receive)
-            self._enter(Phase.UPSTREAM)
-        self._enter(Phase.UPSTREAM)
+            self._enter_unless_responding(Phase.UPSTREAM)
+
+    def _enter_unless_responding(self, phase: Phase) -> None:
+        """Enter the phase, unless the response has begun, which has its own."""
+        if not self._response_started:
+            self._enter(phase)
 
     async def _receive_chunk(self, receive: Receive) -> tuple[bytes, bool]:
         """Return the next chunk of the request's body, and whether more follows."""

@@ -2,7 +2,7 @@
 
 from proxy.dataplane import plane
 from proxy.dataplane.admission import handoff_codes
-from proxy.dataplane.asgi import CONNECTION, FORWARDED_FOR, TARGET, Receive, Scope, Send
+from proxy.dataplane.asgi import CONNECTION, FORWARDED_FOR, Receive, Scope, Send, query_of
 from proxy.dataplane.denials import pages
 from proxy.dataplane.denials.log import RequestInfo, denial_details
 from proxy.dataplane.denials.pages import denial_page, is_navigation
@@ -62,7 +62,7 @@ async def _exchange(gateway: DataPlane, head: RequestHead, scope: Scope, receive
         gateway.in_flight.add(exchange)
         try:
             await exchange.run(
-                gateway.upstream, method, path + _query(scope),
+                gateway.upstream, method, path + query_of(scope),
                 upstream_headers(passed, head, grant, chain or ip or "unknown", scope["scheme"]),
                 head.has_body, receive, send, gateway_headers(grant, head.request_id), head.handshake,
             )  # fmt: skip
@@ -80,12 +80,6 @@ def _own_origin(gateway: DataPlane, head: RequestHead, scope: Scope) -> bytes:
     if not head.host or stated.rpartition(b":")[0].endswith(b"//" + head.host):
         return stated
     return scheme.encode() + b"://" + head.host
-
-
-def _query(scope: Scope) -> bytes:
-    """Return the query with its `?`, which may stand alone."""
-    query: bytes = scope["query_string"]
-    return b"?" + query if query or scope.get(TARGET, b"").endswith(b"?") else b""
 
 
 async def _deny(gateway: DataPlane, denied: Denied, head: RequestHead, scope: Scope, send: Send) -> None:

@@ -8,7 +8,7 @@ from channels.consumer import AsyncConsumer
 
 from proxy.dataplane import plane
 from proxy.dataplane.admission.gate import Identity
-from proxy.dataplane.asgi import CONNECTION, FORWARDED_FOR, Receive, Scope, Send
+from proxy.dataplane.asgi import CONNECTION, FORWARDED_FOR, Receive, Scope, Send, query_of
 from proxy.dataplane.denials.log import RequestInfo, denial_details
 from proxy.dataplane.denials.responses import request_id
 from proxy.dataplane.errors import BAD_REQUEST, DRAINING, ClientGone, Denial, Denied
@@ -184,13 +184,13 @@ class WebSocketRelay(AsyncConsumer):  # type: ignore[misc]  # channels is untype
 
     async def _connect_upstream(self, head: RequestHead, path: bytes, protocols: tuple[str, ...]) -> UpstreamEnd:
         """Connect before the client is accepted, so that it gets the real subprotocol or the real failure."""
-        scope, config, query = self.scope, self._gateway.config, self.scope["query_string"]
+        scope, config = self.scope, self._gateway.config
         chain = scope.get(FORWARDED_FOR) or (scope["client"] or ("unknown", 0))[0]
         headers = upstream_headers(head.passed, head, self.grant, chain, scope["scheme"])
         try:
             async with asyncio.timeout(config.upstream_timeout) as self._timeout:
                 upstream = await connect_upstream(
-                    self._gateway.upstream, path + (b"?" + query if query else b""), headers, protocols,
+                    self._gateway.upstream, path + query_of(scope), headers, protocols,
                     config.max_message_bytes,
                 )  # fmt: skip
         except FAILURES as error:
