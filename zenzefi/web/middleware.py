@@ -1,6 +1,6 @@
-"""Language, time zone and content policy of every response of the control plane.
+"""Language, time zone, content policy and `no-store` of every response of the control plane.
 
-One middleware does all three: under ASGI, each of Django's classes would cost two switches between threads.
+One middleware does it all: under ASGI, each of Django's classes would cost two switches between threads.
 """
 
 from collections.abc import Callable
@@ -49,7 +49,8 @@ class SiteMiddleware:
         timezone.activate(time_zone(request.COOKIES.get(settings.TIME_ZONE_COOKIE_NAME, "")))
 
     def _finish(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Add the headers of language and content policy."""
+        """Add the headers of language, content policy and caches: a page may be private, and names its assets."""
+        response.headers.setdefault("Cache-Control", "no-store")
         patch_vary_headers(response, ("Accept-Language",))
         response.headers.setdefault("Content-Language", translation.get_language() or settings.LANGUAGE_CODE)
         self._csp.process_response(request, response)

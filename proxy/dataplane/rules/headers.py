@@ -7,6 +7,7 @@ from enum import Enum, auto
 
 from proxy.dataplane.errors import BAD_REQUEST, Denied
 from proxy.dataplane.rules.authentication import Handshake, handshake_of
+from proxy.dataplane.rules.caching import is_for_the_front
 from proxy.dataplane.rules.cookies import split_request_cookies
 
 Headers = list[tuple[bytes, bytes]]
@@ -197,15 +198,13 @@ def is_request_id(value: bytes) -> bool:
 
 
 # Some fields apply to the whole host, which is the gateway's: `clear-site-data` would log the user out of the site,
-# `strict-transport-security` would change the site's own policy (RFC 6797 §8.1). `x-accel-redirect` would make an
-# nginx in front of the gateway send one of its internal locations.
+# `strict-transport-security` would change the site's own policy (RFC 6797 §8.1).
 _RESPONSE_DROPPED = HOP_BY_HOP | {
     b"x-request-id",
     b"alt-svc",
     b"clear-site-data",
     b"strict-transport-security",
     b"nel",
-    b"x-accel-redirect",
 }
 _RESPONSE_DROPPED_PREFIXES = (b"x-zenzefi-", b"proxy-")
 # Cached names of response fields as they pass to the client, by the name as received; empty if dropped.
@@ -230,7 +229,8 @@ def response_headers(headers: Headers) -> Headers:
 
 def _passed_name(name: bytes) -> bytes:
     lower = name.lower()
-    passed = b"" if lower in _RESPONSE_DROPPED or lower.startswith(_RESPONSE_DROPPED_PREFIXES) else lower
+    is_dropped = lower in _RESPONSE_DROPPED or lower.startswith(_RESPONSE_DROPPED_PREFIXES)
+    passed = b"" if is_dropped or is_for_the_front(lower) else lower
     if len(_passed) < _MAX_CACHED_NAMES and len(name) <= _MAX_NAME_LENGTH:
         _passed[name] = passed
     return passed

@@ -69,7 +69,7 @@ def authenticate(client, token, user, scheme="NTLM"):
 )
 @pytest.mark.parametrize("front", ["direct", "shared connection", "trusted proxy"])
 def test_two_customers_in_turn(request, gateway, recorded, alice_token, bob_token, front, scheme, rounds):
-    """Let the handshake work for Alice, and serve Bob and everyone else as nobody until he has done his own."""
+    """Let the handshake work for Alice, and serve Bob as an unknown user until he has done his own."""
     if front == "trusted proxy":
         request.getfixturevalue("trust_loopback")
     recorded.response = AuthenticatingUpstream(scheme)
