@@ -1,11 +1,14 @@
 """IP addresses as clients and proxies write them."""
 
 import ipaddress
+import re
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1: the last 32 bits are an IPv4 address
 _UNKNOWN = "unknown"
+# IPv6 needs brackets before a port, which may also be obfuscated (RFC 7239 §6.3).
+_WITH_PORT = re.compile(r"([0-9.]+|\[[^\]]*\])(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?")
 
 
 def parse_ip_address(text: str) -> IPAddress | None:
@@ -19,6 +22,16 @@ def parse_ip_address(text: str) -> IPAddress | None:
     except ValueError:
         return None
     return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def parse_forwarded_address(text: str) -> IPAddress | None:
+    """Return the IP address in an entry of `X-Forwarded-For`, or None if it is hidden or unreadable.
+
+    Some proxies add a port (`192.0.2.1:5678`, `[2001:db8::1]:443`) or quotation marks (RFC 7239 §6).
+    """
+    entry = text.strip().strip('"')
+    found = _WITH_PORT.fullmatch(entry)
+    return parse_ip_address(found[1] if found else entry)
 
 
 def normalise_ip_address(text: str) -> str | None:
