@@ -29,29 +29,30 @@ class CoalescingTransport(asyncio.Transport):
         if self._waiting:
             data = self._waiting + data
         elif len(data) < _LARGE:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._waiting = data
         if len(data) >= _LARGE:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write all that waits."""
         data, self._waiting = self._waiting, b""
         if data and not self._transport.is_closing():
             self._transport.write(data)
 
     def release(self) -> asyncio.Transport:
         """Write all that waits and return the underlying transport, for a protocol that takes over."""
-        self._flush()
+        self.flush()
         return self._transport
 
     # --- Calls that must follow the waiting writes
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
 
     def write_eof(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.write_eof()
 
     def abort(self) -> None:

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from enum import Enum, auto
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from proxy.dataplane.asgi import Receive, Send
 from proxy.dataplane.errors import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
@@ -16,6 +16,7 @@ from proxy.dataplane.rules.forwarded_headers import client_headers
 from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.rules.paths import PREFIX
 from proxy.dataplane.server.http_protocol import GatewayProtocol
+from proxy.dataplane.transport import CoalescingTransport
 from proxy.dataplane.upstream.bound import BoundConnections
 from proxy.dataplane.upstream.client import Upstream
 from proxy.dataplane.upstream.errors import FAILURES, denial_for
@@ -155,6 +156,7 @@ class HttpExchange:
             raise Denied(denial) from cause
         if self._connection is None:
             raise ConnectionAbortedError(denial.code) from cause
+        cast("CoalescingTransport", self._connection.transport).flush()  # the client gets at least the status
         self._connection.abort()
         raise ClientGone from cause
 
@@ -203,28 +205,43 @@ class HttpExchange:
         if self._rewriter is not None:
             headers, body_rewriter = self._rewriter.response(method, response.status, headers)
         headers += extra
-        self._response_started = True
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
         # Only what has arrived: the header block of an event stream must not wait for the first event.
         chunk = response.take()
         if body_rewriter is not None:
-            chunk = await self._send_rewritten(response, chunk, body_rewriter, send)
-        elif not response.at_end:
-            chunk = await self._send_stream(response, chunk, send)
+            chunk = await self._send_rewritten(response, chunk, body_rewriter, start, send)
+        else:
+            response.raise_if_broken()
+            await self._begin(start, send)
+            if not response.at_end:
+                chunk = await self._send_stream(response, chunk, send)
         await send({"type": "http.response.body", "body": chunk, "more_body": False})
         self.session.count_bytes(len(chunk))
 
-    async def _send_rewritten(self, response: Response, chunk: bytes, body: BodyRewriter, send: Send) -> bytes:
-        """Send the body as it is rewritten, and return its last chunk."""
-        await send({"type": "http.response.body", "body": b"", "more_body": True})
+    async def _begin(self, start: dict[str, Any], send: Send) -> None:
+        """Send the header block, unless it has been sent."""
+        if not self._response_started:
+            self._response_started = True
+            await send(start)
+
+    async def _send_rewritten(
+        self, response: Response, chunk: bytes, body: BodyRewriter, start: dict[str, Any], send: Send
+    ) -> bytes:
+        """Send the body as it is rewritten, and return its last chunk.
+
+        The header block waits for the first piece, so that a body that cannot be decoded is denied.
+        """
         while True:
             self._enter(Phase.CLIENT_READING)
             for piece in body.feed(chunk):
+                await self._begin(start, send)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 self.session.count_bytes(len(piece))
                 await asyncio.sleep(0)  # yield to other tasks, even if one chunk decodes to many pieces
             if response.at_end:
-                return body.close()
+                last = body.close()
+                await self._begin(start, send)
+                return last
             self._enter(Phase.UPSTREAM)
             chunk = await response.read()
 

@@ -1,7 +1,10 @@
 """HTTP/1.1 connections to the upstream (RFC 9112): one request at a time."""
 
 import asyncio
+import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 from typing import NamedTuple, cast
 
 import httptools
@@ -10,6 +13,8 @@ from proxy.dataplane.rules.authentication import Handshake
 from proxy.dataplane.transport import AbortableProtocol, CoalescingTransport
 from proxy.dataplane.upstream.errors import ConnectionLost, InvalidResponse, StaleConnection
 from proxy.dataplane.upstream.response import Response
+
+_LAST_BYTES = 64 * 1024
 
 
 class Client(NamedTuple):
@@ -46,6 +51,7 @@ class Connection(AbortableProtocol):
         self._used = False
         self._reading_paused = False
         self._body_task: asyncio.Task[None] | None = None
+        self._duplicate: int | None = None  # only while a body is streamed
         self._writable: asyncio.Future[None] | None = None  # only while writing is paused
 
     def assign(self, client: Client, handshake: Handshake) -> None:
@@ -58,6 +64,7 @@ class Connection(AbortableProtocol):
         self._response = Response(self, method)
         self.transport.write(head)
         if body is not None:
+            self._duplicate = self._duplicated()
             self._body_task = self.loop.create_task(self._send(body, chunked=chunked), name="request body")
             self._body_task.add_done_callback(self._finish_sending)
         return self._response
@@ -70,7 +77,21 @@ class Connection(AbortableProtocol):
         if chunked:
             self.transport.write(b"0\r\n\r\n")
 
+    def _duplicated(self) -> int | None:
+        """Return a duplicate of the socket's descriptor, see `_read_last_words`; None if it could not be read."""
+        if self.transport.get_extra_info("sslcontext") is not None:
+            return None
+        with contextlib.suppress(OSError):
+            return os.dup(self.transport.get_extra_info("socket").fileno())
+        return None
+
+    def _close_duplicate(self) -> None:
+        if self._duplicate is not None:
+            os.close(self._duplicate)
+            self._duplicate = None
+
     def _finish_sending(self, sender: asyncio.Task[None]) -> None:
+        self._close_duplicate()
         error = None if sender.cancelled() else sender.exception()
         if error is None:
             self._free_if_complete()
@@ -141,12 +162,26 @@ class Connection(AbortableProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.resume_writing()
-        if self._body_task is not None:
-            self._body_task.cancel()
         response, self._response = self._response, None
         if response is not None:
+            if exc is not None and self._body_task is not None and not self._body_task.done():
+                exc = None if self._read_last_words(response) else exc
             if exc is not None or not response.end_with_connection():
                 stale = self._used and not response.received_any
                 response.fail(StaleConnection() if stale else ConnectionLost())
             response.forget_parser()
+        if self._body_task is not None:
+            self._body_task.cancel()
+        self._close_duplicate()
         self._on_lost(self)
+
+    def _read_last_words(self, response: Response) -> bool:
+        """Read a response that came before the connection was reset, and return whether its end may be the reset.
+
+        An upstream that refuses an upload responds and closes; the upload then fails before the response is read.
+        """
+        with contextlib.suppress(OSError, httptools.HttpParserError, InvalidResponse):
+            while self._duplicate is not None and (data := os.read(self._duplicate, _LAST_BYTES)):
+                response.feed(data)
+        response.wake()
+        return response.status >= HTTPStatus.BAD_REQUEST

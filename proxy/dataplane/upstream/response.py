@@ -1,7 +1,7 @@
 """One HTTP/1.1 response of the upstream (RFC 9112): its head, then its body as it arrives.
 
-httptools parses (llhttp in strict mode); this module does the framing and the backpressure, and decides whether the
-connection may serve another request.
+httptools parses the head (llhttp in strict mode); this module does the framing and the backpressure, and decides
+whether the connection may serve another request.
 """
 
 import asyncio
@@ -12,12 +12,14 @@ import httptools
 
 from proxy.dataplane.rules.authentication import expects_next_message, is_connection_bound
 from proxy.dataplane.rules.headers import Headers, has_controls
+from proxy.dataplane.upstream.chunks import ChunkedBody
 from proxy.dataplane.upstream.errors import InvalidResponse
 
 if TYPE_CHECKING:
     from proxy.dataplane.upstream.http1 import Connection
 
-_MAX_HEAD_BYTES = 64 * 1024  # of a response; also of any other bytes that contain nothing of its body
+_MAX_HEAD_BYTES = 64 * 1024  # of a response, with the interim ones before it
+_HEAD_END = b"\r\n\r\n"
 _MAX_FIELDS = 128  # browsers keep 180 cookies per host, and would drop the gateway's own if there were more
 _HIGH_WATER = 256 * 1024  # bytes of a body that wait to be taken; above, reading pauses
 _BODILESS = frozenset({204, 304})
@@ -33,8 +35,8 @@ class Response:
     """
 
     __slots__ = (
-        "_body_left", "_chunked", "_chunks", "_connection", "_error", "_has_no_body", "_interim", "_parser",
-        "_pending", "_size", "_waiter", "binds", "complete", "expects_next", "headers", "keep_alive", "received_any",
+        "_body_left", "_chunked", "_chunks", "_connection", "_error", "_has_no_body", "_head_end", "_head_size",
+        "_parser", "_size", "_waiter", "binds", "complete", "expects_next", "headers", "keep_alive", "received_any",
         "started", "status",
     )  # fmt: skip
 
@@ -50,9 +52,10 @@ class Response:
         self._connection = connection
         self._parser: Any = httptools.HttpResponseParser(self)
         self._has_no_body = method == "HEAD"
-        self._chunked = self._interim = False
+        self._head_size = 0  # bytes, with interim responses
+        self._head_end = b""  # the last bytes of it, in which its end may have begun
+        self._chunked: ChunkedBody | None = None
         self._body_left: int | None = None  # bytes; None: the body ends with the connection
-        self._pending = 0  # bytes since the last piece of a body
         self._chunks: list[bytes] = []
         self._size = 0
         self._error: Exception | None = None
@@ -64,6 +67,11 @@ class Response:
         """Wait until the status and the header block are complete. Raises `UpstreamError`."""
         while not self.started:
             await self._wait()
+
+    def raise_if_broken(self) -> None:
+        """Raise `UpstreamError` if the response is already known to be invalid or cut short."""
+        if self._error is not None:
+            raise self._error
 
     @property
     def at_end(self) -> bool:
@@ -93,8 +101,7 @@ class Response:
         self._connection.release(self)
 
     async def _wait(self) -> None:
-        if self._error is not None:
-            raise self._error
+        self.raise_if_broken()
         self._waiter = self._connection.loop.create_future()
         try:
             await self._waiter
@@ -106,17 +113,47 @@ class Response:
     def feed(self, data: bytes) -> None:
         """Process bytes from the connection. Raises `httptools.HttpParserError` and `InvalidResponse`."""
         self.received_any = True
-        if self.started and not self._chunked:
-            self.on_body(data)
-        else:
-            self._pending += len(data)
-            self._parser.feed_data(data)
-            if self._pending > _MAX_HEAD_BYTES:
-                raise InvalidResponse
+        while data and not self.started:
+            data = self._feed_head(data)
+        if data:
+            self._feed_body(data)
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Parse bytes up to the end of a header block, and return those that follow."""
+        begun = self._head_end + data
+        end = begun.find(_HEAD_END)
+        size = len(data) if end < 0 else end + len(_HEAD_END) - len(self._head_end)
+        self._head_end = begun[1 - len(_HEAD_END) :] if end < 0 else b""
+        self._head_size += size
+        if self._head_size > _MAX_HEAD_BYTES:
+            raise InvalidResponse
+        self._parser.feed_data(data[:size])
+        if end >= 0 and not self.started:  # an interim response (RFC 9110 §15.2)
+            self._parser = httptools.HttpResponseParser(self)
+        return data[size:]
+
+    def _feed_body(self, data: bytes) -> None:
+        """Keep a piece of the body. Data behind it was not asked for, and ends the connection (RFC 9112 §9.2)."""
+        pieces, excess = [data], b""
+        if self.complete:
+            pieces, excess = [], data
+        elif self._chunked is not None:
+            pieces, excess = self._chunked.feed(data)
+            self.complete = self._chunked.complete
+        elif self._body_left is not None:
+            pieces, excess = [data[: self._body_left]], data[self._body_left :]
+            self._body_left -= len(pieces[0])
+            self.complete = self._body_left == 0
+        if excess:
+            self.keep_alive = False
+        self._chunks += pieces
+        self._size += sum(map(len, pieces))
+        if self._size > _HIGH_WATER and not self.complete:
+            self._connection.pause_reading()
 
     def end_with_connection(self) -> bool:
         """Note that the connection ended, and return whether the response is complete by that (RFC 9112 §6.3)."""
-        if self.started and self._body_left is None and not self._chunked:
+        if self.started and self._body_left is None and self._chunked is None:
             self.complete = True
             self.wake()
         return self.complete
@@ -138,44 +175,25 @@ class Response:
 
     # --- Callbacks of httptools
 
-    def on_message_begin(self) -> None:
-        """Note a second response, which no request asked for."""
-        if self.complete:
-            self.keep_alive = False
-
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header field; a trailer is dropped, as RFC 9110 §6.5.1 allows."""
-        if not self.started:
-            # httptools keeps the whitespace after a value, which is not part of it (RFC 9112 §5). After a transfer
-            # coding it accepts spaces only.
-            value = value.rstrip(b" ")
-            if value.endswith(b"\t") and name.lower() != b"transfer-encoding":
-                value = value.rstrip(b" \t")
-            self.headers.append((name, value))
+        """Keep a header field."""
+        # httptools keeps the whitespace after a value, which is not part of it (RFC 9112 §5). After a transfer coding
+        # it accepts spaces only.
+        value = value.rstrip(b" ")
+        if value.endswith(b"\t") and name.lower() != b"transfer-encoding":
+            value = value.rstrip(b" \t")
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Check the header block. Raises `InvalidResponse`."""
-        if self.complete:  # a second response, which no request asked for (RFC 9112 §9.2)
-            raise InvalidResponse
         self.status = self._parser.get_status_code()
-        self._interim = 100 <= self.status < 200
-        if self.status < 100 or self.status == 101:
-            raise InvalidResponse
-        if self._interim:  # may be dropped (RFC 9110 §15.2)
-            self.headers.clear()
+        if 100 <= self.status < 200 and self.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            self.headers.clear()  # it may be dropped (RFC 9110 §15.2)
             return
-        if self.status > 599 or self._is_too_large() or has_controls(self.headers):
+        if not 200 <= self.status <= 599 or len(self.headers) > _MAX_FIELDS or has_controls(self.headers):
             raise InvalidResponse
-        self._pending = 0
         self._read_framing()
         self.started = True
-
-    def _is_too_large(self) -> bool:
-        """Return whether the header block exceeds a limit, also if it arrived together with more bytes."""
-        size = self._pending
-        if size > _MAX_HEAD_BYTES:
-            size = sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return size > _MAX_HEAD_BYTES or len(self.headers) > _MAX_FIELDS
 
     def _read_framing(self) -> None:
         version = self._parser.get_http_version()
@@ -189,13 +207,13 @@ class Response:
             elif lower == b"content-length":
                 self._body_left = int(value)
             elif lower == b"transfer-encoding":
-                if value.lower() != b"chunked" or self._chunked:
+                if value.lower() != b"chunked" or self._chunked is not None:
                     raise InvalidResponse
-                self._chunked = True
+                self._chunked = ChunkedBody()
             elif lower in _AUTHENTICATION:
                 self._read_authentication(lower, value)
         self._has_no_body = self._has_no_body or self.status in _BODILESS
-        framed = self._has_no_body or self._chunked or self._body_left is not None
+        framed = self._has_no_body or self._chunked is not None or self._body_left is not None
         self.keep_alive = framed and not closes
         if self._has_no_body or self._body_left == 0:
             self.complete = True
@@ -204,24 +222,3 @@ class Response:
         self.binds = self.binds or name == _PERSISTENT_AUTH or is_connection_bound(value)
         if self.status == HTTPStatus.UNAUTHORIZED:
             self.expects_next = self.expects_next or expects_next_message(value)
-
-    def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body, and pause reading if too much waits to be taken."""
-        self._pending = 0
-        if self.complete:
-            self.keep_alive = False
-            return
-        if self._body_left is not None:
-            if len(body) > self._body_left:
-                body, self.keep_alive = body[: self._body_left], False
-            self._body_left -= len(body)
-            self.complete = self._body_left == 0
-        self._chunks.append(body)
-        self._size += len(body)
-        if self._size > _HIGH_WATER and not self.complete:
-            self._connection.pause_reading()
-
-    def on_message_complete(self) -> None:
-        """Note the end of the response, unless it was an interim one."""
-        if not self._interim:
-            self.complete = True
