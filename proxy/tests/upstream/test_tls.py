@@ -105,6 +105,19 @@ def test_an_authority_from_the_settings(reaches, authority):
     assert reaches(authority.issue()[2], ZENZEFI_CA_FILE=authority.file)
 
 
+def test_a_private_authority_without_key_usage_on_every_version_of_python(reaches, authority, monkeypatch):
+    """Accept it although Python 3.13 and later set a flag that requires the extension."""
+    create = ssl.create_default_context
+
+    def create_strict(*arguments, **options):
+        context = create(*arguments, **options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr("ssl.create_default_context", create_strict)
+    assert reaches(authority.issue()[2], ZENZEFI_CA_FILE=authority.file)
+
+
 @pytest.mark.parametrize("days", [-1, 1])
 @pytest.mark.parametrize("name", [THIS_HOST, OTHER_HOST])
 @pytest.mark.parametrize("known", [False, True])
