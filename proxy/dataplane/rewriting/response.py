@@ -28,6 +28,10 @@ _OTHER_CHARSET = re.compile(
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Destinations that show a page, not a part of one that a script fetches (Fetch Metadata §2.1).
 _DOCUMENTS = frozenset({b"document", b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
+_URLS = (
+    b"service-worker-allowed", b"sourcemap", b"x-sourcemap", b"hx-redirect", b"hx-location", b"hx-push-url",
+    b"hx-replace-url",
+)  # fmt: skip
 _POLICIES = (b"content-security-policy", b"content-security-policy-report-only")
 # Fields that describe the bytes as the upstream sent them.
 _BODY_FIELDS = frozenset(
@@ -97,7 +101,7 @@ class ExchangeRewriter:
         changes: dict[bytes, _Rewrite] = {
             b"link": urls.rewrite_link,
             b"refresh": urls.rewrite_refresh,
-            b"service-worker-allowed": urls.rewrite,
+            **dict.fromkeys(_URLS, urls.rewrite),
             **dict.fromkeys(_POLICIES, self.policy.rewrite),
         }
         joined: dict[bytes, bytes] = {}
