@@ -53,7 +53,7 @@ def _private(stated: list[bytes]) -> bytes:
 
 
 def _without_sharing(value: bytes) -> bytes:
-    """Return the value of `Cache-Control` with `private` first, where nothing malformed can hide it."""
+    """Return the value of `Cache-Control` with `private` first, so that nothing malformed can hide it."""
     kept = [b"private"]
     for directive in _DIRECTIVE.findall(value):
         name = directive.partition(b"=")[0].strip().lower()
