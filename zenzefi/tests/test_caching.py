@@ -42,7 +42,7 @@ def visitor(request: pytest.FixtureRequest, client: Client, alice: User) -> Clie
 # case G72
 @pytest.mark.django_db
 def test_every_path(visitor: Client) -> None:
-    """Request each path; the response must not be stored, whatever its status."""
+    """Request each path; the response must not be stored, with any status."""
     known = list(paths())
     assert {"/", "/tokens", "/accounts/login/", "/api/v1/tariffs", "/admin/login/", f"/denied/{ID}"} <= set(known)
     assert len(known) > 100

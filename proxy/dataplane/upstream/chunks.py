@@ -1,6 +1,6 @@
 """The chunked transfer coding of a response (RFC 9112 §7.1), without I/O.
 
-Our own decoder, because llhttp neither accepts the padded sizes of old servers nor tells the size of a chunk, and a
+Our own decoder, because llhttp neither accepts the padded sizes of old servers nor states the size of a chunk, and a
 chunk of 2⁶⁴ bytes would be waited for.
 """
 
