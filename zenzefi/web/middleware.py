@@ -9,11 +9,19 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from csp.middleware import CSPMiddleware
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 
 from zenzefi.common.time_zones import time_zone
+
+
+class HostMiddleware(CommonMiddleware):
+    """Django's check of `Host`, except for the metrics: a scraper may name a worker by its address, as for health."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return None if request.path_info == "/metrics" else super().process_request(request)
 
 
 class SiteMiddleware:

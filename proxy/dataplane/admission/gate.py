@@ -197,17 +197,23 @@ class Gate:
 
         The browser sends the cookie with every request to the host, so the requesting page must be of that host.
         """
+        site = head.sec_fetch_site
         if head.origin is None:
-            if unsafe and head.sec_fetch_site not in (b"same-origin", b"none"):
-                raise Denied(ORIGIN_DENIED)
-            return
+            allowed = not unsafe or site in (b"same-origin", b"none")
+        else:
+            allowed = site not in (b"cross-site", b"same-site") and self._is_own_origin(head, on_proxy_host)
+        if not allowed:
+            raise Denied(ORIGIN_DENIED)
+
+    def _is_own_origin(self, head: RequestHead, on_proxy_host: bool) -> bool:
         if head.origin == (self._config.proxy_origin if on_proxy_host else self._config.own_origin):
-            return
+            return True
+        # A page without a referrer has no origin to show, but `Sec-Fetch-Site`, which no page can set, says the same.
+        hidden = head.origin == b"null" and head.sec_fetch_site == b"same-origin"
         scheme = self._config.own_origin.partition(b"://")[0]
         name, _port = split_domain_port(head.host.decode("latin-1"))
-        same = head.origin == scheme + b"://" + head.host
-        if not (same and name and (on_proxy_host or validate_host(name, self._config.allowed_hosts))):
-            raise Denied(ORIGIN_DENIED)
+        same = hidden or head.origin == scheme + b"://" + head.host
+        return same and bool(name) and (on_proxy_host or validate_host(name, self._config.allowed_hosts))
 
     async def _permitted_lease(self, grant: Grant, device: str) -> Lease:
         """Spend a permit and return the device's lease.

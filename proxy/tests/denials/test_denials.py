@@ -180,6 +180,29 @@ class TestOrigin:
         headers = {"Host": "evil.example", "Origin": "http://evil.example"}
         assert_denied_and_unseen(browser.post("/x", headers=headers), "origin_denied", recorded, alice_token)
 
+    @pytest.mark.parametrize(
+        ("origin", "site", "get", "post"),
+        [
+            ("null", "same-origin", True, True), ("null", "same-site", False, False), ("null", "none", False, False),
+            ("null", "cross-site", False, False), ("null", None, False, False), ("null", "", False, False),
+            ("own", "same-origin", True, True), ("own", "none", True, True), ("own", "cross-site", False, False),
+            ("own", "same-site", False, False), ("https://evil.example", "same-origin", False, False),
+            (None, "same-origin", True, True), (None, "none", True, True), (None, "cross-site", True, False),
+            (None, "same-site", True, False),
+        ],
+    )  # fmt: skip
+    def test_the_site_of_the_page(self, gateway, recorded, browser, origin, site, get, post):
+        """Trust `Sec-Fetch-Site`, which a page cannot set, more than an origin that is hidden."""
+        given = {"Origin": gateway.url if origin == "own" else origin, "Sec-Fetch-Site": site}
+        headers = {name: value for name, value in given.items() if value is not None}
+        for method, allowed in (("GET", get), ("POST", post)):
+            response = browser.request(method, "/x", headers=headers)
+            assert response.status_code == (200 if allowed else 403), (method, given)
+
+    def test_a_hidden_origin_on_a_foreign_host(self, gateway, recorded, alice_token, browser):
+        headers = {"Host": "evil.example", "Origin": "null", "Sec-Fetch-Site": "same-origin"}
+        assert_denied_and_unseen(browser.post("/x", headers=headers), "origin_denied", recorded, alice_token)
+
     def test_an_unsafe_method_without_an_origin(self, gateway, recorded, alice_token, browser):
         assert_denied_and_unseen(browser.post("/x"), "origin_denied", recorded, alice_token)
         response = browser.post("/x", headers={"Sec-Fetch-Site": "cross-site"})
