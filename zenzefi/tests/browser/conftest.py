@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from zenzefi.tests.browser import delays, server
 from zenzefi.tests.browser.registry import ANYONE
@@ -14,6 +14,8 @@ from zenzefi.tests.browser.server import Site
 
 HERE = Path(__file__).parent
 Visit = Callable[..., Page]
+# An upper bound for a loaded machine, and Playwright's own for everything else.
+expect.set_options(timeout=30_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,7 +47,6 @@ def visit(browser: Browser, site: Site) -> Iterator[Visit]:
     def visit(who: str = ANYONE, *, may_complain: bool = False, **options: Any) -> Page:
         contexts.append(site.open(browser, who, **options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(10_000)
         if not may_complain:
             page.on("console", lambda message: problems.append(message.text) if _complains(message) else None)
             page.on("pageerror", lambda error: problems.append(str(error)))

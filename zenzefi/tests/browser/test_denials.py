@@ -58,7 +58,7 @@ def test_from_the_denial_to_its_explanation(visit: Visit, scripts: bool) -> None
 def test_waiting_for_an_unknown_denial_ends(visit: Visit) -> None:
     page = visit()
     page.goto("/denied/nothing-of-that-name")
-    expect(page.get_by_role("heading", level=1)).to_have_text("We have no record of this denial.", timeout=20_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("We have no record of this denial.")
 
 
 def test_an_owner_opens_a_denial_of_the_list(visit: Visit) -> None:

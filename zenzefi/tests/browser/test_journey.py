@@ -87,7 +87,7 @@ def test_from_sign_up_to_the_refund(visit: Visit, site: Site, locale: str, width
     expect(page.locator("input[name=amount]")).to_have_value("100.00")
     main.get_by_role("button", name=words["Continue to payment"]).click()
     main.get_by_role("button", name=words["Pay"], exact=True).click()
-    main.get_by_role("link", name=words["Back to your choice"]).click(timeout=20_000)
+    main.get_by_role("link", name=words["Back to your choice"]).click()
     expect(page.locator("#hours-168")).to_be_checked()
     main.get_by_role("button", name=words["Buy this token"]).click()
 
@@ -99,7 +99,7 @@ def test_from_sign_up_to_the_refund(visit: Visit, site: Site, locale: str, width
 
     # The usage appears without a reload.
     main.get_by_role("link", name=words["Token page"]).click()
-    expect(page.locator("#token-live")).to_contain_text("carols-laptop", timeout=20_000)
+    expect(page.locator("#token-live")).to_contain_text("carols-laptop")
 
     main.get_by_role("link", name=words["Revoke"]).click()
     main.get_by_role("button", name=words["Revoke the token"]).click()
@@ -127,7 +127,7 @@ def test_buying_by_keyboard_alone(visit: Visit, site: Site) -> None:
     go(page, "/pay/mock/")
     to(page, lambda: focused(page, "value") == "pay")
     go(page, "/billing/return/")
-    expect(page.get_by_role("link", name="Back to your choice")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("link", name="Back to your choice")).to_be_visible()
     to(page, lambda: "Back to your choice" in focused(page, "textContent"))
     go(page, "/tokens/buy")
     expect(page.locator("#hours-1")).to_be_checked()
@@ -196,7 +196,7 @@ def test_without_a_script(visit: Visit, site: Site) -> None:
     page.goto("/topup?amount=18")
     page.get_by_role("button", name="Continue to payment").click()
     page.get_by_role("button", name="Pay", exact=True).click()
-    expect(page.get_by_text("Paid. The credits are on your balance.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Paid. The credits are on your balance.")).to_be_visible()
     page.goto("/tokens/buy")
     page.locator("label[for=hours-24]").click()
     page.get_by_role("button", name="Buy this token").click()

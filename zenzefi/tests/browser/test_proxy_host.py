@@ -49,7 +49,6 @@ def page(scripts: bool, browser: Browser, own_host: tuple[Site, str]) -> Iterato
     context.add_cookies([{"name": "zenzefi_device", "value": "browser-of-alice", "url": site.url}])
     page, problems = context.new_page(), []
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    page.set_default_timeout(10_000)
     page.goto("/tokens/{token}".format(**site.names))
     yield page
     context.close()
@@ -75,7 +74,7 @@ def test_the_server_opens_with_its_absolute_paths(page: Page, scripts: bool, own
     if scripts:  # fetch, WebSocket and EventSource at absolute paths, admitted by the cookie
         expect(page.locator("#info-state")).to_have_text("Received")
         expect(page.locator("#socket-log .received")).to_have_text("Hello from the browser")
-        expect(page.locator("#events-state")).to_have_text("Complete", timeout=15_000)
+        expect(page.locator("#events-state")).to_have_text("Complete")
     # The cookie is limited to that host, and scripts cannot read it.
     (cookie,) = [each for each in page.context.cookies() if each["name"] == "zenzefi_access"]
     assert (cookie["domain"], cookie["path"], cookie["httpOnly"]) == ("proxy.localhost", "/", True)

@@ -36,7 +36,7 @@ def origin(message: ConsoleMessage) -> str:
 def test_the_first_page_of_the_demo(visit: Visit, site: Site) -> None:
     page = opened(visit, site)
     for state, text in (("info", "Received"), ("socket", "Connected"), ("events", "Complete")):
-        expect(page.locator(f"#{state}-state")).to_have_text(text, timeout=20_000)
+        expect(page.locator(f"#{state}-state")).to_have_text(text)
     page.get_by_role("link", name="Certificates").first.click()
     expect(page).to_have_url(f"{site.url}{PREFIX}/certificates")
 
@@ -53,7 +53,7 @@ def test_everything_by_absolute_paths_under_any_policy(visit: Visit, site: Site)
         page.goto(f"{PREFIX}/absolute?policy={policy}")
         works(page, site)
     page.goto(f"{PREFIX}/absolute")
-    expect(page.locator("#checks-state")).to_have_text("All work", timeout=20_000)
+    expect(page.locator("#checks-state")).to_have_text("All work")
     page.get_by_role("button", name="Go to the certificates").click()
     expect(page).to_have_url(re.compile(f"{PREFIX}/certificates$"))
     strays = [url for url in asked if not url.startswith(f"{site.url}{PREFIX}/")]
@@ -62,7 +62,7 @@ def test_everything_by_absolute_paths_under_any_policy(visit: Visit, site: Site)
 
 
 def works(page: Page, site: Site) -> None:
-    expect(page.locator("#checks-state")).to_have_text("All work", timeout=20_000)
+    expect(page.locator("#checks-state")).to_have_text("All work")
     expect(page.locator("dd[data-check=good]")).to_have_count(15)
     assert page.evaluate("document.getElementById('picture').naturalWidth") > 0
     # The style sheet imported by that of the page, and its picture.
