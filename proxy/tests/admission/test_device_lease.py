@@ -31,11 +31,11 @@ def test_the_first_device_wins(gateway, recorded, alice_token):
 
 def test_it_expires_after_the_timeout(gateway, recorded, alice_token, short):
     owner, other = gateway.client(alice_token), gateway.client(alice_token.on(OTHER))
+    began = time.monotonic()
     assert owner.get("/x").status_code == 200
-    held = time.monotonic()
     assert_denied(other.get("/x"), "device_conflict")
     eventually(lambda: other.get("/x").status_code == 200)
-    assert time.monotonic() - held > 0.95
+    assert time.monotonic() - began >= 1
     assert_denied(owner.get("/x"), "device_conflict")
 
 
@@ -103,7 +103,7 @@ def test_a_reset_frees_it(gateway, recorded, alice, alice_token):
     owner, other = gateway.client(alice_token), gateway.client(alice_token.on(OTHER))
     assert owner.get("/x").status_code == 200
     assert client_of(alice).post(f"/api/v1/tokens/{alice_token.token.pk}/reset-device").status_code == 200
-    eventually(lambda: other.get("/x").status_code == 200, seconds=2)
+    eventually(lambda: other.get("/x").status_code == 200)
     assert_denied(owner.get("/x"), "device_conflict")
 
 

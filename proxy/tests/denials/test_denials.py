@@ -48,7 +48,7 @@ class TestToken:
         client = gateway.client(alice_token)
         assert_denied(client.get("/x"), "invalid_token")
         AccessToken.objects.filter(pk=alice_token.token.pk).update(digest=digest)
-        eventually(lambda: client.get("/x").status_code == 200, seconds=1)
+        eventually(lambda: client.get("/x").status_code == 200)
 
     def test_a_revoked_one(self, gateway, recorded, alice, olga, alice_token):
         services.revoke_by_force(alice_token.token.pk, actor=olga, reason="test")
@@ -67,13 +67,13 @@ class TestToken:
         services.freeze(alice_token.token.pk, actor=olga, reason="test")
         assert_denied_and_unseen(gateway.client(alice_token).get("/x"), "token_frozen", recorded, alice_token)
         services.unfreeze(alice_token.token.pk, actor=olga, reason="test")
-        eventually(lambda: gateway.client(alice_token).get("/x").status_code == 200, seconds=2)
+        eventually(lambda: gateway.client(alice_token).get("/x").status_code == 200)
 
     def test_of_a_blocked_user(self, gateway, recorded, alice, olga, alice_token):
         set_active(alice, False, actor=olga)
         assert_denied_and_unseen(gateway.client(alice_token).get("/x"), "user_inactive", recorded, alice_token)
         set_active(alice, True, actor=olga)
-        eventually(lambda: gateway.client(alice_token).get("/x").status_code == 200, seconds=2)
+        eventually(lambda: gateway.client(alice_token).get("/x").status_code == 200)
 
     def test_two_at_once(self, gateway, recorded, alice_token, bob_token):
         request = head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers}, b"x-access-token: x")
@@ -308,7 +308,7 @@ class TestRequestTimeout:
     # case C49
     def test_announced_bodies_that_never_arrive(self, gateway, recorded, alice_token, bob_token):
         """Respond 100 to them, without delaying other clients or using connections to the upstream."""
-        gateway.restart(CLIENT_BODY_TIMEOUT=1, MAX_CONNECTIONS_PER_TOKEN=50)
+        gateway.restart(CLIENT_BODY_TIMEOUT=3, MAX_CONNECTIONS_PER_TOKEN=50)
         framings = [b"Content-Length: 10", b"Transfer-Encoding: chunked"]
         given = {"Host": "h", "Expect": "100-continue", **alice_token.headers}
         began = time.monotonic()
@@ -320,17 +320,17 @@ class TestRequestTimeout:
             assert recorded.connections == 1
             codes = [client.read_response().json()["code"] for client in waiting]
         assert sorted(codes) == ["request_timeout"] * 50 + ["too_many_connections"] * 10
-        assert 1 <= time.monotonic() - began < 6
+        assert 3 <= time.monotonic() - began < 30
         assert len(recorded.requests) == recorded.connections == 1
         assert len(gateway.plane.in_flight) == 0
 
     def test_a_slow_body(self, gateway, recorded, alice_token):
         """Apply the limit to the time between two pieces."""
-        gateway.restart(CLIENT_BODY_TIMEOUT=1)
+        gateway.restart(CLIENT_BODY_TIMEOUT=2)
 
         def pieces():
             for _ in range(4):
-                time.sleep(0.4)
+                time.sleep(0.6)
                 yield b"x"
 
         assert gateway.client(alice_token).post("/x", content=pieces()).status_code == 200
@@ -387,7 +387,7 @@ class TestState:
             assert_denied(gateway.client(bob_token).get("/x"), "state_unavailable")
         assert alice_token.stored().activated_at is None
         monkeypatch.undo()
-        eventually(lambda: gateway.client(bob_token).get("/x").status_code == 200, seconds=2)
+        eventually(lambda: gateway.client(bob_token).get("/x").status_code == 200)
 
 
 class TestRequestForm:

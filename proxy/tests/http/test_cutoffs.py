@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.services import set_active
 from conftest import client_of
 from proxy.dataplane.admission import revocation_feed
-from proxy.tests.support.cutoffs import assert_aborted, within_two_seconds
+from proxy.tests.support.cutoffs import assert_aborted, assert_aborted_at, within_two_seconds
 from proxy.tests.support.raw_client import connected, head
 from proxy.tests.support.servers import eventually
 
@@ -158,17 +158,13 @@ def test_a_client_that_does_not_read(gateway, recorded, alice, olga, alice_token
 
 
 def test_expiry(gateway, alice_token, bob_token):
-    now = timezone.now()
-    AccessToken.objects.filter(pk=alice_token.token.pk).update(
-        created_at=now - timedelta(hours=1), expires_at=now + timedelta(seconds=1)
-    )
+    end = timezone.now() + timedelta(seconds=2)
+    AccessToken.objects.filter(pk=alice_token.token.pk).update(created_at=end - timedelta(hours=1), expires_at=end)
     with (
         gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events,
         gateway.client(bob_token).stream("GET", "/events?interval=0.1") as of_bob,
     ):
-        started = time.monotonic()
-        assert_aborted(events.iter_raw())
-        assert 0.5 < time.monotonic() - started < 3
+        assert_aborted_at(events.iter_raw(), end)
         assert next(of_bob.iter_raw())
     response = gateway.client(alice_token).get("/echo")
     assert (response.status_code, response.json()["code"]) == (401, "token_expired")
@@ -189,11 +185,11 @@ def test_unfreezing_and_other_changes_end_nothing(gateway, alice, olga, alice_to
 
 
 def test_a_device_reset_admits_the_next_request(gateway, alice, alice_token):
-    """Retry for a second, because a request that is in flight during the reset may end, too."""
+    """Retry, because a request that is in flight during the reset may end, too."""
     client = gateway.client(alice_token)
     assert client.get("/echo").status_code == 200
     services.reset_device(alice, alice_token.token.pk)
-    eventually(lambda: client.get("/echo").status_code == 200, seconds=1)
+    eventually(lambda: client.get("/echo").status_code == 200)
 
 
 def test_a_silent_feed_ends_everything_in_time(gateway, alice_token, monkeypatch):

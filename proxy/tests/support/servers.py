@@ -16,24 +16,26 @@ import uvicorn
 from proxy.dataplane import health, plane
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.server.http_protocol import GatewayProtocol
+from proxy.tests.support.clock import running_seconds
 from zenzefi.runtime.sockets import listen
 from zenzefi.runtime.uvicorn_config import uvicorn_config
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 10) -> Any:
-    """Wait until the condition is true. Return its value; fail after `seconds`."""
-    until = time.monotonic() + seconds
+    """Wait until the condition is true. Return its value; fail after `seconds`, with its last value."""
+    started = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < until, f"not within {seconds} s: {condition}"
+        assert running_seconds(started) < seconds, f"{found!r} after {seconds} s: {condition}"
         time.sleep(0.01)
     return found
 
 
 async def eventually_async(condition: Callable[[], Any], seconds: float = 10) -> None:
-    """Wait in an event loop until the condition is true; fail after `seconds`."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  # the server runs in another thread
-            await asyncio.sleep(0.01)
+    """Wait in an event loop until the condition is true; fail after `seconds`, with its last value."""
+    started = time.monotonic()
+    while not (found := condition()):
+        assert running_seconds(started) < seconds, f"{found!r} after {seconds} s: {condition}"
+        await asyncio.sleep(0.01)
 
 
 class _Server(uvicorn.Server):
@@ -115,6 +117,11 @@ class Gateway:
         """Return the protocol objects of the connections to clients."""
         return list(self._thread._server.server_state.connections)
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether the gateway has responded to everything that it has received."""
+        return self._thread.is_idle
+
     def wait_for_free(self, token: Any) -> None:
         """Wait until no device has a lease on a `Sold` token."""
         eventually(lambda: self.run(self.plane.state.lease(token.token.pk)) is None)
@@ -143,7 +150,7 @@ class Gateway:
         try:
             for client in self._clients:
                 client.close()
-            eventually(lambda: self._thread.is_idle)
+            eventually(lambda: self.is_idle)
             assert len(plane.current().in_flight) == 0
         finally:
             self.run(plane.stop())
@@ -176,9 +183,17 @@ class LoopThread:
         self._loop.call_soon_threadsafe(function)
 
     def stop(self) -> None:
+        self.run(self._end_tasks())
         self.call(self._loop.stop)
         self._thread.join(timeout=5)
         self._loop.close()
+
+    async def _end_tasks(self) -> None:
+        """Cancel what still runs. A transport that is open when the loop closes would fail a later test."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(frozen=True)
@@ -239,6 +254,35 @@ Response = bytes | Callable[[Recorded, Connection], Awaitable[object]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 
 
+class OneByOne:
+    """A stream of events of which the upstream sends the next one only when the client has received the last one.
+
+    A gateway that holds an event back would never get another.
+    """
+
+    HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    def __init__(self, upstream: "RecordingUpstream", count: int = 4) -> None:
+        self._upstream, self._count = upstream, count
+        self._received = asyncio.Semaphore(0)
+        upstream.response = self._send
+
+    async def _send(self, _request: Recorded, connection: Connection) -> None:
+        await connection.send(self.HEAD)
+        for number in range(self._count):
+            await connection.send(b"9\r\ndata: %d\n\n\r\n" % number)
+            await self._received.acquire()
+        await connection.send(b"0\r\n\r\n")
+
+    def read(self, response: httpx.Response) -> None:
+        """Read the response. Assert that each event arrives alone."""
+        pieces = response.iter_raw()
+        for number in range(self._count):
+            assert next(pieces) == b"data: %d\n\n" % number
+            self._upstream.call(self._received.release)
+        assert list(pieces) == []
+
+
 def once(data: bytes) -> Response:
     """Return a script that sends these bytes and closes the connection."""
 
@@ -262,8 +306,9 @@ class RecordingUpstream:
         self.reads_bodies = True  # before the response is sent
         self.connections = 0
         self.closed_connections = 0
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopped = False
         self.port = loop.run(self._start())
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -278,7 +323,10 @@ class RecordingUpstream:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self._writers.add(writer)
+        self._writers.append(writer)
+        if self._stopped:  # the connection was accepted before, and its task begins only now
+            writer.transport.abort()
+            return
         task = asyncio.current_task()
         self._tasks.add(task)
         try:
@@ -291,7 +339,6 @@ class RecordingUpstream:
         finally:
             self.closed_connections += 1
             self._tasks.discard(task)
-            self._writers.discard(writer)
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -311,8 +358,9 @@ class RecordingUpstream:
         self._loop.run(self._stop())
 
     async def _stop(self) -> None:
+        self._stopped = True
         self._server.close()
-        for writer in list(self._writers):
+        for writer in self._writers:  # also those that are closing, but cannot send the rest of their data
             writer.transport.abort()
         tasks = list(self._tasks)
         for task in tasks:
