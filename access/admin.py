@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from access import selectors, services
+from access import selectors, services, tariffs
 from access.errors import TokenNotActive
 from access.models import AccessToken, Revocation, Tariff, TokenSegment
 from accounts.admin import ModelAdmin
@@ -23,6 +23,19 @@ class TariffAdmin(ModelAdmin):
     list_display = ["title", "duration_hours", "scope", "price"]
     list_filter = ["scope"]
     search_fields = ["title"]
+
+    def save_model(self, request: HttpRequest, obj: Tariff, form: forms.ModelForm[Tariff], change: bool) -> None:
+        """Change the tariff as the API does, with an audit event. The form has checked the values."""
+        actor, values = current_user(request), form.cleaned_data
+        saved = tariffs.change(obj.pk, values, actor=actor) if change else tariffs.create(values, actor=actor)
+        obj.pk = saved.pk
+
+    def delete_model(self, request: HttpRequest, obj: Tariff) -> None:
+        tariffs.delete(obj.pk, actor=current_user(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Tariff]) -> None:
+        for tariff in queryset:
+            self.delete_model(request, tariff)
 
 
 class ReasonActionForm(ActionForm):

@@ -161,3 +161,41 @@ def test_the_outbox_is_read_only(alice: User, operator: Client, buy: Buy) -> Non
 def test_sessions_are_read_only(operator: Client) -> None:
     assert operator.get("/admin/proxy/proxysession/?q=alice").status_code == 200
     assert operator.get("/admin/proxy/proxysession/add/").status_code == 403
+
+
+TARIFFS = "/admin/access/tariff/"
+TWO_DAYS = {"title": "Two days", "duration_hours": "48", "scope": "full", "price": "30.50"}
+
+
+@pytest.mark.usefixtures("tariffs")
+@pytest.mark.parametrize(
+    ("path", "form", "kind", "on_sale"),
+    [
+        ("add/", TWO_DAYS, "tariff_created", 11),
+        ("{day}/change/", TWO_DAYS, "tariff_changed", 10),
+        ("{day}/delete/", {"post": "yes"}, "tariff_deleted", 9),
+        ("", {"action": "delete_selected", "_selected_action": "{day}", "post": "yes"}, "tariff_deleted", 9),
+    ],
+)
+def test_changes_of_tariffs_are_audited(
+    olga: User, operator: Client, path: str, form: dict[str, str], kind: str, on_sale: int
+) -> None:
+    day = str(Tariff.objects.get(duration_hours=24, scope="full").pk)
+
+    response = operator.post(
+        TARIFFS + path.format(day=day), {name: text.format(day=day) for name, text in form.items()}, follow=True
+    )
+
+    assert response.status_code == 200
+    assert Tariff.objects.count() == on_sale
+    (event,) = AuditEvent.objects.filter(kind__startswith="tariff_")
+    assert (event.kind, event.actor) == (kind, olga)
+    assert Tariff.objects.filter(pk=event.details["tariff_id"]).exists() == (kind != "tariff_deleted")
+
+
+@pytest.mark.usefixtures("tariffs")
+def test_a_second_tariff_of_one_duration_is_rejected(operator: Client) -> None:
+    response = operator.post(f"{TARIFFS}add/", {**TWO_DAYS, "duration_hours": "24"})
+
+    assert "There is a tariff for this duration and scope already." in response.text
+    assert Tariff.objects.count() == 10
