@@ -14,7 +14,7 @@ from django.utils import timezone
 from access import outbox, selectors, token_secret
 from access.errors import NotOnSale, TokenNotActive, TokenNotFound, TokenTooLong, TooManyDeviceResets
 from access.models import AccessToken, Revocation, Tariff, TokenSegment
-from accounts import audit
+from accounts import audit, locks
 from accounts.models import User
 from billing import ledger
 from billing.fields import MoneyField
@@ -186,6 +186,7 @@ def _revoke_and_refund(call: Call, token_id: UUID) -> RefundedRevocation:
 @transaction.atomic
 def revoke_by_force(token_id: UUID, *, actor: User, reason: str) -> None:
     """Revoke a token without a refund. Raises `TokenNotFound`; `TokenNotActive` if it was revoked before."""
+    _share_owner(token_id)
     token = _change(_query(token_id), Q(revoked_at__isnull=True), revoked_at=timezone.now())
     outbox.write(Revocation.Cause.REVOKED, token=token)
     _record("access_token_revoked", token, actor, reason)
@@ -194,6 +195,7 @@ def revoke_by_force(token_id: UUID, *, actor: User, reason: str) -> None:
 @transaction.atomic
 def freeze(token_id: UUID, *, actor: User, reason: str) -> None:
     """Freeze an active token: until it is unfrozen, it admits no requests and cannot be refunded."""
+    _share_owner(token_id)
     now = timezone.now()
     token = _change(_query(token_id), selectors.active(now), frozen_at=now)
     outbox.write(Revocation.Cause.FROZEN, token=token)
@@ -203,10 +205,18 @@ def freeze(token_id: UUID, *, actor: User, reason: str) -> None:
 @transaction.atomic
 def unfreeze(token_id: UUID, *, actor: User, reason: str) -> None:
     """Unfreeze a token; its expiry does not change. Raises `TokenNotActive` if it is not frozen."""
+    _share_owner(token_id)
     frozen = Q(frozen_at__isnull=False, revoked_at__isnull=True)
     token = _change(_query(token_id), frozen, frozen_at=None)
     outbox.write(Revocation.Cause.CHANGED, token=token)
     _record("access_token_unfrozen", token, actor, reason)
+
+
+def _share_owner(token_id: UUID) -> None:
+    """Lock the owner of a token before the token, in the order of a deletion."""
+    owner = _query(token_id).values_list("user_id", flat=True).first()
+    if owner is not None:
+        locks.share(owner)
 
 
 def _record(kind: str, token: AccessToken, actor: User, reason: str) -> None:

@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.db import transaction
 from rest_framework.exceptions import Throttled
 
-from accounts import tasks
+from accounts import locks, tasks
 from accounts.errors import EmailUnverified
 from accounts.models import User
 from zenzefi.common.rate_limits import RateLimit
@@ -72,6 +72,7 @@ def request_change(user: User, email: str) -> EmailAddress:
     changes = RateLimit("change_email", settings.RATE_LIMIT_AUTH)
     if not changes.hit(str(user.pk)):
         raise Throttled(changes.retry_after(str(user.pk)))
+    locks.lock_active(user)
     EmailAddress.objects.filter(user=user, primary=False).delete()
     address = EmailAddress.objects.create(user=user, email=email)
     send_confirmation(address)

@@ -14,7 +14,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled, ValidationError
 
-from accounts import audit, email_addresses, jwt, logins, mfa, selectors, tasks
+from accounts import audit, email_addresses, jwt, locks, logins, mfa, selectors, tasks
 from accounts.errors import EmailUnverified, InvalidCredentials, OtpRequired
 from accounts.login_throttle import limit_failures
 from accounts.models import ApiToken, RefreshFamily, User, normalise_email
@@ -130,6 +130,7 @@ def request_password_reset(email: str, *, address: str) -> None:
 @transaction.atomic
 def update_profile(user: User, *, password: str | None = None, **fields: str) -> User:
     """Change the given fields: `full_name`, `language`, `time_zone`. Raise `ValidationError` for a weak password."""
+    locks.lock_active(user)
     changed = list(fields)
     for name, value in fields.items():
         setattr(user, name, value)
@@ -152,7 +153,7 @@ def set_active(user: User, active: bool, *, actor: User | None, reason: str = ""
     """
     if user == actor and not active:
         raise ValidationError({"is_active": [_("You cannot block yourself.")]})
-    if active and User.objects.filter(pk=user.pk, deleted_at__isnull=False).exists():
+    if locks.lock(user.pk).deleted_at and active:
         raise ValidationError({"is_active": [_("This account was deleted by its user.")]})
     changed = User.objects.filter(pk=user.pk, is_active=not active).update(
         is_active=active, updated_at=timezone.now()
@@ -176,6 +177,7 @@ def turn_off_second_factor(user: User, *, actor: User) -> None:
     if user == actor:
         text = _("You cannot turn off your own second factor here. Use your account page instead.")
         raise ValidationError({"non_field_errors": [text]})
+    locks.lock(user.pk)
     Authenticator.objects.filter(user=user).delete()
     logins.revoke_all(user, except_session=None)
     audit.record("mfa_disabled", user, actor=actor)
