@@ -71,6 +71,8 @@ class Connection(AbortableProtocol):
 
     async def _send(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
         async for data in body:
+            if self._duplicate is None:  # TLS: let a response that has come be read before a write may fail
+                await asyncio.sleep(0)
             self.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
             if self._writable is not None:
                 await self._writable
@@ -164,7 +166,7 @@ class Connection(AbortableProtocol):
         self.resume_writing()
         response, self._response = self._response, None
         if response is not None:
-            if exc is not None and self._body_task is not None and not self._body_task.done():
+            if exc is not None and self._body_task is not None:  # sent, perhaps, but not read
                 exc = None if self._read_last_words(response) else exc
             if exc is not None or not response.end_with_connection():
                 stale = self._used and not response.received_any
