@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
@@ -15,6 +17,10 @@ from billing import ledger
 from billing.models import SystemAccount, TransactionType
 from zenzefi.runtime.static_files import collect_if_outdated
 from zenzefi.tests.support import fast_flush
+
+# A property does not depend on the speed of the machine.
+hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any machine")
 
 
 def pytest_sessionstart() -> None:

@@ -27,7 +27,9 @@ def drawn(user, start, end):
         return found, list(found.lines())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(movements, cuts)
 def test_opening_and_movements_give_the_closing_balance(db, wanted, periods):
     with transaction.atomic():

@@ -20,6 +20,7 @@ from accounts.jwt import issue_access
 from proxy.dataplane.state.base import Lease, StateUnavailable
 from proxy.dataplane.state.redis import RedisState
 from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.clock import running_seconds
 from proxy.tests.support.faults import Link, run_together
 from proxy.tests.support.processes import GatewayProcess
 from proxy.tests.support.servers import eventually
@@ -104,7 +105,7 @@ def test_killed_connections_are_replaced(site, sold_token, alice):  # case F67
     for token in fresh:
         eventually(lambda token=token: site.fetch(token).status_code == 200)
         assert_denied(site.fetch(token.on("another-device")), "device_conflict")
-    assert time.monotonic() - began < 10
+    assert running_seconds(began) < 10
 
 
 @pytest.mark.slow
@@ -124,7 +125,8 @@ def test_cached_grants_end_after_thirty_seconds(site, sold_token, alice, fault):
 
         eventually(is_cut_off, 35)
         assert (client.close_code, client.close_reason) == (1013, "state_unavailable")
-    assert 25 < time.monotonic() - began < 38
+    assert time.monotonic() - began >= 25
+    assert running_seconds(began) < 38
     assert_denied(site.fetch(known), "state_unavailable")
     site.link.mend()
     eventually(lambda: site.fetch(known).status_code == 200)
@@ -215,7 +217,7 @@ async def test_a_call_waits_for_a_frozen_redis_for_two_seconds_at_most(link):  #
             *(state.acquire_lease(token_id, lease, 60) for token_id in tokens), return_exceptions=True
         )
         assert all(isinstance(response, StateUnavailable) for response in responses)
-        assert time.monotonic() - began < 4
+        assert running_seconds(began) < 4
         link.mend()
         thief = Lease("thief", uuid.uuid4(), 0.0)
         while True:
@@ -223,7 +225,7 @@ async def test_a_call_waits_for_a_frozen_redis_for_two_seconds_at_most(link):  #
                 assert await state.acquire_lease(tokens[0], thief, 60) is None
                 break
             except StateUnavailable:
-                assert time.monotonic() - began < 10
+                assert running_seconds(began) < 10
                 await asyncio.sleep(0.05)
     finally:
         await state.close()

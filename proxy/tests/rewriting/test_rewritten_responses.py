@@ -12,6 +12,7 @@ from proxy.dataplane.rewriting import encoding
 from proxy.dataplane.rewriting.encoding import zstd
 from proxy.dataplane.rules.cookies import sign_access
 from proxy.tests.support.assertions import assert_denied
+from proxy.tests.support.clock import running_seconds
 from proxy.tests.support.servers import eventually
 
 P = b"/api/v1/proxy"
@@ -197,7 +198,7 @@ class TestEncodings:
                 got += piece
                 if b"<p>now</p>" in got:
                     break
-        assert time.monotonic() - started < 5
+        assert running_seconds(started) < 5
 
 
 def received_size(response):

@@ -16,6 +16,7 @@ from access.models import Revocation
 from access.signals import access_revoked
 from proxy import revocation_pubsub
 from proxy.dataplane.admission import revocation_feed
+from proxy.tests.support.clock import running_seconds
 from proxy.tests.support.cutoffs import assert_aborted
 from proxy.tests.support.faults import Link
 from proxy.tests.support.servers import eventually
@@ -97,7 +98,7 @@ async def test_a_message_wakes_at_once_and_so_does_the_subscription(publisher, l
     await listener.until(lambda: listener.woken == 1)
     started = time.monotonic()
     await listener.is_woken_by(publisher.wake_all)
-    assert time.monotonic() - started < 0.5
+    assert running_seconds(started) < 2  # far below the pause between polls
 
 
 @pytest.mark.services
@@ -111,7 +112,7 @@ def test_a_gateway_reads_the_outbox_at_once(publisher, gateway, alice_token, mon
         publisher.wake_all()
         started = time.monotonic()
         assert_aborted(events.iter_raw())
-        assert time.monotonic() - started < 2
+        assert running_seconds(started) < 2
 
 
 @pytest.mark.services
@@ -157,7 +158,7 @@ async def test_a_worker_that_stops_does_not_wait_for_redis(link, listener, fault
     for _ in range(2):
         started = time.monotonic()
         await listener.stop()
-        assert time.monotonic() - started < 1
+        assert running_seconds(started) < 1
         listener = Listener()
         await asyncio.sleep(0.3)  # in the middle of connecting
     await listener.stop()
@@ -182,7 +183,7 @@ def test_a_revocation_neither_waits_for_redis_nor_fails_with_it(link, linked_pub
     for _ in range(20):
         started = time.monotonic()
         linked_publisher.wake_all()
-        assert time.monotonic() - started < 0.1
+        assert running_seconds(started) < 1
         time.sleep(0.1)
     eventually(lambda: levels_logged(caplog, "publish") == ["WARNING"])
     link.mend()
