@@ -12,7 +12,7 @@ from django.db.models import F, Q, QuerySet, Value
 from django.utils import timezone
 
 from access import outbox, selectors, token_secret
-from access.errors import NotOnSale, TokenNotActive, TokenNotFound, TokenTooLong, TooManyDeviceResets
+from access.errors import NotOnSale, PriceChanged, TokenNotActive, TokenNotFound, TokenTooLong, TooManyDeviceResets
 from access.models import AccessToken, Revocation, Tariff, TokenSegment
 from accounts import audit, locks
 from accounts.models import User
@@ -26,11 +26,14 @@ from zenzefi.common.digests import secret_digest
 LONGEST_HOURS = 876_000
 
 
-def purchase(call: Call, duration_hours: int, scope: str) -> AccessToken:
-    """Sell the caller a token at the tariff's price. Raises `NotOnSale`, `InsufficientBalance`."""
+def purchase(call: Call, duration_hours: int, scope: str, *, at_most: Decimal | None = None) -> AccessToken:
+    """Sell the caller a token at the tariff's price, which `at_most` limits to the one that the user was shown.
+
+    Raises `NotOnSale`, `PriceChanged`, `InsufficientBalance`.
+    """
 
     def act() -> tuple[AccessToken, dict[str, Any]]:
-        tariff = _get_tariff(duration_hours, scope)
+        tariff = _get_tariff(duration_hours, scope, at_most)
         _pay(call, tariff, "Access token")
         token = _issue(call.user, tariff)
         return token, _sale_record(token)
@@ -38,25 +41,25 @@ def purchase(call: Call, duration_hours: int, scope: str) -> AccessToken:
     return once(call, act, _token_of_sale)
 
 
-def extend(call: Call, token_id: UUID, duration_hours: int) -> AccessToken:
-    """Sell the caller more time for an active token, at the tariff of its scope.
+def extend(call: Call, token_id: UUID, duration_hours: int, *, at_most: Decimal | None = None) -> AccessToken:
+    """Sell the caller more time for an active token, at the tariff of its scope; `at_most` as in `purchase`.
 
-    Raises `TokenNotFound`, `TokenNotActive`, `NotOnSale`, `TokenTooLong`, `InsufficientBalance`.
+    Raises `TokenNotFound`, `TokenNotActive`, `NotOnSale`, `PriceChanged`, `TokenTooLong`, `InsufficientBalance`.
     """
 
     def act() -> tuple[AccessToken, dict[str, Any]]:
-        token = _extend(call, token_id, duration_hours)
+        token = _extend(call, token_id, duration_hours, at_most)
         return token, _sale_record(token)
 
     return once(call, act, _token_of_sale)
 
 
-def _extend(call: Call, token_id: UUID, duration_hours: int) -> AccessToken:
+def _extend(call: Call, token_id: UUID, duration_hours: int, at_most: Decimal | None) -> AccessToken:
     own = _query(token_id, user=call.user)
     scope = own.values_list("scope", flat=True).first()
     if scope is None:
         raise TokenNotFound
-    tariff = _get_tariff(duration_hours, scope)
+    tariff = _get_tariff(duration_hours, scope, at_most)
     token = _change(
         own,
         selectors.active(timezone.now()),
@@ -93,10 +96,12 @@ def _token_of_sale(record: dict[str, Any]) -> AccessToken:
     return token
 
 
-def _get_tariff(duration_hours: int, scope: str) -> Tariff:
+def _get_tariff(duration_hours: int, scope: str, at_most: Decimal | None) -> Tariff:
     tariff = Tariff.objects.filter(duration_hours=duration_hours, scope=scope).first()
     if tariff is None:
         raise NotOnSale
+    if at_most is not None and tariff.price > at_most:
+        raise PriceChanged
     return tariff
 
 

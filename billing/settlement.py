@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from django.db import transaction
@@ -146,5 +146,5 @@ def _target_state(payment: Payment, state: ProviderState) -> tuple[PaymentStatus
 
 
 def credits_for(payment: Payment, refunded: Decimal) -> Decimal:
-    """Return the ZNC bought by `refunded`, a part of the price, rounded half-up to 0.01."""
-    return (payment.amount * refunded / payment.provider_amount).quantize(CENT, ROUND_HALF_UP)
+    """Return the ZNC bought by `refunded`, a part of the price, rounded up to 0.01, so that it leaves no credits."""
+    return (payment.amount * refunded / payment.provider_amount).quantize(CENT, ROUND_CEILING)
