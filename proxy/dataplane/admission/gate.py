@@ -237,9 +237,11 @@ class Gate:
             releases, started = self._releases, time.monotonic()
             wanted = self._accounting.wanted_lease(grant, device)
             lease = await self._state.acquire_lease(grant.token_id, wanted, self._lease_seconds)
-        grant.lease, grant.lease_confirmed_at = lease, started
         if lease is None:
+            if grant.lease is not None and grant.lease.device == device:
+                grant.lease = None  # of another device it stays known, for an outage of the state store
             raise Denied(DEVICE_CONFLICT)
+        grant.lease, grant.lease_confirmed_at = lease, started
         return lease
 
     async def renew_lease(self, session: Session) -> None:

@@ -95,6 +95,21 @@ def test_without_redis_no_new_token_is_admitted_and_all_recovers(site, sold_toke
     eventually(site.is_ready)
 
 
+@pytest.mark.parametrize("knock", ["request", "websocket", "many"])
+def test_a_second_device_that_knocks_takes_nothing_from_the_holder(site, sold_token, alice, knock):  # case F67
+    token = sold_token(alice)
+    assert site.fetch(token).status_code == 200
+    other = token.on("another-device")
+    if knock == "websocket":
+        assert site.websocket_close(other) == (4409, "device_conflict")
+    else:
+        for number in range(20 if knock == "many" else 1):
+            assert_denied(site.fetch(other if number == 0 else token.on(f"device-{number}")), "device_conflict")
+    site.link.fail("refused")
+    assert_denied(site.fetch(other), "state_unavailable")
+    assert site.fetch(token).status_code == 200
+
+
 def test_killed_connections_are_replaced(site, sold_token, alice):  # case F67
     tokens = [sold_token(alice) for _ in range(20)]
     found = run_together(**{f"n{n}": lambda token=token: site.fetch(token) for n, token in enumerate(tokens)})
