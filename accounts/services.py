@@ -105,14 +105,22 @@ def log_out(user: User) -> None:
 def check_credentials(email: str, password: str, *, address: str) -> User:
     """Return the active user with this e-mail address and password.
 
-    Raise `InvalidCredentials`, or `Throttled` after too many failures from `address`.
+    Raise `InvalidCredentials`, or `Throttled` after too many failures from `address`, or too many successes from
+    there or of this user.
     """
-    with limit_failures(address_key(address)):
+    successes = RateLimit("password", settings.RATE_LIMIT_LOGIN)
+    keys = address_key(address), f"user:{normalise_email(email)}"
+    with limit_failures(keys[0]):
+        for key in keys:
+            if not successes.allows(key):
+                raise Throttled(successes.retry_after(key))
         # Computes one hash for an unknown or blocked user, too, so that the time reveals nothing.
         user = authenticate(username=normalise_email(email), password=password)
-        if isinstance(user, User):
-            return user
-        raise InvalidCredentials
+        if not isinstance(user, User):
+            raise InvalidCredentials
+        for key in keys:
+            successes.hit(key)
+        return user
 
 
 def request_password_reset(email: str, *, address: str) -> None:
@@ -127,7 +135,6 @@ def request_password_reset(email: str, *, address: str) -> None:
     transaction.on_commit(lambda: tasks.send_password_reset.delay(normalise_email(email)))
 
 
-@transaction.atomic
 def update_profile(user: User, *, password: str | None = None, **fields: str) -> User:
     """Change the given fields: `full_name`, `language`, `time_zone`. Raise `ValidationError` for a weak password."""
     locks.lock_active(user)

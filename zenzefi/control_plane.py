@@ -5,19 +5,23 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.utils.translation import gettext_lazy as _
 
 from proxy.dataplane.asgi import Application, Receive, Scope, Send
 from proxy.dataplane.denials.responses import denial_response, request_id
-from proxy.dataplane.errors import REQUEST_TIMEOUT, Denial, Denied
+from proxy.dataplane.errors import REQUEST_TIMEOUT, STATE_UNAVAILABLE, Denial, Denied
 from proxy.dataplane.rules.headers import check_form
 from proxy.dataplane.server.request_parser import escape_non_ascii
-from zenzefi.common.postgresql import database_time_limit
+from zenzefi.common.postgresql import database_time_limit, release_connection
+from zenzefi.common.rate_limits import address_key
+from zenzefi.turns import RequestTurn, TooManyRequests, Turns
 
 _django: Application = get_asgi_application()  # type: ignore[assignment]  # the stubs know no MutableMapping
 _DATABASE_SECONDS = 8.0  # for one request
+_turns = Turns()
 _TOO_LARGE = Denial("payload_too_large", 413, 1009, _("The request body is too large."))
 
 
@@ -37,7 +41,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             check_form(scope["headers"], scope["http_version"])
             with database_time_limit(_DATABASE_SECONDS):
                 scope["query_string"] = escape_non_ascii(scope["query_string"])
-                await _django(*await _with_content_length(scope, _limit_body(scope, receive, denials)), send_with_id)
+                limited = await _with_content_length(scope, _limit_body(scope, receive, denials))
+                await _in_turn(*limited, send_with_id, denials)
             if denials:
                 raise denials[0]
         except Denied as denied:
@@ -46,6 +51,33 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
                 headers.append((b"connection", b"close"))
             await send_with_id({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
+
+
+async def _in_turn(scope: Scope, receive: Receive, send: Send, denials: list[Denied]) -> None:
+    """Serve a request by Django once its body is complete and it has a turn, which ends when the response begins.
+
+    A slow client therefore takes neither a turn nor a database connection. A client that leaves while it waits gives
+    up its turn; a view that runs goes on, so its turn ends with its thread.
+    """
+    turn = RequestTurn(_turns, address_key((scope.get("client") or ("",))[0]), receive)
+
+    async def receive_in_turn() -> MutableMapping[str, Any]:
+        try:
+            return await turn.receive()
+        except TooManyRequests:
+            denials.append(Denied(STATE_UNAVAILABLE, retry_after=1))
+            return {"type": "http.disconnect"}
+
+    async def send_after_turn(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            await sync_to_async(release_connection)()
+            turn.end()
+        await send(message)
+
+    try:
+        await _django(scope, receive_in_turn, send_after_turn)
+    finally:
+        turn.close()
 
 
 def _limit_body(scope: Scope, receive: Receive, denials: list[Denied]) -> Receive:

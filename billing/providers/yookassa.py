@@ -40,6 +40,7 @@ from billing.errors import (
 from billing.models import Payment, PaymentStatus
 from billing.providers import return_url
 from billing.providers.base import AcceptedRefund, Checkout, PaymentEvent, ProviderState, RefundState, WebhookRequest
+from zenzefi.common.postgresql import release_connection
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +142,7 @@ def _call(method: str, path: str, body: Object | None = None, key: str = "") -> 
 
     Raises `ProviderUnavailable`, `ProviderRefused`.
     """
+    release_connection()  # YooKassa may be slow
     try:
         return _Client().request(method, path, None, {"Idempotence-Key": key} if key else None, body)
     except (UnauthorizedError, ForbiddenError) as error:

@@ -28,6 +28,7 @@ from proxy.dataplane.state.redis import RedisState
 from proxy.dataplane.upstream.client import Upstream
 
 _FORGET_SECONDS = 10.0
+_CHECK_SECONDS = 60.0  # more than all checks may take
 _MAX_LINGERING = 1000
 
 
@@ -48,6 +49,8 @@ class DataPlane:
         # A separate thread, because a flood of unknown tokens must not delay revocations.
         self._outbox = Database(threads=1)
         self.feed = RevocationFeed(self._outbox, self._apply)
+        # Separate, too: a health check may wait for several services that do not respond.
+        self.checks = Database(threads=1, seconds=_CHECK_SECONDS)
         self.rate_limiter = RateLimiter(self.state, rate)
         self.in_flight = InFlightRegistry(config.max_connections_per_token)
         self.upstream = Upstream(config)
@@ -92,6 +95,7 @@ class DataPlane:
         await self.state.close()
         self.database.close()
         self._outbox.close()
+        self.checks.close()
         self.metrics.publish()
 
     async def _apply(self, notice: RevocationNotice) -> None:

@@ -14,6 +14,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from zenzefi.common.errors import StateUnavailable
 from zenzefi.common.ip_addresses import network_key
+from zenzefi.common.postgresql import release_connection
 
 _TIMEOUT = 2  # seconds
 
@@ -40,6 +41,7 @@ def _limiter(storage: str) -> MovingWindowRateLimiter:
 
 @contextmanager
 def _available_limiter() -> Iterator[MovingWindowRateLimiter]:
+    release_connection()
     try:
         yield _limiter(settings.RATE_LIMIT_STORAGE)
     except StorageError as error:

@@ -7,6 +7,7 @@ from zenzefi.settings.deployment import PRODUCTION
 from zenzefi.settings.proxy import COOKIE_SECURE
 
 AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["accounts.hashers.PasswordHasher"]
 _password_rules: dict[str, dict[str, Any]] = {
     "UserAttributeSimilarityValidator": {"user_attributes": ["username", "full_name", "email"]},
     "MinimumLengthValidator": {},

@@ -4,6 +4,7 @@ from zenzefi import env
 from zenzefi.settings.deployment import PRODUCTION
 
 RATE_LIMIT_AUTH = env.rate("RATE_LIMIT_AUTH", "5/hour")
+RATE_LIMIT_LOGIN = env.rate("RATE_LIMIT_LOGIN", "20/minute")
 RATE_LIMIT_API = env.rate("RATE_LIMIT_API", "100/minute")
 RATE_LIMIT_MAIL = env.rate("RATE_LIMIT_MAIL", "5/hour")
 # Limits per address count an IPv6 client by its network: providers give each customer at least a /64 (RFC 6177).
