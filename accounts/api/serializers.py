@@ -7,7 +7,7 @@ from rest_framework import serializers
 from accounts.api.fields import Email
 from accounts.api_tokens import MAX_DAYS
 from accounts.models import ApiToken, User, username_form
-from zenzefi.common.api.fields import Text
+from zenzefi.common.api.fields import Text, WholeNumber
 
 
 class RegistrationSerializer(serializers.Serializer[Any]):
@@ -84,5 +84,5 @@ class NewApiTokenSerializer(ApiTokenSerializer):
 
 class ApiTokenCreateSerializer(serializers.Serializer[Any]):
     name = Text(max_length=100)
-    scopes = serializers.MultipleChoiceField(choices=ApiToken.Scope.choices, allow_empty=False)
-    expires_in_days = serializers.IntegerField(min_value=1, max_value=MAX_DAYS, default=90)
+    scopes = serializers.ListField(child=serializers.ChoiceField(ApiToken.Scope.choices), min_length=1)
+    expires_in_days = WholeNumber(min_value=1, max_value=MAX_DAYS, default=90)
