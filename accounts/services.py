@@ -14,7 +14,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled, ValidationError
 
-from accounts import audit, email_addresses, jwt, locks, logins, mfa, selectors, tasks
+from accounts import audit, email_addresses, jwt, locks, logins, mfa, selectors, tasks, usernames
 from accounts.errors import EmailUnverified, InvalidCredentials, OtpRequired
 from accounts.login_throttle import limit_failures
 from accounts.models import ApiToken, RefreshFamily, User, normalise_email
@@ -26,9 +26,9 @@ Problems = dict[str, list[str]]
 
 
 def register(
-    *, email: str, username: str, password: str, full_name: str = "", referral_code: str = "", address: str
+    *, email: str, password: str, username: str = "", full_name: str = "", referral_code: str = "", address: str
 ) -> User:
-    """Create a user and send the link that confirms the e-mail address.
+    """Create a user and send the link that confirms the e-mail address. Without `username` one is made from it.
 
     If confirmation is mandatory, a known e-mail address is not an error. Its owner gets a hint, and the result is a
     user that is not stored, which the caller shows like a new one. So a sign-up does not reveal who has an account.
@@ -43,7 +43,7 @@ def register(
     referrer = selectors.referrer(referral_code) if referral_code else None
     user = User(
         email=normalise_email(email),
-        username=username,
+        username=username or usernames.from_email(normalise_email(email)),
         full_name=full_name,
         language=language,
         referred_by=referrer,

@@ -12,7 +12,12 @@ from zenzefi.common.api.fields import Text, WholeNumber
 
 class RegistrationSerializer(serializers.Serializer[Any]):
     email = Email(max_length=254)
-    username = Text(max_length=64, validators=[username_form])
+    username = Text(
+        max_length=64,
+        validators=[username_form],
+        required=False,
+        help_text="Without a user name, one is made from the e-mail address.",
+    )
     password = Text(max_length=128, trim_whitespace=False)
     full_name = Text(max_length=200, allow_blank=True, required=False)
     referral_code = Text(max_length=16, allow_blank=True, required=False)

@@ -79,9 +79,10 @@ class SignupForm(forms.Form):
     username = forms.CharField(
         label=_("User name"),
         max_length=64,
+        required=False,
         validators=[username_form],
         widget=forms.TextInput({"autocomplete": "username"}),
-        help_text=_("3 to 64 letters, digits, dots, dashes, plus signs or underscores."),
+        help_text=_("3 to 64 letters, digits, dots, dashes, plus signs or underscores. Empty: made from your e-mail."),
     )
     password = new_password_field(_("Password"))
     full_name = forms.CharField(
