@@ -68,6 +68,7 @@ class AccessToken(models.Model):
     activated_at = models.DateTimeField(_("first used"), null=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True)
     frozen_at = models.DateTimeField(_("frozen"), null=True)
+    cookie_generation = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     expiry_seen = models.BooleanField(_("expiry handled"), default=False, editable=False)
 
     class Meta:
@@ -125,6 +126,7 @@ class Revocation(models.Model):
         FROZEN = "frozen", _("token frozen")
         USER_BLOCKED = "user_blocked", _("user blocked")
         DEVICE_RESET = "device_reset", _("device reset")
+        COOKIES_ENDED = "cookies_ended", _("browsers signed out")
         CHANGED = "changed", _("token or user changed")
 
     id = models.BigAutoField(primary_key=True)

@@ -145,6 +145,7 @@ class GrantFacts:
     revoked: bool
     frozen: bool
     user_active: bool
+    cookie_generation: tuple[int, int]
 
 
 def grant_facts(digest: str) -> GrantFacts | None:
@@ -162,7 +163,13 @@ def grant_facts(digest: str) -> GrantFacts | None:
         revoked=token.revoked_at is not None,
         frozen=token.frozen_at is not None or token.user.wallet.debt > 0,
         user_active=token.user.is_active,
+        cookie_generation=cookie_generation(token),
     )
+
+
+def cookie_generation(token: AccessToken) -> tuple[int, int]:
+    """Return the generations, of the token's user and of the token, in which a browser's cookie is valid."""
+    return token.user.credentials_generation, token.cookie_generation
 
 
 @dataclass(frozen=True)

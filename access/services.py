@@ -1,5 +1,6 @@
 """Changes of access tokens: purchase, extension, first use, revocation, freeze, device reset."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -235,14 +236,23 @@ def reset_device(user: User, token_id: UUID) -> None:
     Raises `TokenNotFound`, `TokenNotActive`; `TooManyDeviceResets` after `DEVICE_RESETS_PER_DAY` in 24 hours.
     """
     now = timezone.now()
-    # An UPDATE that changes nothing locks the row: parallel resets of one token run and count one after another.
-    token = _change(_query(token_id, user=user), selectors.active(now), expiry_seen=F("expiry_seen"))
+    # The UPDATE also locks the row: parallel resets of one token run and count one after another.
+    token = _change(_query(token_id, user=user), selectors.active(now), cookie_generation=F("cookie_generation") + 1)
     earlier = selectors.device_resets(token, now)
     allowed = settings.DEVICE_RESETS_PER_DAY
     if len(earlier) >= allowed:
         counted_until = (earlier[-allowed] if allowed else now) + selectors.RESET_WINDOW
         raise TooManyDeviceResets(wait=(counted_until - now).total_seconds())
     outbox.write(Revocation.Cause.DEVICE_RESET, token=token)
+
+
+@transaction.atomic
+def end_cookies(user: User, token_ids: Iterable[UUID]) -> None:
+    """End the cookies that browsers hold for these tokens, as far as they are the user's."""
+    tokens = AccessToken.objects.filter(user=user, pk__in=set(token_ids))
+    tokens.update(cookie_generation=F("cookie_generation") + 1)
+    for token in tokens:
+        outbox.write(Revocation.Cause.COOKIES_ENDED, token=token)
 
 
 def _query(token_id: UUID, **owner: User) -> QuerySet[AccessToken]:

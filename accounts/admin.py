@@ -96,6 +96,17 @@ class UserAdmin(BaseUserAdmin):
         if "is_active" in changed:
             actor = current_user(request)
             services.set_active(obj, active, actor=actor, reason=form.cleaned_data["reason"])
+        if "email" in changed:
+            services.end_after_operators_change(obj, "email_changed_by_operator", actor=current_user(request))
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        with transaction.atomic():
+            before = User.objects.filter(pk=id).values_list("password", flat=True).first()
+            response = super().user_change_password(request, id, form_url)
+            changed = User.objects.filter(pk=id).exclude(password=before).first()
+            if changed is not None:
+                services.password_set_by_operator(changed, actor=current_user(request))
+        return response
 
     def has_rescue_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)

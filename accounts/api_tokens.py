@@ -59,6 +59,11 @@ def revoke(user: User, token_id: UUID) -> None:
     audit.record("api_token_revoked", user, actor=user, api_token=str(token_id))
 
 
+def revoke_all(user: User) -> None:
+    """Revoke every token of the user, because the user's account may have been in other hands."""
+    ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+
+
 def for_user(user: User) -> QuerySet[ApiToken]:
     """Return the user's tokens that are not revoked, newest first, including expired ones."""
     return ApiToken.objects.filter(user=user, revoked_at=None).order_by("-created_at", "id")

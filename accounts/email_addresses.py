@@ -20,6 +20,8 @@ _RESEND_INTERVAL = 180  # seconds between two links to the same address
 def sync_primary(user: User) -> None:
     """Make `user.email` the primary address. A new address is unconfirmed and replaces the previous one."""
     others = EmailAddress.objects.filter(user=user, primary=True).exclude(email=user.email)
+    if others.exists():  # the address has changed: the change to another one that waits is outdated
+        others = EmailAddress.objects.filter(user=user).exclude(email=user.email)
     others.delete()
     address, _created = EmailAddress.objects.get_or_create(user=user, email=user.email, defaults={"primary": True})
     if not address.primary:
@@ -76,6 +78,7 @@ def request_change(user: User, email: str) -> EmailAddress:
     EmailAddress.objects.filter(user=user, primary=False).delete()
     address = EmailAddress.objects.create(user=user, email=email)
     send_confirmation(address)
+    transaction.on_commit(lambda: tasks.send_notice.delay("email_change_requested", str(user.pk)), robust=True)
     return address
 
 

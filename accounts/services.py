@@ -14,7 +14,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled, ValidationError
 
-from accounts import audit, email_addresses, jwt, locks, logins, mfa, selectors, tasks, usernames
+from accounts import api_tokens, audit, credentials, email_addresses, jwt, locks, mfa, selectors, tasks, usernames
 from accounts.errors import EmailUnverified, InvalidCredentials, OtpRequired
 from accounts.login_throttle import limit_failures
 from accounts.models import ApiToken, RefreshFamily, User, normalise_email
@@ -80,7 +80,9 @@ def login(email: str, password: str, otp: str = "", *, address: str, user_agent:
         mfa.use_code(user, otp, address=address).record_usage()
     with transaction.atomic():
         # Lock the user's row: a concurrent block or new password either prevents this login or revokes it.
-        unchanged = User.objects.filter(pk=user.pk, is_active=True, password=user.password)
+        unchanged = User.objects.filter(
+            pk=user.pk, is_active=True, password=user.password, credentials_generation=user.credentials_generation
+        )
         if not unchanged.update(last_login=timezone.now()):
             raise InvalidCredentials
         return jwt.issue_pair(user, address=address, user_agent=user_agent)
@@ -135,19 +137,50 @@ def request_password_reset(email: str, *, address: str) -> None:
     transaction.on_commit(lambda: tasks.send_password_reset.delay(normalise_email(email)))
 
 
-def update_profile(user: User, *, password: str | None = None, **fields: str) -> User:
-    """Change the given fields: `full_name`, `language`, `time_zone`. Raise `ValidationError` for a weak password."""
-    locks.lock_active(user)
+def reset_password(user: User, password: str) -> None:
+    """Set the password of a user who has lost the old one. This ends API tokens, too."""
+    user.set_password(password)  # before the transaction: the hash takes long
+    with transaction.atomic():
+        user.save(update_fields=["password", "updated_at"])
+        api_tokens.revoke_all(user)
+
+
+@transaction.atomic
+def password_set_by_operator(user: User, *, actor: User) -> None:
+    """Record that an operator has set the user's password. This ends API tokens, too."""
+    api_tokens.revoke_all(user)
+    audit.record("password_set_by_operator", user, actor=actor)
+
+
+@transaction.atomic
+def end_after_operators_change(user: User, kind: str, *, actor: User) -> None:
+    """End all credentials of a user whose identity an operator has changed, and record it."""
+    credentials.end_all(user)
+    audit.record(kind, user, actor=actor)
+
+
+def update_profile(user: User, *, password: str | None = None, jti: str = "", **fields: str) -> User:
+    """Change the given fields: `full_name`, `language`, `time_zone`. Raise `ValidationError` for a weak password.
+
+    A new password ends all credentials but the JWT of this request (`jti`). Raise `NotAuthenticated` if that has just
+    ended itself.
+    """
     changed = list(fields)
     for name, value in fields.items():
         setattr(user, name, value)
     if password is not None:
         if problems := _weaknesses(password, user):
             raise ValidationError(problems)
-        user.set_password(password)
+        user.set_password(password)  # before the transaction: the hash takes long
         changed.append("password")
-    if changed:
-        user.save(update_fields=[*changed, "updated_at"])
+    with transaction.atomic():
+        locks.lock_active(user)
+        if password is not None:
+            credentials.require_current(user)
+        if changed:
+            user.save(update_fields=[*changed, "updated_at"])
+        if password is not None:
+            credentials.keep_jwt(user, jti)
     return user
 
 
@@ -170,7 +203,7 @@ def set_active(user: User, active: bool, *, actor: User | None, reason: str = ""
         return
     audit.record("user_unblocked" if active else "user_blocked", user, actor=actor, reason=reason)
     if not active:
-        jwt.revoke_families(user)
+        credentials.end_all(user, with_api_tokens=True)
     user_activity_changed.send(sender=User, user=user)
 
 
@@ -186,7 +219,7 @@ def turn_off_second_factor(user: User, *, actor: User) -> None:
         raise ValidationError({"non_field_errors": [text]})
     locks.lock(user.pk)
     Authenticator.objects.filter(user=user).delete()
-    logins.revoke_all(user, except_session=None)
+    credentials.end_all(user)
     audit.record("mfa_disabled", user, actor=actor)
     transaction.on_commit(lambda: tasks.send_notice.delay("mfa_disabled", str(user.pk)), robust=True)
 
@@ -199,6 +232,7 @@ def anonymise(user: User) -> None:
     """
     if user.is_superuser:
         _require_another_superuser(user)
+    credentials.end_all(user, with_api_tokens=True)
     user.deleted_at, user.is_active, user.is_staff, user.is_superuser = timezone.now(), False, False, False
     user.email, user.username = f"{user.pk.hex}@deleted.invalid", f"deleted-{user.pk.hex}"
     user.full_name = user.language = user.time_zone = ""

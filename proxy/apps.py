@@ -8,5 +8,6 @@ class ProxyConfig(AppConfig):
 
     def ready(self) -> None:
         from proxy.revocation_pubsub import publish_revocations
+        from proxy.web import browser_cookies  # noqa: F401  (connects the signals)
 
         publish_revocations()

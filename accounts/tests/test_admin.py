@@ -113,7 +113,8 @@ def test_block_and_unblock_go_through_the_service(admin: Client, alice: User, ol
     event = AuditEvent.objects.get()
     assert (alice.is_active, alice.full_name) == (False, "Al")
     assert (event.kind, event.user, event.actor, event.reason) == ("user_blocked", alice, olga, "stolen card")
-    assert Revocation.objects.get().cause == Revocation.Cause.USER_BLOCKED
+    causes = Revocation.objects.order_by("id").values_list("cause", flat=True)
+    assert list(causes) == [Revocation.Cause.COOKIES_ENDED, Revocation.Cause.USER_BLOCKED]
     assert RefreshFamily.objects.get().revoked_at is not None
 
     assert saved(admin.post(page(alice), form(alice, is_active="on", reason="a mistake")))
@@ -134,7 +135,8 @@ def test_other_changes_are_no_block(admin: Client, alice: User) -> None:
     assert (alice.email, alice.username, alice.is_staff) == ("alice@elsewhere.example", "alice2", True)
     assert (alice.password, alice.referral_code) == (before.password, before.referral_code)
     assert alice.updated_at > before.updated_at
-    assert not AuditEvent.objects.exists()
+    assert [event.kind for event in AuditEvent.objects.all()] == ["email_changed_by_operator"]
+    assert [row.cause for row in Revocation.objects.all()] == [Revocation.Cause.COOKIES_ENDED]
 
 
 @pytest.mark.parametrize(

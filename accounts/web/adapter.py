@@ -3,17 +3,21 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.stagekit import clear_login
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from allauth.core import context
+from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
 
-from accounts import email_addresses, services
+from accounts import credentials, email_addresses, services
 from accounts.errors import InvalidCredentials, InvalidOtp
 from accounts.models import User
 from accounts.requests import address_of
@@ -62,13 +66,32 @@ class AccountAdapter(DefaultAccountAdapter):
         """Do nothing: `services.register` has sent a hint already."""
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """Return False and show a message if the address belongs to another user by now."""
+        """Return False and show a message if the address belongs to another user by now.
+
+        Nothing of a blocked user is accepted.
+        """
+        if not email_address.user.is_active:
+            return False
         try:
             with transaction.atomic():
                 return bool(super().confirm_email(request, email_address))
         except IntegrityError:
             self.add_message(request, messages.ERROR, message=str(self.error_messages["email_taken"]))
             return False
+
+    def pre_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse | None:
+        credentials.begin_login(request, user)
+        response: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        return response
+
+    def login(self, request: HttpRequest, user: Any) -> None:
+        """Log in, unless the credentials have ended since the login began. Its password counts as just entered."""
+        if not credentials.is_login_current(request, user):
+            clear_login(request)
+            messages.warning(request, _("Your account was changed meanwhile. Log in again."))
+            raise ImmediateHttpResponse(redirect("account_login"))
+        super().login(request, user)
+        _count_as_reauthentication(request, user)
 
     def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
         """Redirect to the page that was requested before a sign-up in this browser, once the user is logged in."""
@@ -94,3 +117,11 @@ class MFAAdapter(DefaultMFAAdapter):
 
     def decrypt(self, encrypted_text: str) -> str:
         return cipher().decrypt(encrypted_text.encode()).decode()
+
+
+def _count_as_reauthentication(request: HttpRequest, user: User) -> None:
+    """Mark what the user just entered as recent, so that the next page does not ask for it again."""
+    records = get_authentication_records(request, user)
+    if records:
+        records[-1]["reauthenticated"] = True
+        request.session.modified = True

@@ -82,7 +82,9 @@ class SignupForm(forms.Form):
         required=False,
         validators=[username_form],
         widget=forms.TextInput({"autocomplete": "username"}),
-        help_text=_("3 to 64 letters, digits, dots, dashes, plus signs or underscores. Empty: made from your e-mail."),
+        help_text=_(
+            "3 to 64 letters, digits, dots, dashes, plus signs or underscores. Empty: made from your e-mail."
+        ),
     )
     password = new_password_field(_("Password"))
     full_name = forms.CharField(
@@ -155,6 +157,9 @@ class ResetPasswordForm(account_forms.ResetPasswordForm):
 class ResetPasswordKeyForm(_NewPasswordMixin, account_forms.ResetPasswordKeyForm):
     password1 = new_password_field(_("New password"))
     password2 = None
+
+    def save(self) -> None:
+        services.reset_password(self.user, self.cleaned_data["password1"])
 
 
 class ReauthenticateForm(account_forms.ReauthenticateForm):

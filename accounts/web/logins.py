@@ -1,13 +1,14 @@
 """The page of the user's logins: list, log out one, log out all others."""
 
 from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from accounts import logins
+from accounts import credentials, logins
 from accounts.requests import current_user
 
 
@@ -22,6 +23,7 @@ def logins_page(request: HttpRequest) -> HttpResponse:
         if logins.revoke(user, chosen):
             messages.success(request, _("That client is logged out."))
     else:
-        logins.revoke_all(user, except_session=key)
+        credentials.end_all(user, except_session=key)
+        update_session_auth_hash(request, user)
         messages.success(request, _("You are logged out everywhere else."))
     return redirect("logins")

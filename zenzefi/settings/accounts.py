@@ -34,6 +34,7 @@ ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 # Failures and sign-ups are counted by `accounts.login_throttle`, for the API and the pages together.
 ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None, "signup": None, "reset_password": None}
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.reset_links.ResetKeyGenerator"  # noqa: S105
 ACCOUNT_FORMS = {
     "login": "accounts.web.forms.LoginForm",
     "signup": "accounts.web.forms.SignupForm",

@@ -139,7 +139,7 @@ def test_live_connections_end(as_alice: Client, alice: User) -> None:
 
     as_alice.post(URL, AGREED)
 
-    assert set(Revocation.objects.values_list("cause", flat=True)) == {"revoked", "user_blocked"}
+    assert set(Revocation.objects.values_list("cause", flat=True)) == {"revoked", "cookies_ended", "user_blocked"}
 
 
 # case G73

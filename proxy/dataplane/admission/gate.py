@@ -24,7 +24,7 @@ from proxy.dataplane.errors import (
     DeniedToken,
 )
 from proxy.dataplane.records import Grant, Session
-from proxy.dataplane.rules.cookies import read_access
+from proxy.dataplane.rules.cookies import Generation, read_access
 from proxy.dataplane.rules.headers import RequestHead, is_device_id
 from proxy.dataplane.rules.paths import check_certificates_only
 from proxy.dataplane.sessions.accounting import Accounting
@@ -39,20 +39,25 @@ KNOWN_GRANTS_SECONDS = 30.0
 class Credentials(NamedTuple):
     """A request's credentials: the token's SHA-256 (None if there is no token) and the device id.
 
-    `from_cookie` says whether both come from a cookie.
+    `cookie` is the generation of the cookie from which both come, or None.
     """
 
     digest: str | None
     device: str
-    from_cookie: bool
+    cookie: Generation | None
 
 
 class Identity(NamedTuple):
-    """The token and the device of an identified request, and whether a cookie named them."""
+    """The token and the device of an identified request, and the generation of the cookie that named them."""
 
     grant: Grant
     device: str
-    from_cookie: bool
+    cookie: Generation | None
+
+    @property
+    def from_cookie(self) -> bool:
+        """Return whether a cookie named the token and the device."""
+        return self.cookie is not None
 
     def attach_to(self, denied: Denied) -> None:
         """Record the token and the device in a denial."""
@@ -65,12 +70,12 @@ def read_credentials(head: RequestHead) -> Credentials:
     """Return the credentials of a request: those of the header fields if there is a token, else of the cookie."""
     if head.token:
         device = head.device.decode("ascii") if is_device_id(head.device) else ""
-        return Credentials(secret_digest(head.token), device, from_cookie=False)
+        return Credentials(secret_digest(head.token), device, None)
     for value in head.access_cookies:
         known = read_access(value.decode("latin-1"))
         if known:
-            return Credentials(*known, from_cookie=True)
-    return Credentials(None, "", from_cookie=False)
+            return Credentials(*known)
+    return Credentials(None, "", None)
 
 
 class Gate:
@@ -154,11 +159,13 @@ class Gate:
             raise Denied(INVALID_TOKEN)
         try:
             grant = await self._grant(credentials.digest)
+            if credentials.cookie is not None and credentials.cookie != grant.cookie_generation:
+                grant = await self._newer_grant(grant, credentials.cookie)
         except Denied as denied:
-            if credentials.from_cookie:
+            if credentials.cookie is not None:
                 denied.device = credentials.device
             raise
-        identity = Identity(grant, credentials.device, credentials.from_cookie)
+        identity = Identity(grant, credentials.device, credentials.cookie)
         try:
             self._check_identity(identity, head, on_proxy_host=on_proxy_host, unsafe=unsafe)
         except Denied as denied:
@@ -191,6 +198,30 @@ class Gate:
         if grant is None:
             raise Denied(INVALID_TOKEN)
         return grant
+
+    async def _newer_grant(self, grant: Grant, cookie: Generation) -> Grant:
+        """Return the grant for a cookie that is newer than the cached one.
+
+        Raise `Denied` for a cookie that has ended. It is older in both generations, so it causes no read.
+        """
+        if cookie[0] <= grant.cookie_generation[0] and cookie[1] <= grant.cookie_generation[1]:
+            raise Denied(INVALID_TOKEN)
+        if self._feed.silent_seconds() > _FEED_SILENT_SECONDS:
+            raise Denied(STATE_UNAVAILABLE, retry_after=1)
+        try:
+            current = await self._grants.reload(grant)
+        except (DatabaseError, OSError) as error:
+            raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
+        if current is None or cookie != current.cookie_generation:
+            raise Denied(INVALID_TOKEN)
+        return current
+
+    async def current_grant(self, grant: Grant) -> Grant:
+        """Return the grant with the generation of cookies that is valid now."""
+        try:
+            return await self._grants.reload(grant) or grant
+        except (DatabaseError, OSError) as error:
+            raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
 
     def _check_origin(self, head: RequestHead, *, on_proxy_host: bool, unsafe: bool) -> None:
         """Raise `Denied` if another site's page made a request with the cookie.

@@ -7,6 +7,7 @@ from collections import defaultdict
 from django.db import DatabaseError, InterfaceError
 
 from proxy.dataplane.admission.grant_cache import GrantCache
+from proxy.dataplane.records import Grant
 from proxy.dataplane.sessions.in_flight import InFlight, InFlightRegistry
 
 logger = logging.getLogger(__name__)
@@ -30,14 +31,19 @@ async def refresh_grants(in_flight: InFlightRegistry, grants: GrantCache) -> Non
     await asyncio.gather(*(_refresh(grants, digest, items) for digest, items in stale.items()))
 
 
-async def _refresh(grants: GrantCache, digest: str, items: list[InFlight]) -> None:
+async def read_grant(grants: GrantCache, digest: str) -> Grant | None:
+    """Return the current grant, or None if it cannot be read soon."""
     try:
         async with asyncio.timeout(_READ_SECONDS):
-            grant = grants.get(digest) or await grants.load(digest)
+            return grants.get(digest) or await grants.load(digest)
     except Exception as error:  # any error: it must not delay the cut-off of expired tokens
         unexpected = not isinstance(error, (DatabaseError, InterfaceError, TimeoutError))
         logger.warning("grant_refresh_failed", extra={"error": repr(error)}, exc_info=unexpected)
-        return
+        return None
+
+
+async def _refresh(grants: GrantCache, digest: str, items: list[InFlight]) -> None:
+    grant = await read_grant(grants, digest)
     if grant is not None:
         for item in items:
             item.grant = grant

@@ -12,6 +12,7 @@ from proxy.dataplane.errors import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone
 from proxy.dataplane.records import Grant, Session
 from proxy.dataplane.rewriting.response import BodyRewriter, ExchangeRewriter
 from proxy.dataplane.rules.authentication import Handshake
+from proxy.dataplane.rules.cookies import Generation
 from proxy.dataplane.rules.forwarded_headers import client_headers
 from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.rules.paths import PREFIX
@@ -42,8 +43,21 @@ class HttpExchange:
     """One admitted request; see `proxy.dataplane.sessions.in_flight.InFlight`."""
 
     __slots__ = (
-        "_client", "_client_gone", "_connection", "_denial", "_prefix", "_response_started", "_rewriter", "_task",
-        "_timeouts", "grant", "phase", "phase_since", "session", "status",
+        "_client",
+        "_client_gone",
+        "_connection",
+        "_denial",
+        "_prefix",
+        "_response_started",
+        "_rewriter",
+        "_task",
+        "_timeouts",
+        "cookie",
+        "grant",
+        "phase",
+        "phase_since",
+        "session",
+        "status",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +72,7 @@ class HttpExchange:
     ) -> None:
         self.grant = grant
         self.session = session
+        self.cookie: Generation | None = None
         self.phase = Phase.UPSTREAM
         self.phase_since = 0.0
         self.status = 0

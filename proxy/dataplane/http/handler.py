@@ -58,6 +58,7 @@ async def _exchange(gateway: DataPlane, head: RequestHead, scope: Scope, receive
     chain, connection = scope.get(FORWARDED_FOR), scope.get(CONNECTION)
     upstream_client = Client(connection if chain is None else ip, grant.token_header, identity.device)
     exchange = HttpExchange(grant, session, connection, upstream_client, timeouts, prefix, rewriter)
+    exchange.cookie = identity.cookie
     try:
         gateway.in_flight.add(exchange)
         try:

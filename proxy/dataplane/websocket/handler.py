@@ -14,6 +14,7 @@ from proxy.dataplane.denials.responses import request_id
 from proxy.dataplane.errors import BAD_REQUEST, DRAINING, ClientGone, Denial, Denied
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.records import Grant, Session
+from proxy.dataplane.rules.cookies import Generation
 from proxy.dataplane.rules.forwarded_headers import client_headers, gateway_headers, upstream_headers
 from proxy.dataplane.rules.headers import Headers, RequestHead, read_request
 from proxy.dataplane.rules.paths import is_proxied, upstream_path
@@ -52,6 +53,7 @@ class WebSocketRelay(AsyncConsumer):  # type: ignore[misc]  # channels is untype
 
     grant: Grant
     session: Session
+    cookie: Generation | None
     _gateway: DataPlane
     _client: ClientEnd
     _upstream: UpstreamEnd
@@ -173,7 +175,7 @@ class WebSocketRelay(AsyncConsumer):  # type: ignore[misc]  # channels is untype
         self._identity, self.session = await self._gateway.gate.admit(
             head, path, on_proxy_host=on_proxy_host, ip=client[0] if client else None, unsafe=True
         )
-        self.grant = self._identity.grant
+        self.grant, self.cookie = self._identity.grant, self._identity.cookie
         self._raise_if_over()
         self._gateway.in_flight.add(self)
         try:

@@ -48,7 +48,7 @@ def _grant(token_id=None, user_id=None):
     token_id, user_id = token_id or uuid.uuid4(), user_id or uuid.uuid4()
     return Grant(
         digest="0" * 64, token_id=token_id, user_id=user_id, scope=Scope.FULL, deadline=9e9, expires_header=b"",
-        user_header=b"", token_header=b"", denial=None, activated=True,
+        user_header=b"", token_header=b"", denial=None, activated=True, cookie_generation=(0, 0),
     )  # fmt: skip
 
 
