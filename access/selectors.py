@@ -17,6 +17,8 @@ from accounts.models import User
 from zenzefi.common.digests import secret_digest
 
 RESET_WINDOW = timedelta(hours=24)
+# Outbox rows in one query. The data plane limits its time.
+REVOCATIONS = 1000
 
 
 def active(now: datetime | None = None) -> Q:
@@ -184,19 +186,29 @@ class RevocationNotice:
 
 
 def settled_revocations(since: datetime, before: datetime) -> list[int]:
-    """Return the ids of the outbox rows created from `since` to before `before`.
+    """Return the ids of the outbox rows created from `since` to before `before`, the last `REVOCATIONS` of them.
 
     The first item is the id of the last row created earlier, or 0 if there is none.
     """
-    rows = Revocation.objects.order_by("id").values_list("id", flat=True)
-    earlier = rows.filter(created_at__lt=since).last() or 0
-    return [earlier, *rows.filter(created_at__gte=since, created_at__lt=before, id__gt=earlier)]
+    rows = Revocation.objects.order_by("-id").values_list("id", flat=True)
+    earlier = rows.filter(created_at__lt=since).first() or 0
+    settled = rows.filter(created_at__gte=since, created_at__lt=before, id__gt=earlier)[:REVOCATIONS]
+    return settled[::-1] if len(settled) == REVOCATIONS else [earlier, *settled[::-1]]
 
 
 def revocations_since(newest: int, gaps: Iterable[range]) -> list[RevocationNotice]:
-    """Return the outbox rows with an id above `newest` or within one of the `gaps`, ordered by id."""
-    wanted = Q(id__gt=newest)
+    """Return the next outbox rows within the `gaps` and with an id above `newest`, ordered by id.
+
+    There are at most `REVOCATIONS` of each. These are two queries: one for both would filter all rows since the first
+    gap.
+    """
+    missing = Q()
     for gap in gaps:
-        wanted |= Q(id__range=(gap.start, gap.stop - 1))
-    rows = Revocation.objects.filter(wanted).order_by("id")
+        missing |= Q(id__range=(gap.start, gap.stop - 1))
+    late = sorted(_notices(missing), key=lambda notice: notice.id) if missing else []
+    return late + _notices(Q(id__gt=newest), "id")
+
+
+def _notices(wanted: Q, *order: str) -> list[RevocationNotice]:
+    rows = Revocation.objects.filter(wanted).order_by(*order)[:REVOCATIONS]
     return [RevocationNotice(*row) for row in rows.values_list("id", "cause", "token_id", "user_id", "created_at")]

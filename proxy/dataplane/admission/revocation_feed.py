@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 
-from access.selectors import RevocationNotice, revocations_since, settled_revocations
+from access.selectors import REVOCATIONS, RevocationNotice, revocations_since, settled_revocations
 from access.signals import access_revoked
 from proxy import revocation_pubsub
 from proxy.dataplane.database import Database
@@ -72,19 +72,27 @@ class RevocationFeed:
             self._wake.clear()
 
     async def _poll(self) -> None:
-        """Read and apply the new revocations; `Database.run` limits the time."""
+        """Read and apply the new revocations in batches; `Database.run` limits the time of each.
+
+        A batch that was applied is not read again, so a large outbox is read even if a later batch fails. The feed
+        counts as silent until it has read all of it.
+        """
         started = time.monotonic()
         try:
-            notices = await self._read_new()
+            while len(notices := await self._read_new()) >= REVOCATIONS:
+                await self._apply_new(notices)
         except Exception as error:  # any error: nothing would start the feed again
             unexpected = not isinstance(error, (DatabaseError, InterfaceError))
             details = {"silent_seconds": round(self.silent_seconds()), "error": repr(error)}
             logger.warning("revocation_poll_failed", extra=details, exc_info=unexpected)
             return
-        new = [notice for notice in notices if self._record(notice.id)]
-        self._failed = [notice for notice in (*self._failed, *new) if not await self._apply_notice(notice)]
+        await self._apply_new(notices)
         if not self._failed:
             self._last_success = started
+
+    async def _apply_new(self, notices: list[RevocationNotice]) -> None:
+        new = [notice for notice in notices if self._record(notice.id)]
+        self._failed = [notice for notice in (*self._failed, *new) if not await self._apply_notice(notice)]
         self._drop_old_gaps()
 
     async def _read_new(self) -> list[RevocationNotice]:
