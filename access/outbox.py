@@ -8,6 +8,7 @@ from django.utils import timezone
 from access.models import AccessToken, Revocation
 from access.signals import access_revoked
 from accounts.models import User
+from zenzefi.common import batches
 
 KEPT_FOR = timedelta(days=7)
 
@@ -24,5 +25,4 @@ def write(cause: Revocation.Cause, *, token: AccessToken | None = None, user: Us
 
 def delete_old_rows() -> int:
     """Delete the rows older than `KEPT_FOR`; return their number."""
-    count, _per_model = Revocation.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()
-    return count
+    return batches.delete(Revocation.objects.filter(created_at__lt=timezone.now() - KEPT_FOR))

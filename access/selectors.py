@@ -192,7 +192,7 @@ def settled_revocations(since: datetime, before: datetime) -> list[int]:
     """
     rows = Revocation.objects.order_by("-id").values_list("id", flat=True)
     earlier = rows.filter(created_at__lt=since).first() or 0
-    settled = rows.filter(created_at__gte=since, created_at__lt=before, id__gt=earlier)[:REVOCATIONS]
+    settled = list(rows.filter(created_at__gte=since, created_at__lt=before, id__gt=earlier)[:REVOCATIONS])
     return settled[::-1] if len(settled) == REVOCATIONS else [earlier, *settled[::-1]]
 
 

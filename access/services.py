@@ -21,6 +21,7 @@ from billing import ledger
 from billing.fields import MoneyField
 from billing.idempotency import Call, once
 from billing.models import SystemAccount, TransactionType
+from zenzefi.common import batches
 from zenzefi.common.digests import secret_digest
 
 # 100 years, far below the latest date and the largest amount that the database can store.
@@ -148,7 +149,7 @@ def activate(token_id: UUID, now: datetime) -> bool:
 def mark_expired_tokens() -> int:
     """Set `expiry_seen` of the tokens that have expired since the last call; return their number."""
     expired = AccessToken.objects.filter(expiry_seen=False, expires_at__lte=timezone.now())
-    return expired.update(expiry_seen=True)
+    return batches.update(expired, expiry_seen=True)
 
 
 @dataclass(frozen=True)

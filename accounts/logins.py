@@ -10,6 +10,7 @@ from accounts import user_agents
 from accounts.models import RefreshFamily, User
 from accounts.sessions import WebSession
 from accounts.signals import web_session_revoked
+from zenzefi.common import batches
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def detach_sessions(user: User) -> None:
 def delete_expired() -> int:
     """Delete expired logins and return their number."""
     now = timezone.now()
-    sessions = WebSession.objects.filter(expire_date__lt=now).delete()[0]
-    return sessions + RefreshFamily.objects.filter(expires_at__lt=now).delete()[0]
+    sessions = batches.delete(WebSession.objects.filter(expire_date__lt=now))
+    return sessions + batches.delete(RefreshFamily.objects.filter(expires_at__lt=now))
 
 
 def _sessions(user: User) -> list[WebSession]:

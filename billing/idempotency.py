@@ -21,6 +21,7 @@ from accounts.locks import share_active
 from accounts.models import User
 from billing.errors import IdempotencyConflict, IdempotencyInProgress
 from billing.models import IdempotencyKey
+from zenzefi.common import batches
 
 KEY_LIFETIME = timedelta(hours=48)
 
@@ -124,4 +125,4 @@ def forget_user(user: User) -> None:
 
 def forget_old_keys() -> int:
     """Delete the keys older than `KEY_LIFETIME`. Return their number."""
-    return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEY_LIFETIME).delete()[0]
+    return batches.delete(IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEY_LIFETIME))
