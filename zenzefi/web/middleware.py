@@ -1,4 +1,4 @@
-"""Language, time zone, content policy and `no-store` of every response of the control plane.
+"""Language, time zone, origin, content policy and `no-store` for the control plane.
 
 One middleware does it all: under ASGI, each of Django's classes would cost two switches between threads.
 """
@@ -15,6 +15,7 @@ from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 
 from zenzefi.common.time_zones import time_zone
+from zenzefi.web.csrf import apply_fetch_site
 
 
 class HostMiddleware(CommonMiddleware):
@@ -53,6 +54,7 @@ class SiteMiddleware:
     def _prepare(self, request: HttpRequest) -> None:
         """Use the request alone, so that error pages have a language without the database."""
         self._csp.process_request(request)
+        apply_fetch_site(request)
         _activate_language(request, translation.get_language_from_request(request))
         timezone.activate(time_zone(request.COOKIES.get(settings.TIME_ZONE_COOKIE_NAME, "")))
 
