@@ -22,8 +22,9 @@ def notify_of_user_activity(user: User, **_kwargs: Any) -> None:
 
 @receiver(credentials_ended)
 def end_cookies(user: User, **_kwargs: Any) -> None:
-    """Notify the data plane that the browsers of a user are signed out."""
-    outbox.write(Revocation.Cause.COOKIES_ENDED, user=user)
+    """Notify the data plane that the browsers of a user are signed out. The notice of a block ends them as well."""
+    if user.is_active:
+        outbox.write(Revocation.Cause.COOKIES_ENDED, user=user)
 
 
 @receiver(debt_incurred)

@@ -274,6 +274,7 @@ class MoneyMachine(RuleBasedStateMachine):
     def block_or_unblock(self, who: str, active: bool) -> None:
         path, body = f"/admin/users/{self.users[who].pk}", {"is_active": active, "reason": "to see"}
         assert self.send(self.olga, "patch", path, body).status_code == 200
+        self.users[who].refresh_from_db()  # a block ends the logins
         self.blocked[who] = not active
 
     # --- Invariants

@@ -114,7 +114,7 @@ def test_block_and_unblock_go_through_the_service(admin: Client, alice: User, ol
     assert (alice.is_active, alice.full_name) == (False, "Al")
     assert (event.kind, event.user, event.actor, event.reason) == ("user_blocked", alice, olga, "stolen card")
     causes = Revocation.objects.order_by("id").values_list("cause", flat=True)
-    assert list(causes) == [Revocation.Cause.COOKIES_ENDED, Revocation.Cause.USER_BLOCKED]
+    assert list(causes) == [Revocation.Cause.USER_BLOCKED]
     assert RefreshFamily.objects.get().revoked_at is not None
 
     assert saved(admin.post(page(alice), form(alice, is_active="on", reason="a mistake")))

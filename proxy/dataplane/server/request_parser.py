@@ -55,6 +55,7 @@ class RequestParser(HttpToolsProtocol):
                 data = self._without_upgrade() + data[upgrade.args[0] :]
                 self._renew_parser()  # the old one may consider the connection ended
             except HttpParserError:
+                self.logger.warning("Invalid HTTP request received.")
                 self.send_400_response("")
                 return b""
             else:

@@ -43,7 +43,7 @@ class TestConditions:
         response = browser.get("/")
         assert response.content == with_script(gateway)
         assert "content-length" not in response.headers
-        assert response.headers["vary"] == "accept-encoding, sec-fetch-dest"
+        assert response.headers["vary"] == "cookie, x-access-token, x-device-id, accept-encoding, sec-fetch-dest"
 
     def test_a_page_for_header_credentials_stays_unchanged(self, recorded, gateway, alice_token):
         recorded.response = response_of(PAGE, b'ETag: "1"', b"Accept-Ranges: bytes", b"Link: </x>; rel=preload")
