@@ -19,6 +19,7 @@ from zenzefi.common.digests import secret_digest
 RESET_WINDOW = timedelta(hours=24)
 # Outbox rows in one query. The data plane limits its time.
 REVOCATIONS = 1000
+SHORT_GAP = 3  # ids
 
 
 def active(now: datetime | None = None) -> Q:
@@ -200,11 +201,14 @@ def revocations_since(newest: int, gaps: Iterable[range]) -> list[RevocationNoti
     """Return the next outbox rows within the `gaps` and with an id above `newest`, ordered by id.
 
     There are at most `REVOCATIONS` of each. These are two queries: one for both would filter all rows since the first
-    gap.
+    gap. The ids of gaps up to `SHORT_GAP` are one condition together, those of each longer gap another.
     """
-    missing = Q()
+    gaps = list(gaps)
+    short = [number for gap in gaps if len(gap) <= SHORT_GAP for number in gap]
+    missing = Q(id__in=short) if short else Q()
     for gap in gaps:
-        missing |= Q(id__range=(gap.start, gap.stop - 1))
+        if len(gap) > SHORT_GAP:
+            missing |= Q(id__range=(gap.start, gap.stop - 1))
     late = sorted(_notices(missing), key=lambda notice: notice.id) if missing else []
     return late + _notices(Q(id__gt=newest), "id")
 

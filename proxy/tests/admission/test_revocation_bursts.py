@@ -68,7 +68,7 @@ async def test_a_burst_is_read_and_a_cut_off_after_it_is_on_time(alice_token, ro
         applied.append(notice)
 
     async with running(apply) as feed:
-        await until(lambda: feed._newest is not None, 10)
+        await until(lambda: feed._seen is not None, 10)
         await asyncio.to_thread(_in_thread, write, rows, token)
         last = await asyncio.to_thread(_in_thread, create, Revocation.Cause.REVOKED, token)
         await until(lambda: applied and applied[-1].id == last, 60)
@@ -79,6 +79,26 @@ async def test_a_burst_is_read_and_a_cut_off_after_it_is_on_time(alice_token, ro
         last = await asyncio.to_thread(_in_thread, create, Revocation.Cause.FROZEN, token)
         await until(lambda: applied[-1].id == last, 10)
         assert time.monotonic() - began < 2
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_transactions_that_write_many_rows_in_turns(alice_token):
+    """Each takes every second id. The second one commits after the rows of the first were applied."""
+    applied, token, rows = [], alice_token.token, 1500
+
+    async def apply(notice):
+        applied.append(notice.id)
+
+    def commit(ids):
+        Revocation.objects.bulk_create([Revocation(id=number, cause="changed", token=token) for number in ids])
+
+    async with running(apply) as feed:
+        await until(lambda: feed._seen is not None, 10)
+        first = feed._seen.newest + 1
+        for ids in (range(first + 1, first + 2 * rows, 2), range(first, first + 2 * rows, 2)):
+            await asyncio.to_thread(_in_thread, commit, ids)
+            await until(lambda: len(applied) % rows == 0 and applied[-1:] == [ids[-1]], 30)  # noqa: B023
+    assert sorted(applied) == list(range(first, first + 2 * rows))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 9, 10, 11, 95])

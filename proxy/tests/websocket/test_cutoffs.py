@@ -208,7 +208,7 @@ def test_a_change_that_keeps_access_closes_nothing(gateway, socket_upstream, ali
     with open_socket(gateway, "/ws", alice_token) as client:
         row = Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=alice_token.token)
         access_revoked.send(sender=Revocation)
-        eventually(lambda: gateway.plane.feed._newest == row.pk)
+        eventually(lambda: gateway.plane.feed._seen.newest == row.pk)
         client.send("still here")
         assert client.recv(timeout=5) == "still here"
 

@@ -104,7 +104,7 @@ async def test_a_message_wakes_at_once_and_so_does_the_subscription(publisher, l
 @pytest.mark.services
 def test_a_gateway_reads_the_outbox_at_once(publisher, gateway, alice_token, monkeypatch):
     """Read the row that another process has committed as soon as its message arrives."""
-    eventually(lambda: gateway.plane.feed._newest is not None)
+    eventually(lambda: gateway.plane.feed._seen is not None)
     monkeypatch.setattr(revocation_feed, "POLL_SECONDS", 60)
     with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events:
         time.sleep(1.2)  # the current pause of the poller is over
