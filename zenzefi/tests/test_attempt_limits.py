@@ -169,3 +169,23 @@ def test_a_refused_form_stores_no_session(name: str, mode: str, alice: User, set
     assert response.status_code < 500
     assert not WebSession.objects.exists()
     assert settings.SESSION_COOKIE_NAME not in response.client.cookies
+
+
+@pytest.mark.parametrize("log_in", ["api", "site"])
+@pytest.mark.parametrize("other", ["user", "address"])
+def test_right_passwords_are_limited_by_address_and_by_user(
+    alice: User, bob: User, settings: Any, log_in: str, other: str
+) -> None:
+    settings.RATE_LIMIT_LOGIN = "2/hour"
+
+    def status(user: User, address: str) -> int:
+        if log_in == "api":
+            body = {"email": user.email, "password": PASSWORD}
+            return APIClient(REMOTE_ADDR=address).post("/api/v1/auth/login", body).status_code
+        form = {"login": user.email, "password": PASSWORD}
+        return Client(REMOTE_ADDR=address).post("/accounts/login/", form).status_code
+
+    success = 200 if log_in == "api" else 302
+    assert [status(alice, "192.0.2.1") for _ in range(3)] == [success, success, 429]
+    assert status(bob if other == "user" else alice, "192.0.2.1" if other == "user" else "192.0.2.2") == 429
+    assert status(bob, "192.0.2.2") == success
