@@ -10,6 +10,7 @@ from django.core.cache import cache
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from accounts.models import User
 from accounts.tests.factories import UserFactory
@@ -32,6 +33,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("services"):
                 item.add_marker(pytest.mark.skip(reason="needs PostgreSQL and Redis: make test-services"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_are_read_once() -> Iterator[None]:
+    """Let the handlers of all test clients share the list of static files, which takes 0.1 s to read."""
+    read = WhiteNoiseMiddleware.update_files_dictionary
+    known: dict[str, Any] = {}
+
+    def read_once(self: WhiteNoiseMiddleware, root: str, prefix: str) -> None:
+        if root != f"{os.environ['STATIC_ROOT']}/":
+            read(self, root, prefix)
+            return
+        if not known:
+            read(self, root, prefix)
+            known.update(self.files)
+        self.files.update(known)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "update_files_dictionary", read_once)
+        yield
 
 
 @pytest.fixture(scope="session")
