@@ -46,11 +46,11 @@ run: $(VENV)/runtime $(MESSAGES) ## start the gateway, its background jobs and a
 	@exec $(BIN)/python manage.py serve
 
 test: $(VENV)/dev $(MESSAGES) ## the whole suite on the embedded default (SQLite, in-process state)
-	@$(BIN)/python -m pytest -n 3 -m "not services and not slow and not browser"
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not services and not slow and not browser"
 
 test-services: $(VENV)/dev $(MESSAGES) ## the whole suite and the race tests on PostgreSQL and Redis
 	@$(SERVICES) $(BIN)/python -m zenzefi.tests.support.services
-	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 3 -m "(services or not embedded) and not slow and not browser"
+	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 3 --dist worksteal -m "(services or not embedded) and not slow and not browser"
 
 test-long: $(VENV)/dev $(MESSAGES) ## the long runs
 	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -m slow

@@ -79,8 +79,10 @@ class UserAdmin(BaseUserAdmin):
         return [*self.readonly_fields, *own, *([] if request.user.is_superuser else powers)]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Return whether the user may change `obj`. Only superusers may change other members of the staff."""
         allowed = super().has_change_permission(request, obj)
-        return allowed and (request.user.is_superuser or obj is None or not obj.is_superuser)
+        is_colleague = obj is not None and obj != request.user and (obj.is_staff or obj.is_superuser)
+        return allowed and (request.user.is_superuser or not is_colleague)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False

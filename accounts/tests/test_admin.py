@@ -269,14 +269,23 @@ def test_staff_cannot_promote_users(helper: Client, alice: User) -> None:
     assert (alice.full_name, alice.is_staff, alice.is_superuser) == ("Al", False, False)
 
 
-def test_staff_cannot_take_over_a_superuser(helper: Client, olga: User) -> None:
+@pytest.mark.parametrize(
+    "rights", [{"is_staff": True}, {"is_superuser": True}, {"is_staff": True, "is_superuser": True}]
+)
+def test_staff_cannot_take_over_a_colleague(helper: Client, rights: dict[str, bool]) -> None:
+    ivan = UserFactory(username="ivan", **rights)
     passwords = {"password1": "another-horse-8", "password2": "another-horse-8"}
 
-    assert helper.post(page(olga), form(olga, email="hank@evil.example")).status_code == 403
-    assert helper.post(f"{LIST}{olga.pk}/password/", passwords).status_code == 403
-    olga.refresh_from_db()
-    assert olga.email == "olga@example.com"
-    assert olga.check_password(PASSWORD)
+    assert helper.post(page(ivan), form(ivan, email="hank@evil.example")).status_code == 403
+    assert helper.post(f"{LIST}{ivan.pk}/password/", passwords).status_code == 403
+    ivan.refresh_from_db()
+    assert ivan.email == "ivan@example.com"
+    assert ivan.check_password(PASSWORD)
+
+
+def test_staff_may_change_themselves(helper: Client) -> None:
+    hank = User.objects.get(username="hank")
+    assert saved(helper.post(page(hank), form(hank, full_name="Hank")))
 
 
 @pytest.mark.parametrize("pk", ["0", "nonsense", "00000000-0000-0000-0000-000000000000"])
