@@ -19,8 +19,7 @@ SERVICES = DATABASE_URL=$(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/
 PRODUCTION = ENV_FILE=/dev/null ENVIRONMENT=production ALLOWED_HOSTS=zenzefi.example BACKEND_URL=https://zenzefi.example \
              SECRET_KEY=only-for-this-check-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEF \
              TOKEN_ENCRYPTION_KEYS=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= \
-             DATABASE_URL=postgres://zenzefi@127.0.0.1/zenzefi ZENZEFI_TARGET_URL=https://upstream.example \
-             EMAIL_URL=smtp+tls://mail.example:587
+             DATABASE_URL=postgres://zenzefi@127.0.0.1/zenzefi ZENZEFI_TARGET_URL=https://upstream.example
 
 .PHONY: help run test test-services test-long test-browser screenshots check format lock coverage bench
 
@@ -46,11 +45,11 @@ run: $(VENV)/runtime $(MESSAGES) ## start the gateway, its background jobs and a
 	@exec $(BIN)/python manage.py serve
 
 test: $(VENV)/dev $(MESSAGES) ## the whole suite on the embedded default (SQLite, in-process state)
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not services and not slow and not browser"
+	@$(BIN)/python -m pytest -n 3 -m "not services and not slow and not browser"
 
 test-services: $(VENV)/dev $(MESSAGES) ## the whole suite and the race tests on PostgreSQL and Redis
 	@$(SERVICES) $(BIN)/python -m zenzefi.tests.support.services
-	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 3 --dist worksteal -m "(services or not embedded) and not slow and not browser"
+	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -n 3 -m "(services or not embedded) and not slow and not browser"
 
 test-long: $(VENV)/dev $(MESSAGES) ## the long runs
 	@$(SERVICES) TEST_SERVICES=1 $(BIN)/python -m pytest -m slow

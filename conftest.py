@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
-from whitenoise.middleware import WhiteNoiseMiddleware
 
 from accounts.models import User
 from accounts.tests.factories import UserFactory
@@ -18,10 +15,6 @@ from billing import ledger
 from billing.models import SystemAccount, TransactionType
 from zenzefi.runtime.static_files import collect_if_outdated
 from zenzefi.tests.support import fast_flush
-
-# A property does not depend on the speed of the machine.
-hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.load_profile("any machine")
 
 
 def pytest_sessionstart() -> None:
@@ -33,26 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("services"):
                 item.add_marker(pytest.mark.skip(reason="needs PostgreSQL and Redis: make test-services"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _static_files_are_read_once() -> Iterator[None]:
-    """Let the handlers of all test clients share the list of static files, which takes 0.1 s to read."""
-    read = WhiteNoiseMiddleware.update_files_dictionary
-    known: dict[str, Any] = {}
-
-    def read_once(self: WhiteNoiseMiddleware, root: str, prefix: str) -> None:
-        if root != f"{os.environ['STATIC_ROOT']}/":
-            read(self, root, prefix)
-            return
-        if not known:
-            read(self, root, prefix)
-            known.update(self.files)
-        self.files.update(known)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WhiteNoiseMiddleware, "update_files_dictionary", read_once)
-        yield
 
 
 @pytest.fixture(scope="session")

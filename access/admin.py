@@ -10,12 +10,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from access import selectors, services, tariffs
+from access import selectors, services
 from access.errors import TokenNotActive
-from access.models import AccessToken, Revocation, Tariff, TokenSegment
+from access.models import AccessToken, Revocation, Tariff
 from accounts.admin import ModelAdmin
 from accounts.requests import current_user
-from zenzefi.common.read_only_admin import ReadOnlyAdmin, ReadOnlyInline
+from zenzefi.common.read_only_admin import ReadOnlyAdmin
 
 
 @admin.register(Tariff)
@@ -24,30 +24,11 @@ class TariffAdmin(ModelAdmin):
     list_filter = ["scope"]
     search_fields = ["title"]
 
-    def save_model(self, request: HttpRequest, obj: Tariff, form: forms.ModelForm[Tariff], change: bool) -> None:
-        """Change the tariff as the API does, with an audit event. The form has checked the values."""
-        actor, values = current_user(request), form.cleaned_data
-        saved = tariffs.change(obj.pk, values, actor=actor) if change else tariffs.create(values, actor=actor)
-        obj.pk = saved.pk
-
-    def delete_model(self, request: HttpRequest, obj: Tariff) -> None:
-        tariffs.delete(obj.pk, actor=current_user(request))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Tariff]) -> None:
-        for tariff in queryset:
-            self.delete_model(request, tariff)
-
 
 class ReasonActionForm(ActionForm):
     """The form of the admin actions, with a reason for the audit trail."""
 
     reason = forms.CharField(label=_("Reason:"), max_length=500, required=False)
-
-
-class SegmentInline(ReadOnlyInline):
-    model = TokenSegment
-    fields = ["created_at", "hours", "price"]
-    readonly_fields = ["created_at"]
 
 
 @admin.register(AccessToken)
@@ -68,7 +49,6 @@ class AccessTokenAdmin(ReadOnlyAdmin):
         "revoked_at",
         "frozen_at",
     ]
-    inlines = [SegmentInline]
     action_form = ReasonActionForm
     actions = ["revoke_by_force", "freeze", "unfreeze"]
 

@@ -10,14 +10,6 @@ class NotOnSale(ValidationError):
         super().__init__({"duration_hours": [_("There is no tariff for this duration and scope.")]})
 
 
-class PriceChanged(APIException):
-    """The price is higher than the one that the user was shown."""
-
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "price_changed"
-    default_detail = _("The price has changed. Nothing was bought. Check the new price and confirm it.")
-
-
 class TokenTooLong(ValidationError):
     def __init__(self) -> None:
         super().__init__({"duration_hours": [_("An access token lasts at most 100 years.")]})

@@ -1,4 +1,4 @@
-"""Tariffs, access tokens with their segments, and the outbox of revocations."""
+"""Tariffs, access tokens, and the outbox of revocations."""
 
 import uuid
 from decimal import ROUND_HALF_UP, Decimal
@@ -68,7 +68,6 @@ class AccessToken(models.Model):
     activated_at = models.DateTimeField(_("first used"), null=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True)
     frozen_at = models.DateTimeField(_("frozen"), null=True)
-    cookie_generation = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     expiry_seen = models.BooleanField(_("expiry handled"), default=False, editable=False)
 
     class Meta:
@@ -91,33 +90,6 @@ class AccessToken(models.Model):
         return f"{self.user} · {self.get_scope_display()} · {hours}"
 
 
-class TokenSegment(models.Model):
-    """The purchase of a token, or one of its extensions: what was paid for how much time. It is never changed.
-
-    The segments of a token follow the order of their ids. Its `cost` and `duration_hours` are their sums.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    token = models.ForeignKey(
-        AccessToken, models.CASCADE, related_name="segments", verbose_name=_("token"), db_index=False
-    )
-    price = MoneyField(_("price paid, ZNC"))
-    hours = models.PositiveIntegerField(_("duration, hours"))
-    created_at = models.DateTimeField(_("bought"))
-
-    class Meta:
-        ordering = ["id"]
-        verbose_name = _("purchase or extension")
-        verbose_name_plural = _("purchases and extensions")
-        indexes = [models.Index(fields=["token", "id"], name="access_segment_of_token")]
-        constraints = [
-            models.CheckConstraint(name="access_segment_sound", condition=Q(price__gte=0, hours__gt=0)),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.price} ZNC · {_('%(hours)d h') % {'hours': self.hours}}"
-
-
 class Revocation(models.Model):
     """A row of the outbox: a change for the data plane to apply, written in the transaction that makes the change."""
 
@@ -126,7 +98,6 @@ class Revocation(models.Model):
         FROZEN = "frozen", _("token frozen")
         USER_BLOCKED = "user_blocked", _("user blocked")
         DEVICE_RESET = "device_reset", _("device reset")
-        COOKIES_ENDED = "cookies_ended", _("browsers signed out")
         CHANGED = "changed", _("token or user changed")
 
     id = models.BigAutoField(primary_key=True)

@@ -8,7 +8,6 @@ from django.utils import timezone
 from access.models import AccessToken, Revocation
 from access.signals import access_revoked
 from accounts.models import User
-from zenzefi.common import batches
 
 KEPT_FOR = timedelta(days=7)
 
@@ -25,4 +24,5 @@ def write(cause: Revocation.Cause, *, token: AccessToken | None = None, user: Us
 
 def delete_old_rows() -> int:
     """Delete the rows older than `KEPT_FOR`; return their number."""
-    return batches.delete(Revocation.objects.filter(created_at__lt=timezone.now() - KEPT_FOR))
+    count, _per_model = Revocation.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()
+    return count

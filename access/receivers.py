@@ -10,7 +10,7 @@ from django.dispatch import receiver
 from access import outbox
 from access.models import Revocation
 from accounts.models import User
-from accounts.signals import credentials_ended, user_activity_changed
+from accounts.signals import user_activity_changed
 from billing.signals import debt_incurred, debt_paid
 
 
@@ -18,13 +18,6 @@ from billing.signals import debt_incurred, debt_paid
 def notify_of_user_activity(user: User, **_kwargs: Any) -> None:
     """Notify the data plane that a user was blocked or unblocked."""
     outbox.write(Revocation.Cause.CHANGED if user.is_active else Revocation.Cause.USER_BLOCKED, user=user)
-
-
-@receiver(credentials_ended)
-def end_cookies(user: User, **_kwargs: Any) -> None:
-    """Notify the data plane that the browsers of a user are signed out. The notice of a block ends them as well."""
-    if user.is_active:
-        outbox.write(Revocation.Cause.COOKIES_ENDED, user=user)
 
 
 @receiver(debt_incurred)

@@ -12,14 +12,11 @@ from django.utils import timezone
 
 from access import token_refunds
 from access.models import AccessToken, Revocation, Tariff
-from access.token_refunds import Refund, Segment
+from access.token_refunds import Refund
 from accounts.models import User
 from zenzefi.common.digests import secret_digest
 
 RESET_WINDOW = timedelta(hours=24)
-# Outbox rows in one query. The data plane limits its time.
-REVOCATIONS = 1000
-SHORT_GAP = 3  # ids
 
 
 def active(now: datetime | None = None) -> Q:
@@ -114,21 +111,9 @@ def denial_reason(token: AccessToken | None, now: datetime) -> str | None:
 
 
 def refund(token: AccessToken, now: datetime) -> Refund:
-    """Return the refund for the time that is unused at `now`, for a token in any state. This reads its segments."""
-    return token_refunds.refund(segments(token), token.expires_at, token.activated_at, now)
-
-
-def segments(token: AccessToken) -> list[Segment]:
-    """Return what was paid for which part of the token's time, oldest first.
-
-    A worker of an earlier version writes none during an upgrade: what is missing then counts as the first segment.
-    """
-    known = [Segment(row.price, row.hours) for row in token.segments.all()]
-    missing = Segment(
-        token.cost - sum(segment.price for segment in known),
-        token.duration_hours - sum(segment.hours for segment in known),
-    )
-    return [missing, *known] if missing.hours > 0 else known
+    """Return the refund for the time that is unused at `now`, for a token in any state."""
+    duration = timedelta(hours=token.duration_hours)
+    return token_refunds.refund(token.cost, duration, token.expires_at, token.activated_at, now)
 
 
 def refund_quote(token: AccessToken, now: datetime) -> Refund:
@@ -148,7 +133,6 @@ class GrantFacts:
     revoked: bool
     frozen: bool
     user_active: bool
-    cookie_generation: tuple[int, int]
 
 
 def grant_facts(digest: str) -> GrantFacts | None:
@@ -166,13 +150,7 @@ def grant_facts(digest: str) -> GrantFacts | None:
         revoked=token.revoked_at is not None,
         frozen=token.frozen_at is not None or token.user.wallet.debt > 0,
         user_active=token.user.is_active,
-        cookie_generation=cookie_generation(token),
     )
-
-
-def cookie_generation(token: AccessToken) -> tuple[int, int]:
-    """Return the generations, of the token's user and of the token, in which a browser's cookie is valid."""
-    return token.user.credentials_generation, token.cookie_generation
 
 
 @dataclass(frozen=True)
@@ -187,32 +165,19 @@ class RevocationNotice:
 
 
 def settled_revocations(since: datetime, before: datetime) -> list[int]:
-    """Return the ids of the outbox rows created from `since` to before `before`, the last `REVOCATIONS` of them.
+    """Return the ids of the outbox rows created from `since` to before `before`.
 
     The first item is the id of the last row created earlier, or 0 if there is none.
     """
-    rows = Revocation.objects.order_by("-id").values_list("id", flat=True)
-    earlier = rows.filter(created_at__lt=since).first() or 0
-    settled = list(rows.filter(created_at__gte=since, created_at__lt=before, id__gt=earlier)[:REVOCATIONS])
-    return settled[::-1] if len(settled) == REVOCATIONS else [earlier, *settled[::-1]]
+    rows = Revocation.objects.order_by("id").values_list("id", flat=True)
+    earlier = rows.filter(created_at__lt=since).last() or 0
+    return [earlier, *rows.filter(created_at__gte=since, created_at__lt=before, id__gt=earlier)]
 
 
 def revocations_since(newest: int, gaps: Iterable[range]) -> list[RevocationNotice]:
-    """Return the next outbox rows within the `gaps` and with an id above `newest`, ordered by id.
-
-    There are at most `REVOCATIONS` of each. These are two queries: one for both would filter all rows since the first
-    gap. The ids of gaps up to `SHORT_GAP` are one condition together, those of each longer gap another.
-    """
-    gaps = list(gaps)
-    short = [number for gap in gaps if len(gap) <= SHORT_GAP for number in gap]
-    missing = Q(id__in=short) if short else Q()
+    """Return the outbox rows with an id above `newest` or within one of the `gaps`, ordered by id."""
+    wanted = Q(id__gt=newest)
     for gap in gaps:
-        if len(gap) > SHORT_GAP:
-            missing |= Q(id__range=(gap.start, gap.stop - 1))
-    late = sorted(_notices(missing), key=lambda notice: notice.id) if missing else []
-    return late + _notices(Q(id__gt=newest), "id")
-
-
-def _notices(wanted: Q, *order: str) -> list[RevocationNotice]:
-    rows = Revocation.objects.filter(wanted).order_by(*order)[:REVOCATIONS]
+        wanted |= Q(id__range=(gap.start, gap.stop - 1))
+    rows = Revocation.objects.filter(wanted).order_by("id")
     return [RevocationNotice(*row) for row in rows.values_list("id", "cause", "token_id", "user_id", "created_at")]

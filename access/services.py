@@ -1,6 +1,5 @@
 """Changes of access tokens: purchase, extension, first use, revocation, freeze, device reset."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,29 +12,25 @@ from django.db.models import F, Q, QuerySet, Value
 from django.utils import timezone
 
 from access import outbox, selectors, token_secret
-from access.errors import NotOnSale, PriceChanged, TokenNotActive, TokenNotFound, TokenTooLong, TooManyDeviceResets
-from access.models import AccessToken, Revocation, Tariff, TokenSegment
-from accounts import audit, locks
+from access.errors import NotOnSale, TokenNotActive, TokenNotFound, TokenTooLong, TooManyDeviceResets
+from access.models import AccessToken, Revocation, Tariff
+from accounts import audit
 from accounts.models import User
 from billing import ledger
 from billing.fields import MoneyField
 from billing.idempotency import Call, once
 from billing.models import SystemAccount, TransactionType
-from zenzefi.common import batches
 from zenzefi.common.digests import secret_digest
 
 # 100 years, far below the latest date and the largest amount that the database can store.
 LONGEST_HOURS = 876_000
 
 
-def purchase(call: Call, duration_hours: int, scope: str, *, at_most: Decimal | None = None) -> AccessToken:
-    """Sell the caller a token at the tariff's price, which `at_most` limits to the one that the user was shown.
-
-    Raises `NotOnSale`, `PriceChanged`, `InsufficientBalance`.
-    """
+def purchase(call: Call, duration_hours: int, scope: str) -> AccessToken:
+    """Sell the caller a token at the tariff's price. Raises `NotOnSale`, `InsufficientBalance`."""
 
     def act() -> tuple[AccessToken, dict[str, Any]]:
-        tariff = _get_tariff(duration_hours, scope, at_most)
+        tariff = _get_tariff(duration_hours, scope)
         _pay(call, tariff, "Access token")
         token = _issue(call.user, tariff)
         return token, _sale_record(token)
@@ -43,25 +38,25 @@ def purchase(call: Call, duration_hours: int, scope: str, *, at_most: Decimal | 
     return once(call, act, _token_of_sale)
 
 
-def extend(call: Call, token_id: UUID, duration_hours: int, *, at_most: Decimal | None = None) -> AccessToken:
-    """Sell the caller more time for an active token, at the tariff of its scope; `at_most` as in `purchase`.
+def extend(call: Call, token_id: UUID, duration_hours: int) -> AccessToken:
+    """Sell the caller more time for an active token, at the tariff of its scope.
 
-    Raises `TokenNotFound`, `TokenNotActive`, `NotOnSale`, `PriceChanged`, `TokenTooLong`, `InsufficientBalance`.
+    Raises `TokenNotFound`, `TokenNotActive`, `NotOnSale`, `TokenTooLong`, `InsufficientBalance`.
     """
 
     def act() -> tuple[AccessToken, dict[str, Any]]:
-        token = _extend(call, token_id, duration_hours, at_most)
+        token = _extend(call, token_id, duration_hours)
         return token, _sale_record(token)
 
     return once(call, act, _token_of_sale)
 
 
-def _extend(call: Call, token_id: UUID, duration_hours: int, at_most: Decimal | None) -> AccessToken:
+def _extend(call: Call, token_id: UUID, duration_hours: int) -> AccessToken:
     own = _query(token_id, user=call.user)
     scope = own.values_list("scope", flat=True).first()
     if scope is None:
         raise TokenNotFound
-    tariff = _get_tariff(duration_hours, scope, at_most)
+    tariff = _get_tariff(duration_hours, scope)
     token = _change(
         own,
         selectors.active(timezone.now()),
@@ -75,7 +70,6 @@ def _extend(call: Call, token_id: UUID, duration_hours: int, at_most: Decimal | 
     if token.duration_hours > LONGEST_HOURS:
         raise TokenTooLong
     _pay(call, tariff, "Extension of an access token")
-    _add_segment(token, tariff, timezone.now())
     outbox.write(Revocation.Cause.CHANGED, token=token)
     return token
 
@@ -98,12 +92,10 @@ def _token_of_sale(record: dict[str, Any]) -> AccessToken:
     return token
 
 
-def _get_tariff(duration_hours: int, scope: str, at_most: Decimal | None) -> Tariff:
+def _get_tariff(duration_hours: int, scope: str) -> Tariff:
     tariff = Tariff.objects.filter(duration_hours=duration_hours, scope=scope).first()
     if tariff is None:
         raise NotOnSale
-    if at_most is not None and tariff.price > at_most:
-        raise PriceChanged
     return tariff
 
 
@@ -121,7 +113,7 @@ def _pay(call: Call, tariff: Tariff, purpose: str) -> None:
 
 def _issue(user: User, tariff: Tariff) -> AccessToken:
     secret, now = token_secret.generate(), timezone.now()
-    token = AccessToken.objects.create(
+    return AccessToken.objects.create(
         user=user,
         digest=secret_digest(secret),
         ciphertext=token_secret.encrypt(secret),
@@ -131,13 +123,6 @@ def _issue(user: User, tariff: Tariff) -> AccessToken:
         created_at=now,
         expires_at=now + timedelta(hours=tariff.duration_hours),
     )
-    _add_segment(token, tariff, now)
-    return token
-
-
-def _add_segment(token: AccessToken, tariff: Tariff, now: datetime) -> None:
-    """Record what was paid for how much time. The caller has locked the token, so the ids keep the order."""
-    TokenSegment.objects.create(token=token, price=tariff.price, hours=tariff.duration_hours, created_at=now)
 
 
 def activate(token_id: UUID, now: datetime) -> bool:
@@ -149,7 +134,7 @@ def activate(token_id: UUID, now: datetime) -> bool:
 def mark_expired_tokens() -> int:
     """Set `expiry_seen` of the tokens that have expired since the last call; return their number."""
     expired = AccessToken.objects.filter(expiry_seen=False, expires_at__lte=timezone.now())
-    return batches.update(expired, expiry_seen=True)
+    return expired.update(expiry_seen=True)
 
 
 @dataclass(frozen=True)
@@ -193,7 +178,6 @@ def _revoke_and_refund(call: Call, token_id: UUID) -> RefundedRevocation:
 @transaction.atomic
 def revoke_by_force(token_id: UUID, *, actor: User, reason: str) -> None:
     """Revoke a token without a refund. Raises `TokenNotFound`; `TokenNotActive` if it was revoked before."""
-    _share_owner(token_id)
     token = _change(_query(token_id), Q(revoked_at__isnull=True), revoked_at=timezone.now())
     outbox.write(Revocation.Cause.REVOKED, token=token)
     _record("access_token_revoked", token, actor, reason)
@@ -202,7 +186,6 @@ def revoke_by_force(token_id: UUID, *, actor: User, reason: str) -> None:
 @transaction.atomic
 def freeze(token_id: UUID, *, actor: User, reason: str) -> None:
     """Freeze an active token: until it is unfrozen, it admits no requests and cannot be refunded."""
-    _share_owner(token_id)
     now = timezone.now()
     token = _change(_query(token_id), selectors.active(now), frozen_at=now)
     outbox.write(Revocation.Cause.FROZEN, token=token)
@@ -212,18 +195,10 @@ def freeze(token_id: UUID, *, actor: User, reason: str) -> None:
 @transaction.atomic
 def unfreeze(token_id: UUID, *, actor: User, reason: str) -> None:
     """Unfreeze a token; its expiry does not change. Raises `TokenNotActive` if it is not frozen."""
-    _share_owner(token_id)
     frozen = Q(frozen_at__isnull=False, revoked_at__isnull=True)
     token = _change(_query(token_id), frozen, frozen_at=None)
     outbox.write(Revocation.Cause.CHANGED, token=token)
     _record("access_token_unfrozen", token, actor, reason)
-
-
-def _share_owner(token_id: UUID) -> None:
-    """Lock the owner of a token before the token, in the order of a deletion."""
-    owner = _query(token_id).values_list("user_id", flat=True).first()
-    if owner is not None:
-        locks.share(owner)
 
 
 def _record(kind: str, token: AccessToken, actor: User, reason: str) -> None:
@@ -237,23 +212,14 @@ def reset_device(user: User, token_id: UUID) -> None:
     Raises `TokenNotFound`, `TokenNotActive`; `TooManyDeviceResets` after `DEVICE_RESETS_PER_DAY` in 24 hours.
     """
     now = timezone.now()
-    # The UPDATE also locks the row: parallel resets of one token run and count one after another.
-    token = _change(_query(token_id, user=user), selectors.active(now), cookie_generation=F("cookie_generation") + 1)
+    # An UPDATE that changes nothing locks the row: parallel resets of one token run and count one after another.
+    token = _change(_query(token_id, user=user), selectors.active(now), expiry_seen=F("expiry_seen"))
     earlier = selectors.device_resets(token, now)
     allowed = settings.DEVICE_RESETS_PER_DAY
     if len(earlier) >= allowed:
         counted_until = (earlier[-allowed] if allowed else now) + selectors.RESET_WINDOW
         raise TooManyDeviceResets(wait=(counted_until - now).total_seconds())
     outbox.write(Revocation.Cause.DEVICE_RESET, token=token)
-
-
-@transaction.atomic
-def end_cookies(user: User, token_ids: Iterable[UUID]) -> None:
-    """End the cookies that browsers hold for these tokens, as far as they are the user's."""
-    tokens = AccessToken.objects.filter(user=user, pk__in=set(token_ids))
-    tokens.update(cookie_generation=F("cookie_generation") + 1)
-    for token in tokens:
-        outbox.write(Revocation.Cause.COOKIES_ENDED, token=token)
 
 
 def _query(token_id: UUID, **owner: User) -> QuerySet[AccessToken]:

@@ -1,4 +1,4 @@
-"""The checks that `verify_ledger` adds for tokens: costs, refunds and segments match."""
+"""The check that `verify_ledger` adds for tokens: their costs and refunds match the ledger."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -25,17 +25,6 @@ def sales() -> Iterator[Discrepancy]:
     wrong = sums.filter(~Q(paid=F("sold")) | Q(refunded__gt=F("revoked")))
     for pk, *amounts in wrong.values_list("pk", "paid", "sold", "refunded", "revoked").iterator():
         yield Discrepancy("wallet", str(pk), _describe(*amounts))
-
-
-@verification.register
-def segments() -> Iterator[Discrepancy]:
-    """Report tokens whose cost and duration are not the sums of their purchase and extensions."""
-    sums = AccessToken.objects.order_by("pk").values("pk", "cost", "duration_hours")
-    sums = sums.annotate(prices=Coalesce(Sum("segments__price"), NOTHING), hours=Coalesce(Sum("segments__hours"), 0))
-    wrong = sums.filter(~Q(cost=F("prices")) | ~Q(duration_hours=F("hours")))
-    for row in wrong.iterator():
-        found = "costs {cost} ZNC for {duration_hours} h, its segments {prices} ZNC for {hours} h".format(**row)
-        yield Discrepancy("token", str(row["pk"]), found)
 
 
 def _cost(tokens: QuerySet[AccessToken]) -> Coalesce:

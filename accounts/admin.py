@@ -79,10 +79,8 @@ class UserAdmin(BaseUserAdmin):
         return [*self.readonly_fields, *own, *([] if request.user.is_superuser else powers)]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Return whether the user may change `obj`. Only superusers may change other members of the staff."""
         allowed = super().has_change_permission(request, obj)
-        is_colleague = obj is not None and obj != request.user and (obj.is_staff or obj.is_superuser)
-        return allowed and (request.user.is_superuser or not is_colleague)
+        return allowed and (request.user.is_superuser or obj is None or not obj.is_superuser)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
@@ -98,17 +96,6 @@ class UserAdmin(BaseUserAdmin):
         if "is_active" in changed:
             actor = current_user(request)
             services.set_active(obj, active, actor=actor, reason=form.cleaned_data["reason"])
-        if "email" in changed:
-            services.end_after_operators_change(obj, "email_changed_by_operator", actor=current_user(request))
-
-    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
-        with transaction.atomic():
-            before = User.objects.filter(pk=id).values_list("password", flat=True).first()
-            response = super().user_change_password(request, id, form_url)
-            changed = User.objects.filter(pk=id).exclude(password=before).first()
-            if changed is not None:
-                services.password_set_by_operator(changed, actor=current_user(request))
-        return response
 
     def has_rescue_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)

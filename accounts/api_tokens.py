@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 
-from accounts import audit, email_addresses, locks
+from accounts import audit, email_addresses
 from accounts.errors import ApiTokenAlreadyCreated, ApiTokenNotFound, InvalidApiToken
 from accounts.models import ApiToken, User
 from zenzefi.common.digests import secret_digest
@@ -29,7 +29,6 @@ def create(user: User, *, name: str, scopes: Iterable[str], days: int, key: str 
     Raise `ValidationError` if the user has `MAX_USABLE` tokens, and `ApiTokenAlreadyCreated` if a token was
     created with `key` before.
     """
-    locks.lock_active(user)
     if usable_for_user(user).count() >= MAX_USABLE:
         raise ValidationError({"name": [_("You have too many API tokens. Delete one first.")]})
     text = PREFIX + secrets.token_urlsafe(32)
@@ -53,15 +52,9 @@ def create(user: User, *, name: str, scopes: Iterable[str], days: int, key: str 
 @transaction.atomic
 def revoke(user: User, token_id: UUID) -> None:
     """Revoke the user's token. Raise `ApiTokenNotFound` if there is none or it is already revoked."""
-    locks.lock_active(user)
     if not ApiToken.objects.filter(pk=token_id, user=user, revoked_at=None).update(revoked_at=timezone.now()):
         raise ApiTokenNotFound
     audit.record("api_token_revoked", user, actor=user, api_token=str(token_id))
-
-
-def revoke_all(user: User) -> None:
-    """Revoke every token of the user, because the user's account may have been in other hands."""
-    ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
 
 
 def for_user(user: User) -> QuerySet[ApiToken]:

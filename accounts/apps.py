@@ -7,4 +7,4 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People")
 
     def ready(self) -> None:
-        from accounts import late_rows, receivers  # noqa: F401  (connects the signals)
+        from accounts import receivers  # noqa: F401  (connects the signals)

@@ -20,13 +20,6 @@ class InvalidRefreshToken(Unauthorized):
     default_detail = _("The refresh token is invalid or expired. Log in again.")
 
 
-class AccountClosed(Unauthorized):
-    """The user was blocked or deleted while the call was in flight."""
-
-    default_code = "user_inactive"
-    default_detail = _("This account was blocked or deleted. Nothing was changed.")
-
-
 class OtpRequired(Unauthorized):
     default_code = "otp_required"
     default_detail = _("Send a code from your authenticator app or a recovery code as `otp`.")

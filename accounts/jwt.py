@@ -19,7 +19,6 @@ from accounts.errors import InvalidRefreshToken
 from accounts.models import RefreshFamily, User
 from zenzefi.common.ip_addresses import normalise_ip_address
 
-GENERATION_CLAIM = "gen"  # the user's `credentials_generation` at the issue
 AnyToken = TypeVar("AnyToken", bound=Token)
 
 
@@ -79,13 +78,13 @@ def find_owner(refresh_token: str) -> User | None:
 
 
 def revoke_families(user: User) -> None:
-    """Revoke every refresh token of the user. `credentials.end_all` ends access tokens already issued, too."""
+    """Revoke every refresh token of the user. Access tokens already issued remain valid until they expire."""
     RefreshFamily.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
 
 
 def _new_token(kind: type[AnyToken], user: User) -> AnyToken:
     token = kind.for_user(user)
-    token["username"], token[GENERATION_CLAIM] = user.username, user.credentials_generation
+    token["username"] = user.username
     return token
 
 

@@ -6,11 +6,9 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from accounts import user_agents
+from accounts import jwt, user_agents
 from accounts.models import RefreshFamily, User
 from accounts.sessions import WebSession
-from accounts.signals import web_session_revoked
-from zenzefi.common import batches
 
 
 @dataclass(frozen=True)
@@ -42,17 +40,16 @@ def revoke(user: User, login_id: str) -> bool:
     """Revoke one login of the user. Return False if there is none with this id."""
     for session in _sessions(user):
         if constant_time_compare(_opaque_id(session.session_key), login_id):
-            data = session.get_decoded()
             session.delete()
-            web_session_revoked.send(sender=WebSession, user=user, data=data)
             return True
     families = [family.pk for family in _families(user) if str(family.pk) == login_id]
     return bool(RefreshFamily.objects.filter(pk__in=families).update(revoked_at=timezone.now()))
 
 
-def end_sessions(user: User, *, except_session: str | None) -> None:
-    """Delete the web sessions of the user except this one."""
+def revoke_all(user: User, *, except_session: str | None) -> None:
+    """Revoke every login of the user except this web session."""
     WebSession.objects.filter(user=user).exclude(session_key=except_session).delete()
+    jwt.revoke_families(user)
 
 
 def detach_sessions(user: User) -> None:
@@ -66,8 +63,8 @@ def detach_sessions(user: User) -> None:
 def delete_expired() -> int:
     """Delete expired logins and return their number."""
     now = timezone.now()
-    sessions = batches.delete(WebSession.objects.filter(expire_date__lt=now))
-    return sessions + batches.delete(RefreshFamily.objects.filter(expires_at__lt=now))
+    sessions = WebSession.objects.filter(expire_date__lt=now).delete()[0]
+    return sessions + RefreshFamily.objects.filter(expires_at__lt=now).delete()[0]
 
 
 def _sessions(user: User) -> list[WebSession]:

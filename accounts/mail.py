@@ -9,7 +9,6 @@ from django.urls import reverse
 from django.utils.translation import override
 
 from accounts.models import User
-from zenzefi.common.postgresql import release_connection
 
 
 def in_language_of(user: User) -> override:
@@ -22,7 +21,6 @@ def send(name: str, user: User, *, to: str = "", **context: Any) -> None:
     with in_language_of(user):
         text = render_to_string(f"accounts/email/{name}.txt", {"user": user, "site": settings.BACKEND_URL, **context})
     subject, _newline, body = text.strip().partition("\n")
-    release_connection()  # the mail server may be slow
     send_mail(subject, body.strip() + "\n", None, [to or user.email])
 
 

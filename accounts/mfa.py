@@ -8,7 +8,6 @@ from django.core.cache import cache
 from accounts.errors import InvalidOtp
 from accounts.login_throttle import limit_failures
 from accounts.models import User
-from zenzefi.common.rate_limits import address_key
 
 
 def is_on(user: User) -> bool:
@@ -27,7 +26,7 @@ def use_code(user: User, code: str, *, address: str) -> Authenticator:
     Raise `InvalidOtp`, or `Throttled` after too many failures from `address` or for this user. The client
     already knows the password at this point, so the user can stop such attempts by changing it.
     """
-    with limit_failures(address_key(address), f"otp:{user.pk}"):
+    with limit_failures(address, f"otp:{user.pk}"):
         for authenticator in Authenticator.objects.filter(user=user):
             if authenticator.wrap().validate_code(code) and _spend(authenticator, code):
                 return authenticator

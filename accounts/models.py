@@ -12,7 +12,6 @@ from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from accounts.sessions import WebSession  # noqa: F401  (registers the model)
@@ -73,9 +72,6 @@ class User(AbstractBaseUser, PermissionsMixin):
         related_name="referrals",
         verbose_name=_("referred by"),
     )
-    credentials_generation = models.PositiveIntegerField(default=0, db_default=0, editable=False)
-    # `jti` of the JWT that began the generation
-    kept_jwt = models.CharField(max_length=32, blank=True, default="", db_default="", editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
     deleted_at = models.DateTimeField(_("deleted"), null=True, blank=True, editable=False)
@@ -103,13 +99,6 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def clean(self) -> None:
         self.email = normalise_email(self.email)
-
-    def _get_session_auth_hash(self, secret: str | None = None) -> str:
-        """Return what a web session must hold: it changes with the password and with the generation."""
-        # Before the first change it is Django's own, so that sessions outlive the upgrade.
-        generation = f":{self.credentials_generation}" if self.credentials_generation else ""
-        salt = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash"
-        return salted_hmac(salt, self.password + generation, secret=secret, algorithm="sha256").hexdigest()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         # `_password` is set until a new password is saved; an upgrade of the hash does not set it.

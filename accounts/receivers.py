@@ -6,7 +6,6 @@ from allauth.account.models import EmailAddress
 from allauth.account.signals import email_changed
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
-from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
 from django.db.models.signals import post_save
@@ -14,7 +13,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import audit, credentials, email_addresses, logins, tasks
+from accounts import audit, email_addresses, jwt, logins, tasks
 from accounts.models import User
 from accounts.requests import address_of, user_agent_of
 from accounts.sessions import CLIENT_KEY
@@ -25,8 +24,8 @@ from zenzefi.common.ip_addresses import normalise_ip_address
 @receiver(password_changed)
 def end_logins_and_notify(user: User, **_kwargs: Any) -> None:
     """Revoke logins and send a notice after any change of the password."""
+    jwt.revoke_families(user)
     logins.detach_sessions(user)
-    credentials.end_all(user)
     # Robust: a failure to queue the message must not fail the change of the password.
     transaction.on_commit(lambda: tasks.send_password_changed.delay(str(user.pk)), robust=True)
 
@@ -66,34 +65,24 @@ def notify_old_address(user: User, from_email_address: EmailAddress | None, **_k
 def record_second_factor_enabled(
     request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any
 ) -> None:
-    """End the other logins, which were made without the second factor, and record the event."""
+    """Revoke the other logins, which were made without the second factor, and record the event."""
     if authenticator.type == Authenticator.Type.TOTP:
-        _end_other_credentials(request, user)
+        logins.revoke_all(user, except_session=request.session.session_key)
         audit.record("mfa_enabled", user, actor=user)
         _send_notice("mfa_enabled", user)
 
 
 @receiver(authenticator_removed)
-def record_second_factor_disabled(
-    request: HttpRequest, user: User, authenticator: Authenticator, **_kwargs: Any
-) -> None:
+def record_second_factor_disabled(user: User, authenticator: Authenticator, **_kwargs: Any) -> None:
     if authenticator.type == Authenticator.Type.TOTP:
-        _end_other_credentials(request, user)
         audit.record("mfa_disabled", user, actor=user)
         _send_notice("mfa_disabled", user)
 
 
 @receiver(authenticator_reset)
-def record_new_recovery_codes(request: HttpRequest, user: User, **_kwargs: Any) -> None:
-    _end_other_credentials(request, user)
+def record_new_recovery_codes(user: User, **_kwargs: Any) -> None:
     audit.record("mfa_recovery_codes_renewed", user, actor=user)
     _send_notice("mfa_recovery_codes", user)
-
-
-def _end_other_credentials(request: HttpRequest, user: User) -> None:
-    """End all credentials of the user but the session of this request, which changed the second factor."""
-    credentials.end_all(user, except_session=request.session.session_key)
-    update_session_auth_hash(request, user)
 
 
 def _send_notice(name: str, user: User, *, to: str = "") -> None:

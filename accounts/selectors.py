@@ -11,11 +11,6 @@ def stored(user: User) -> User:
     return User.objects.get(pk=user.pk)
 
 
-def is_stored(user: User) -> bool:
-    """Return whether the database has the user; a sign-up with a known address returns one that it does not have."""
-    return User.objects.filter(pk=user.pk).exists()
-
-
 def email_taken(email: str) -> bool:
     """Return whether a user has this e-mail address, given in its normalised form."""
     return User.objects.filter(email=email).exists()

@@ -14,55 +14,43 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled, ValidationError
 
-from accounts import api_tokens, audit, credentials, email_addresses, jwt, locks, mfa, selectors, tasks, usernames
+from accounts import audit, email_addresses, jwt, logins, mfa, selectors, tasks
 from accounts.errors import EmailUnverified, InvalidCredentials, OtpRequired
 from accounts.login_throttle import limit_failures
 from accounts.models import ApiToken, RefreshFamily, User, normalise_email
 from accounts.sessions import WebSession
 from accounts.signals import user_activity_changed
-from zenzefi.common.rate_limits import RateLimit, address_key
+from zenzefi.common.rate_limits import RateLimit
 
 Problems = dict[str, list[str]]
 
 
 def register(
-    *, email: str, password: str, username: str = "", full_name: str = "", referral_code: str = "", address: str
+    *, email: str, username: str, password: str, full_name: str = "", referral_code: str = "", address: str
 ) -> User:
-    """Create a user and send the link that confirms the e-mail address. Without `username` one is made from it.
-
-    If confirmation is mandatory, a known e-mail address is not an error. Its owner gets a hint, and the result is a
-    user that is not stored, which the caller shows like a new one. So a sign-up does not reveal who has an account.
-
-    Raise `ValidationError` by field, and `Throttled` after too many attempts from `address`. An attempt counts if it
-    succeeds, or if it reveals that an address, a user name or a referral code exists.
-    """
-    sign_ups, client = RateLimit("register", settings.RATE_LIMIT_AUTH), address_key(address)
-    if not sign_ups.allows(client):
-        raise Throttled(sign_ups.retry_after(client))
+    """Create a user. Raise `ValidationError` by field, and `Throttled` after too many sign-ups from `address`."""
+    sign_ups = RateLimit("register", settings.RATE_LIMIT_AUTH)
+    if not sign_ups.allows(address):
+        raise Throttled(sign_ups.retry_after(address))
     language = get_language() or settings.LANGUAGE_CODE  # of messages to the user, until the profile sets another
     referrer = selectors.referrer(referral_code) if referral_code else None
     user = User(
         email=normalise_email(email),
-        username=username or usernames.from_email(normalise_email(email)),
+        username=username,
         full_name=full_name,
         language=language,
         referred_by=referrer,
     )
-    revealing = _taken(user)
+    problems = _taken(user) | _weaknesses(password, user)
     if referral_code and referrer is None:
-        revealing["referral_code"] = [_("This referral code does not exist.")]
-    weaknesses = _weaknesses(password, user)
-    if weaknesses and not revealing:
-        raise ValidationError(weaknesses)
-    if not sign_ups.hit(client):
-        raise Throttled(sign_ups.retry_after(client))
-    if revealing:
-        raise ValidationError(revealing | weaknesses)
+        problems["referral_code"] = [_("This referral code does not exist.")]
+    if problems:
+        raise ValidationError(problems)
+    if not sign_ups.hit(address):
+        raise Throttled(sign_ups.retry_after(address))
     user.set_password(password)
-    if _insert(user):
-        email_addresses.send_confirmation(EmailAddress.objects.get(user=user, email=user.email))
-    else:
-        tasks.send_known_address.delay(user.email)
+    _insert(user)
+    email_addresses.send_confirmation(EmailAddress.objects.get(user=user, email=user.email))
     return user
 
 
@@ -80,9 +68,7 @@ def login(email: str, password: str, otp: str = "", *, address: str, user_agent:
         mfa.use_code(user, otp, address=address).record_usage()
     with transaction.atomic():
         # Lock the user's row: a concurrent block or new password either prevents this login or revokes it.
-        unchanged = User.objects.filter(
-            pk=user.pk, is_active=True, password=user.password, credentials_generation=user.credentials_generation
-        )
+        unchanged = User.objects.filter(pk=user.pk, is_active=True, password=user.password)
         if not unchanged.update(last_login=timezone.now()):
             raise InvalidCredentials
         return jwt.issue_pair(user, address=address, user_agent=user_agent)
@@ -107,22 +93,14 @@ def log_out(user: User) -> None:
 def check_credentials(email: str, password: str, *, address: str) -> User:
     """Return the active user with this e-mail address and password.
 
-    Raise `InvalidCredentials`, or `Throttled` after too many failures from `address`, or too many successes from
-    there or of this user.
+    Raise `InvalidCredentials`, or `Throttled` after too many failures from `address`.
     """
-    successes = RateLimit("password", settings.RATE_LIMIT_LOGIN)
-    keys = address_key(address), f"user:{normalise_email(email)}"
-    with limit_failures(keys[0]):
-        for key in keys:
-            if not successes.allows(key):
-                raise Throttled(successes.retry_after(key))
+    with limit_failures(address):
         # Computes one hash for an unknown or blocked user, too, so that the time reveals nothing.
         user = authenticate(username=normalise_email(email), password=password)
-        if not isinstance(user, User):
-            raise InvalidCredentials
-        for key in keys:
-            successes.hit(key)
-        return user
+        if isinstance(user, User):
+            return user
+        raise InvalidCredentials
 
 
 def request_password_reset(email: str, *, address: str) -> None:
@@ -131,56 +109,25 @@ def request_password_reset(email: str, *, address: str) -> None:
     The work and the response are therefore the same for an unknown address. Raise `Throttled` after too many
     requests from `address`.
     """
-    requests, client = RateLimit("reset", settings.RATE_LIMIT_AUTH), address_key(address)
-    if not requests.hit(client):
-        raise Throttled(requests.retry_after(client))
+    requests = RateLimit("reset", settings.RATE_LIMIT_AUTH)
+    if not requests.hit(address):
+        raise Throttled(requests.retry_after(address))
     transaction.on_commit(lambda: tasks.send_password_reset.delay(normalise_email(email)))
 
 
-def reset_password(user: User, password: str) -> None:
-    """Set the password of a user who has lost the old one. This ends API tokens, too."""
-    user.set_password(password)  # before the transaction: the hash takes long
-    with transaction.atomic():
-        user.save(update_fields=["password", "updated_at"])
-        api_tokens.revoke_all(user)
-
-
 @transaction.atomic
-def password_set_by_operator(user: User, *, actor: User) -> None:
-    """Record that an operator has set the user's password. This ends API tokens, too."""
-    api_tokens.revoke_all(user)
-    audit.record("password_set_by_operator", user, actor=actor)
-
-
-@transaction.atomic
-def end_after_operators_change(user: User, kind: str, *, actor: User) -> None:
-    """End all credentials of a user whose identity an operator has changed, and record it."""
-    credentials.end_all(user)
-    audit.record(kind, user, actor=actor)
-
-
-def update_profile(user: User, *, password: str | None = None, jti: str = "", **fields: str) -> User:
-    """Change the given fields: `full_name`, `language`, `time_zone`. Raise `ValidationError` for a weak password.
-
-    A new password ends all credentials but the JWT of this request (`jti`). Raise `NotAuthenticated` if that has just
-    ended itself.
-    """
+def update_profile(user: User, *, password: str | None = None, **fields: str) -> User:
+    """Change the given fields: `full_name`, `language`, `time_zone`. Raise `ValidationError` for a weak password."""
     changed = list(fields)
     for name, value in fields.items():
         setattr(user, name, value)
     if password is not None:
         if problems := _weaknesses(password, user):
             raise ValidationError(problems)
-        user.set_password(password)  # before the transaction: the hash takes long
+        user.set_password(password)
         changed.append("password")
-    with transaction.atomic():
-        locks.lock_active(user)
-        if password is not None:
-            credentials.require_current(user)
-        if changed:
-            user.save(update_fields=[*changed, "updated_at"])
-        if password is not None:
-            credentials.keep_jwt(user, jti)
+    if changed:
+        user.save(update_fields=[*changed, "updated_at"])
     return user
 
 
@@ -193,7 +140,7 @@ def set_active(user: User, active: bool, *, actor: User | None, reason: str = ""
     """
     if user == actor and not active:
         raise ValidationError({"is_active": [_("You cannot block yourself.")]})
-    if locks.lock(user.pk).deleted_at and active:
+    if active and User.objects.filter(pk=user.pk, deleted_at__isnull=False).exists():
         raise ValidationError({"is_active": [_("This account was deleted by its user.")]})
     changed = User.objects.filter(pk=user.pk, is_active=not active).update(
         is_active=active, updated_at=timezone.now()
@@ -203,7 +150,7 @@ def set_active(user: User, active: bool, *, actor: User | None, reason: str = ""
         return
     audit.record("user_unblocked" if active else "user_blocked", user, actor=actor, reason=reason)
     if not active:
-        credentials.end_all(user, with_api_tokens=True)
+        jwt.revoke_families(user)
     user_activity_changed.send(sender=User, user=user)
 
 
@@ -217,9 +164,8 @@ def turn_off_second_factor(user: User, *, actor: User) -> None:
     if user == actor:
         text = _("You cannot turn off your own second factor here. Use your account page instead.")
         raise ValidationError({"non_field_errors": [text]})
-    locks.lock(user.pk)
     Authenticator.objects.filter(user=user).delete()
-    credentials.end_all(user)
+    logins.revoke_all(user, except_session=None)
     audit.record("mfa_disabled", user, actor=actor)
     transaction.on_commit(lambda: tasks.send_notice.delay("mfa_disabled", str(user.pk)), robust=True)
 
@@ -232,7 +178,6 @@ def anonymise(user: User) -> None:
     """
     if user.is_superuser:
         _require_another_superuser(user)
-    credentials.end_all(user, with_api_tokens=True)
     user.deleted_at, user.is_active, user.is_staff, user.is_superuser = timezone.now(), False, False, False
     user.email, user.username = f"{user.pk.hex}@deleted.invalid", f"deleted-{user.pk.hex}"
     user.full_name = user.language = user.time_zone = ""
@@ -257,7 +202,7 @@ def _require_another_superuser(user: User) -> None:
 
 def _taken(user: User) -> Problems:
     taken: Problems = {}
-    if not email_addresses.is_confirmation_mandatory() and selectors.email_taken(user.email):
+    if selectors.email_taken(user.email):
         taken["email"] = [_("This e-mail address is already registered.")]
     if selectors.username_taken(user.username):
         taken["username"] = [_("This user name is taken.")]
@@ -272,30 +217,11 @@ def _weaknesses(password: str, user: User) -> Problems:
     return {}
 
 
-def _insert(user: User) -> bool:
-    """Store a new user. Return False without storing it if the e-mail address is known and must not be revealed."""
-    is_hidden = email_addresses.is_confirmation_mandatory() and selectors.email_taken(user.email)
+def _insert(user: User) -> None:
     try:
-        return _undo_insert(user) if is_hidden else _store(user)
+        with transaction.atomic():
+            user.save(force_insert=True)
     except IntegrityError:  # a concurrent sign-up was faster
         if problems := _taken(user):
             raise ValidationError(problems) from None
-        if email_addresses.is_confirmation_mandatory() and selectors.email_taken(user.email):
-            return _undo_insert(user)
         raise
-
-
-def _store(user: User) -> bool:
-    with transaction.atomic():
-        user.save(force_insert=True)
-    return True
-
-
-def _undo_insert(user: User) -> bool:
-    """Do the work of an insert and undo it, so that neither the time nor the result differs."""
-    email, user.email = user.email, f"{user.pk.hex}@known.invalid"
-    with transaction.atomic():
-        user.save(force_insert=True)
-        transaction.set_rollback(True)
-    user.email = email
-    return False

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.sessions.backends import db
-from django.contrib.sessions.backends.base import VALID_KEY_CHARS
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.utils import timezone
@@ -17,7 +16,6 @@ from django.utils.translation import gettext_lazy as _
 
 CLIENT_KEY = "client"  # the key in the session for the browser's address, `User-Agent` and login time
 _LAST_SEEN_INTERVAL = timedelta(minutes=1)
-_MIN_KEY_LENGTH = 8
 
 
 class WebSession(AbstractBaseSession):
@@ -44,10 +42,6 @@ class SessionStore(db.SessionStore):
     @classmethod
     def get_model_class(cls) -> type[WebSession]:
         return WebSession
-
-    def _validate_session_key(self, key: Any) -> bool:
-        """Return whether Django may have made the key. PostgreSQL refuses a NUL, which a cookie can hold."""
-        return isinstance(key, str) and len(key) >= _MIN_KEY_LENGTH and not set(key) - set(VALID_KEY_CHARS)
 
     def create_model_instance(self, data: dict[str, Any]) -> WebSession:
         row = cast("WebSession", super().create_model_instance(data))

@@ -4,6 +4,4 @@ from django.dispatch import Signal
 
 user_activity_changed = Signal()  # kwargs: user, with the new `is_active`
 password_changed = Signal()  # kwargs: user; not sent for a new user
-credentials_ended = Signal()  # kwargs: user, with the new generation
-web_session_revoked = Signal()  # kwargs: user, data of the session that the user revoked
 superuser_created = Signal()  # kwargs: user, whose e-mail address needs no confirmation

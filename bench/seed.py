@@ -19,7 +19,7 @@ from django.db.models import Sum  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from access import token_secret  # noqa: E402
-from access.models import AccessToken, Scope, TokenSegment  # noqa: E402
+from access.models import AccessToken, Scope  # noqa: E402
 from accounts.models import User  # noqa: E402
 from billing import ledger  # noqa: E402
 from proxy.models import ProxySession  # noqa: E402
@@ -44,8 +44,6 @@ def issue(file: Path, count: int, used: int) -> None:
     secrets = [token_secret.generate() for _ in range(count)]
     tokens = [_token(users[number % len(users)], secret) for number, secret in enumerate(secrets)]
     AccessToken.objects.bulk_create(tokens, batch_size=_BATCH)
-    segments = (TokenSegment(token=token, price=0, hours=_HOURS, created_at=token.created_at) for token in tokens)
-    TokenSegment.objects.bulk_create(segments, batch_size=_BATCH)
     file.write_text("".join(f"{secret} {_DEVICE}\n" for secret in secrets[:used]))
 
 

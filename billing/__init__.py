@@ -11,7 +11,6 @@ One module per process:
     payments               the statuses of a payment, and the only function that changes them
     debts                  credits taken back after they were spent
     payment_refunds        an operator refunds a payment
-    deleted_accounts       money that arrives for a deleted account is returned
     adjustments            an operator sets a balance
     customers              operators find and change an account together with its wallet
     receipts, statements   documents for the user

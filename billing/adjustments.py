@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 
-from accounts import audit, locks
+from accounts import audit
 from accounts.models import User
 from billing import ledger
 from billing.errors import BalanceInMotion
@@ -27,8 +27,6 @@ def adjust_balance(user: User, new_balance: Decimal, *, actor: User, reason: str
     """
     reason = reason.strip()
     _check_adjustment(new_balance, reason)
-    if locks.share(user.pk).deleted_at:
-        raise ValidationError({"currency_balance": [_("This account was deleted by its user.")]})
     for _attempt in range(_ATTEMPTS):
         seen = ledger.balance(user)
         if seen == new_balance:

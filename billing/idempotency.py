@@ -17,11 +17,9 @@ from typing import Any, TypeVar
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts.locks import share_active
 from accounts.models import User
 from billing.errors import IdempotencyConflict, IdempotencyInProgress
 from billing.models import IdempotencyKey
-from zenzefi.common import batches
 
 KEY_LIFETIME = timedelta(hours=48)
 
@@ -57,16 +55,13 @@ def once(
     """Run `act` in one transaction, or return the earlier success of the same call through `replay`.
 
     `act` returns its result and the ids from which `replay` rebuilds it. Raises `IdempotencyConflict` for the
-    same key with another body, `IdempotencyInProgress` while the first call is running, `AccountClosed` if the user
-    was blocked or deleted meanwhile.
+    same key with another body, `IdempotencyInProgress` while the first call is running.
     """
     if not call.key:
         with transaction.atomic():
-            share_active(call.user)
             return act()[0]
     with _running(call), transaction.atomic():
         _lock(call)
-        share_active(call.user)
         known = IdempotencyKey.objects.filter(user=call.user, call=call.name, key=call.key).first()
         if known and known.body_hash != call.body_hash:
             raise IdempotencyConflict
@@ -118,11 +113,6 @@ def forget(call: Call) -> None:
     IdempotencyKey.objects.filter(user=call.user, call=call.name, key=call.key).delete()
 
 
-def forget_user(user: User) -> None:
-    """Delete the keys of a user whose account is being deleted."""
-    IdempotencyKey.objects.filter(user=user).delete()
-
-
 def forget_old_keys() -> int:
     """Delete the keys older than `KEY_LIFETIME`. Return their number."""
-    return batches.delete(IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEY_LIFETIME))
+    return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEY_LIFETIME).delete()[0]

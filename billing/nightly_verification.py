@@ -15,7 +15,6 @@ from redis.exceptions import RedisError
 
 from accounts.models import User
 from billing import verification
-from zenzefi.common.postgresql import release_connection
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +93,6 @@ def send_alarm(discrepancies: int, listed: list[str]) -> None:
             extra={"hint": "Give an active superuser an e-mail address to receive the alarm."},
         )
         return
-    release_connection()  # the mail server may be slow
     send_mail(_("The Zenzefi ledger has discrepancies"), _text(discrepancies, listed), None, addresses)
 
 

@@ -94,7 +94,7 @@ def _find_or_create(
     if known:
         return known, False
     check(payment, amount, reason)
-    if payment.refunds.filter(status__in=PaymentRefund.OPEN).exists():
+    if payment.refunds.filter(status__in=(_Status.REQUESTED, _Status.ACCEPTED)).exists():
         raise RefundInProgress
     refund = PaymentRefund.objects.create(
         payment=payment,
@@ -147,8 +147,6 @@ def _store_response(refund: PaymentRefund, status: PaymentRefund.Status, answer:
         status=status, answer=answer[:500], **({} if accepted else {"next_check_at": None})
     )
     refund.status, refund.answer = status, answer
-    if kept and not accepted and refund.actor is None:
-        logger.error("refund_for_deleted_account_refused", extra={"refund_id": str(refund.pk), "answer": answer})
     if kept:
         _audit("payment_refund_accepted" if accepted else "payment_refund_refused", refund)
     return accepted

@@ -6,7 +6,7 @@ from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from billing import verification
-from billing.models import Entry, Payment, PaymentRefund, ReceiptCounter, SystemAccount, Transaction, TransactionType
+from billing.models import Entry, Payment, ReceiptCounter, SystemAccount, Transaction, TransactionType
 from billing.verification import NOTHING, Discrepancy
 
 
@@ -39,15 +39,6 @@ def taken_back() -> Iterator[Discrepancy]:
     for pk, moved, recorded in wrong.iterator():
         found = f"returned {-moved} ZNC for payments that record {recorded} ZNC as taken back"
         yield Discrepancy("wallet", str(pk), found)
-
-
-@verification.register
-def deleted_accounts() -> Iterator[Discrepancy]:
-    """Check that the wallets of deleted users are empty, unless their last payment is being refunded."""
-    refunding = Exists(PaymentRefund.objects.filter(payment__user=OuterRef("user"), status__in=PaymentRefund.OPEN))
-    held = verification.wallets().filter(~refunding, user__deleted_at__isnull=False, balance__gt=0)
-    for pk, balance in held.values_list("pk", "balance").iterator():
-        yield Discrepancy("wallet", str(pk), f"holds {balance} ZNC of a deleted account")
 
 
 @verification.register

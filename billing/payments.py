@@ -4,7 +4,6 @@ import logging
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -53,20 +52,6 @@ def change(payment: Payment, to: PaymentStatus, *, cause: str, actor: User | Non
         setattr(payment, name, value)
     _record(payment, seen, to, cause, actor)
     return True
-
-
-def open_of(user: User) -> QuerySet[Payment]:
-    """Return the user's payments that may still be paid, oldest first."""
-    return Payment.objects.filter(user=user, status__in=OPEN).order_by("created_at", "id")
-
-
-def abandon(user: User) -> None:
-    """End the payments of a user who is being deleted that have no checkout yet.
-
-    Those with a checkout stay open: the user may have paid, and then the money has to be returned.
-    """
-    for payment in open_of(user).filter(status=PaymentStatus.CREATED):
-        change(payment, PaymentStatus.EXPIRED, cause="the account was deleted", actor=user)
 
 
 def lock(payment_id: Any) -> Payment:

@@ -27,7 +27,5 @@ def open_system_accounts(sender: AppConfig, **_kwargs: Any) -> None:
 
 @receiver(payment_credited)
 def send_top_up_email(payment: Payment, **_kwargs: Any) -> None:
-    if payment.user.deleted_at:
-        return
     # robust: a failure to queue the e-mail must not affect the credit.
     transaction.on_commit(lambda: tasks.send_top_up.delay(str(payment.pk)), robust=True)

@@ -3,15 +3,14 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import locks
 from accounts.models import User
-from billing import debts, deleted_accounts, ledger, payments, providers, receipts
+from billing import debts, ledger, payments, providers, receipts
 from billing.errors import WebhookMismatch
 from billing.models import CREDITED, Payment, PaymentStatus, SystemAccount, TransactionType
 from billing.providers.base import ProviderState
@@ -45,7 +44,6 @@ def settle(payment: Payment, fetched: FetchedState, *, cause: str, actor: User |
     Parallel calls take turns, and later ones find the payment settled. Raises `WebhookMismatch`, without a change, if
     the provider's amount or currency differs from the payment's.
     """
-    locks.share(payment.user_id)  # before the payment, as a deletion does
     payment, state = payments.lock(payment.pk), fetched.state
     _check_amount(payment, state)
     if state.status != PaymentStatus.SUCCEEDED:
@@ -53,7 +51,6 @@ def settle(payment: Payment, fetched: FetchedState, *, cause: str, actor: User |
     if payment.status == PaymentStatus.PENDING:
         _credit(payment, cause, actor)
         _apply_refunds(payment, fetched, cause, actor)
-        deleted_accounts.return_money(payment)
         return payment.status
     if payment.status in CREDITED:
         return _apply_refunds(payment, fetched, cause, actor)
@@ -146,5 +143,5 @@ def _target_state(payment: Payment, state: ProviderState) -> tuple[PaymentStatus
 
 
 def credits_for(payment: Payment, refunded: Decimal) -> Decimal:
-    """Return the ZNC bought by `refunded`, a part of the price, rounded up to 0.01, so that it leaves no credits."""
-    return (payment.amount * refunded / payment.provider_amount).quantize(CENT, ROUND_CEILING)
+    """Return the ZNC bought by `refunded`, a part of the price, rounded half-up to 0.01."""
+    return (payment.amount * refunded / payment.provider_amount).quantize(CENT, ROUND_HALF_UP)

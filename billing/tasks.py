@@ -7,7 +7,6 @@ from django.utils.translation import gettext as _
 from accounts import mail
 from billing import idempotency, nightly_verification, poller
 from billing.models import Payment
-from zenzefi.common.postgresql import release_connection
 
 
 @shared_task
@@ -52,5 +51,4 @@ def send_top_up(payment_id: str) -> None:
             "amount": payment.amount,
             "receipt": payment.receipt_number,
         }
-        release_connection()  # the mail server may be slow
         send_mail(_("Your top-up"), message % facts, None, [payment.user.email])

@@ -8,6 +8,5 @@ class ProxyConfig(AppConfig):
 
     def ready(self) -> None:
         from proxy.revocation_pubsub import publish_revocations
-        from proxy.web import browser_cookies  # noqa: F401  (connects the signals)
 
         publish_revocations()

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from proxy.tls import upstream_tls
 from zenzefi.common.iso_times import iso_time
-from zenzefi.common.postgresql import database_time_limit, release_connection
+from zenzefi.common.postgresql import database_time_limit
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,6 @@ def _check_cache() -> None:
 
 
 def _check_upstream() -> None:
-    release_connection()
     # Any status below 500 shows that the server is up.
     response = httpx.get(
         settings.ZENZEFI_TARGET_URL,

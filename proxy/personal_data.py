@@ -5,7 +5,6 @@ from typing import Any
 
 from accounts.models import User
 from proxy.models import DenialRecord, ProxySession, UsageHour
-from zenzefi.common import batches
 
 _SESSION = [
     "token",
@@ -39,6 +38,6 @@ def forget_deleted_users() -> int:
 
     This must run repeatedly: a worker writes a session that was open after its user was deleted.
     """
-    batches.delete(DenialRecord.objects.filter(user__deleted_at__isnull=False))
+    DenialRecord.objects.filter(user__deleted_at__isnull=False).delete()
     sessions = ProxySession.objects.filter(user__deleted_at__isnull=False).exclude(**_ANONYMOUS)
-    return batches.update(sessions, **_ANONYMOUS)
+    return sessions.update(**_ANONYMOUS)

@@ -7,7 +7,6 @@ from django.db.models import F
 from django.utils import timezone
 
 from proxy.models import DenialRecord, ProxySession
-from zenzefi.common import batches
 
 DENIALS_KEPT = timedelta(days=7)
 
@@ -16,9 +15,9 @@ def close_idle_sessions() -> int:
     """End the sessions without activity for `SESSION_TIMEOUT_SECONDS`. Return how many."""
     idle_since = timezone.now() - timedelta(seconds=settings.SESSION_TIMEOUT_SECONDS)
     idle = ProxySession.objects.filter(ended_at__isnull=True, last_activity__lt=idle_since)
-    return batches.update(idle, ended_at=F("last_activity"))
+    return idle.update(ended_at=F("last_activity"))
 
 
 def delete_old_denials() -> int:
     """Delete the denials that are older than a week. Return how many."""
-    return batches.delete(DenialRecord.objects.filter(at__lt=timezone.now() - DENIALS_KEPT))
+    return DenialRecord.objects.filter(at__lt=timezone.now() - DENIALS_KEPT).delete()[0]

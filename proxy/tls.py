@@ -10,8 +10,6 @@ def upstream_tls() -> ssl.SSLContext | None:
     if not settings.ZENZEFI_TARGET_URL.startswith("https:"):
         return None
     context = ssl.create_default_context(cafile=settings.ZENZEFI_CA_FILE or None)
-    # Python 3.13 sets this flag, with which many private authorities fail: they have no key usage extension.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not settings.ZENZEFI_VERIFY_TLS:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

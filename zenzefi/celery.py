@@ -6,9 +6,6 @@ from typing import Any, Self
 import kombu
 from celery import Celery
 from celery.app.amqp import AMQP
-from celery.signals import before_task_publish
-
-from zenzefi.common.postgresql import release_connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zenzefi.settings")
 
@@ -25,12 +22,6 @@ class _Connection(kombu.Connection):
 
 class _AMQP(AMQP):
     Connection = _Connection
-
-
-@before_task_publish.connect
-def _release_connection(**_details: Any) -> None:
-    """Hold no database connection while the broker is slow."""
-    release_connection()
 
 
 app = Celery("zenzefi", amqp=_AMQP)

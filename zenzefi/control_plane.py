@@ -5,23 +5,18 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.utils.translation import gettext_lazy as _
 
 from proxy.dataplane.asgi import Application, Receive, Scope, Send
 from proxy.dataplane.denials.responses import denial_response, request_id
-from proxy.dataplane.errors import REQUEST_TIMEOUT, STATE_UNAVAILABLE, Denial, Denied
+from proxy.dataplane.errors import REQUEST_TIMEOUT, Denial, Denied
 from proxy.dataplane.rules.headers import check_form
-from proxy.dataplane.server.request_parser import escape_non_ascii
-from zenzefi.common.postgresql import database_time_limit, release_connection
-from zenzefi.common.rate_limits import address_key
-from zenzefi.turns import RequestTurn, TooManyRequests, Turns
+from zenzefi.common.postgresql import database_time_limit
 
 _django: Application = get_asgi_application()  # type: ignore[assignment]  # the stubs know no MutableMapping
 _DATABASE_SECONDS = 8.0  # for one request
-_turns = Turns()
 _TOO_LARGE = Denial("payload_too_large", 413, 1009, _("The request body is too large."))
 
 
@@ -35,16 +30,14 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             message["headers"] = [*message.get("headers", []), (b"x-request-id", identifier)]
         await send(message)
 
-    denials: list[Denied] = []
+    timeouts: list[Denied] = []
     with structlog.contextvars.bound_contextvars(request_id=identifier.decode()):
         try:
             check_form(scope["headers"], scope["http_version"])
             with database_time_limit(_DATABASE_SECONDS):
-                scope["query_string"] = escape_non_ascii(scope["query_string"])
-                limited = await _with_content_length(scope, _limit_body(scope, receive, denials))
-                await _in_turn(*limited, send_with_id, denials)
-            if denials:
-                raise denials[0]
+                await _django(*await _with_content_length(scope, _limit_body(scope, receive, timeouts)), send_with_id)
+            if timeouts:
+                raise timeouts[0]
         except Denied as denied:
             status, headers, body = denial_response(denied, given.get(b"accept-language", b""))
             if (b"connection", b"close") not in headers:
@@ -53,61 +46,33 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "http.response.body", "body": body})
 
 
-async def _in_turn(scope: Scope, receive: Receive, send: Send, denials: list[Denied]) -> None:
-    """Serve a request by Django once its body is complete and it has a turn, which ends when the response begins.
-
-    A slow client therefore takes neither a turn nor a database connection. A client that leaves while it waits gives
-    up its turn; a view that runs goes on, so its turn ends with its thread.
-    """
-    turn = RequestTurn(_turns, address_key((scope.get("client") or ("",))[0]), receive)
-
-    async def receive_in_turn() -> MutableMapping[str, Any]:
-        try:
-            return await turn.receive()
-        except TooManyRequests:
-            denials.append(Denied(STATE_UNAVAILABLE, retry_after=1))
-            return {"type": "http.disconnect"}
-
-    async def send_after_turn(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            await sync_to_async(release_connection)()
-            turn.end()
-        await send(message)
-
-    try:
-        await _django(scope, receive_in_turn, send_after_turn)
-    finally:
-        turn.close()
-
-
-def _limit_body(scope: Scope, receive: Receive, denials: list[Denied]) -> Receive:
+def _limit_body(scope: Scope, receive: Receive, timeouts: list[Denied]) -> Receive:
     """Return a `receive` that limits the body in size and time: Django reads all of it to disk before a view runs.
 
-    If the body is too large or the client too slow, it adds the denial to `denials` and returns a disconnect to
-    Django, which then deletes what it has read.
+    It raises `Denied` for a body that is too large. If the client is too slow, it adds the denial to `timeouts` and
+    returns a disconnect to Django.
     """
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     announced = int(declared) if declared.isdigit() and len(declared) < 19 else 0
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     counted, complete = 0, False
 
-    def deny(denial: Denial) -> MutableMapping[str, Any]:
-        denials.append(Denied(denial))
-        return {"type": "http.disconnect"}
-
     async def receive_limited() -> MutableMapping[str, Any]:
         nonlocal counted, complete
         if announced > limit:
-            return deny(_TOO_LARGE)
+            raise Denied(_TOO_LARGE)
         try:
             # After the body, Django waits for the client to disconnect.
             async with asyncio.timeout(None if complete else settings.CLIENT_BODY_TIMEOUT):
                 message = await receive()
         except TimeoutError:
-            return deny(REQUEST_TIMEOUT)
+            timeouts.append(Denied(REQUEST_TIMEOUT))
+            return {"type": "http.disconnect"}
         complete = not message.get("more_body", False)
         counted += len(message.get("body", b""))
-        return deny(_TOO_LARGE) if counted > limit else message
+        if counted > limit:
+            raise Denied(_TOO_LARGE)
+        return message
 
     return receive_limited
 

@@ -30,7 +30,5 @@ os.environ |= {
     "STATIC_ROOT": str(Path(__file__).parent.parent / "var" / "static"),
     "RATE_LIMIT_AUTH": "",
     "RATE_LIMIT_API": "",
-    "RATE_LIMIT_LOGIN": "",
-    "RATE_LIMIT_MAIL": "",
     "RATE_LIMIT_PROXY": "",
 }

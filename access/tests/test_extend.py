@@ -294,7 +294,7 @@ def test_the_next_expiry_is_noted_again(alice: User, alice_api: APIClient, buy: 
 
 @pytest.mark.parametrize(
     ("used", "refund", "unused"),
-    [(None, 118.0, 192 * HOUR), (12 * HOUR, 109.0, 180 * HOUR), (24 * HOUR, 100.0, 168 * HOUR)],
+    [(None, 118.0, 192 * HOUR), (12 * HOUR, 110.63, 180 * HOUR), (24 * HOUR, 103.25, 168 * HOUR)],
 )
 def test_the_refund_is_of_both_prices(
     alice: User, buy: Buy, used: timedelta | None, refund: float, unused: timedelta

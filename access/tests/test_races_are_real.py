@@ -29,12 +29,6 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 BUYERS = 8
 
 
-@pytest.fixture(autouse=True)
-def _without_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the calls of one user run at the same time, without the lock on the user's row."""
-    monkeypatch.setattr(idempotency, "share_active", lambda _user: None)
-
-
 def outcomes(*calls: Callable[[], Any]) -> Counter[str]:
     """Make the calls at the same time and count their outcomes."""
 

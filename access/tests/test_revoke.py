@@ -116,7 +116,6 @@ def test_what_the_data_plane_reads(alice: User, buy: Buy, django_assert_num_quer
         revoked=False,
         frozen=False,
         user_active=True,
-        cookie_generation=(0, 0),
     )
     assert selectors.grant_facts("0" * 64) is None
 

@@ -1,6 +1,5 @@
 """Forms about access tokens."""
 
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django import forms
@@ -11,13 +10,6 @@ from billing.web.forms import KeyedForm
 
 class ExtensionForm(KeyedForm):
     duration_hours = forms.IntegerField(min_value=1, max_value=87_600)
-
-    def shown_price(self) -> Decimal | None:
-        """Return the price that the page showed for the chosen duration, or None if the form does not contain it."""
-        try:
-            return Decimal(self.data.get(f"price_{self.cleaned_data['duration_hours']}", ""))
-        except InvalidOperation:
-            return None
 
 
 class PurchaseForm(ExtensionForm):

@@ -53,8 +53,7 @@ def buy(request: HttpRequest) -> HttpResponse:
 
 def _purchase(form: PurchaseForm, user: User) -> AccessToken:
     data = form.cleaned_data
-    call = form.call(user, "tokens/purchase")
-    return services.purchase(call, data["duration_hours"], data["scope"], at_most=form.shown_price())
+    return services.purchase(form.call(user, "tokens/purchase"), data["duration_hours"], data["scope"])
 
 
 def _remember_and_redirect(request: HttpRequest, token: AccessToken) -> HttpResponse:

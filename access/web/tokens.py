@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.exceptions import APIException
 
 from access import selectors, services, token_secret
-from access.errors import PriceChanged, TokenNotActive
+from access.errors import TokenNotActive
 from access.models import AccessToken
 from access.offers import choose_offer, offers
 from access.web.forms import ChoiceQuery, ExtensionForm, RevocationForm
@@ -74,8 +74,6 @@ def extend(request: HttpRequest, token_id: UUID) -> HttpResponse:
                 return _extend(request, token, form)
             except InsufficientBalance as error:
                 status = error.status_code
-            except PriceChanged as error:
-                form.add_error(None, error_message(error))
             except APIException as error:
                 return _redirect_with_error(request, token, error_message(error))
     return render(request, "access/extend.html", _extension_context(request, token, form, status), status=status)
@@ -83,8 +81,7 @@ def extend(request: HttpRequest, token_id: UUID) -> HttpResponse:
 
 def _extend(request: HttpRequest, token: AccessToken, form: ExtensionForm) -> HttpResponse:
     hours = form.cleaned_data["duration_hours"]
-    call = form.call(current_user(request), "tokens/extend", token.pk)
-    services.extend(call, token.pk, hours, at_most=form.shown_price())
+    services.extend(form.call(current_user(request), "tokens/extend", token.pk), token.pk, hours)
     messages.success(request, _("The token was extended. Open connections are not interrupted."))
     return redirect("token", token.pk)
 

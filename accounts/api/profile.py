@@ -4,7 +4,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework_simplejwt.tokens import Token
 
 from accounts import services
 from accounts.api.serializers import ProfileChangeSerializer, ProfileSerializer
@@ -34,10 +33,5 @@ class ProfileView(APIView):
     def patch(self, request: Request) -> Response:
         form = ProfileChangeSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        user = services.update_profile(current_user(request), jti=_jti_of(request), **form.validated_data)
+        user = services.update_profile(current_user(request), **form.validated_data)
         return Response(ProfileSerializer(user).data)
-
-
-def _jti_of(request: Request) -> str:
-    """Return the id of the request's JWT."""
-    return str(request.auth["jti"]) if isinstance(request.auth, Token) else ""

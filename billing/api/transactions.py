@@ -11,7 +11,6 @@ from billing.api.serializers import (
     HistorySerializer,
 )
 from billing.models import Entry
-from zenzefi.common.api.query import validated_query
 
 
 @extend_schema_view(
@@ -25,5 +24,6 @@ class TransactionsView(ListAPIView[Entry]):
     queryset = Entry.objects.none()
 
     def get_queryset(self) -> QuerySet[Entry]:
-        query = validated_query(HistoryQuerySerializer, self.request)
-        return selectors.history(current_user(self.request), **query)
+        query = HistoryQuerySerializer(data=self.request.query_params)
+        query.is_valid(raise_exception=True)
+        return selectors.history(current_user(self.request), **query.validated_data)

@@ -1,4 +1,4 @@
-"""Refunds of payments, requested by operators or, for a deleted account, by the system."""
+"""Refunds of payments that operators requested."""
 
 import uuid
 
@@ -12,7 +12,7 @@ from billing.models.payments import Payment
 
 
 class PaymentRefund(models.Model):
-    """A refund of a payment, stored before the provider is called so that a crash does not lose it."""
+    """A refund requested by an operator, stored before the provider is called so that a crash does not lose it."""
 
     class Status(models.TextChoices):
         REQUESTED = "requested", _("requested")
@@ -20,20 +20,11 @@ class PaymentRefund(models.Model):
         DONE = "done", _("done")
         REFUSED = "refused", _("refused by the provider")
 
-    OPEN = (Status.REQUESTED, Status.ACCEPTED)
-
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds", verbose_name=_("payment"))
     amount = MoneyField(_("amount"), help_text=_("In the payment's currency."))
     reason = models.CharField(_("reason"), max_length=500)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.PROTECT,
-        null=True,
-        related_name="+",
-        verbose_name=_("done by"),
-        help_text=_("Empty: the system itself."),
-    )
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("done by"))
     idempotence_key = models.CharField(_("idempotence key"), max_length=64, unique=True, editable=False)
     status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.REQUESTED)
     answer = models.CharField(_("the provider's answer"), max_length=500, blank=True)

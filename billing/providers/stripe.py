@@ -31,7 +31,6 @@ from billing.errors import (
 from billing.models import Payment, PaymentStatus
 from billing.providers import return_url
 from billing.providers.base import AcceptedRefund, Checkout, PaymentEvent, ProviderState, RefundState, WebhookRequest
-from zenzefi.common.postgresql import release_connection
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +134,6 @@ class StripeProvider:
 @contextmanager
 def _api() -> Iterator[stripe.StripeClient]:
     """Provide a client with separate settings, and translate its errors to `ProviderError`."""
-    release_connection()  # Stripe may be slow
     with requests.Session() as session:
         session.trust_env = False  # ignore proxies and passwords from the environment
         client = stripe.StripeClient(

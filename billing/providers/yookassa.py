@@ -1,6 +1,6 @@
 """YooKassa through its official SDK. Its notifications are not signed, so each is confirmed through its API.
 
-Only the client and the errors of the SDK are used. Its models convert amounts to `float`, which turns
+Only the client, the errors and the networks of the SDK are used. Its models convert amounts to `float`, which turns
 90071992547409.93 into 90071992547409.94.
 """
 
@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from requests.adapters import HTTPAdapter
 from rest_framework import serializers
 from yookassa.client import ApiClient
-from yookassa.domain.common import HttpVerb, UserAgent
+from yookassa.domain.common import HttpVerb, SecurityHelper, UserAgent
 from yookassa.domain.exceptions import (
     ApiError,
     BadRequestError,
@@ -40,8 +40,6 @@ from billing.errors import (
 from billing.models import Payment, PaymentStatus
 from billing.providers import return_url
 from billing.providers.base import AcceptedRefund, Checkout, PaymentEvent, ProviderState, RefundState, WebhookRequest
-from zenzefi.common.ip_addresses import parse_ip_address
-from zenzefi.common.postgresql import release_connection
 
 logger = logging.getLogger(__name__)
 
@@ -51,20 +49,7 @@ TIMEOUTS = (3.0, 6.5)  # seconds to connect, and to wait for a response
 Object = dict[str, Any]
 
 _UNKNOWN_SENDER = _("This message was not sent from an address of the payment provider.")
-# As documented: https://yookassa.ru/developers/using-api/webhooks#ip
-# The SDK knows only four parts of the IPv6 network.
-NETWORKS = [
-    ipaddress.ip_network(network)
-    for network in (
-        "185.71.76.0/27",
-        "185.71.77.0/27",
-        "77.75.153.0/25",
-        "77.75.156.11",
-        "77.75.156.35",
-        "77.75.154.128/25",
-        "2a02:5180::/32",
-    )
-]
+_NETWORKS = [ipaddress.ip_network(network) for network in SecurityHelper.YOOKASSA_NETWORKS]
 # For each notification, the API path of its object and the status that the object must have.
 _EXPECTED = {
     EventType.PAYMENT_SUCCEEDED: ("/payments/", "succeeded"),
@@ -156,7 +141,6 @@ def _call(method: str, path: str, body: Object | None = None, key: str = "") -> 
 
     Raises `ProviderUnavailable`, `ProviderRefused`.
     """
-    release_connection()  # YooKassa may be slow
     try:
         return _Client().request(method, path, None, {"Idempotence-Key": key} if key else None, body)
     except (UnauthorizedError, ForbiddenError) as error:
@@ -273,9 +257,13 @@ def _confirmed(kind: str, object_id: str) -> Object:
 
 
 def _is_yookassa_address(address: str) -> bool:
-    """Return whether an address, in any of its forms, belongs to YooKassa."""
-    parsed = parse_ip_address(address)
-    return parsed is not None and any(parsed in network for network in NETWORKS)
+    """Return whether an address belongs to YooKassa. An IPv4 address may be in IPv6 form."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return any(ip in network for network in _NETWORKS)
 
 
 def _amount(value: Decimal, currency: str) -> dict[str, str]:

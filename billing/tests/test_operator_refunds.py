@@ -133,7 +133,7 @@ def test_no_response_is_followed_up_by_the_poller(payment, olga, monkeypatch, ca
         poller.run()
     waiting.refresh_from_db()
     assert (waiting.status, at_provider(payment)) == ("done", 30)
-    assert balance_and_debt(payment.user) == (Decimal("66.66"), 0)
+    assert balance_and_debt(payment.user) == (Decimal("66.67"), 0)
 
 
 def test_a_lost_response_refunds_once(payment, olga, monkeypatch):
@@ -185,7 +185,7 @@ def test_clicked_many_times_at_once_it_is_one_refund(payment, olga):
     results = in_parallel(8, lambda _number: refund(payment, "30", olga))
     assert len({result.pk for result in results}) == 1
     assert at_provider(payment) == 30
-    assert balance_and_debt(payment.user) == (Decimal("66.66"), 0)
+    assert balance_and_debt(payment.user) == (Decimal("66.67"), 0)
 
 
 # --- The admin page

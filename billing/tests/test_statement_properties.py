@@ -27,9 +27,7 @@ def drawn(user, start, end):
         return found, list(found.lines())
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(movements, cuts)
 def test_opening_and_movements_give_the_closing_balance(db, wanted, periods):
     with transaction.atomic():

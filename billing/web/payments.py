@@ -33,7 +33,7 @@ def payment_return(request: HttpRequest, payment_id: UUID) -> HttpResponse:
 
     While the payment is open, the page reloads its changing part, `?part`.
     """
-    payment = get_object_or_404(Payment.objects.select_related("user"), pk=payment_id)
+    payment = get_object_or_404(Payment, pk=payment_id)
     own = request.user.pk == payment.user_id
     context = {
         "payment": payment,

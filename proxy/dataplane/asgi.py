@@ -16,9 +16,3 @@ TARGET = "zenzefi.target"
 FORWARDED_FOR = "zenzefi.forwarded_for"
 # Present if the request is for PROXY_HOST.
 ON_PROXY_HOST = "zenzefi.proxy_host"
-
-
-def query_of(scope: Scope) -> bytes:
-    """Return the query of the request target with its `?`, which may stand alone."""
-    _path, mark, query = scope[TARGET].partition(b"?")
-    return bytes(mark + query)

@@ -1,6 +1,5 @@
 """The settings of the data plane, read once when it starts; no other module of it reads settings."""
 
-import resource
 import ssl
 from dataclasses import dataclass
 from typing import Self
@@ -9,14 +8,6 @@ from django.conf import settings
 
 from proxy.dataplane.rules.proxy_host import origin_of
 from proxy.tls import upstream_tls
-
-_MAX_IDLE = 10_000
-
-
-def _max_idle_connections() -> int:
-    """Return how many idle connections a worker keeps: at most a quarter of the descriptors that it may open."""
-    descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MAX_IDLE if descriptors == resource.RLIM_INFINITY else min(_MAX_IDLE, descriptors // 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +22,8 @@ class Config:
     max_header_bytes: int
     header_timeout: float
     body_timeout: float
-    keepalive: float
-    max_idle_connections: int
     session_timeout: float
     rate: str
-    ipv6_prefix: int
     max_connections_per_token: int
     max_message_bytes: int
     maintenance: bool
@@ -62,11 +50,8 @@ class Config:
             max_header_bytes=settings.MAX_HEADER_BYTES,
             header_timeout=settings.HEADER_TIMEOUT_SECONDS,
             body_timeout=settings.CLIENT_BODY_TIMEOUT,
-            keepalive=settings.KEEPALIVE_SECONDS,
-            max_idle_connections=_max_idle_connections(),
             session_timeout=settings.SESSION_TIMEOUT_SECONDS,
             rate=settings.RATE_LIMIT_PROXY,
-            ipv6_prefix=settings.RATE_LIMIT_IPV6_PREFIX,
             max_connections_per_token=settings.MAX_CONNECTIONS_PER_TOKEN,
             max_message_bytes=settings.WEBSOCKET_MAX_MESSAGE_BYTES,
             maintenance=settings.MAINTENANCE,

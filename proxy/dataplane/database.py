@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from zenzefi.common.postgresql import OwnPool, database_time_limit
+from zenzefi.common.postgresql import database_time_limit
 
 Result = TypeVar("Result")
 
@@ -17,21 +17,18 @@ _MAX_WAITING = 1024
 
 
 class Database:
-    """A pool of threads for functions that use the ORM, with connections of its own, which no other thread takes."""
+    """A pool of threads for functions that use the ORM; each call returns its connection when it ends."""
 
-    def __init__(self, threads: int = 4, seconds: float = _TIMEOUT_SECONDS) -> None:
-        """Start no more than `threads` threads. A call may take `seconds`, of which PostgreSQL at most two."""
-        self._seconds = seconds
-        self._connections = OwnPool(threads)
-        self._threads = ThreadPoolExecutor(threads, "dataplane-db", self._connections.use)
+    def __init__(self, threads: int = 4) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="dataplane-db")
         self._waiting = 0
         self._closed = False
 
     async def run(self, function: Callable[..., Result], *args: object) -> Result:
         """Return the result of the function, called in a thread.
 
-        Raises what the function raises, `OperationalError` if it takes too long or too many calls wait,
-        and `InterfaceError` after `close`.
+        Raises what the function raises, `OperationalError` if it takes longer than two seconds or too many calls
+        wait, and `InterfaceError` after `close`.
         """
         if self._closed:
             raise InterfaceError("the data plane has stopped")
@@ -39,7 +36,7 @@ class Database:
             raise OperationalError("too many calls wait for the database")
         self._waiting += 1
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 loop = asyncio.get_running_loop()
                 return await loop.run_in_executor(self._threads, _with_connection, function, *args)
         except TimeoutError as error:
@@ -51,7 +48,6 @@ class Database:
         """Reject new calls and wait for those that run; on PostgreSQL they are limited in time."""
         self._closed = True
         self._threads.shutdown(wait=True)
-        self._connections.close()
 
 
 def _with_connection(function: Callable[..., Result], *args: object) -> Result:

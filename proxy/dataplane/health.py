@@ -4,6 +4,8 @@ import asyncio
 import time
 from typing import Any
 
+from django.db import connection
+
 from proxy import health_checks
 from proxy.dataplane import plane
 from proxy.dataplane.asgi import Receive, Scope, Send
@@ -61,10 +63,14 @@ async def _report(gateway: DataPlane) -> dict[str, Any]:
     global _memo  # noqa: PLW0603  (one per process)
     async with _checking:
         if _memo is None or time.monotonic() - _memo[0] > _MEMO_SECONDS:
-            report = await gateway.checks.run(_check, gateway.gate.admits_new)
+            # Not in a thread of the data plane: a check may wait for several services that do not respond.
+            report = await asyncio.to_thread(_check, gateway.gate.admits_new)
             _memo = (time.monotonic(), report)
         return _memo[1]
 
 
 def _check(use_last_report: bool) -> dict[str, Any]:
-    return (health_checks.last_healthy_report() if use_last_report else None) or health_checks.check()
+    try:
+        return (health_checks.last_healthy_report() if use_last_report else None) or health_checks.check()
+    finally:
+        connection.close()

@@ -41,21 +41,7 @@ _IN_FLIGHT = prometheus_client.Gauge(
 _CACHED_GRANTS = prometheus_client.Gauge(
     "zenzefi_proxy_cached_grants", "Tokens known without the database", multiprocess_mode="livesum", registry=None
 )
-# Counted at once, because the fields are read before a data plane is chosen.
-UNREAD_FORWARDING = prometheus_client.Counter(
-    "zenzefi_forwarding_unread", "Fields of trusted proxies that could not be used", ["field"], registry=None
-)
-_METRICS = (
-    UNREAD_FORWARDING,
-    _RESPONSES,
-    _DENIALS,
-    _UNRECORDED,
-    _CUTS,
-    _CUT_DELAY,
-    _BYTES,
-    _IN_FLIGHT,
-    _CACHED_GRANTS,
-)
+_METRICS = (_RESPONSES, _DENIALS, _UNRECORDED, _CUTS, _CUT_DELAY, _BYTES, _IN_FLIGHT, _CACHED_GRANTS)
 
 
 class Metrics:

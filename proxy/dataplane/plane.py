@@ -18,7 +18,6 @@ from proxy.dataplane.jobs import cutoffs, flush, leases
 from proxy.dataplane.jobs.repeat import repeat
 from proxy.dataplane.metrics import Metrics
 from proxy.dataplane.rewriting.response import Rewriting
-from proxy.dataplane.server.connection_queue import ConnectionQueue
 from proxy.dataplane.sessions.accounting import Accounting
 from proxy.dataplane.sessions.holders import Holders
 from proxy.dataplane.sessions.in_flight import InFlightRegistry
@@ -28,8 +27,6 @@ from proxy.dataplane.state.redis import RedisState
 from proxy.dataplane.upstream.client import Upstream
 
 _FORGET_SECONDS = 10.0
-_CHECK_SECONDS = 60.0  # more than all checks may take
-_MAX_LINGERING = 1000
 
 
 class DataPlane:
@@ -49,15 +46,11 @@ class DataPlane:
         # A separate thread, because a flood of unknown tokens must not delay revocations.
         self._outbox = Database(threads=1)
         self.feed = RevocationFeed(self._outbox, self._apply)
-        # Separate, too: a health check may wait for several services that do not respond.
-        self.checks = Database(threads=1, seconds=_CHECK_SECONDS)
         self.rate_limiter = RateLimiter(self.state, rate)
         self.in_flight = InFlightRegistry(config.max_connections_per_token)
         self.upstream = Upstream(config)
         self.rewriting = Rewriting(self.upstream.origin, self.upstream.base_path)
-        self.denials = DenialLog(config.ipv6_prefix)
-        self.idle_connections = ConnectionQueue(config.max_idle_connections)
-        self.lingering = ConnectionQueue(_MAX_LINGERING)
+        self.denials = DenialLog()
         self.metrics = Metrics(self.in_flight, self.grants, self.accounting, self.denials)
         self.gate = Gate(config, self.grants, self.feed, self.state, self.rate_limiter, self.accounting)
         self.holders = Holders(self.state, self.accounting, config.session_timeout)
@@ -95,7 +88,6 @@ class DataPlane:
         await self.state.close()
         self.database.close()
         self._outbox.close()
-        self.checks.close()
         self.metrics.publish()
 
     async def _apply(self, notice: RevocationNotice) -> None:

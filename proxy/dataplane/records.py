@@ -40,7 +40,6 @@ class Grant:
     token_header: bytes
     denial: Denial | None
     activated: bool
-    cookie_generation: tuple[int, int]  # of a browser's cookie that is valid
     valid: bool = True
     lease: Lease | None = None
     lease_confirmed_at: float = 0.0  # by the monotonic clock

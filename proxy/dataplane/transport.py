@@ -14,45 +14,42 @@ class CoalescingTransport(asyncio.Transport):
     wakes once for all of them instead of once for each, often on the core that this worker uses.
     """
 
-    __slots__ = ("_loop", "_transport", "_waiting", "has_written")
+    __slots__ = ("_loop", "_transport", "_waiting")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self._transport = transport
         self._loop = loop
         self._waiting = b""
-        self.has_written = False  # since the caller last reset it
 
     def write(self, data: bytes) -> None:  # type: ignore[override]  # callers pass bytes only
         """Write the data in the next turn of the event loop, or at once if it is large."""
-        self.has_written = True
         if self._waiting:
             data = self._waiting + data
         elif len(data) < _LARGE:
-            self._loop.call_soon(self.flush)
+            self._loop.call_soon(self._flush)
         self._waiting = data
         if len(data) >= _LARGE:
-            self.flush()
+            self._flush()
 
-    def flush(self) -> None:
-        """Write all that waits."""
+    def _flush(self) -> None:
         data, self._waiting = self._waiting, b""
         if data and not self._transport.is_closing():
             self._transport.write(data)
 
     def release(self) -> asyncio.Transport:
         """Write all that waits and return the underlying transport, for a protocol that takes over."""
-        self.flush()
+        self._flush()
         return self._transport
 
     # --- Calls that must follow the waiting writes
 
     def close(self) -> None:
-        self.flush()
+        self._flush()
         self._transport.close()
 
     def write_eof(self) -> None:
-        self.flush()
+        self._flush()
         self._transport.write_eof()
 
     def abort(self) -> None:

@@ -9,7 +9,6 @@ from django.views.decorators.http import require_safe
 
 from accounts.requests import current_user
 from proxy.dataplane.denials.messages import AGAIN, explain
-from proxy.dataplane.rules.paths import is_proxied
 from proxy.models import LONGEST_PATH, DenialRecord
 from proxy.selectors import denials_of, find_denial
 
@@ -36,14 +35,8 @@ def denied(request: HttpRequest, request_id: str) -> HttpResponse:
 
 
 def _denied_path(record: DenialRecord, own: bool) -> str:
-    """Return the denied path if it leads to the same place from this site, else an empty string.
-
-    The query is never recorded, and neither is the host: a path outside the prefix is one of PROXY_HOST. From here it
-    would lead to a page of the site or, if it begins with two slashes, to another host.
-    """
-    path = record.path
-    whole = path.isascii() and len(path) < LONGEST_PATH
-    return path if own and whole and is_proxied(path.encode()) else ""
+    """Return the denied path if the record has all of it, else an empty string. The query is never recorded."""
+    return record.path if own and record.path.isascii() and len(record.path) < LONGEST_PATH else ""
 
 
 def _unknown_denial(request: HttpRequest, request_id: str) -> HttpResponse:

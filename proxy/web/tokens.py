@@ -27,7 +27,7 @@ from proxy.dataplane.rules.cookies import ACCESS_COOKIE, sign_access
 from proxy.dataplane.rules.paths import PREFIX
 from proxy.dataplane.rules.proxy_host import origin_of
 from proxy.selectors import holders, sessions_of
-from proxy.web import browser_cookies, devices
+from proxy.web import devices
 from proxy.web.examples import gateway
 from zenzefi.common.htmx_partials import htmx_partial
 
@@ -107,7 +107,6 @@ def open_in_browser(request: HttpRequest, token_id: UUID) -> HttpResponse:
     token, device = get_own_token_or_404(request, token_id), devices.browser_device_id(request)
     if selectors.state(token) != TokenState.ACTIVE:
         return redirect("token", token.pk)
-    browser_cookies.remember(request, token)
     start = "certificates" if token.scope == Scope.CERTIFICATES_ONLY else ""
     if settings.PROXY_HOST:
         return _open_on_proxy_host(request, token, device, f"/{start}")
@@ -115,7 +114,7 @@ def open_in_browser(request: HttpRequest, token_id: UUID) -> HttpResponse:
     devices.set_device_cookie(response, device)
     response.set_cookie(
         ACCESS_COOKIE,
-        sign_access(token.digest, device, selectors.cookie_generation(token)),
+        sign_access(token.digest, device),
         secure=settings.COOKIE_SECURE,
         httponly=True,
         samesite=cast("Any", settings.COOKIE_SAMESITE),
@@ -126,7 +125,7 @@ def open_in_browser(request: HttpRequest, token_id: UUID) -> HttpResponse:
 def _open_on_proxy_host(request: HttpRequest, token: AccessToken, device: str, path: str) -> HttpResponse:
     """Return a page whose form makes `PROXY_HOST` set the cookie (`proxy.dataplane.admission.handoff_codes`)."""
     origin = origin_of(settings.PROXY_HOST, settings.BACKEND_URL)
-    code = handoff_codes.issue(token.digest, device, path, selectors.cookie_generation(token))
+    code = handoff_codes.issue(token.digest, device, path)
     context = {
         "token": token,
         "host": settings.PROXY_HOST,

@@ -13,7 +13,6 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 from structlog.contextvars import get_contextvars
 
-from zenzefi.api.throttling import count_denied
 from zenzefi.common.errors import OUTAGES, StateUnavailable
 
 logger = logging.getLogger(__name__)
@@ -25,8 +24,6 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
-    if isinstance(error, exceptions.APIException):
-        error = count_denied(error, context["request"])
     response = rest_exception_handler(error, context)
     if response is None or not isinstance(error, exceptions.APIException):
         return response
@@ -79,10 +76,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def too_many_requests(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Return the response for too many attempts, as allauth counts them."""
-    advice = _("Wait a few minutes and try again.")
-    response = _respond(request, 429, "rate_limited", _("Too many attempts."), advice)
-    response["Retry-After"] = "60"  # allauth counts per minute
-    return response
+    return _respond(request, 429, "rate_limited", _("Too many attempts."), _("Wait a few minutes and try again."))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

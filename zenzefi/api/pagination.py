@@ -39,7 +39,7 @@ class Pagination(LimitOffsetPagination):
                 "in": "query",
                 "required": False,
                 "description": description,
-                "schema": {"type": "integer", "minimum": 0, "maximum": _MAX_OFFSET},
+                "schema": {"type": "integer", "minimum": 0},
             }
             for name, description in _PARAMETERS.items()
         ]

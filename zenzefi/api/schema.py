@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
 
@@ -29,12 +28,6 @@ _DESCRIPTIONS = {
     "415": "The body is not JSON",
     "429": "Too many requests; see Retry-After",
 }
-
-
-class JWTScheme(SimpleJWTScheme):  # type: ignore[no-untyped-call]
-    """Security scheme of JWTs."""
-
-    target_class = "accounts.api.jwt_authentication.JWTAuthentication"
 
 
 class ApiTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the base class registers it

@@ -13,15 +13,8 @@ from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from zenzefi.common.errors import StateUnavailable
-from zenzefi.common.ip_addresses import network_key
-from zenzefi.common.postgresql import release_connection
 
 _TIMEOUT = 2  # seconds
-
-
-def address_key(address: str | None) -> str:
-    """Return the key of a client's address for every limit per address: IPv6 by `RATE_LIMIT_IPV6_PREFIX`."""
-    return network_key(address, settings.RATE_LIMIT_IPV6_PREFIX)
 
 
 @lru_cache
@@ -41,7 +34,6 @@ def _limiter(storage: str) -> MovingWindowRateLimiter:
 
 @contextmanager
 def _available_limiter() -> Iterator[MovingWindowRateLimiter]:
-    release_connection()
     try:
         yield _limiter(settings.RATE_LIMIT_STORAGE)
     except StorageError as error:

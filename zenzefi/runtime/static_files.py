@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 import re
 import tempfile
-import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -21,10 +19,7 @@ from whitenoise.compress import Compressor
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 _DIGEST_FILE = "sources.sha256"
-_KEPT_SECONDS = 30 * 24 * 3600.0  # for pages of earlier versions, in browsers and on gateways not yet updated
 _HASHED = re.compile(r"\.[0-9a-f]{12}(\.|$)")
-# They tell the version of each file.
-UNSERVED_NAMES = frozenset({_DIGEST_FILE, CompressedManifestStaticFilesStorage.manifest_name})
 
 
 class CollectedStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # whitenoise has no types
@@ -82,30 +77,17 @@ def _collect(folder: Path) -> None:
 def _publish(draft: Path, root: Path) -> None:
     """Move the files to `root` one by one, the digest last: a gateway that is still running finds its files there.
 
-    Hashed files of earlier versions stay for 30 days, as pages that are open or come from another gateway name them.
+    The hashed files of the previous version stay, as pages that browsers have open refer to them; older ones go.
     """
-    for path in _files_of(_names_in_manifest(root), root):
-        os.utime(path)  # the days begin now
+    kept = _names_in_manifest(root)
     names = {path.relative_to(draft) for path in draft.rglob("*") if path.is_file()}
     for name in sorted(names, key=lambda name: name.name == _DIGEST_FILE):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (draft / name).replace(root / name)
-    oldest = time.time() - _KEPT_SECONDS
     for path in list(root.rglob("*")):
-        is_old = is_hashed(path.name) and path.relative_to(root) not in names
-        if is_old and path.stat().st_mtime < oldest:
+        name = path.relative_to(root)
+        if _HASHED.search(path.name) and name not in names and str(name).removesuffix(".gz") not in kept:
             path.unlink(missing_ok=True)
-
-
-def is_hashed(name: str) -> bool:
-    """Return whether a file's name contains the hash of its content."""
-    return _HASHED.search(name) is not None
-
-
-def _files_of(names: set[str], root: Path) -> list[Path]:
-    """Return the files of these names in `root`, with their compressed forms."""
-    paths = [root / f"{name}{suffix}" for name in names for suffix in ("", ".gz")]
-    return [path for path in paths if path.is_file()]
 
 
 def _names_in_manifest(root: Path) -> set[str]:

@@ -5,7 +5,6 @@ One switch, `ENVIRONMENT=demo|production`, decides all rules that differ between
 
 # ruff: noqa: F403  (Django reads every upper-case name of this module)
 
-from zenzefi import problems
 from zenzefi.settings.accounts import *
 from zenzefi.settings.api import *
 from zenzefi.settings.deployment import *
@@ -17,5 +16,3 @@ from zenzefi.settings.production import *
 from zenzefi.settings.proxy import *
 from zenzefi.settings.site import *
 from zenzefi.settings.stores import *
-
-problems.finish()

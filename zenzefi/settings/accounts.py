@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import environ
+
 from zenzefi import env
 from zenzefi.settings.deployment import PRODUCTION
 from zenzefi.settings.proxy import COOKIE_SECURE
 
 AUTH_USER_MODEL = "accounts.User"
-PASSWORD_HASHERS = ["accounts.hashers.PasswordHasher"]
 _password_rules: dict[str, dict[str, Any]] = {
     "UserAttributeSimilarityValidator": {"user_attributes": ["username", "full_name", "email"]},
     "MinimumLengthValidator": {},
@@ -27,14 +28,13 @@ ACCOUNT_EMAIL_VERIFICATION = env.choice(
     "ACCOUNT_EMAIL_VERIFICATION", "mandatory" if PRODUCTION else "optional", ("mandatory", "optional")
 )
 ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "username", "password1*"]
+ACCOUNT_SIGNUP_FIELDS = ["email*", "username*", "password1*"]
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 # Failures and sign-ups are counted by `accounts.login_throttle`, for the API and the pages together.
 ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None, "signup": None, "reset_password": None}
-ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.reset_links.ResetKeyGenerator"  # noqa: S105
 ACCOUNT_FORMS = {
     "login": "accounts.web.forms.LoginForm",
     "signup": "accounts.web.forms.SignupForm",
@@ -68,7 +68,4 @@ LANGUAGE_COOKIE_SECURE = COOKIE_SECURE
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Zenzefi <no-reply@localhost>")
-EMAIL_TIMEOUT = 10  # seconds
-_email = env.email("EMAIL_URL", "consolemail://")
-EMAIL_BACKEND: str = _email["EMAIL_BACKEND"]
-globals().update(_email)
+globals().update(environ.Env.email_url_config(env.text("EMAIL_URL", "consolemail://")))

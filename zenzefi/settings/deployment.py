@@ -5,8 +5,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import django_stubs_ext
+from django.core.exceptions import ImproperlyConfigured
 
-from zenzefi import env, problems
+from zenzefi import env
 
 # Allows generic types such as `ModelAdmin[User]` at run time.
 django_stubs_ext.monkeypatch()
@@ -15,7 +16,6 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 env.load_dotenv(BASE_DIR / os.environ.get("ENV_FILE", ".env"))
 
 ENVIRONMENT = env.choice("ENVIRONMENT", "demo", ("demo", "production"))
-problems.stop_if_any()  # the other settings depend on it
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = env.boolean("DEBUG", default=False)
 DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "var").resolve()
@@ -23,7 +23,7 @@ DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "var").resolve()
 HOST = env.text("HOST", "127.0.0.1")
 PORT = env.integer("PORT", 8000, low=1, high=65_535)
 WORKERS = env.integer("WORKERS", 1, low=1, high=64)
-BACKEND_URL = env.origin("BACKEND_URL", f"http://127.0.0.1:{PORT}")
+BACKEND_URL = env.url("BACKEND_URL", f"http://127.0.0.1:{PORT}")
 ALLOWED_HOSTS = env.words(
     "ALLOWED_HOSTS",
     ",".join({"localhost", "127.0.0.1", "[::1]", urlsplit(BACKEND_URL).hostname or "localhost"}),
@@ -33,7 +33,7 @@ PROXY_HOST = env.host("PROXY_HOST", scheme=_backend.scheme)
 if PROXY_HOST:
     _proxy_name = urlsplit(f"//{PROXY_HOST}").hostname
     if _proxy_name == _backend.hostname:
-        problems.add(
+        raise ImproperlyConfigured(
             f"PROXY_HOST={PROXY_HOST!r} is the host of BACKEND_URL. Give the upstream another host name, or leave "
             "PROXY_HOST empty. Another port is not enough: browsers share cookies between the ports of a host."
         )

@@ -2,9 +2,9 @@
 
 from celery.schedules import crontab
 
-from zenzefi.settings.stores import BROKER_URL, REDIS_URL
+from zenzefi.settings.stores import REDIS_URL
 
-CELERY_BROKER_URL = BROKER_URL
+CELERY_BROKER_URL = REDIS_URL or "memory://localhost/"
 if REDIS_URL:
     # Longer than a worker's BRPOP, and short enough for a request that sends a job.
     CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2}

@@ -42,7 +42,5 @@ LOGGING = {
         "django.security": {"level": "CRITICAL"},
         # uvicorn logs a line for each request that is not HTTP.
         "uvicorn.error": {"filters": ["floods"]},
-        # A line for each request behind a proxy whose fields cannot be read.
-        "proxy.dataplane.server.trusted_proxies": {"filters": ["floods"]},
     },
 }

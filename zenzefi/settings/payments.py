@@ -1,6 +1,8 @@
 """Prices, and the providers through which users pay."""
 
-from zenzefi import env, problems
+from django.core.exceptions import ImproperlyConfigured
+
+from zenzefi import env
 from zenzefi.settings.deployment import PRODUCTION
 
 TOKEN_PRICES = {
@@ -32,8 +34,10 @@ _needed: dict[str, dict[str, str | list[str]]] = {
 }
 for _provider in PAYMENT_PROVIDERS:
     for _name, _value in _needed.get(_provider, {}).items():
-        if not _value and env.is_usable(_name):
-            problems.add(f"PAYMENT_PROVIDER={_provider} needs {_name}. docs/payments.md says where to find it.")
+        if not _value:
+            raise ImproperlyConfigured(
+                f"PAYMENT_PROVIDER={_provider} needs {_name}. docs/payments.md says where to find it."
+            )
 # Providers whose keys are for tests, so that no real money is paid.
 TEST_KEYS = {
     "mock": True,
@@ -41,7 +45,7 @@ TEST_KEYS = {
     "yookassa": YOOKASSA_SECRET_KEY.startswith("test_"),
 }
 if len({TEST_KEYS[_provider] for _provider in PAYMENT_PROVIDERS}) > 1:
-    problems.add(
+    raise ImproperlyConfigured(
         f"PAYMENT_PROVIDER={','.join(PAYMENT_PROVIDERS)} offers real and test payments together, for the same "
         "credits. Set live keys for all providers or test keys for all; combine mock with test keys only."
     )

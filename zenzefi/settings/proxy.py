@@ -4,11 +4,7 @@ from zenzefi import env
 from zenzefi.settings.deployment import PRODUCTION
 
 RATE_LIMIT_AUTH = env.rate("RATE_LIMIT_AUTH", "5/hour")
-RATE_LIMIT_LOGIN = env.rate("RATE_LIMIT_LOGIN", "20/minute")
 RATE_LIMIT_API = env.rate("RATE_LIMIT_API", "100/minute")
-RATE_LIMIT_MAIL = env.rate("RATE_LIMIT_MAIL", "5/hour")
-# Limits per address count an IPv6 client by its network: providers give each customer at least a /64 (RFC 6177).
-RATE_LIMIT_IPV6_PREFIX = env.integer("RATE_LIMIT_IPV6_PREFIX", 64, low=32, high=128)
 RATE_LIMIT_PROXY = env.rate("RATE_LIMIT_PROXY", "6000/minute")
 MAX_CONNECTIONS_PER_TOKEN = env.integer("MAX_CONNECTIONS_PER_TOKEN", 256, low=1, high=100_000)
 DEVICE_RESETS_PER_DAY = env.integer("DEVICE_RESETS_PER_DAY", 3, low=0, high=1000)
@@ -26,7 +22,6 @@ UPSTREAM_TIMEOUT = env.seconds("UPSTREAM_TIMEOUT", 60)
 MAX_HEADER_BYTES = env.integer("MAX_HEADER_BYTES", 32 * 1024, low=4096, high=2**20)
 HEADER_TIMEOUT_SECONDS = env.seconds("HEADER_TIMEOUT_SECONDS", 10)
 CLIENT_BODY_TIMEOUT = env.seconds("CLIENT_BODY_TIMEOUT", 30)
-KEEPALIVE_SECONDS = env.seconds("KEEPALIVE_SECONDS", 620)
 SESSION_TIMEOUT_SECONDS = env.integer("SESSION_TIMEOUT_SECONDS", 300, low=1, high=86_400)
 WEBSOCKET_MAX_MESSAGE_BYTES = env.integer("WEBSOCKET_MAX_MESSAGE_BYTES", 16 * 2**20, low=1024, high=2**30)
 DRAIN_DELAY = env.integer("DRAIN_DELAY", 5 if PRODUCTION else 0, low=0, high=600)

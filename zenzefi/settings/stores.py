@@ -2,24 +2,23 @@
 
 from typing import Any
 
-from zenzefi import env, problems
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from zenzefi import env
 from zenzefi.common import postgresql
-from zenzefi.settings.deployment import DATA_DIR, PRODUCTION, WORKERS
+from zenzefi.settings.deployment import DATA_DIR, WORKERS
 
 DATABASE_URL = env.service_url("DATABASE_URL", "postgres", "POSTGRES", user="postgres", port=5432)
-# Authorities for a rediss:// server whose certificate is not signed by a public one.
-REDIS_CA_FILE = env.authorities("REDIS_CA_FILE")
-_redis = env.redis("REDIS_URL", "REDIS", ca_file=REDIS_CA_FILE)
-REDIS_URL = _redis.client if _redis else ""
+REDIS_URL = env.service_url("REDIS_URL", "redis", "REDIS", user="", port=6379)
 
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'zenzefi.sqlite3'}")
+    "default": environ.Env.db_url_config(DATABASE_URL or f"sqlite:///{DATA_DIR / 'zenzefi.sqlite3'}")
 }
 SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 DATABASES["default"]["CONN_MAX_AGE"] = 0
 if SQLITE:
-    if not PRODUCTION:
-        DATA_DIR.mkdir(parents=True, exist_ok=True)
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 30,  # seconds to wait for the write lock
         "transaction_mode": "IMMEDIATE",  # writers wait for the lock when their transaction begins
@@ -29,7 +28,6 @@ if SQLITE:
     # A file: the threads of a live server cannot share a database in memory.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
-    DATABASES["default"]["ENGINE"] = "zenzefi.common.postgresql"
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["OPTIONS"] = {
         "pool": {
@@ -65,10 +63,9 @@ CACHES: dict[str, dict[str, Any]] = {
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
-RATE_LIMIT_STORAGE = _redis.limits if _redis else "memory://"
-BROKER_URL = _redis.broker if _redis else "memory://localhost/"
+RATE_LIMIT_STORAGE = REDIS_URL or "memory://"
 
-if WORKERS > 1 and not REDIS_URL and env.is_usable("REDIS_URL"):
-    problems.add(
+if WORKERS > 1 and not REDIS_URL:
+    raise ImproperlyConfigured(
         f"WORKERS={WORKERS} needs REDIS_URL. Without Redis the workers cannot share devices and rate limits."
     )

@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from access.models import TokenSegment
 from accounts.models import User
 from accounts.sessions import WebSession
 
@@ -14,8 +13,7 @@ MODELS = [
     model
     for app in ("accounts", "billing", "access", "proxy")
     for model in apps.get_app_config(app).get_models()
-    # The key of a session opens the account: no operator may see it. Segments are shown with their token.
-    if model not in (WebSession, TokenSegment)
+    if model is not WebSession  # its key opens the account: no operator may see it
 ]
 
 

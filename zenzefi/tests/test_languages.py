@@ -199,14 +199,7 @@ class TestTheApi:
         monkeypatch.setattr(control_plane, "_django", django)
         headers = [(b"host", b"localhost"), (b"content-length", b"9" * 9), (b"accept-language", b"ru")]
         path = "/api/v1/auth/login"
-        scope = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": "POST",
-            "path": path,
-            "query_string": b"",
-            "headers": headers,
-        }
+        scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": path, "headers": headers}
         sent: list[Any] = []
 
         async def send(message: Any) -> None:

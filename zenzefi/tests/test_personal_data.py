@@ -64,7 +64,6 @@ def test_all_data_of_the_user_and_of_no_other(as_alice: Client, alice: User, bob
         "transactions": 2,
         "payments": 1,
         "access_tokens": 1,
-        "access_token_purchases": 1,
         "denials": 0,
         "proxy_sessions": 0,
         "usage": 0,

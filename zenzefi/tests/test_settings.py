@@ -3,7 +3,6 @@
 import importlib
 import os
 import re
-import shlex
 import stat
 import subprocess
 import sys
@@ -26,8 +25,6 @@ PRODUCTION = {
     "DATABASE_URL": "postgres://zenzefi@127.0.0.1/zenzefi",
     "ZENZEFI_TARGET_URL": "http://10.0.0.5:61000",
     "ALLOWED_HOSTS": "zenzefi.example",
-    "BACKEND_URL": "https://zenzefi.example",
-    "EMAIL_URL": "smtp+tls://zenzefi:pass@mail.example:587",
 }
 STRIPE = {"PAYMENT_PROVIDER": "stripe", "STRIPE_SECRET_KEY": "sk_live_a", "STRIPE_WEBHOOK_SECRETS": "whsec_a"}
 YOOKASSA = {"PAYMENT_PROVIDER": "yookassa", "YOOKASSA_SHOP_ID": "100500", "YOOKASSA_SECRET_KEY": "live_a"}
@@ -72,7 +69,6 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ("ZENZEFI_TARGET_URL", "upstream:8000"),
         ("ZENZEFI_TARGET_URL", "http://user@upstream"),
         ("BACKEND_URL", "ftp://zenzefi.example"),
-        ("BACKEND_URL", "https://zenzefi.example/path"),
         ("PROXY_HOST", "http://proxy.example"),
         ("PROXY_HOST", "proxy.example/"),
         ("PROXY_HOST", "user@proxy.example"),
@@ -160,119 +156,12 @@ def test_production_starts_with_what_it_needs(load: Load, tmp_path: Path) -> Non
         ({"DATABASE_URL": "sqlite:////tmp/zenzefi.sqlite3"}, "SQLite"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
         ({"ALLOWED_HOSTS": "zenzefi.example,*"}, "ALLOWED_HOSTS"),
-        ({"ALLOWED_HOSTS": "other.example"}, "ALLOWED_HOSTS does not contain the host of BACKEND_URL"),
         ({"ZENZEFI_TARGET_URL": ""}, "ZENZEFI_TARGET_URL"),
-        ({"SECRET_KEY": f"django-insecure-{'k' * 50}"}, "SECRET_KEY"),
-        ({"SECRET_KEY": f"{'k' * 50}-change-me"}, "SECRET_KEY"),
-        ({"BACKEND_URL": ""}, "BACKEND_URL"),
-        ({"BACKEND_URL": "http://zenzefi.example"}, "BACKEND_URL"),
-        ({"COOKIE_SECURE": "false"}, "COOKIE_SECURE"),
-        *(
-            ({"EMAIL_URL": url}, "EMAIL_URL")
-            for url in ("", "consolemail://", "memorymail://", "dummymail://", "filemail:///tmp/mail")
-        ),
-        *(
-            ({"TRUSTED_PROXIES": networks}, "TRUSTED_PROXIES")
-            for networks in (
-                "0.0.0.0/0",
-                "::/0",
-                "0.0.0.0/1,128.0.0.0/1",
-                "10.0.0.5,128.0.0.0/1",
-                "64.0.0.0/2",
-                "::/1, 8000::/1",
-                "2000::/3",
-                "::ffff:0:0/96",
-            )
-        ),
     ],
 )
 def test_production_rejects(load: Load, change: dict[str, str], named: str) -> None:
-    with pytest.raises(ImproperlyConfigured) as error:
+    with pytest.raises(ImproperlyConfigured, match=named):
         load(**{**PRODUCTION, **change})
-    assert named in str(error.value)
-    assert "\n" not in str(error.value)  # and no other setting
-
-
-@pytest.mark.parametrize("networks", ["", "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16", "fc00::/7", "127.0.0.1,::1"])
-def test_production_accepts_private_proxies(load: Load, networks: str) -> None:
-    assert len(load(**PRODUCTION, TRUSTED_PROXIES=networks)["TRUSTED_PROXIES"]) == len(
-        [network for network in networks.split(",") if network]
-    )
-
-
-def test_mapped_networks_of_proxies_are_ipv4(load: Load) -> None:
-    assert list(map(str, load(TRUSTED_PROXIES="::ffff:10.0.0.0/104")["TRUSTED_PROXIES"])) == ["10.0.0.0/8"]
-
-
-def test_production_names_all_problems_at_once(tmp_path: Path) -> None:
-    broken = {"ENVIRONMENT": "production", "DEBUG": "true", "TRUSTED_PROXIES": "0.0.0.0/0", "RATE_LIMIT_API": "five"}
-    outcome = subprocess.run(
-        [sys.executable, "manage.py", "serve"],
-        cwd=ROOT,
-        env={**os.environ, "ENV_FILE": os.devnull, "DATA_DIR": str(tmp_path / "none"), **broken},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-    first, *lines = outcome.stderr.splitlines()
-    assert (outcome.returncode, first) == (1, "Zenzefi cannot start: 9 problems with the settings.")
-    needed = ["RATE_LIMIT_API", "SECRET_KEY", "TOKEN_ENCRYPTION_KEYS", "DEBUG", "DATABASE_URL", "BACKEND_URL"]
-    for name in [*needed, "TRUSTED_PROXIES", "EMAIL_URL", "ZENZEFI_TARGET_URL"]:
-        assert [line for line in lines if name in line], name
-    assert len(lines) == 9
-    assert not (tmp_path / "none").exists()
-    # The commands work as they are printed.
-    for command in re.findall(r"`python (-c .+)`", outcome.stderr):
-        made = subprocess.run(
-            [sys.executable, *shlex.split(command)], capture_output=True, text=True, timeout=60, check=True
-        )
-        assert len(made.stdout.strip()) >= 44
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [(given, True) for given in ("1", "yes", "on", " True ", "TRUE")]
-    + [(given, False) for given in ("0", "no", "off", " False ", "")],
-)
-def test_truth_values(load: Load, given: str, expected: bool) -> None:
-    settings = load(MAINTENANCE=given, DEBUG=given)
-    assert (settings["MAINTENANCE"], settings["DEBUG"]) == (expected, expected)
-
-
-@pytest.mark.parametrize(
-    ("given", "origin"),
-    [
-        ("https://Zenzefi.Example", "https://zenzefi.example"),
-        ("https://zenzefi.example:443/", "https://zenzefi.example"),
-        ("http://zenzefi.example:80", "http://zenzefi.example"),
-        ("https://zenzefi.example:8443", "https://zenzefi.example:8443"),
-    ],
-)
-def test_the_own_origin_is_written_as_browsers_do(load: Load, given: str, origin: str) -> None:
-    settings = load(BACKEND_URL=given)
-    assert (settings["BACKEND_URL"], settings["CSRF_TRUSTED_ORIGINS"]) == (origin, [origin])
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("DATABASE_URL", "mysql://zenzefi:s3cret@db/zenzefi"),
-        ("DATABASE_URL", "postgres://zenzefi:s3cret@db/zenzefi?sslmode=on"),
-        ("DATABASE_URL", "postgres://zenzefi:s3cret@db/zenzefi?ssl=true"),
-        ("DATABASE_URL", "postgres://zenzefi:s3cret@db:port/zenzefi"),
-        ("REDIS_URL", "http://:s3cret@cache"),
-        ("EMAIL_URL", "imap://zenzefi:s3cret@mail.example"),
-        ("EMAIL_URL", "smtp://zenzefi:s3cret@mail.example:port"),
-        ("ZENZEFI_TARGET_URL", "http://zenzefi:s3cret@upstream"),
-    ],
-)
-def test_a_wrong_url_does_not_show_its_password(load: Load, name: str, value: str) -> None:
-    with pytest.raises(ImproperlyConfigured) as error:
-        load(**{name: value})
-    assert name in str(error.value)
-    assert "s3cret" not in str(error.value)
 
 
 @pytest.mark.parametrize("environment", [STRIPE, YOOKASSA, BOTH])

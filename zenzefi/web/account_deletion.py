@@ -1,6 +1,5 @@
 """The page on which users delete their account."""
 
-from decimal import Decimal
 from typing import cast
 
 from django import forms
@@ -82,16 +81,6 @@ def _consequences(preview: account_deletion.DeletionPreview) -> list[str]:
             preview.tokens,
         )
         sentences.append(text % {"count": preview.tokens, "refund": money(preview.refund)})
-    if preview.open_payments:
-        text = ngettext(
-            "%(count)d payment that you have not finished (%(amount)s) will be abandoned. Do not pay it any more. "
-            "Money that still arrives is returned.",
-            "%(count)d payments that you have not finished (%(amount)s) will be abandoned. Do not pay them any more. "
-            "Money that still arrives is returned.",
-            len(preview.open_payments),
-        )
-        amount = money(sum(preview.open_payments, Decimal("0.00")))
-        sentences.append(text % {"count": len(preview.open_payments), "amount": amount})
     if preview.forfeited:
         sentences.append(gettext("You will lose %(amount)s of credits.") % {"amount": money(preview.forfeited)})
     return sentences

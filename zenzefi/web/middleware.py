@@ -1,6 +1,6 @@
-"""Language, time zone, origin, content policy and `no-store` for the control plane.
+"""Language, time zone and content policy of every response of the control plane.
 
-One middleware does it all: under ASGI, each of Django's classes would cost two switches between threads.
+One middleware does all three: under ASGI, each of Django's classes would cost two switches between threads.
 """
 
 from collections.abc import Callable
@@ -9,20 +9,11 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from csp.middleware import CSPMiddleware
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
-from django.middleware.common import CommonMiddleware
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 
 from zenzefi.common.time_zones import time_zone
-from zenzefi.web.csrf import apply_fetch_site
-
-
-class HostMiddleware(CommonMiddleware):
-    """Django's check of `Host`, except for the metrics: a scraper may name a worker by its address, as for health."""
-
-    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
-        return None if request.path_info == "/metrics" else super().process_request(request)
 
 
 class SiteMiddleware:
@@ -54,13 +45,11 @@ class SiteMiddleware:
     def _prepare(self, request: HttpRequest) -> None:
         """Use the request alone, so that error pages have a language without the database."""
         self._csp.process_request(request)
-        apply_fetch_site(request)
         _activate_language(request, translation.get_language_from_request(request))
         timezone.activate(time_zone(request.COOKIES.get(settings.TIME_ZONE_COOKIE_NAME, "")))
 
     def _finish(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Add the headers of language, content policy and caches: a page may be private, and names its assets."""
-        response.headers.setdefault("Cache-Control", "no-store")
+        """Add the headers of language and content policy."""
         patch_vary_headers(response, ("Accept-Language",))
         response.headers.setdefault("Content-Language", translation.get_language() or settings.LANGUAGE_CODE)
         self._csp.process_response(request, response)

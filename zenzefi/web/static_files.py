@@ -1,16 +1,11 @@
 """Middleware that serves static files, for synchronous and asynchronous handlers."""
 
-import posixpath
-from pathlib import Path
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
-
-from zenzefi.runtime.static_files import UNSERVED_NAMES, is_hashed
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # whitenoise has no types
@@ -20,8 +15,6 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # whit
 
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
-        if not self.autorefresh:  # see `_find_added`
-            self.directories.append((f"{Path(settings.STATIC_ROOT).absolute()}/", self.static_prefix))
         self._async = iscoroutinefunction(get_response)
         if self._async:
             markcoroutinefunction(self)
@@ -39,24 +32,9 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # whit
     def _respond(self, request: HttpRequest) -> HttpResponseBase:
         return self._read_file(request) or self.get_response(request)
 
-    def _find(self, url: str) -> Any:
-        if posixpath.basename(url) in UNSERVED_NAMES:
-            return None
-        return self.find_file(url) if self.autorefresh else self.files.get(url) or self._find_added(url)
-
-    def _find_added(self, url: str) -> Any:
-        """Return a hashed file that another version of the program has collected since the start, or None.
-
-        During an update, gateways of two versions with a common STATIC_ROOT serve each other's pages.
-        """
-        file = self.find_file(url) if is_hashed(posixpath.basename(url)) else None
-        if file is not None:
-            self.files[url] = file
-        return file
-
     def _read_file(self, request: HttpRequest) -> HttpResponse | None:
         """Return the file in one piece: a response that streams it would block the event loop at each chunk."""
-        file = self._find(request.path_info)
+        file = self.find_file(request.path_info) if self.autorefresh else self.files.get(request.path_info)
         if file is None:
             return None
         # A range refers to the uncompressed file.

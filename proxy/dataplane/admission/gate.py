@@ -24,7 +24,7 @@ from proxy.dataplane.errors import (
     DeniedToken,
 )
 from proxy.dataplane.records import Grant, Session
-from proxy.dataplane.rules.cookies import Generation, read_access
+from proxy.dataplane.rules.cookies import read_access
 from proxy.dataplane.rules.headers import RequestHead, is_device_id
 from proxy.dataplane.rules.paths import check_certificates_only
 from proxy.dataplane.sessions.accounting import Accounting
@@ -39,25 +39,20 @@ KNOWN_GRANTS_SECONDS = 30.0
 class Credentials(NamedTuple):
     """A request's credentials: the token's SHA-256 (None if there is no token) and the device id.
 
-    `cookie` is the generation of the cookie from which both come, or None.
+    `from_cookie` says whether both come from a cookie.
     """
 
     digest: str | None
     device: str
-    cookie: Generation | None
+    from_cookie: bool
 
 
 class Identity(NamedTuple):
-    """The token and the device of an identified request, and the generation of the cookie that named them."""
+    """The token and the device of an identified request, and whether a cookie named them."""
 
     grant: Grant
     device: str
-    cookie: Generation | None
-
-    @property
-    def from_cookie(self) -> bool:
-        """Return whether a cookie named the token and the device."""
-        return self.cookie is not None
+    from_cookie: bool
 
     def attach_to(self, denied: Denied) -> None:
         """Record the token and the device in a denial."""
@@ -70,12 +65,12 @@ def read_credentials(head: RequestHead) -> Credentials:
     """Return the credentials of a request: those of the header fields if there is a token, else of the cookie."""
     if head.token:
         device = head.device.decode("ascii") if is_device_id(head.device) else ""
-        return Credentials(secret_digest(head.token), device, None)
+        return Credentials(secret_digest(head.token), device, from_cookie=False)
     for value in head.access_cookies:
         known = read_access(value.decode("latin-1"))
         if known:
-            return Credentials(*known)
-    return Credentials(None, "", None)
+            return Credentials(*known, from_cookie=True)
+    return Credentials(None, "", from_cookie=False)
 
 
 class Gate:
@@ -159,13 +154,11 @@ class Gate:
             raise Denied(INVALID_TOKEN)
         try:
             grant = await self._grant(credentials.digest)
-            if credentials.cookie is not None and credentials.cookie != grant.cookie_generation:
-                grant = await self._newer_grant(grant, credentials.cookie)
         except Denied as denied:
-            if credentials.cookie is not None:
+            if credentials.from_cookie:
                 denied.device = credentials.device
             raise
-        identity = Identity(grant, credentials.device, credentials.cookie)
+        identity = Identity(grant, credentials.device, credentials.from_cookie)
         try:
             self._check_identity(identity, head, on_proxy_host=on_proxy_host, unsafe=unsafe)
         except Denied as denied:
@@ -199,52 +192,22 @@ class Gate:
             raise Denied(INVALID_TOKEN)
         return grant
 
-    async def _newer_grant(self, grant: Grant, cookie: Generation) -> Grant:
-        """Return the grant for a cookie that is newer than the cached one.
-
-        Raise `Denied` for a cookie that has ended. It is older in both generations, so it causes no read.
-        """
-        if cookie[0] <= grant.cookie_generation[0] and cookie[1] <= grant.cookie_generation[1]:
-            raise Denied(INVALID_TOKEN)
-        if self._feed.silent_seconds() > _FEED_SILENT_SECONDS:
-            raise Denied(STATE_UNAVAILABLE, retry_after=1)
-        try:
-            current = await self._grants.reload(grant)
-        except (DatabaseError, OSError) as error:
-            raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
-        if current is None or cookie != current.cookie_generation:
-            raise Denied(INVALID_TOKEN)
-        return current
-
-    async def current_grant(self, grant: Grant) -> Grant:
-        """Return the grant with the generation of cookies that is valid now."""
-        try:
-            return await self._grants.reload(grant) or grant
-        except (DatabaseError, OSError) as error:
-            raise Denied(STATE_UNAVAILABLE, retry_after=1) from error
-
     def _check_origin(self, head: RequestHead, *, on_proxy_host: bool, unsafe: bool) -> None:
         """Raise `Denied` if another site's page made a request with the cookie.
 
         The browser sends the cookie with every request to the host, so the requesting page must be of that host.
         """
-        site = head.sec_fetch_site
         if head.origin is None:
-            allowed = not unsafe or site in (b"same-origin", b"none")
-        else:
-            allowed = site not in (b"cross-site", b"same-site") and self._is_own_origin(head, on_proxy_host)
-        if not allowed:
-            raise Denied(ORIGIN_DENIED)
-
-    def _is_own_origin(self, head: RequestHead, on_proxy_host: bool) -> bool:
+            if unsafe and head.sec_fetch_site not in (b"same-origin", b"none"):
+                raise Denied(ORIGIN_DENIED)
+            return
         if head.origin == (self._config.proxy_origin if on_proxy_host else self._config.own_origin):
-            return True
-        # A page without a referrer has no origin to show, but `Sec-Fetch-Site`, which no page can set, says the same.
-        hidden = head.origin == b"null" and head.sec_fetch_site == b"same-origin"
+            return
         scheme = self._config.own_origin.partition(b"://")[0]
         name, _port = split_domain_port(head.host.decode("latin-1"))
-        same = hidden or head.origin == scheme + b"://" + head.host
-        return same and bool(name) and (on_proxy_host or validate_host(name, self._config.allowed_hosts))
+        same = head.origin == scheme + b"://" + head.host
+        if not (same and name and (on_proxy_host or validate_host(name, self._config.allowed_hosts))):
+            raise Denied(ORIGIN_DENIED)
 
     async def _permitted_lease(self, grant: Grant, device: str) -> Lease:
         """Spend a permit and return the device's lease.
@@ -268,11 +231,9 @@ class Gate:
             releases, started = self._releases, time.monotonic()
             wanted = self._accounting.wanted_lease(grant, device)
             lease = await self._state.acquire_lease(grant.token_id, wanted, self._lease_seconds)
-        if lease is None:
-            if grant.lease is not None and grant.lease.device == device:
-                grant.lease = None  # of another device it stays known, for an outage of the state store
-            raise Denied(DEVICE_CONFLICT)
         grant.lease, grant.lease_confirmed_at = lease, started
+        if lease is None:
+            raise Denied(DEVICE_CONFLICT)
         return lease
 
     async def renew_lease(self, session: Session) -> None:

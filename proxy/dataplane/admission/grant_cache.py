@@ -38,7 +38,6 @@ def _grant_from(digest: str, facts: GrantFacts) -> Grant:
         token_header=str(facts.token_id).encode(),
         denial=_lasting_denial(facts),
         activated=facts.activated,
-        cookie_generation=facts.cookie_generation,
     )
 
 
@@ -87,11 +86,6 @@ class GrantCache:
             self._loading[digest] = task
             task.add_done_callback(partial(self._finish_loading, digest))
         return await asyncio.shield(task)
-
-    async def reload(self, grant: Grant) -> Grant | None:
-        """Return the grant as the database has it now."""
-        self.drop_token(grant.token_id)
-        return await self.load(grant.digest)
 
     def _finish_loading(self, digest: str, task: asyncio.Task[Grant | None]) -> None:
         if self._loading.get(digest) is task:  # cancelled before it began

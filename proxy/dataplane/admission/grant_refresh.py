@@ -7,7 +7,6 @@ from collections import defaultdict
 from django.db import DatabaseError, InterfaceError
 
 from proxy.dataplane.admission.grant_cache import GrantCache
-from proxy.dataplane.records import Grant
 from proxy.dataplane.sessions.in_flight import InFlight, InFlightRegistry
 
 logger = logging.getLogger(__name__)
@@ -31,19 +30,14 @@ async def refresh_grants(in_flight: InFlightRegistry, grants: GrantCache) -> Non
     await asyncio.gather(*(_refresh(grants, digest, items) for digest, items in stale.items()))
 
 
-async def read_grant(grants: GrantCache, digest: str) -> Grant | None:
-    """Return the current grant, or None if it cannot be read soon."""
+async def _refresh(grants: GrantCache, digest: str, items: list[InFlight]) -> None:
     try:
         async with asyncio.timeout(_READ_SECONDS):
-            return grants.get(digest) or await grants.load(digest)
+            grant = grants.get(digest) or await grants.load(digest)
     except Exception as error:  # any error: it must not delay the cut-off of expired tokens
         unexpected = not isinstance(error, (DatabaseError, InterfaceError, TimeoutError))
         logger.warning("grant_refresh_failed", extra={"error": repr(error)}, exc_info=unexpected)
-        return None
-
-
-async def _refresh(grants: GrantCache, digest: str, items: list[InFlight]) -> None:
-    grant = await read_grant(grants, digest)
+        return
     if grant is not None:
         for item in items:
             item.grant = grant

@@ -13,7 +13,6 @@ from django.core import signing
 from django.http.request import split_domain_port, validate_host
 
 from proxy.dataplane.config import Config
-from proxy.dataplane.rules.cookies import Generation
 
 # The only path on PROXY_HOST that is not the upstream's.
 PATH = b"/.zenzefi/open"
@@ -24,22 +23,18 @@ _CLOCK_SKEW_SECONDS = 5.0
 
 
 class HandoffCode(NamedTuple):
-    """The content of a code: the token's SHA-256, the device, the generation of the cookie (as in `Generation`), the
-    path to open, a serial number and its Unix time.
-    """
+    """The content of a code: the token's SHA-256, the device, the path to open, a serial number and its Unix time."""
 
     digest: str
     device: str
-    of_user: int
-    of_token: int
     path: str
     number: str
     issued_at: float
 
 
-def issue(digest: str, device: str, path: str, generation: Generation = (0, 0)) -> str:
+def issue(digest: str, device: str, path: str) -> str:
     """Return a code that signs a browser in, once and within a minute."""
-    return signing.dumps([digest, device, *generation, path, secrets.token_hex(16), time.time()], salt=_SALT)
+    return signing.dumps([digest, device, path, secrets.token_hex(16), time.time()], salt=_SALT)
 
 
 def read(query: bytes) -> HandoffCode | None:
@@ -52,7 +47,7 @@ def read(query: bytes) -> HandoffCode | None:
         return None
     try:
         code = HandoffCode(*signing.loads(text.decode("latin-1"), salt=_SALT))
-    except (signing.BadSignature, ValueError, TypeError):  # or from before codes had a generation
+    except (signing.BadSignature, ValueError):
         return None
     return code if -_CLOCK_SKEW_SECONDS <= time.time() - code.issued_at <= LIFETIME_SECONDS else None
 

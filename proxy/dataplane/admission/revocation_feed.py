@@ -9,15 +9,19 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 
-from access.selectors import REVOCATIONS, RevocationNotice, revocations_since, settled_revocations
+from access.selectors import RevocationNotice, revocations_since, settled_revocations
 from access.signals import access_revoked
 from proxy import revocation_pubsub
-from proxy.dataplane.admission.outbox_ids import MAX_TRANSACTION_AGE, OutboxIds
 from proxy.dataplane.database import Database
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+# Ids are assigned before the commit, so a lower id may appear after a higher one. Missing ids are queried until their
+# transaction can hardly be open any more.
+_MAX_TRANSACTION_AGE = timedelta(hours=1)
+# Ids of rolled-back transactions never appear. Such gaps are few; each is a condition of the query.
+_MAX_GAPS = 200
 # A revocation that was committed this long before the start is in every grant that was read since.
 _SETTLED = timedelta(seconds=60)
 
@@ -28,7 +32,9 @@ class RevocationFeed:
     def __init__(self, database: Database, apply: Callable[[RevocationNotice], Awaitable[None]]) -> None:
         self._database = database
         self._apply = apply
-        self._seen: OutboxIds | None = None
+        self._newest: int | None = None
+        # Ids below the newest that have not been seen, and since when they are missing.
+        self._gaps: dict[range, float] = {}
         self._failed: list[RevocationNotice] = []
         self._last_success = time.monotonic()
         self._wake = asyncio.Event()
@@ -66,41 +72,57 @@ class RevocationFeed:
             self._wake.clear()
 
     async def _poll(self) -> None:
-        """Read and apply the new revocations in batches; `Database.run` limits the time of each.
-
-        A batch that was applied is not read again, so a large outbox is read even if a later batch fails. The feed
-        counts as silent until it has read all of it.
-        """
+        """Read and apply the new revocations; `Database.run` limits the time."""
         started = time.monotonic()
         try:
-            seen = self._seen = self._seen or await self._read_start()
-            while len(notices := await self._read_new(seen)) >= REVOCATIONS:
-                await self._apply_new(seen, notices)
+            notices = await self._read_new()
         except Exception as error:  # any error: nothing would start the feed again
             unexpected = not isinstance(error, (DatabaseError, InterfaceError))
             details = {"silent_seconds": round(self.silent_seconds()), "error": repr(error)}
             logger.warning("revocation_poll_failed", extra=details, exc_info=unexpected)
             return
-        await self._apply_new(seen, notices)
+        new = [notice for notice in notices if self._record(notice.id)]
+        self._failed = [notice for notice in (*self._failed, *new) if not await self._apply_notice(notice)]
         if not self._failed:
             self._last_success = started
+        self._drop_old_gaps()
 
-    async def _read_new(self, seen: OutboxIds) -> list[RevocationNotice]:
-        return await self._database.run(revocations_since, seen.newest, seen.gaps())
+    async def _read_new(self) -> list[RevocationNotice]:
+        if self._newest is None:
+            await self._read_start()
+        return await self._database.run(revocations_since, self._newest, list(self._gaps))
 
-    async def _apply_new(self, seen: OutboxIds, notices: list[RevocationNotice]) -> None:
-        new = [notice for notice in notices if seen.record(notice.id)]
-        self._failed = [notice for notice in (*self._failed, *new) if not await self._apply_notice(notice)]
-        seen.drop_gaps()
-
-    async def _read_start(self) -> OutboxIds:
+    async def _read_start(self) -> None:
         """Find the id from which to read on, and the gaps below it."""
         now = datetime.now(UTC)
-        first, *others = await self._database.run(settled_revocations, now - MAX_TRANSACTION_AGE, now - _SETTLED)
-        seen = OutboxIds(first)
+        first, *others = await self._database.run(settled_revocations, now - _MAX_TRANSACTION_AGE, now - _SETTLED)
+        self._newest = first
         for number in others:
-            seen.record(number)
-        return seen
+            self._record(number)
+
+    def _record(self, number: int) -> bool:
+        """Record an id as seen and return whether it is new; ids between the newest and this one become a gap."""
+        newest = self._newest or 0
+        if number > newest:
+            self._newest = number
+            self._add_gap(range(newest + 1, number), time.monotonic())
+            return True
+        gap = next((gap for gap in self._gaps if number in gap), None)
+        if gap is None:
+            return False
+        since = self._gaps.pop(gap)
+        self._add_gap(range(gap.start, number), since)
+        self._add_gap(range(number + 1, gap.stop), since)
+        return True
+
+    def _add_gap(self, gap: range, since: float) -> None:
+        if gap:
+            self._gaps[gap] = since
+
+    def _drop_old_gaps(self) -> None:
+        oldest = time.monotonic() - _MAX_TRANSACTION_AGE.total_seconds()
+        for gap in [gap for gap, since in self._gaps.items() if since <= oldest] + list(self._gaps)[:-_MAX_GAPS]:
+            self._gaps.pop(gap, None)
 
     async def _apply_notice(self, notice: RevocationNotice) -> bool:
         """Apply a notice and return whether that succeeded.

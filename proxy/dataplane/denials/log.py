@@ -15,7 +15,7 @@ from uuid import UUID
 from proxy.dataplane.errors import CODE_SPENT, INVALID_TOKEN, TOKEN_EXPIRED, Denial, Denied, DeniedToken
 from proxy.models import LONGEST_PATH, DenialRecord
 from zenzefi.common.bulk_writes import write_or_drop
-from zenzefi.common.ip_addresses import network_key, normalise_ip_address
+from zenzefi.common.ip_addresses import normalise_ip_address
 from zenzefi.common.iso_times import iso_time
 
 MINUTE = 60.0
@@ -49,10 +49,9 @@ class LoggedDenial:
 class DenialLog:
     """The denials that have not been written yet."""
 
-    def __init__(self, ipv6_prefix: int) -> None:
-        self._ipv6_prefix = ipv6_prefix
+    def __init__(self) -> None:
         self._waiting: list[LoggedDenial] = []
-        self._kept: Counter[UUID | str] = Counter()  # in this minute, by token or address
+        self._kept: Counter[UUID | str | None] = Counter()  # in this minute, by token or address
         self._unknown = self._known = 0
         self._minute_ends = 0.0
         self.dropped = 0  # since the start
@@ -74,11 +73,10 @@ class DenialLog:
         if len(self._waiting) >= MAX_WAITING:
             return False
         if request.token is None:
-            client = network_key(request.ip, self._ipv6_prefix)
-            if self._unknown >= UNKNOWN_PER_MINUTE or self._kept[client] >= UNKNOWN_PER_ADDRESS:
+            if self._unknown >= UNKNOWN_PER_MINUTE or self._kept[request.ip] >= UNKNOWN_PER_ADDRESS:
                 return False
             self._unknown += 1
-            self._kept[client] += 1
+            self._kept[request.ip] += 1
         else:
             token_id = request.token.token_id
             if self._known >= KNOWN_PER_MINUTE or self._kept[token_id] >= KNOWN_PER_TOKEN:

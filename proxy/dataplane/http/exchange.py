@@ -1,32 +1,22 @@
 """One HTTP exchange with the upstream: streamed both ways with backpressure, until it ends or is cut off."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from enum import Enum, auto
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from proxy.dataplane.asgi import Receive, Send
 from proxy.dataplane.errors import REQUEST_TIMEOUT, UPSTREAM_TIMEOUT, ClientGone, Denial, Denied
 from proxy.dataplane.records import Grant, Session
 from proxy.dataplane.rewriting.response import BodyRewriter, ExchangeRewriter
-from proxy.dataplane.rules.authentication import Handshake
-from proxy.dataplane.rules.cookies import Generation
 from proxy.dataplane.rules.forwarded_headers import client_headers
 from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.rules.paths import PREFIX
 from proxy.dataplane.server.http_protocol import GatewayProtocol
-from proxy.dataplane.transport import CoalescingTransport
-from proxy.dataplane.upstream.bound import BoundConnections
 from proxy.dataplane.upstream.client import Upstream
 from proxy.dataplane.upstream.errors import FAILURES, denial_for
-from proxy.dataplane.upstream.http1 import Client
-from proxy.dataplane.upstream.response import Response
+from proxy.dataplane.upstream.http1 import Response
 
-# How long the start of a request waits for its body. Most bodies arrive with the header block or right after it, but
-# a client may also wait for the response before it sends its body.
-_BODY_GRACE_SECONDS = 0.05
 _RANGE_FIELDS = frozenset({b"range", b"if-range"})
 
 
@@ -43,21 +33,8 @@ class HttpExchange:
     """One admitted request; see `proxy.dataplane.sessions.in_flight.InFlight`."""
 
     __slots__ = (
-        "_client",
-        "_client_gone",
-        "_connection",
-        "_denial",
-        "_prefix",
-        "_response_started",
-        "_rewriter",
-        "_task",
-        "_timeouts",
-        "cookie",
-        "grant",
-        "phase",
-        "phase_since",
-        "session",
-        "status",
+        "_client_gone", "_connection", "_denial", "_prefix", "_response_started", "_rewriter", "_task", "_timeouts",
+        "grant", "phase", "phase_since", "session", "status",
     )  # fmt: skip
 
     def __init__(
@@ -65,14 +42,12 @@ class HttpExchange:
         grant: Grant,
         session: Session,
         connection: GatewayProtocol | None,
-        client: Client,
         timeouts: tuple[float, float],
         prefix: bytes = PREFIX,
         rewriter: ExchangeRewriter | None = None,
     ) -> None:
         self.grant = grant
         self.session = session
-        self.cookie: Generation | None = None
         self.phase = Phase.UPSTREAM
         self.phase_since = 0.0
         self.status = 0
@@ -80,7 +55,6 @@ class HttpExchange:
         self._timeouts = timeouts
         self._prefix = prefix
         self._rewriter = rewriter
-        self._client = client
         self._task: asyncio.Task[Any] | None = None
         self._denial: Denial | None = None
         self._client_gone = False
@@ -113,7 +87,7 @@ class HttpExchange:
 
     async def run(
         self, upstream: Upstream, method: str, target: bytes, headers: Headers, has_body: bool,
-        receive: Receive, send: Send, extra: Headers, handshake: Handshake = Handshake.NONE,
+        receive: Receive, send: Send, extra: Headers,
     ) -> None:  # fmt: skip
         """Send the request to the upstream and its response to the client; `extra` fields are added to the response.
 
@@ -128,11 +102,11 @@ class HttpExchange:
         try:
             body = await self._request_body(receive) if has_body else None
             self._enter(Phase.UPSTREAM)
-            response = await upstream.request(method, target, headers, body, self._client, handshake)
+            response = await upstream.request(method, target, headers, body)
             if self._rewriter is not None and body is None and self._rewriter.needs_whole(response):
                 response.release()
                 whole = [pair for pair in headers if pair[0] not in _RANGE_FIELDS]
-                response = await upstream.request(method, target, whole, None, self._client, handshake)
+                response = await upstream.request(method, target, whole, None)
             try:
                 await self._respond(upstream, response, method, send, extra)
             finally:
@@ -147,15 +121,6 @@ class HttpExchange:
             self._task = None
             if self._connection is not None:
                 self._connection.on_lost = None
-                self._leave(self._connection, upstream.pool.bound)
-
-    def _leave(self, connection: GatewayProtocol, bound: BoundConnections) -> None:
-        """Let the upstream's connections that are bound to the client's connection end with it."""
-        if self._client.source is connection and bound.has(self._client):
-            if connection.lost:
-                bound.close(self._client)
-            else:
-                connection.on_lost = partial(bound.close, self._client)
 
     def _raise_after_cancellation(self) -> None:
         task = asyncio.current_task()
@@ -171,7 +136,6 @@ class HttpExchange:
             raise Denied(denial) from cause
         if self._connection is None:
             raise ConnectionAbortedError(denial.code) from cause
-        cast("CoalescingTransport", self._connection.transport).flush()  # the client gets at least the status
         self._connection.abort()
         raise ClientGone from cause
 
@@ -182,10 +146,7 @@ class HttpExchange:
     async def _request_body(self, receive: Receive) -> bytes | AsyncIterator[bytes]:
         """Return the whole body if it has arrived at once, else a stream of it."""
         self._enter(Phase.CLIENT_BODY)
-        first = b"", True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_BODY_GRACE_SECONDS):
-                first = await self._receive_chunk(receive)
+        first = await self._receive_chunk(receive)
         return self._stream_body(first, receive) if first[1] else first[0]
 
     async def _stream_body(self, first: tuple[bytes, bool], receive: Receive) -> AsyncIterator[bytes]:
@@ -195,14 +156,10 @@ class HttpExchange:
                 yield chunk
             if not more:
                 break
-            self._enter_unless_responding(Phase.CLIENT_BODY)
+            self._enter(Phase.CLIENT_BODY)
             chunk, more = await self._receive_chunk(receive)
-            self._enter_unless_responding(Phase.UPSTREAM)
-
-    def _enter_unless_responding(self, phase: Phase) -> None:
-        """Enter the phase, unless the response has begun, which has its own."""
-        if not self._response_started:
-            self._enter(phase)
+            self._enter(Phase.UPSTREAM)
+        self._enter(Phase.UPSTREAM)
 
     async def _receive_chunk(self, receive: Receive) -> tuple[bytes, bool]:
         """Return the next chunk of the request's body, and whether more follows."""
@@ -220,43 +177,28 @@ class HttpExchange:
         if self._rewriter is not None:
             headers, body_rewriter = self._rewriter.response(method, response.status, headers)
         headers += extra
-        start = {"type": "http.response.start", "status": response.status, "headers": headers}
+        self._response_started = True
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
         # Only what has arrived: the header block of an event stream must not wait for the first event.
         chunk = response.take()
         if body_rewriter is not None:
-            chunk = await self._send_rewritten(response, chunk, body_rewriter, start, send)
-        else:
-            response.raise_if_broken()
-            await self._begin(start, send)
-            if not response.at_end:
-                chunk = await self._send_stream(response, chunk, send)
+            chunk = await self._send_rewritten(response, chunk, body_rewriter, send)
+        elif not response.at_end:
+            chunk = await self._send_stream(response, chunk, send)
         await send({"type": "http.response.body", "body": chunk, "more_body": False})
         self.session.count_bytes(len(chunk))
 
-    async def _begin(self, start: dict[str, Any], send: Send) -> None:
-        """Send the header block, unless it has been sent."""
-        if not self._response_started:
-            self._response_started = True
-            await send(start)
-
-    async def _send_rewritten(
-        self, response: Response, chunk: bytes, body: BodyRewriter, start: dict[str, Any], send: Send
-    ) -> bytes:
-        """Send the body as it is rewritten, and return its last chunk.
-
-        The header block waits for the first piece, so that a body that cannot be decoded is denied.
-        """
+    async def _send_rewritten(self, response: Response, chunk: bytes, body: BodyRewriter, send: Send) -> bytes:
+        """Send the body as it is rewritten, and return its last chunk."""
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
         while True:
             self._enter(Phase.CLIENT_READING)
             for piece in body.feed(chunk):
-                await self._begin(start, send)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 self.session.count_bytes(len(piece))
                 await asyncio.sleep(0)  # yield to other tasks, even if one chunk decodes to many pieces
             if response.at_end:
-                last = body.close()
-                await self._begin(start, send)
-                return last
+                return body.close()
             self._enter(Phase.UPSTREAM)
             chunk = await response.read()
 

@@ -2,7 +2,7 @@
 
 from proxy.dataplane import plane
 from proxy.dataplane.admission import handoff_codes
-from proxy.dataplane.asgi import CONNECTION, FORWARDED_FOR, Receive, Scope, Send, query_of
+from proxy.dataplane.asgi import CONNECTION, FORWARDED_FOR, TARGET, Receive, Scope, Send
 from proxy.dataplane.denials import pages
 from proxy.dataplane.denials.log import RequestInfo, denial_details
 from proxy.dataplane.denials.pages import denial_page, is_navigation
@@ -15,7 +15,6 @@ from proxy.dataplane.rules.forwarded_headers import gateway_headers, upstream_he
 from proxy.dataplane.rules.headers import RequestHead, read_request
 from proxy.dataplane.rules.paths import upstream_path
 from proxy.dataplane.rules.proxy_host import is_on_proxy_host, prefix_of
-from proxy.dataplane.upstream.http1 import Client
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
@@ -55,17 +54,15 @@ async def _exchange(gateway: DataPlane, head: RequestHead, scope: Scope, receive
     if identity.from_cookie and prefix:
         rewriter, passed = gateway.rewriting.begin(passed, _own_origin(gateway, head, scope))
     timeouts = (gateway.config.body_timeout, gateway.config.upstream_timeout)
-    chain, connection = scope.get(FORWARDED_FOR), scope.get(CONNECTION)
-    upstream_client = Client(connection if chain is None else ip, grant.token_header, identity.device)
-    exchange = HttpExchange(grant, session, connection, upstream_client, timeouts, prefix, rewriter)
-    exchange.cookie = identity.cookie
+    exchange = HttpExchange(grant, session, scope.get(CONNECTION), timeouts, prefix, rewriter)
+    chain = scope.get(FORWARDED_FOR) or ip or "unknown"
     try:
         gateway.in_flight.add(exchange)
         try:
             await exchange.run(
-                gateway.upstream, method, path + query_of(scope),
-                upstream_headers(passed, head, grant, chain or ip or "unknown", scope["scheme"]),
-                head.has_body, receive, send, gateway_headers(grant, head.request_id), head.handshake,
+                gateway.upstream, method, path + _query(scope),
+                upstream_headers(passed, head, grant, chain, scope["scheme"]),
+                head.has_body, receive, send, gateway_headers(grant, head.request_id),
             )  # fmt: skip
         finally:
             gateway.in_flight.remove(exchange)
@@ -81,6 +78,12 @@ def _own_origin(gateway: DataPlane, head: RequestHead, scope: Scope) -> bytes:
     if not head.host or stated.rpartition(b":")[0].endswith(b"//" + head.host):
         return stated
     return scheme.encode() + b"://" + head.host
+
+
+def _query(scope: Scope) -> bytes:
+    """Return the query with its `?`, which may stand alone."""
+    query: bytes = scope["query_string"]
+    return b"?" + query if query or scope.get(TARGET, b"").endswith(b"?") else b""
 
 
 async def _deny(gateway: DataPlane, denied: Denied, head: RequestHead, scope: Scope, send: Send) -> None:

@@ -8,7 +8,7 @@ from proxy.dataplane.config import Config
 from proxy.dataplane.denials.responses import json_body, json_headers
 from proxy.dataplane.errors import CODE_SPENT, ORIGIN_DENIED, STATE_UNAVAILABLE, Denied
 from proxy.dataplane.plane import DataPlane
-from proxy.dataplane.rules.cookies import ACCESS_COOKIE, Generation, sign_access
+from proxy.dataplane.rules.cookies import ACCESS_COOKIE, sign_access
 from proxy.dataplane.rules.forwarded_headers import gateway_headers
 from proxy.dataplane.rules.headers import Headers, RequestHead
 from proxy.dataplane.rules.paths import PREFIX
@@ -61,8 +61,8 @@ async def _status(gateway: DataPlane, head: RequestHead, _scope: Scope, send: Se
 async def _open_session(gateway: DataPlane, head: RequestHead, _scope: Scope, send: Send) -> None:
     """Respond to `POST /api/v1/proxy/session` with the browser's cookie for the request's token and device."""
     identity = await gateway.gate.identify(head, on_proxy_host=False, unsafe=True)
-    grant = identity.grant if identity.from_cookie else await gateway.gate.current_grant(identity.grant)
-    cookie = access_cookie(gateway.config, grant.digest, identity.device, grant.cookie_generation)
+    grant = identity.grant
+    cookie = access_cookie(gateway.config, grant.digest, identity.device)
     body = json_body({"expires_at": iso_time(grant.deadline, "microseconds"), "url": (PREFIX + b"/").decode()})
     headers = [
         *json_headers(body),
@@ -93,10 +93,7 @@ async def _sign_in(gateway: DataPlane, head: RequestHead, scope: Scope, send: Se
     strict, path = gateway.config.cookie_samesite == "Strict", code.path.encode()
     headers = [
         (b"refresh", b"0; url=" + path) if strict else (b"location", path),
-        (
-            b"set-cookie",
-            access_cookie(gateway.config, code.digest, code.device, (code.of_user, code.of_token)).encode(),
-        ),
+        (b"set-cookie", access_cookie(gateway.config, code.digest, code.device).encode()),
         (b"cache-control", b"no-store"),
         (b"referrer-policy", b"no-referrer"),
         (b"content-type", b"text/html"),
@@ -106,14 +103,15 @@ async def _sign_in(gateway: DataPlane, head: RequestHead, scope: Scope, send: Se
     await respond(send, 200 if strict else 303, headers, b"")
 
 
-def access_cookie(config: Config, digest: str, device: str, generation: Generation) -> str:
+def access_cookie(config: Config, digest: str, device: str) -> str:
     """Return the `Set-Cookie` value (RFC 6265 §4.1) that admits a browser as this device.
 
     The cookie ends with the browser's session; admission ends with the token, which may be extended meanwhile.
     """
     secure = "; Secure" if config.cookie_secure else ""
-    value = sign_access(digest, device, generation)
-    return f"{ACCESS_COOKIE}={value}; Path=/; HttpOnly; SameSite={config.cookie_samesite}{secure}"
+    return (
+        f"{ACCESS_COOKIE}={sign_access(digest, device)}; Path=/; HttpOnly; SameSite={config.cookie_samesite}{secure}"
+    )
 
 
 _ENDPOINTS: dict[tuple[str, bytes], Endpoint] = {

@@ -3,15 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 from uuid import UUID
 
 from access.models import Revocation
 from access.selectors import RevocationNotice
 from proxy.dataplane.admission.gate import KNOWN_GRANTS_SECONDS, Gate
 from proxy.dataplane.admission.grant_cache import GrantCache
-from proxy.dataplane.admission.grant_refresh import read_grant, refresh_grants
+from proxy.dataplane.admission.grant_refresh import refresh_grants
 from proxy.dataplane.errors import (
     DEVICE_CONFLICT,
     INVALID_TOKEN,
@@ -43,17 +42,17 @@ class Cutoffs:
         self._grants = grants
         self._accounting = accounting
         self._in_flight = in_flight
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._resets: set[asyncio.Task[None]] = set()
 
     async def apply(self, notice: RevocationNotice) -> None:
         """Drop the grants that a revocation concerns, and end what is in flight for them."""
         denial, since = _DENIALS.get(Revocation.Cause(notice.cause)), notice.created_at.timestamp()
-        if notice.cause == Revocation.Cause.COOKIES_ENDED:
-            self._start(self._end_cookies(notice, since), "end of cookies")
         if denial is DEVICE_CONFLICT and notice.token_id is not None:
             self._grants.drop_token(notice.token_id)
             # In a task: other revocations must not wait for the state store.
-            self._start(self._reset(notice.token_id, notice.id, since), "device reset")
+            reset = asyncio.create_task(self._reset(notice.token_id, notice.id, since), name="device reset")
+            self._resets.add(reset)
+            reset.add_done_callback(self._resets.discard)
         elif notice.token_id is not None:
             self._grants.drop_token(notice.token_id)
             if denial is not None:
@@ -62,20 +61,6 @@ class Cutoffs:
             self._grants.drop_user(notice.user_id)
             if denial is not None:
                 self._in_flight.cut_user(notice.user_id, denial, since)
-
-    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _end_cookies(self, notice: RevocationNotice, since: float) -> None:
-        """Cut off what ended cookies began, but not what a newer cookie has begun since."""
-        items = self._in_flight.from_cookies(notice.token_id, notice.user_id)
-        for digest in {item.grant.digest for item in items}:
-            current = await read_grant(self._grants, digest)
-            for item in items:
-                if item.grant.digest == digest and (current is None or item.cookie != current.cookie_generation):
-                    self._in_flight.cut(item, INVALID_TOKEN, since)
 
     async def _reset(self, token_id: UUID, notice_id: int, since: float) -> None:
         """Free a token and cut off its device, but not a device that has taken the token since on another worker."""
@@ -109,8 +94,8 @@ class Cutoffs:
         self._in_flight.cut_overdue(asyncio.get_running_loop().time())
 
     async def stop(self) -> None:
-        """Cancel the device resets that still wait, and the ends of cookies."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel the device resets that still wait."""
+        resets = list(self._resets)
+        for reset in resets:
+            reset.cancel()
+        await asyncio.gather(*resets, return_exceptions=True)

@@ -89,18 +89,14 @@ class _Brotli:
         self._fed = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        self._fed = self._fed or bool(data)
-        # More than one piece may be pending, also if `can_accept_more_data` is true: only an empty piece is the end.
-        while piece := self._process(data):
+        self._fed = True
+        while not self._object.is_finished():
+            piece = self._object.process(data, output_buffer_limit=PIECE)
             data = b""
-            yield piece
-
-    def _process(self, data: bytes) -> bytes:
-        if not self._object.is_finished():
-            return bytes(self._object.process(data, output_buffer_limit=PIECE))
-        if data:  # in the same call as the end, it would be an error, too
-            raise brotli.error("data follows the end")
-        return b""
+            if piece:
+                yield piece
+            if self._object.can_accept_more_data():
+                return
 
     def is_complete(self) -> bool:
         return not self._fed or self._object.is_finished()
@@ -152,9 +148,7 @@ class Decoder:
         """Yield the decoded data in pieces of at most `PIECE` bytes."""
         self._received += len(data)
         try:
-            # Small parts, because zlib and zstd copy what follows a member, a frame or a full piece.
-            for start in range(0, len(data), PIECE):
-                yield from self._decode(0, data[start : start + PIECE])
+            yield from self._decode(0, data)
         except _FAILURES as error:
             raise InvalidResponse(str(error)) from error
 

@@ -18,7 +18,7 @@ from proxy.dataplane.rewriting.html import HtmlRewriter
 from proxy.dataplane.rewriting.script import Script
 from proxy.dataplane.rewriting.urls import UrlRewriter
 from proxy.dataplane.rules.headers import Headers
-from proxy.dataplane.upstream.response import Response
+from proxy.dataplane.upstream.http1 import Response
 
 _HTML, _XHTML, _CSS = b"text/html", b"application/xhtml+xml", b"text/css"
 # Encodings in which bytes below 0x80 do not mean ASCII (Encoding Standard §4).
@@ -28,10 +28,6 @@ _OTHER_CHARSET = re.compile(
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Destinations that show a page, not a part of one that a script fetches (Fetch Metadata §2.1).
 _DOCUMENTS = frozenset({b"document", b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
-_URLS = (
-    b"service-worker-allowed", b"sourcemap", b"x-sourcemap", b"hx-redirect", b"hx-location", b"hx-push-url",
-    b"hx-replace-url",
-)  # fmt: skip
 _POLICIES = (b"content-security-policy", b"content-security-policy-report-only")
 # Fields that describe the bytes as the upstream sent them.
 _BODY_FIELDS = frozenset(
@@ -101,7 +97,7 @@ class ExchangeRewriter:
         changes: dict[bytes, _Rewrite] = {
             b"link": urls.rewrite_link,
             b"refresh": urls.rewrite_refresh,
-            **dict.fromkeys(_URLS, urls.rewrite),
+            b"service-worker-allowed": urls.rewrite,
             **dict.fromkeys(_POLICIES, self.policy.rewrite),
         }
         joined: dict[bytes, bytes] = {}

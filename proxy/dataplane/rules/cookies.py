@@ -21,29 +21,23 @@ _DOMAIN = re.compile(rb";\s*domain\s*=[^;]*", re.IGNORECASE)
 _PATH = re.compile(rb"(;\s*path\s*=\s*)(/[^;]*)", re.IGNORECASE)
 
 
-Generation = tuple[int, int]  # see `access.selectors.cookie_generation`
+def sign_access(digest: str, device: str) -> str:
+    """Return the value of the access cookie for the token with this SHA-256 and a device id."""
+    return signing.dumps([digest, device], salt=_SALT, compress=False)
 
 
-def sign_access(digest: str, device: str, generation: Generation = (0, 0)) -> str:
-    """Return the value of the access cookie for the token with this SHA-256, a device id and a generation."""
-    return signing.dumps([digest, device, *generation], salt=_SALT, compress=False)
-
-
-def read_access(value: str) -> tuple[str, str, Generation] | None:
-    """Return the token's SHA-256, the device id and the generation of an access cookie.
-
-    Return None if it is forged or malformed, or was issued before cookies had a generation.
-    """
+def read_access(value: str) -> tuple[str, str] | None:
+    """Return the token's SHA-256 and the device id of an access cookie, or None if it is forged or malformed."""
     return _verified(value) if len(value) <= _MAX_ACCESS_LENGTH else None
 
 
 @lru_cache(maxsize=4096)
-def _verified(value: str) -> tuple[str, str, Generation] | None:
+def _verified(value: str) -> tuple[str, str] | None:
     try:
-        digest, device, of_user, of_token = signing.loads(value, salt=_SALT)
+        digest, device = signing.loads(value, salt=_SALT)
     except (signing.BadSignature, ValueError):
         return None
-    return str(digest), str(device), (of_user, of_token)
+    return str(digest), str(device)
 
 
 def split_request_cookies(value: bytes) -> tuple[bytes, list[bytes]]:

@@ -3,7 +3,6 @@
 from http import HTTPStatus
 
 from proxy.dataplane.records import Grant
-from proxy.dataplane.rules.caching import for_one_client
 from proxy.dataplane.rules.cookies import rewrite_set_cookie
 from proxy.dataplane.rules.headers import Headers, RequestHead, response_headers
 from proxy.dataplane.rules.paths import rewrite_location
@@ -49,9 +48,9 @@ def client_headers(status: int, headers: Headers, origin: bytes, base_path: byte
     """Return the fields of an upstream's response that go to the client.
 
     Cookies, `Location` and `Content-Location` are rewritten to stay under the prefix; `origin` and `base_path` are
-    those of the upstream. Only the client's own cache may store the response.
+    those of the upstream.
     """
-    headers = for_one_client(status, response_headers(headers))
+    headers = response_headers(headers)
     if status in (HTTPStatus.NO_CONTENT, HTTPStatus.SWITCHING_PROTOCOLS):  # no length may be stated (RFC 9110 §8.6)
         headers = [pair for pair in headers if pair[0] != b"content-length"]
     if _REWRITTEN.isdisjoint([name for name, _ in headers]):

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from proxy.dataplane.errors import BAD_REQUEST, Denied
-from proxy.dataplane.rules.authentication import Handshake, handshake_of
-from proxy.dataplane.rules.caching import is_for_the_front
 from proxy.dataplane.rules.cookies import split_request_cookies
 
 Headers = list[tuple[bytes, bytes]]
@@ -35,10 +33,8 @@ _SPECIAL = frozenset(
     {
         b"host", b"content-length", b"transfer-encoding", b"connection", b"cookie", b"origin", b"user-agent",
         b"x-access-token", b"x-device-id", b"x-request-id", b"via", b"sec-fetch-site",
-        b"authorization",
     }
 )  # fmt: skip
-_REPEATABLE = frozenset({b"via", b"user-agent", b"authorization"})
 _STATED_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 # The gateway itself sets identity and forwarding; the server responds to `expect`; some applications take the path
 # from `x-original-url` and `x-rewrite-url`, which would bypass the scope.
@@ -79,7 +75,6 @@ class RequestHead:
     request_id: bytes = b""
     content_length: int | None = None
     chunked: bool = False
-    handshake: Handshake = Handshake.NONE  # with the upstream, for the connection
 
     @property
     def has_body(self) -> bool:
@@ -110,8 +105,11 @@ def read_request(headers: Headers, http_version: str) -> RequestHead:
                 named_by_connection |= {token.strip().lower() for token in pair[1].split(b",")}
             elif name == b"cookie":
                 _read_cookie(head, pair[1])
-            elif name in _REPEATABLE:
-                _read_repeatable(head, pair)
+            elif name == b"via":
+                head.passed.append(pair)
+            elif name == b"user-agent":  # the session keeps the first of several; all pass
+                head.passed.append(pair)
+                head.user_agent = head.user_agent or pair[1]
             elif name in seen:
                 raise Denied(BAD_REQUEST)
             else:
@@ -146,16 +144,6 @@ def _read_cookie(head: RequestHead, value: bytes) -> None:
     head.access_cookies += access
     if kept:
         head.passed.append((b"cookie", kept))
-
-
-def _read_repeatable(head: RequestHead, pair: tuple[bytes, bytes]) -> None:
-    """Pass a field that may stand several times."""
-    name, value = pair
-    head.passed.append(pair)
-    if name == b"user-agent":  # the session keeps the first
-        head.user_agent = head.user_agent or value
-    elif name == b"authorization" and head.handshake is Handshake.NONE:
-        head.handshake = handshake_of(value)
 
 
 def _read_framing(head: RequestHead, seen: dict[bytes, bytes], http_version: str) -> None:
@@ -198,13 +186,15 @@ def is_request_id(value: bytes) -> bool:
 
 
 # Some fields apply to the whole host, which is the gateway's: `clear-site-data` would log the user out of the site,
-# `strict-transport-security` would change the site's own policy (RFC 6797 §8.1).
+# `strict-transport-security` would change the site's own policy (RFC 6797 §8.1). `x-accel-redirect` would make an
+# nginx in front of the gateway send one of its internal locations.
 _RESPONSE_DROPPED = HOP_BY_HOP | {
     b"x-request-id",
     b"alt-svc",
     b"clear-site-data",
     b"strict-transport-security",
     b"nel",
+    b"x-accel-redirect",
 }
 _RESPONSE_DROPPED_PREFIXES = (b"x-zenzefi-", b"proxy-")
 # Cached names of response fields as they pass to the client, by the name as received; empty if dropped.
@@ -229,8 +219,7 @@ def response_headers(headers: Headers) -> Headers:
 
 def _passed_name(name: bytes) -> bytes:
     lower = name.lower()
-    is_dropped = lower in _RESPONSE_DROPPED or lower.startswith(_RESPONSE_DROPPED_PREFIXES)
-    passed = b"" if is_dropped or is_for_the_front(lower) else lower
+    passed = b"" if lower in _RESPONSE_DROPPED or lower.startswith(_RESPONSE_DROPPED_PREFIXES) else lower
     if len(_passed) < _MAX_CACHED_NAMES and len(name) <= _MAX_NAME_LENGTH:
         _passed[name] = passed
     return passed

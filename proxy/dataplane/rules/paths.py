@@ -86,12 +86,7 @@ def rewrite_location(value: bytes, target_origin: bytes, target_path: bytes, pre
 
 
 def under_prefix(path: bytes, target_path: bytes, prefix: bytes = PREFIX) -> bytes:
-    """Return the gateway's path for a path of the upstream, whose own paths begin with `target_path`.
-
-    A path that has the prefix already, because the upstream knows it, stays.
-    """
-    if prefix and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in (b"", b"/", b"?", b"#"):
-        return path
+    """Return the gateway's path for a path of the upstream, whose own paths begin with `target_path`."""
     below = path[len(target_path) :]
     inside = path.startswith(target_path) and below[:1] in (b"", b"/", b"?", b"#")
     path = prefix + (below if inside else path)

@@ -10,7 +10,6 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from proxy.dataplane.asgi import CONNECTION
 from proxy.dataplane.rules.headers import Headers, has_controls
 
 _BODILESS = frozenset({204, 304})
@@ -55,8 +54,6 @@ class ResponseCycle(RequestResponseCycle):
         if has_controls(headers):
             raise RuntimeError("A header of the response contains a control character")
         self.response_started = True
-        # Without the 100, the client may send the body now, or its next request (RFC 9110 §10.1.1).
-        self.keep_alive = self.keep_alive and not (self.waiting_for_100_continue and self.more_body)
         self.waiting_for_100_continue = False
         self._bodiless = status in _BODILESS or self.scope["method"] == "HEAD"
         lines = [STATUS_LINE[status]]
@@ -115,8 +112,6 @@ class ResponseCycle(RequestResponseCycle):
     def _complete(self) -> None:
         self.response_complete = True
         self.message_event.set()
-        if self.keep_alive:
-            self.on_response()
-        else:
-            scope: Any = self.scope
-            scope[CONNECTION].end(self)
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()

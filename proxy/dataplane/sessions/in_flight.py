@@ -8,7 +8,6 @@ from uuid import UUID
 
 from proxy.dataplane.errors import TOO_MANY_CONNECTIONS, Denial, Denied
 from proxy.dataplane.records import Grant, Session
-from proxy.dataplane.rules.cookies import Generation
 
 _MAX_DELAYS = 100_000
 
@@ -18,7 +17,6 @@ class InFlight(Protocol):
 
     grant: Grant
     session: Session
-    cookie: Generation | None  # of the cookie that admitted it
 
     def cut(self, denial: Denial) -> bool:
         """End it now for this reason, and return False if it is already ending."""
@@ -87,11 +85,6 @@ class InFlightRegistry:
         for item in self.all():
             if item.grant.user_id == user_id:
                 self.cut(item, denial, since)
-
-    def from_cookies(self, token_id: UUID | None, user_id: UUID | None) -> list[InFlight]:
-        """Return all of a token or of a user that a browser's cookie admitted."""
-        found = self.all() if token_id is None else self._by_token.get(str(token_id).encode(), ())
-        return [item for item in found if item.cookie is not None and user_id in (None, item.grant.user_id)]
 
     def cut_session(self, session: Session, denial: Denial) -> None:
         """End everything of a session."""

@@ -4,12 +4,10 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from proxy.dataplane.config import Config
-from proxy.dataplane.rules.authentication import Handshake
 from proxy.dataplane.rules.headers import Headers
 from proxy.dataplane.upstream.errors import StaleConnection
-from proxy.dataplane.upstream.http1 import Client, Connection
+from proxy.dataplane.upstream.http1 import Connection, Response
 from proxy.dataplane.upstream.pool import Pool
-from proxy.dataplane.upstream.response import Response
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _PORTS = {"http": 80, "https": 443}
@@ -27,16 +25,13 @@ class Upstream:
         self.pool = Pool(parts.hostname or "", port, config.tls, config.connect_timeout)
 
     async def request(
-        self, method: str, target: bytes, headers: Headers, body: bytes | AsyncIterator[bytes] | None,
-        client: Client, handshake: Handshake,
-    ) -> Response:  # fmt: skip
+        self, method: str, target: bytes, headers: Headers, body: bytes | AsyncIterator[bytes] | None
+    ) -> Response:
         """Send a request and return its response as soon as its header block is complete; the caller releases it.
 
         `target` is the path with its query, sent byte for byte. A streamed body is sent in chunks unless `headers`
-        states its length. After a `handshake` the connection serves only requests of the same `client`.
-
-        If the upstream had closed the idle connection, a request that is idempotent and has no body is sent once more
-        (RFC 9110 §9.2.2, RFC 9112 §9.3.1). Raises one of `FAILURES`.
+        states its length. If the upstream had closed the idle connection, a request that is idempotent and has no
+        body is sent once more (RFC 9110 §9.2.2, RFC 9112 §9.3.1). Raises one of `FAILURES`.
         """
         lines = [name + b": " + value for name, value in headers]
         stated = any(name == b"content-length" for name, _ in headers)
@@ -45,16 +40,13 @@ class Upstream:
         if body is not None and not stated:
             lines.append(b"content-length: %d" % len(whole) if stream is None else b"transfer-encoding: chunked")
         message = self.request_start(method, target) + b"\r\n".join(lines) + b"\r\n\r\n" + whole
-        connection = self.pool.take(client, handshake) or await self.pool.connect()
-        connection.assign(client, handshake)
+        connection = self.pool.take() or await self.pool.connect()
         try:
             return await _response(connection, method, message, stream, chunked=not stated)
         except StaleConnection:
             if body is not None or method not in _IDEMPOTENT:
                 raise
-            connection = await self.pool.connect()
-            connection.assign(client, handshake)
-            return await _response(connection, method, message, None, chunked=False)
+            return await _response(await self.pool.connect(), method, message, None, chunked=False)
 
     def request_start(self, method: str, target: bytes) -> bytes:
         """Return the request line and the `Host` field, which is the upstream's for every target."""

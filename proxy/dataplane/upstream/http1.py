@@ -1,31 +1,215 @@
-"""HTTP/1.1 connections to the upstream (RFC 9112): one request at a time."""
+"""HTTP/1.1 connections to the upstream (RFC 9112): one request at a time, its response as it arrives.
+
+httptools parses (llhttp in strict mode); this module does the framing and the backpressure, and decides whether a
+connection may serve another request.
+"""
 
 import asyncio
-import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
-from http import HTTPStatus
-from typing import NamedTuple, cast
+from typing import Any, cast
 
 import httptools
 
-from proxy.dataplane.rules.authentication import Handshake
+from proxy.dataplane.rules.headers import Headers, has_controls
 from proxy.dataplane.transport import AbortableProtocol, CoalescingTransport
 from proxy.dataplane.upstream.errors import ConnectionLost, InvalidResponse, StaleConnection
-from proxy.dataplane.upstream.response import Response
 
-_LAST_BYTES = 64 * 1024
+_MAX_HEAD_BYTES = 64 * 1024  # of a response; also of any other bytes that contain nothing of its body
+_MAX_FIELDS = 128  # browsers keep 180 cookies per host, and would drop the gateway's own if there were more
+_HIGH_WATER = 256 * 1024  # bytes of a body that wait to be taken; above, reading pauses
+_BODILESS = frozenset({204, 304})
 
 
-class Client(NamedTuple):
-    """A client of the gateway, as far as connections to the upstream may be bound to it.
+class Response:
+    """The response to one request.
 
-    `source` is its own connection, or its address behind a trusted proxy, whose connections serve many clients.
+    Its head is available once `head` has returned; `take` and `read` return its body. The caller calls `release` when
+    it is done.
     """
 
-    source: object
-    token: bytes
-    device: str
+    __slots__ = (
+        "_body_left", "_chunked", "_chunks", "_connection", "_error", "_has_no_body", "_interim", "_parser",
+        "_pending", "_size", "_waiter", "complete", "headers", "keep_alive", "received_any", "started", "status",
+    )  # fmt: skip
+
+    def __init__(self, connection: "Connection", method: str) -> None:
+        self.status = 0
+        self.headers: Headers = []  # names as received
+        self.received_any = False  # at least one byte
+        self.started = False  # the head is complete
+        self.complete = False
+        self.keep_alive = False
+        self._connection = connection
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._has_no_body = method == "HEAD"
+        self._chunked = self._interim = False
+        self._body_left: int | None = None  # bytes; None: the body ends with the connection
+        self._pending = 0  # bytes since the last piece of a body
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    # --- For the caller
+
+    async def head(self) -> None:
+        """Wait until the status and the header block are complete. Raises `UpstreamError`."""
+        while not self.started:
+            await self._wait()
+
+    @property
+    def at_end(self) -> bool:
+        """Return whether all of the body has been taken."""
+        return self.complete and not self._chunks
+
+    def take(self) -> bytes:
+        """Return the bytes of the body that have arrived and were not taken yet."""
+        chunks = self._chunks
+        if not chunks:
+            return b""
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._size = 0
+        if not self.complete:
+            self._connection.resume_reading()
+        return data
+
+    async def read(self) -> bytes:
+        """Return the next bytes of the body, empty at its end. Raises `UpstreamError` if the body is cut short."""
+        while not self._chunks and not self.complete:
+            await self._wait()
+        return self.take()
+
+    def release(self) -> None:
+        """Read nothing more; a connection on which the response is not complete is closed."""
+        self._connection.release(self)
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._connection.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    # --- For the connection
+
+    def feed(self, data: bytes) -> None:
+        """Process bytes from the connection. Raises `httptools.HttpParserError` and `InvalidResponse`."""
+        self.received_any = True
+        if self.started and not self._chunked:
+            self.on_body(data)
+        else:
+            self._pending += len(data)
+            self._parser.feed_data(data)
+            if self._pending > _MAX_HEAD_BYTES:
+                raise InvalidResponse
+
+    def end_with_connection(self) -> bool:
+        """Note that the connection ended, and return whether the response is complete by that (RFC 9112 §6.3)."""
+        if self.started and self._body_left is None and not self._chunked:
+            self.complete = True
+            self.wake()
+        return self.complete
+
+    def fail(self, error: Exception) -> None:
+        """Raise this error from `head` and `read`, unless the response is complete."""
+        if self._error is None and not self.complete:
+            self._error = error
+            self.wake()
+
+    def forget_parser(self) -> None:
+        """Drop the parser: it refers back to this object, and only the garbage collector would free the two."""
+        self._parser = None
+
+    def wake(self) -> None:
+        """Wake the caller that waits, so that it checks again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # --- Callbacks of httptools
+
+    def on_message_begin(self) -> None:
+        """Note a second response, which no request asked for."""
+        if self.complete:
+            self.keep_alive = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header field; a trailer is dropped, as RFC 9110 §6.5.1 allows."""
+        if not self.started:
+            # httptools keeps the whitespace after a value, which is not part of it (RFC 9112 §5). After a transfer
+            # coding it accepts spaces only.
+            value = value.rstrip(b" ")
+            if value.endswith(b"\t") and name.lower() != b"transfer-encoding":
+                value = value.rstrip(b" \t")
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Check the header block. Raises `InvalidResponse`."""
+        if self.complete:  # a second response, which no request asked for (RFC 9112 §9.2)
+            raise InvalidResponse
+        self.status = self._parser.get_status_code()
+        self._interim = 100 <= self.status < 200
+        if self.status < 100 or self.status == 101:
+            raise InvalidResponse
+        if self._interim:  # may be dropped (RFC 9110 §15.2)
+            self.headers.clear()
+            return
+        if self.status > 599 or self._is_too_large() or has_controls(self.headers):
+            raise InvalidResponse
+        self._pending = 0
+        self._read_framing()
+        self.started = True
+
+    def _is_too_large(self) -> bool:
+        """Return whether the header block exceeds a limit, also if it arrived together with more bytes."""
+        size = self._pending
+        if size > _MAX_HEAD_BYTES:
+            size = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return size > _MAX_HEAD_BYTES or len(self.headers) > _MAX_FIELDS
+
+    def _read_framing(self) -> None:
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):  # httptools accepts HTTP/0.9 and HTTP/2.0
+            raise InvalidResponse
+        closes = version == "1.0"
+        for name, value in self.headers:
+            lower = name.lower()
+            if lower == b"connection":
+                closes = closes or b"close" in value.lower()
+            elif lower == b"content-length":
+                self._body_left = int(value)
+            elif lower == b"transfer-encoding":
+                if value.lower() != b"chunked" or self._chunked:
+                    raise InvalidResponse
+                self._chunked = True
+        self._has_no_body = self._has_no_body or self.status in _BODILESS
+        framed = self._has_no_body or self._chunked or self._body_left is not None
+        self.keep_alive = framed and not closes
+        if self._has_no_body or self._body_left == 0:
+            self.complete = True
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body, and pause reading if too much waits to be taken."""
+        self._pending = 0
+        if self.complete:
+            self.keep_alive = False
+            return
+        if self._body_left is not None:
+            if len(body) > self._body_left:
+                body, self.keep_alive = body[: self._body_left], False
+            self._body_left -= len(body)
+            self.complete = self._body_left == 0
+        self._chunks.append(body)
+        self._size += len(body)
+        if self._size > _HIGH_WATER and not self.complete:
+            self._connection.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """Note the end of the response, unless it was an interim one."""
+        if not self._interim:
+            self.complete = True
 
 
 class Connection(AbortableProtocol):
@@ -42,58 +226,32 @@ class Connection(AbortableProtocol):
     ) -> None:
         self.loop = loop
         self.free_since = 0.0
-        self.client: Client | None = None  # of the last request
-        self.bound = False  # authenticated for `client`, which alone may use it from now on
-        self.expects_next = False  # half authenticated
         self._on_free = on_free
         self._on_lost = on_lost
         self._response: Response | None = None
         self._used = False
         self._reading_paused = False
         self._body_task: asyncio.Task[None] | None = None
-        self._duplicate: int | None = None  # only while a body is streamed
         self._writable: asyncio.Future[None] | None = None  # only while writing is paused
-
-    def assign(self, client: Client, handshake: Handshake) -> None:
-        """Use the connection for this client's next request, and for no other client after its `handshake`."""
-        self.client = client
-        self.bound = self.bound or handshake is not Handshake.NONE
 
     def request(self, method: str, head: bytes, body: AsyncIterator[bytes] | None, *, chunked: bool) -> Response:
         """Send a request and return its response; `head` includes a body that is known, `body` streams any other."""
         self._response = Response(self, method)
         self.transport.write(head)
         if body is not None:
-            self._duplicate = self._duplicated()
             self._body_task = self.loop.create_task(self._send(body, chunked=chunked), name="request body")
             self._body_task.add_done_callback(self._finish_sending)
         return self._response
 
     async def _send(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
         async for data in body:
-            if self._duplicate is None:  # TLS: let a response that has come be read before a write may fail
-                await asyncio.sleep(0)
             self.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
             if self._writable is not None:
                 await self._writable
         if chunked:
             self.transport.write(b"0\r\n\r\n")
 
-    def _duplicated(self) -> int | None:
-        """Return a duplicate of the socket's descriptor, see `_read_last_words`; None if it could not be read."""
-        if self.transport.get_extra_info("sslcontext") is not None:
-            return None
-        with contextlib.suppress(OSError):
-            return os.dup(self.transport.get_extra_info("socket").fileno())
-        return None
-
-    def _close_duplicate(self) -> None:
-        if self._duplicate is not None:
-            os.close(self._duplicate)
-            self._duplicate = None
-
     def _finish_sending(self, sender: asyncio.Task[None]) -> None:
-        self._close_duplicate()
         error = None if sender.cancelled() else sender.exception()
         if error is None:
             self._free_if_complete()
@@ -125,8 +283,6 @@ class Connection(AbortableProtocol):
         response.forget_parser()
         self._response = self._body_task = None
         self._used = True
-        self.bound = self.bound or response.binds
-        self.expects_next = response.expects_next
         self.resume_reading()
         if response.keep_alive and not self.transport.is_closing():
             self._on_free(self)
@@ -164,26 +320,12 @@ class Connection(AbortableProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.resume_writing()
+        if self._body_task is not None:
+            self._body_task.cancel()
         response, self._response = self._response, None
         if response is not None:
-            if exc is not None and self._body_task is not None:  # sent, perhaps, but not read
-                exc = None if self._read_last_words(response) else exc
             if exc is not None or not response.end_with_connection():
                 stale = self._used and not response.received_any
                 response.fail(StaleConnection() if stale else ConnectionLost())
             response.forget_parser()
-        if self._body_task is not None:
-            self._body_task.cancel()
-        self._close_duplicate()
         self._on_lost(self)
-
-    def _read_last_words(self, response: Response) -> bool:
-        """Read a response that came before the connection was reset, and return whether its end may be the reset.
-
-        An upstream that refuses an upload responds and closes; the upload then fails before the response is read.
-        """
-        with contextlib.suppress(OSError, httptools.HttpParserError, InvalidResponse):
-            while self._duplicate is not None and (data := os.read(self._duplicate, _LAST_BYTES)):
-                response.feed(data)
-        response.wake()
-        return response.status >= HTTPStatus.BAD_REQUEST

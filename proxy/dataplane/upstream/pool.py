@@ -8,10 +8,8 @@ from collections.abc import Sequence
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
-from proxy.dataplane.rules.authentication import Handshake
 from proxy.dataplane.transport import AbortableProtocol
-from proxy.dataplane.upstream.bound import BoundConnections
-from proxy.dataplane.upstream.http1 import Client, Connection
+from proxy.dataplane.upstream.http1 import Connection
 
 _IDLE_SECONDS = 30.0
 _ADDRESSES_SECONDS = 10.0  # how long the addresses of the host name are cached
@@ -19,10 +17,7 @@ _SECOND_FAMILY_SECONDS = 0.25  # Happy Eyeballs (RFC 8305 §8)
 
 
 class Pool:
-    """Connections to one host, without a limit on their number; the most recently used one is taken first.
-
-    A connection that the upstream has authenticated is kept for its client, and never used for another.
-    """
+    """Connections to one host, without a limit on their number; the most recently used one is taken first."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, connect_timeout: float) -> None:
         self._host, self._port, self._tls = host, port, tls
@@ -31,7 +26,6 @@ class Pool:
         self._resolved = 0.0
         self._all: set[Connection] = set()
         self._idle: list[Connection] = []
-        self.bound = BoundConnections()
         self._expiry: asyncio.TimerHandle | None = None
 
     @property
@@ -44,10 +38,8 @@ class Pool:
         """Return the number of connections that wait for a request."""
         return len(self._idle)
 
-    def take(self, client: Client, handshake: Handshake) -> Connection | None:
+    def take(self) -> Connection | None:
         """Return a waiting connection that is not known to be closed, or None."""
-        if self.bound and (bound := self.bound.take(client, handshake)) is not None:
-            return bound
         while self._idle:
             connection = self._idle.pop()
             if not connection.transport.is_closing():
@@ -89,30 +81,25 @@ class Pool:
 
     def _keep(self, connection: Connection) -> None:
         connection.free_since = time.monotonic()
-        if connection.bound:
-            self.bound.keep(connection)
-        else:
-            connection.client = None
-            self._idle.append(connection)
+        self._idle.append(connection)
         if self._expiry is None:
             self._expiry = connection.loop.call_later(_IDLE_SECONDS, self._expire)
 
     def _lost(self, connection: Connection) -> None:
         self._all.discard(connection)
-        if not self.bound.discard(connection) and connection in self._idle:
+        if connection in self._idle:
             self._idle.remove(connection)
 
     def _expire(self) -> None:
         """Close the connections that have been idle for too long, and schedule the next check."""
         self._expiry = None
         oldest = time.monotonic() - _IDLE_SECONDS
-        for connection in [idle for idle in (*self._idle, *self.bound) if idle.free_since <= oldest]:
-            if not self.bound.discard(connection):
-                self._idle.remove(connection)
+        for connection in [idle for idle in self._idle if idle.free_since <= oldest]:
+            self._idle.remove(connection)
             connection.transport.close()
-        if waiting := [*self._idle, *self.bound]:
-            soonest = min(connection.free_since for connection in waiting) - oldest
-            self._expiry = waiting[0].loop.call_later(soonest + 0.01, self._expire)
+        if self._idle:
+            soonest = min(connection.free_since for connection in self._idle) - oldest
+            self._expiry = self._idle[0].loop.call_later(soonest + 0.01, self._expire)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -13,10 +13,9 @@ from websockets.frames import CLOSE, CONT, PING, PONG, Frame, Opcode
 from websockets.protocol import CONNECTING, OPEN, SEND_EOF
 
 from proxy.dataplane.transport import AbortableProtocol
-from proxy.dataplane.websocket import frames, library
+from proxy.dataplane.websocket import frames
 
 logger = logging.getLogger(__name__)
-library.relax()
 
 # A peer that was silent for this long gets a ping, and must respond within half that time.
 PING_SECONDS = 30.0

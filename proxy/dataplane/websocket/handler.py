@@ -8,13 +8,12 @@ from channels.consumer import AsyncConsumer
 
 from proxy.dataplane import plane
 from proxy.dataplane.admission.gate import Identity
-from proxy.dataplane.asgi import CONNECTION, FORWARDED_FOR, Receive, Scope, Send, query_of
+from proxy.dataplane.asgi import CONNECTION, FORWARDED_FOR, Receive, Scope, Send
 from proxy.dataplane.denials.log import RequestInfo, denial_details
 from proxy.dataplane.denials.responses import request_id
 from proxy.dataplane.errors import BAD_REQUEST, DRAINING, ClientGone, Denial, Denied
 from proxy.dataplane.plane import DataPlane
 from proxy.dataplane.records import Grant, Session
-from proxy.dataplane.rules.cookies import Generation
 from proxy.dataplane.rules.forwarded_headers import client_headers, gateway_headers, upstream_headers
 from proxy.dataplane.rules.headers import Headers, RequestHead, read_request
 from proxy.dataplane.rules.paths import is_proxied, upstream_path
@@ -53,7 +52,6 @@ class WebSocketRelay(AsyncConsumer):  # type: ignore[misc]  # channels is untype
 
     grant: Grant
     session: Session
-    cookie: Generation | None
     _gateway: DataPlane
     _client: ClientEnd
     _upstream: UpstreamEnd
@@ -175,7 +173,7 @@ class WebSocketRelay(AsyncConsumer):  # type: ignore[misc]  # channels is untype
         self._identity, self.session = await self._gateway.gate.admit(
             head, path, on_proxy_host=on_proxy_host, ip=client[0] if client else None, unsafe=True
         )
-        self.grant, self.cookie = self._identity.grant, self._identity.cookie
+        self.grant = self._identity.grant
         self._raise_if_over()
         self._gateway.in_flight.add(self)
         try:
@@ -186,13 +184,13 @@ class WebSocketRelay(AsyncConsumer):  # type: ignore[misc]  # channels is untype
 
     async def _connect_upstream(self, head: RequestHead, path: bytes, protocols: tuple[str, ...]) -> UpstreamEnd:
         """Connect before the client is accepted, so that it gets the real subprotocol or the real failure."""
-        scope, config = self.scope, self._gateway.config
+        scope, config, query = self.scope, self._gateway.config, self.scope["query_string"]
         chain = scope.get(FORWARDED_FOR) or (scope["client"] or ("unknown", 0))[0]
         headers = upstream_headers(head.passed, head, self.grant, chain, scope["scheme"])
         try:
             async with asyncio.timeout(config.upstream_timeout) as self._timeout:
                 upstream = await connect_upstream(
-                    self._gateway.upstream, path + query_of(scope), headers, protocols,
+                    self._gateway.upstream, path + (b"?" + query if query else b""), headers, protocols,
                     config.max_message_bytes,
                 )  # fmt: skip
         except FAILURES as error:

@@ -14,7 +14,7 @@ from proxy.dataplane.upstream.errors import ConnectionLost, InvalidResponse
 from proxy.dataplane.websocket import frames
 from proxy.dataplane.websocket.endpoint import Endpoint
 
-_MAX_HEAD_BYTES, _MAX_FIELDS = 64 * 1024, 128
+_MAX_HEAD_BYTES = 64 * 1024
 # A placeholder: the request is not built by websockets.
 _UNUSED_URI = WebSocketURI(secure=False, host="", port=0, path="", query="")
 _NORMAL_CLOSURE, _NO_STATUS, _MESSAGE_TOO_BIG = 1000, 1005, 1009
@@ -88,7 +88,7 @@ class UpstreamEnd(Endpoint):
             self._unread = head
             return
         self._unread = rest
-        if end and len(head) <= _MAX_HEAD_BYTES and head.count(b"\r\n") <= _MAX_FIELDS:
+        if end:
             self.conn.receive_data(head + end)
         if self.conn.state is OPEN:
             (response,) = cast("list[Response]", self.conn.events_received())

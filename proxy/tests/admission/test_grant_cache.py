@@ -51,7 +51,6 @@ class Facts:
             "revoked": False,
             "frozen": False,
             "user_active": True,
-            "cookie_generation": (0, 0),
         }
         facts = GrantFacts(**values | given)
         self.by_digest[secret_digest(text)] = facts

@@ -79,7 +79,7 @@ class TestTheExchange:
         value, *attributes = cookie.removeprefix("zenzefi_access=").split("; ")
         assert sorted(attributes) == ["HttpOnly", "Path=/", "SameSite=Lax"]  # and no Domain
         device = page.cookies["zenzefi_device"].value
-        assert read_access(value) == (alice_token.token.digest, device, (0, 0))
+        assert read_access(value) == (alice_token.token.digest, device)
         assert recorded.requests == []
         headers = {"Host": HOST, "Cookie": f"zenzefi_access={value}"}
         assert httpx.get(f"{gateway.url}/static/style.css", headers=headers, trust_env=False).status_code == 200

@@ -14,7 +14,6 @@ from accounts.services import set_active
 from proxy.dataplane.admission import grant_cache, revocation_feed
 from proxy.models import ProxySession
 from proxy.tests.support.assertions import assert_denied, assert_denied_and_unseen
-from proxy.tests.support.clock import running_seconds
 from proxy.tests.support.raw_client import connected, exchange, head
 from proxy.tests.support.servers import eventually, once
 
@@ -181,29 +180,6 @@ class TestOrigin:
         headers = {"Host": "evil.example", "Origin": "http://evil.example"}
         assert_denied_and_unseen(browser.post("/x", headers=headers), "origin_denied", recorded, alice_token)
 
-    @pytest.mark.parametrize(
-        ("origin", "site", "get", "post"),
-        [
-            ("null", "same-origin", True, True), ("null", "same-site", False, False), ("null", "none", False, False),
-            ("null", "cross-site", False, False), ("null", None, False, False), ("null", "", False, False),
-            ("own", "same-origin", True, True), ("own", "none", True, True), ("own", "cross-site", False, False),
-            ("own", "same-site", False, False), ("https://evil.example", "same-origin", False, False),
-            (None, "same-origin", True, True), (None, "none", True, True), (None, "cross-site", True, False),
-            (None, "same-site", True, False),
-        ],
-    )  # fmt: skip
-    def test_the_site_of_the_page(self, gateway, recorded, browser, origin, site, get, post):
-        """Trust `Sec-Fetch-Site`, which a page cannot set, more than an origin that is hidden."""
-        given = {"Origin": gateway.url if origin == "own" else origin, "Sec-Fetch-Site": site}
-        headers = {name: value for name, value in given.items() if value is not None}
-        for method, allowed in (("GET", get), ("POST", post)):
-            response = browser.request(method, "/x", headers=headers)
-            assert response.status_code == (200 if allowed else 403), (method, given)
-
-    def test_a_hidden_origin_on_a_foreign_host(self, gateway, recorded, alice_token, browser):
-        headers = {"Host": "evil.example", "Origin": "null", "Sec-Fetch-Site": "same-origin"}
-        assert_denied_and_unseen(browser.post("/x", headers=headers), "origin_denied", recorded, alice_token)
-
     def test_an_unsafe_method_without_an_origin(self, gateway, recorded, alice_token, browser):
         assert_denied_and_unseen(browser.post("/x"), "origin_denied", recorded, alice_token)
         response = browser.post("/x", headers={"Sec-Fetch-Site": "cross-site"})
@@ -308,7 +284,7 @@ class TestRequestTimeout:
 
     # case C49
     def test_announced_bodies_that_never_arrive(self, gateway, recorded, alice_token, bob_token):
-        """Respond 100 to them without delaying other clients, and let go of the upstream when their time is over."""
+        """Respond 100 to them, without delaying other clients or using connections to the upstream."""
         gateway.restart(CLIENT_BODY_TIMEOUT=3, MAX_CONNECTIONS_PER_TOKEN=50)
         framings = [b"Content-Length: 10", b"Transfer-Encoding: chunked"]
         given = {"Host": "h", "Expect": "100-continue", **alice_token.headers}
@@ -318,14 +294,12 @@ class TestRequestTimeout:
             for number, client in enumerate(waiting):
                 client.send(head("POST", "/api/v1/proxy/x", given, framings[number % 2]))
             assert gateway.client(bob_token).get("/x").status_code == 200
+            assert recorded.connections == 1
             codes = [client.read_response().json()["code"] for client in waiting]
         assert sorted(codes) == ["request_timeout"] * 50 + ["too_many_connections"] * 10
-        assert time.monotonic() - began >= 3
-        assert running_seconds(began) < 30
-        assert len(recorded.requests) == 1
-        eventually(lambda: recorded.connections - recorded.closed_connections == 1)
-        assert recorded.connections <= 51
-        eventually(lambda: len(gateway.plane.in_flight) == 0)
+        assert 3 <= time.monotonic() - began < 30
+        assert len(recorded.requests) == recorded.connections == 1
+        assert len(gateway.plane.in_flight) == 0
 
     def test_a_slow_body(self, gateway, recorded, alice_token):
         """Apply the limit to the time between two pieces."""

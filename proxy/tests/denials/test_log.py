@@ -164,7 +164,7 @@ class TestFailures:
     def test_a_denial_that_cannot_be_written_does_not_block_others(self, transactional_db, alice_token):
         known = RequestInfo(b"number-0001", token=token_of(alice_token))
         alice_token.token.delete()
-        denials = DenialLog(64)
+        denials = DenialLog()
         for request in (known, RequestInfo(b"number-0002")):
             denials.add(TOKEN_EXPIRED, 401, request, {})
         log.write_denials(denials.take(log.MAX_WAITING))
@@ -185,7 +185,7 @@ class TestSampling:
 
     @pytest.fixture
     def denials(self, clock):
-        return DenialLog(64)
+        return DenialLog()
 
     def flood(self, denials, count, **given):
         for _ in range(count):

@@ -26,7 +26,6 @@ from proxy.dataplane.admission import grant_cache as grants_module
 from proxy.dataplane.admission.grant_cache import GrantCache
 from proxy.dataplane.database import Database
 from proxy.tests.support.assertions import assert_denied
-from proxy.tests.support.clock import running_seconds
 from proxy.tests.support.faults import Link, run_together
 from proxy.tests.support.processes import database_url
 from proxy.tests.support.servers import eventually
@@ -191,7 +190,7 @@ def test_a_frozen_database_does_not_delay_the_shutdown(link, start_gateway_proce
     link.fail("frozen")
     began = time.monotonic()
     assert gateway.end(signal.SIGTERM) == 0
-    assert running_seconds(began) < 10
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.services
@@ -215,7 +214,7 @@ def test_cached_grants_end_after_thirty_seconds(site, sold_token, alice, fault):
         assert read_close(client, 3) == (1013, "state_unavailable")
         with pytest.raises(httpx.RemoteProtocolError):
             list(events)
-        assert running_seconds(began) < 35
+        assert time.monotonic() - began < 35
     site.link.mend()
     eventually(lambda: site.fetch(known).status_code == 200)
 
@@ -258,7 +257,7 @@ async def test_a_call_waits_for_the_database_for_a_limited_time(database):
         "too many calls wait for the database"
     ]
     assert all(isinstance(error, OperationalError) for error in waiting)
-    assert running_seconds(began) < 3
+    assert time.monotonic() - began < 3
     database.held.set()
     assert await database.run(lambda: "done") == "done"
 

@@ -20,7 +20,6 @@ from accounts.jwt import issue_access
 from proxy.dataplane.state.base import Lease, StateUnavailable
 from proxy.dataplane.state.redis import RedisState
 from proxy.tests.support.assertions import assert_denied
-from proxy.tests.support.clock import running_seconds
 from proxy.tests.support.faults import Link, run_together
 from proxy.tests.support.processes import GatewayProcess
 from proxy.tests.support.servers import eventually
@@ -95,21 +94,6 @@ def test_without_redis_no_new_token_is_admitted_and_all_recovers(site, sold_toke
     eventually(site.is_ready)
 
 
-@pytest.mark.parametrize("knock", ["request", "websocket", "many"])
-def test_a_second_device_that_knocks_takes_nothing_from_the_holder(site, sold_token, alice, knock):  # case F67
-    token = sold_token(alice)
-    assert site.fetch(token).status_code == 200
-    other = token.on("another-device")
-    if knock == "websocket":
-        assert site.websocket_close(other) == (4409, "device_conflict")
-    else:
-        for number in range(20 if knock == "many" else 1):
-            assert_denied(site.fetch(other if number == 0 else token.on(f"device-{number}")), "device_conflict")
-    site.link.fail("refused")
-    assert_denied(site.fetch(other), "state_unavailable")
-    assert site.fetch(token).status_code == 200
-
-
 def test_killed_connections_are_replaced(site, sold_token, alice):  # case F67
     tokens = [sold_token(alice) for _ in range(20)]
     found = run_together(**{f"n{n}": lambda token=token: site.fetch(token) for n, token in enumerate(tokens)})
@@ -120,7 +104,7 @@ def test_killed_connections_are_replaced(site, sold_token, alice):  # case F67
     for token in fresh:
         eventually(lambda token=token: site.fetch(token).status_code == 200)
         assert_denied(site.fetch(token.on("another-device")), "device_conflict")
-    assert running_seconds(began) < 10
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.slow
@@ -140,8 +124,7 @@ def test_cached_grants_end_after_thirty_seconds(site, sold_token, alice, fault):
 
         eventually(is_cut_off, 35)
         assert (client.close_code, client.close_reason) == (1013, "state_unavailable")
-    assert time.monotonic() - began >= 25
-    assert running_seconds(began) < 38
+    assert 25 < time.monotonic() - began < 38
     assert_denied(site.fetch(known), "state_unavailable")
     site.link.mend()
     eventually(lambda: site.fetch(known).status_code == 200)
@@ -232,7 +215,7 @@ async def test_a_call_waits_for_a_frozen_redis_for_two_seconds_at_most(link):  #
             *(state.acquire_lease(token_id, lease, 60) for token_id in tokens), return_exceptions=True
         )
         assert all(isinstance(response, StateUnavailable) for response in responses)
-        assert running_seconds(began) < 4
+        assert time.monotonic() - began < 4
         link.mend()
         thief = Lease("thief", uuid.uuid4(), 0.0)
         while True:
@@ -240,7 +223,7 @@ async def test_a_call_waits_for_a_frozen_redis_for_two_seconds_at_most(link):  #
                 assert await state.acquire_lease(tokens[0], thief, 60) is None
                 break
             except StateUnavailable:
-                assert running_seconds(began) < 10
+                assert time.monotonic() - began < 10
                 await asyncio.sleep(0.05)
     finally:
         await state.close()

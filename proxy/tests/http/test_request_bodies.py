@@ -1,6 +1,5 @@
 """Bodies of requests, as the upstream receives them."""
 
-import asyncio
 import base64
 import hashlib
 import time
@@ -137,68 +136,3 @@ def test_an_early_response_to_an_upload(gateway, recorded, alice_token):
         client.send(head("POST", "/api/v1/proxy/x", headers) + b"x" * 10)
         response = client.read_response()
         assert (response.status, response.body) == (413, b"big")
-
-
-class TestLateBodies:
-    """A request whose header block comes before its body, as Node's `flushHeaders` sends it."""
-
-    FRAMINGS = pytest.mark.parametrize(
-        ("framing", "body"),
-        [({"Content-Length": 4}, b"body"), ({"Transfer-Encoding": "chunked"}, b"4\r\nbody\r\n0\r\n\r\n")],
-    )
-
-    @FRAMINGS
-    def test_the_upstream_gets_the_header_block_at_once(self, gateway, recorded, alice_token, framing, body):
-        """Let the client wait for the head of the response, and for its first part, before it sends its body."""
-
-        async def converse(_request, connection):
-            await connection.send(STREAM + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-            received = b""
-            while not received.endswith(body):
-                received += await connection.reader.read(100)
-            await connection.send(b"3\r\nbye\r\n0\r\n\r\n")
-
-        recorded.reads_bodies, recorded.response = False, converse
-        with connected(gateway.port) as client:
-            client.send(head("POST", "/api/v1/proxy/x", {"Host": "h", **framing, **alice_token.headers}))
-            received = client.read_head()
-            while b"hello" not in received:
-                received += client.receive()
-            client.send(body)
-            while b"bye" not in received:
-                received += client.receive()
-
-    @FRAMINGS
-    def test_a_response_without_the_body(self, gateway, recorded, alice_token, framing, body):
-        recorded.reads_bodies = False
-        recorded.response = once(b"HTTP/1.1 401 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-        with connected(gateway.port) as client:
-            for _ in range(2):
-                client.send(head("POST", "/api/v1/proxy/x", {"Host": "h", **framing, **alice_token.headers}))
-                assert client.read_response("POST").status == 401
-                client.send(body)
-
-    def test_a_silent_client_is_denied(self, gateway, recorded, alice_token):
-        gateway.restart(CLIENT_BODY_TIMEOUT=0.5)
-        with connected(gateway.port) as client:
-            client.send(head("POST", "/api/v1/proxy/x", {"Host": "h", "Content-Length": 4, **alice_token.headers}))
-            assert client.read_response("POST").status == 408
-        eventually(lambda: recorded.closed_connections == recorded.connections == 1)
-
-    def test_an_event_stream_outlives_the_end_of_the_body(self, gateway, recorded, alice_token):
-        """Let an event stream be silent after the body has ended, for longer than another response may be."""
-        gateway.restart(UPSTREAM_TIMEOUT=0.5)
-
-        async def respond(_request, connection):
-            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
-            await connection.reader.readexactly(4)
-            await asyncio.sleep(2.5)
-            await connection.send(b"data: 1\n\n")
-
-        recorded.reads_bodies, recorded.response = False, respond
-        with connected(gateway.port) as client:
-            client.send(head("POST", "/api/v1/proxy/x", {"Host": "h", "Content-Length": 4, **alice_token.headers}))
-            received = client.read_head()
-            client.send(b"body")
-            while b"data: 1" not in received:
-                received += client.receive()

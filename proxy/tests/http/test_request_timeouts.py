@@ -9,7 +9,6 @@ import time
 import pytest
 
 from proxy.tests.support.assertions import assert_denied
-from proxy.tests.support.clock import running_seconds
 from proxy.tests.support.header_limits import MAX_HEADER_BYTES
 from proxy.tests.support.raw_client import connected, head
 from proxy.tests.support.servers import eventually
@@ -51,7 +50,7 @@ def test_more_bytes_do_not_extend_the_time(limited):
         client.socket.settimeout(0.1)
         while not client.has_input():
             client.send(b"x")
-            assert running_seconds(started) < 8
+            assert time.monotonic() - started < 8
         client.socket.settimeout(8)
         assert_denied(client.read_response(), "request_timeout")
 
@@ -79,14 +78,13 @@ def test_a_request_that_begins_during_another_exchange(limited, recorded, alice_
     request = head("GET", "/api/v1/proxy/x", {"Host": "h", **alice_token.headers})
     for pieces in ([request + request[:40]], [request, request[:40]]):
         with connected(limited.port) as client:
-            began = time.monotonic()
             for piece in pieces:
                 client.send(piece)
                 time.sleep(0.05)
             assert client.read_response().status == 200
+            responded = time.monotonic()
             assert_denied(client.read_response(), "request_timeout")
-            assert time.monotonic() - began >= 1
-            assert running_seconds(began) < 4
+            assert 0.7 < time.monotonic() - responded < 4
     limited.restart(HEADER_TIMEOUT_SECONDS=8)
     with connected(limited.port) as client:
         client.send(request + request[:40])
@@ -162,13 +160,12 @@ def test_a_thousand_half_sent_requests(gateway, recorded, alice_token):
         while time.monotonic() - started < 3:
             sent = time.monotonic()
             assert gateway.client(alice_token).get("/x").status_code == 200
-            times.append(running_seconds(sent))
+            times.append(time.monotonic() - sent)
         assert connections_to(gateway.port) >= 1000
         assert max(times) < 2
         responses = [connection.recv(65536)[:12] for connection in connections]
         assert responses == [b"HTTP/1.1 408"] * 1000
-        assert time.monotonic() - started >= 5.9
-        assert running_seconds(started) < 15
+        assert 5.9 < time.monotonic() - started < 15
         eventually(lambda: connections_to(gateway.port) < 100)
     finally:
         for connection in connections:

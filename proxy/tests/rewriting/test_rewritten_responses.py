@@ -11,8 +11,6 @@ import pytest
 from proxy.dataplane.rewriting import encoding
 from proxy.dataplane.rewriting.encoding import zstd
 from proxy.dataplane.rules.cookies import sign_access
-from proxy.tests.support.assertions import assert_denied
-from proxy.tests.support.clock import running_seconds
 from proxy.tests.support.servers import eventually
 
 P = b"/api/v1/proxy"
@@ -43,7 +41,7 @@ class TestConditions:
         response = browser.get("/")
         assert response.content == with_script(gateway)
         assert "content-length" not in response.headers
-        assert response.headers["vary"] == "cookie, x-access-token, x-device-id, accept-encoding, sec-fetch-dest"
+        assert response.headers["vary"] == "accept-encoding, sec-fetch-dest"
 
     def test_a_page_for_header_credentials_stays_unchanged(self, recorded, gateway, alice_token):
         recorded.response = response_of(PAGE, b'ETag: "1"', b"Accept-Ranges: bytes", b"Link: </x>; rel=preload")
@@ -164,19 +162,11 @@ class TestEncodings:
             browser.get("/")
 
     @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-    def test_invalid_content_is_denied(self, recorded, browser, coding):
-        recorded.response = response_of(b"no such thing at all", b"Content-Encoding: " + coding.encode())
-        assert_denied(browser.get("/"), "upstream_unreachable")
-        denied = browser.get("/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
-        assert (denied.status_code, denied.headers["Content-Type"]) == (502, "text/html; charset=utf-8")
-
-    @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-    def test_content_that_is_cut_short_never_looks_complete(self, recorded, browser, coding):
-        """Deny it if nothing of it could be decoded, else abort the response."""
-        recorded.response = response_of(CODINGS[coding](PAGE)[:-5], b"Content-Encoding: " + coding.encode())
-        with browser.stream("GET", "/") as response:
-            _size, is_aborted = received_size(response)
-        assert is_aborted or response.status_code == 502
+    def test_invalid_content_is_aborted(self, recorded, browser, coding):
+        for body in (b"no such thing at all", CODINGS[coding](PAGE)[:-5]):
+            recorded.response = response_of(body, b"Content-Encoding: " + coding.encode())
+            with pytest.raises(httpx.RemoteProtocolError):
+                browser.get("/")
 
     def test_a_stream_is_forwarded_without_delay(self, gateway, recorded, browser):
         """Flush the rewritten part as soon as it arrives, through gzip, too."""
@@ -198,7 +188,7 @@ class TestEncodings:
                 got += piece
                 if b"<p>now</p>" in got:
                     break
-        assert running_seconds(started) < 5
+        assert time.monotonic() - started < 5
 
 
 def received_size(response):

@@ -1,20 +1,17 @@
 """The client's address and scheme, as trusted proxies report them."""
 
 import ipaddress
-from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dataplane.asgi import FORWARDED_FOR
-from proxy.dataplane.metrics import UNREAD_FORWARDING
 from proxy.dataplane.rules.client_address import (
     Client,
     is_trusted,
     resolve_client,
 )
-from proxy.dataplane.server import trusted_proxies
 from proxy.dataplane.server.trusted_proxies import TrustedForwarding
 from zenzefi.common.ip_addresses import parse_ip_address
 
@@ -128,82 +125,13 @@ async def test_an_untrusted_peer_sets_neither_client_nor_scheme(trusted):
     assert FORWARDED_FOR not in scope
 
 
-@pytest.mark.parametrize("proto", [b"", b"ftp", b"https, ftp", b"javascript", b"HTTPS\xff", b","])
+@pytest.mark.parametrize("proto", [b"", b"ftp", b"https, http", b"javascript", b"HTTPS\xff"])
 async def test_an_unknown_scheme_is_ignored(proto):
     assert (await _forwarded_scope((PROXY, 5), [(b"x-forwarded-proto", proto)]))["scheme"] == "http"
 
 
-@pytest.mark.parametrize(
-    "fields", [[b" HTTPS "], [b"https, http"], [b"https,http,http"], [b"https", b"http"], [b"https,"]]
-)
-async def test_a_scheme_is_that_of_the_first_proxy(fields):
-    headers = [(b"x-forwarded-proto", value) for value in fields]
-    assert (await _forwarded_scope((PROXY, 5), headers))["scheme"] == "https"
-
-
-FORMS = [
-    ("192.0.2.1", "192.0.2.1"), ("192.0.2.1:5678", "192.0.2.1"), ("2001:db8::1", "2001:db8::1"),
-    ("[2001:db8::1]", "2001:db8::1"), ("[2001:db8::1]:443", "2001:db8::1"), ('"[2001:db8::1]:443"', "2001:db8::1"),
-    ('"192.0.2.1:80"', "192.0.2.1"), ("192.0.2.1:_port", "192.0.2.1"), ("[fe80::1%eth0]:80", "fe80::1"),
-    ("fe80::1%25eth0", "fe80::1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("[::ffff:192.0.2.1]:80", "192.0.2.1"),
-    ("  192.0.2.1  ", "192.0.2.1"),
-]  # fmt: skip
-UNREADABLE = [
-    "unknown", "_hidden", "client.example", "192.0.2.1:", "192.0.2.1:x", "192.0.2.1:123456", "[2001:db8::1]x", "[]",
-    "for=192.0.2.1", "192.0.2.1 10.0.0.1", "\xff\n", "999.0.2.1:80",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("entry", "client"), FORMS)
-async def test_forms_of_an_address(entry, client):
-    """Read the forms that proxies send, alone, behind a claim, in several lines, and before a trusted hop."""
-    before = unread_fields()
-    for lines in ([entry], [f"9.9.9.9, {entry}"], ["9.9.9.9", entry], [entry, f"{INNER}:80"], [f"{entry},, "]):
-        headers = [(b"x-forwarded-for", line.encode("latin-1")) for line in lines]
-        assert (await _forwarded_scope((PROXY, 5), headers))["client"] == (client, 5)
-    assert unread_fields() == before
-
-
-@pytest.mark.parametrize("entry", UNREADABLE)
-async def test_an_unreadable_address_is_reported(entry, caplog, monkeypatch):
-    monkeypatch.setattr(trusted_proxies.logger, "filters", [])  # one record a minute would pass
-    before = unread_fields()
-    for line, client in ((entry, PROXY), (f"{entry}, {INNER}", INNER), (f"192.0.2.1, {entry}", PROXY)):
-        scope = await _forwarded_scope((PROXY, 5), [(b"x-forwarded-for", line.encode("latin-1"))])
-        assert scope["client"] == (client, 5)
-    assert unread_fields() - before == Counter({"x-forwarded-for": 3})
-    record = caplog.records[0]
-    assert (record.message, record.field, record.proxy) == ("forwarding_unread", "x-forwarded-for", PROXY)
-    assert all(text.isprintable() for text in (record.value, record.hint))
-
-
-@pytest.mark.parametrize(
-    ("fields", "reported"),
-    [
-        ({"forwarded": 'for="[2001:db8::1]:443";proto=https'}, "forwarded"),
-        ({"x-real-ip": "192.0.2.1"}, "x-real-ip"),
-        ({"x-forwarded-proto": "ftp"}, "x-forwarded-proto"),
-        ({"x-forwarded-for": "192.0.2.1", "forwarded": "for=9.9.9.9", "x-real-ip": "9.9.9.9"}, None),
-        ({}, None),
-    ],
-)
-async def test_other_fields(fields, reported):
-    """Report fields that another proxy would need; never read the client from them, as clients can send them."""
-    before = unread_fields()
-    scope = await _forwarded_scope((PROXY, 5), [(name.encode(), value.encode()) for name, value in fields.items()])
-    assert scope["client"] == (fields.get("x-forwarded-for", PROXY), 5)
-    assert unread_fields() - before == Counter([reported] if reported else [])
-
-
-async def test_an_untrusted_peer_reports_nothing():
-    before = unread_fields()
-    await _forwarded_scope((PEER, 5), [(b"x-forwarded-for", b"unknown"), (b"forwarded", b"for=_x")])
-    assert unread_fields() == before
-
-
-def unread_fields():
-    samples = next(iter(UNREAD_FORWARDING.collect())).samples
-    return Counter({each.labels["field"]: int(each.value) for each in samples if each.name.endswith("_total")})
+async def test_a_scheme_in_another_case_is_accepted():
+    assert (await _forwarded_scope((PROXY, 5), [(b"x-forwarded-proto", b" HTTPS ")]))["scheme"] == "https"
 
 
 async def test_fields_are_ignored_without_a_peer_and_in_the_lifespan():

@@ -48,7 +48,7 @@ def _grant(token_id=None, user_id=None):
     token_id, user_id = token_id or uuid.uuid4(), user_id or uuid.uuid4()
     return Grant(
         digest="0" * 64, token_id=token_id, user_id=user_id, scope=Scope.FULL, deadline=9e9, expires_header=b"",
-        user_header=b"", token_header=b"", denial=None, activated=True, cookie_generation=(0, 0),
+        user_header=b"", token_header=b"", denial=None, activated=True,
     )  # fmt: skip
 
 
@@ -379,7 +379,7 @@ class _Plane:
     def __init__(self):
         self.accounting, self.database, self.state = Accounting(TIMEOUT), Database(), MemoryState(None)
         holders = Holders(self.state, self.accounting, TIMEOUT)
-        self.flush = flush.Flush(self.database, self.state, self.accounting, DenialLog(64), holders)
+        self.flush = flush.Flush(self.database, self.state, self.accounting, DenialLog(), holders)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -108,13 +108,13 @@ def test_responses_denials_and_cutoffs(gateway, scrape, alice_token, olga):
 
 def test_the_delay_of_an_expiry_counts_from_the_deadline(gateway, scrape, alice_token):
     before = scrape()
-    end = timezone.now() + timedelta(seconds=3)
+    end = timezone.now() + timedelta(seconds=1)
     AccessToken.objects.update(created_at=end - timedelta(hours=1), expires_at=end)
     with open_socket(gateway, "/ws/echo", alice_token):
         eventually(lambda: gateway.plane.in_flight.cuts)
     new = increases(before, scrape())
     assert new[("cut_delay_seconds_count", "token_expired")] == 1
-    assert 0 < new[("cut_delay_seconds_sum", "token_expired")] < 2.5  # from the purchase, it would be more than 3
+    assert 0 < new[("cut_delay_seconds_sum", "token_expired")] < 1
 
 
 def test_a_cutoff_by_a_silent_feed_has_no_delay(gateway, scrape, alice_token, monkeypatch):

@@ -153,9 +153,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_sums_are_equal_after_each_run(tokens, steps):
     """Compare the sums after random growth between the runs."""
     UsageHour.objects.all().delete()

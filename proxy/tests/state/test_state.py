@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from proxy.dataplane.state.base import Counts, Lease, Report, StateUnavailable
 from proxy.dataplane.state.memory import MemoryState
 from proxy.dataplane.state.redis import RedisState
-from proxy.tests.support.clock import running_seconds
 
 RATE = limits.parse("20/second")
 ONE, OTHER = "device-one", "device-other"
@@ -71,7 +70,7 @@ async def test_a_lease_expires_and_only_its_holder_prolongs_it(states):
         await asyncio.sleep(0.7)
         assert await b.acquire_lease(token, new_lease(OTHER), 2) is None
     while await b.acquire_lease(token, new_lease(OTHER), 2) is None:
-        assert running_seconds(started) < 30
+        assert time.monotonic() - started < 30
         await asyncio.sleep(0.01)
     assert time.monotonic() - prolonged > 1.9
 
@@ -204,7 +203,7 @@ async def test_an_unreachable_redis_is_reported_at_once():
     for _ in range(1000):
         with pytest.raises(StateUnavailable):
             await state.lease(uuid4())
-    assert running_seconds(started) < 2
+    assert time.monotonic() - started < 2
     await state.close()
 
 

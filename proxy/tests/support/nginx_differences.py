@@ -50,11 +50,7 @@ RULES = {
             ANY,
         )
     ],
-    "Caches": [
-        ("response", "nginx", r"cache-control", r"max-age=1"),
-        ("response", "gateway", r"cache-control", r"private(, max-age=1)?"),
-        ("response", "gateway", r"vary", r"cookie, x-access-token, x-device-id"),
-    ],
+    "`X-Accel-…`": [("response", "gateway", r"x-accel-expires", r"5")],
     "Unusual names": [("request", "gateway", r"x-odd!~", r"1")],
     "Framing of a request": [
         ("request", "gateway", r"content-length", r"\d+"),

@@ -36,7 +36,6 @@ class GatewayProcess(Command):
             "ZENZEFI_TARGET_URL": upstream_url,
             "RATE_LIMIT_AUTH": "",
             "RATE_LIMIT_API": "",
-            "RATE_LIMIT_LOGIN": "",
             "RATE_LIMIT_PROXY": "",
         }
         super().__init__(data_dir, **{**shared, **given})

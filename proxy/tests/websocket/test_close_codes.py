@@ -12,8 +12,7 @@ from proxy.tests.support.websockets import (
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
-# Browsers accept the reserved codes from 1016 to 2999 from a server, and show them to the page.
-CODES = [1000, 1001, 1003, 1008, 1009, 1011, 1016, 2000, 2999, 3000, 3999, 4000, 4401, 4999]
+CODES = [1000, 1001, 1003, 1008, 1009, 1011, 3000, 3999, 4000, 4401, 4999]
 
 
 # case D57

@@ -16,8 +16,6 @@ from access.signals import access_revoked
 from accounts.models import User
 from accounts.signals import user_activity_changed
 from billing.idempotency import Call
-from proxy.tests.support.clock import running_seconds
-from proxy.tests.support.cutoffs import seconds_late
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import RawSocket, connections_to, open_socket, read_close
 
@@ -66,7 +64,7 @@ def test_an_open_websocket_is_closed(gateway, socket_upstream, alice_token, bob_
         started = time.monotonic()
         act(alice_token, olga)
         assert read_close(client, LIMIT) == outcome
-        assert running_seconds(started) < LIMIT
+        assert time.monotonic() - started < LIMIT
         other.send("still here")
         assert other.recv(timeout=5) == "still here"
     closed = socket_upstream.handshakes[0]
@@ -86,7 +84,7 @@ def test_cutoffs_without_the_push(gateway, socket_upstream, alice_token, olga, a
             started = time.monotonic()
             act(alice_token, olga)
             assert read_close(client, LIMIT) == outcome
-            assert running_seconds(started) < LIMIT
+            assert time.monotonic() - started < LIMIT
     finally:
         access_revoked.receivers = receivers
 
@@ -100,11 +98,11 @@ def test_every_websocket_of_the_token_is_closed(gateway, socket_upstream, alice_
 
 # case D60
 def test_expiry(gateway, socket_upstream, alice_token):
-    end = timezone.now() + timedelta(seconds=3)
+    end = timezone.now() + timedelta(seconds=1)
     AccessToken.objects.update(created_at=end - timedelta(hours=1), expires_at=end)
     with open_socket(gateway, "/ws", alice_token) as client:
-        assert read_close(client, 3 + LIMIT) == (4401, "token_expired")
-        assert seconds_late(end) < LIMIT
+        assert read_close(client, 1 + LIMIT) == (4401, "token_expired")
+        assert timezone.now() - end < timedelta(seconds=LIMIT)
         assert timezone.now() >= end
 
 
@@ -118,7 +116,7 @@ def test_a_cutoff_during_heavy_traffic(gateway, socket_upstream, alice_token, ol
         with contextlib.suppress(ConnectionClosed):
             while True:
                 client.recv(timeout=LIMIT)
-        assert running_seconds(started) < LIMIT
+        assert time.monotonic() - started < LIMIT
         assert (client.close_code, client.close_reason) == (4401, "invalid_token")
         eventually(lambda: socket_upstream.last.closed, LIMIT)
 
@@ -133,7 +131,7 @@ def test_a_client_that_does_not_read(gateway, socket_upstream, alice_token, olga
         eventually(lambda: not client.is_open, LIMIT)
         eventually(lambda: len(gateway.plane.in_flight) == 0, LIMIT)
         eventually(lambda: socket_upstream.last.closed, LIMIT)
-        assert running_seconds(started) < LIMIT
+        assert time.monotonic() - started < LIMIT
 
 
 # cases D59, D60
@@ -152,7 +150,7 @@ def test_an_upstream_that_does_not_read(gateway, socket_upstream, alice_token, o
         started = time.monotonic()
         _revoke(alice_token, olga)
         assert read_close(client, LIMIT) == (4401, "invalid_token")
-        assert running_seconds(started) < LIMIT
+        assert time.monotonic() - started < LIMIT
         sending.join()
     eventually(lambda: len(gateway.plane.in_flight) == 0, LIMIT)
     eventually(lambda: connections_to(socket_upstream.port) == 0, LIMIT)
@@ -193,7 +191,7 @@ def test_a_cutoff_during_the_upstreams_handshake(gateway, recorded, alice_token,
         assert client.subprotocol == "one"
         assert read_close(client, LIMIT) == (4401, "invalid_token")
     thread.join()
-    assert running_seconds(started) < LIMIT
+    assert time.monotonic() - started < LIMIT
     eventually(lambda: recorded.closed_connections == 1)
 
 
@@ -208,7 +206,7 @@ def test_a_change_that_keeps_access_closes_nothing(gateway, socket_upstream, ali
     with open_socket(gateway, "/ws", alice_token) as client:
         row = Revocation.objects.create(cause=Revocation.Cause.CHANGED, token=alice_token.token)
         access_revoked.send(sender=Revocation)
-        eventually(lambda: gateway.plane.feed._seen.newest == row.pk)
+        eventually(lambda: gateway.plane.feed._newest == row.pk)
         client.send("still here")
         assert client.recv(timeout=5) == "still here"
 

@@ -149,7 +149,10 @@ def test_with_the_full_scope_the_path_stays_unchanged(gateway, socket_upstream, 
     assert socket_upstream.last.path == target
 
 
-@pytest.mark.parametrize("more", [[b"Content-Length: 5"], [b"Transfer-Encoding: chunked"]])
+@pytest.mark.parametrize(
+    "more",
+    [[b"Content-Length: 5"], [b"Transfer-Encoding: chunked"], [b"Cookie: a=" + b"x" * 20_000], [b"X-App: 1"] * 200],
+)
 def test_an_unreadable_handshake_is_400(gateway, socket_upstream, alice_token, more):
     body = b"0\r\n\r\n"
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as raw:

@@ -6,10 +6,8 @@ import time
 
 import pytest
 
-from proxy.tests.support.clock import running_seconds
 from proxy.tests.support.servers import eventually
 from proxy.tests.support.websockets import (
-    RawSocket,
     accept_response,
     handshake,
     open_socket,
@@ -34,34 +32,6 @@ def test_a_client_that_vanishes_before_the_upstream_responds(gateway, recorded, 
         raw.sendall(handshake(alice_token, "/ws"))
         eventually(lambda: requests)
     eventually(lambda: recorded.closed_connections == 1)
-
-
-# case G80
-@pytest.mark.parametrize("line", [b"X-Long: " + b"x" * 8_190, b"Cookie: c=" + b"x" * 30_000])
-def test_lines_as_long_as_those_of_http(gateway, recorded, alice_token, line):
-    """Forward long lines of the client's handshake and of the upstream's response, and many of them."""
-
-    async def accept(request, connection):
-        many = b"".join(b"X-%d: x\r\n" % number for number in range(100))
-        await connection.send(accept_response(request)[:-2] + b"X-Long: " + b"y" * 30_000 + b"\r\n" + many + b"\r\n")
-        await connection.wait_closed()
-
-    recorded.response = accept
-    fields = [b"X-%d: x" % number for number in range(150)]
-    with RawSocket(gateway, alice_token, line, *fields) as client:
-        assert line in recorded.last.raw.replace(b"cookie", b"Cookie").replace(b"x-long", b"X-Long")
-        assert b"y" * 30_000 in client.response
-
-
-@pytest.mark.parametrize("more", [b"X: " + b"x" * 70_000, b"\r\n".join([b"X: x"] * 200)])
-def test_a_response_whose_head_is_too_large(gateway, recorded, alice_token, more):
-    async def accept(request, connection):
-        await connection.send(accept_response(request)[:-2] + more + b"\r\n\r\n")
-        await connection.wait_closed()
-
-    recorded.response = accept
-    with open_socket(gateway, "/ws", alice_token) as client:
-        assert read_close(client) == (1014, "upstream_unreachable")
 
 
 # case D54
@@ -111,5 +81,5 @@ def test_an_upstream_that_does_not_respond_to_the_handshake(gateway, recorded, a
     started = time.monotonic()
     with open_socket(gateway, "/ws", alice_token) as client:
         assert read_close(client) == (1014, "upstream_timeout")
-    assert running_seconds(started) < 2
+    assert time.monotonic() - started < 2
     eventually(lambda: recorded.closed_connections == 1)

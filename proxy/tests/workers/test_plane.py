@@ -68,7 +68,7 @@ def test_a_reset_that_hangs_does_not_delay_other_cutoffs(gateway, alice, olga, s
         with within_two_seconds():
             for pieces in streams:
                 assert_aborted(pieces)
-    assert len(gateway.plane.cutoffs._tasks) == 1
+    assert len(gateway.plane.cutoffs._resets) == 1
 
 
 # case D60

@@ -16,7 +16,6 @@ from access.models import Revocation
 from access.signals import access_revoked
 from proxy import revocation_pubsub
 from proxy.dataplane.admission import revocation_feed
-from proxy.tests.support.clock import running_seconds
 from proxy.tests.support.cutoffs import assert_aborted
 from proxy.tests.support.faults import Link
 from proxy.tests.support.servers import eventually
@@ -98,13 +97,13 @@ async def test_a_message_wakes_at_once_and_so_does_the_subscription(publisher, l
     await listener.until(lambda: listener.woken == 1)
     started = time.monotonic()
     await listener.is_woken_by(publisher.wake_all)
-    assert running_seconds(started) < 2  # far below the pause between polls
+    assert time.monotonic() - started < 0.5
 
 
 @pytest.mark.services
 def test_a_gateway_reads_the_outbox_at_once(publisher, gateway, alice_token, monkeypatch):
     """Read the row that another process has committed as soon as its message arrives."""
-    eventually(lambda: gateway.plane.feed._seen is not None)
+    eventually(lambda: gateway.plane.feed._newest is not None)
     monkeypatch.setattr(revocation_feed, "POLL_SECONDS", 60)
     with gateway.client(alice_token).stream("GET", "/events?interval=0.1") as events:
         time.sleep(1.2)  # the current pause of the poller is over
@@ -112,7 +111,7 @@ def test_a_gateway_reads_the_outbox_at_once(publisher, gateway, alice_token, mon
         publisher.wake_all()
         started = time.monotonic()
         assert_aborted(events.iter_raw())
-        assert running_seconds(started) < 2
+        assert time.monotonic() - started < 2
 
 
 @pytest.mark.services
@@ -158,7 +157,7 @@ async def test_a_worker_that_stops_does_not_wait_for_redis(link, listener, fault
     for _ in range(2):
         started = time.monotonic()
         await listener.stop()
-        assert running_seconds(started) < 1
+        assert time.monotonic() - started < 1
         listener = Listener()
         await asyncio.sleep(0.3)  # in the middle of connecting
     await listener.stop()
@@ -183,7 +182,7 @@ def test_a_revocation_neither_waits_for_redis_nor_fails_with_it(link, linked_pub
     for _ in range(20):
         started = time.monotonic()
         linked_publisher.wake_all()
-        assert running_seconds(started) < 1
+        assert time.monotonic() - started < 0.1
         time.sleep(0.1)
     eventually(lambda: levels_logged(caplog, "publish") == ["WARNING"])
     link.mend()

@@ -23,13 +23,6 @@ class WholeNumber(serializers.IntegerField):
         """Return the number; a value of another type is invalid."""
         if isinstance(data, bool) or not isinstance(data, int | Decimal):
             self.fail("invalid")
-        if (
-            isinstance(data, Decimal)
-            and data.is_finite()
-            and data.adjusted() < 20
-            and data == data.to_integral_value()
-        ):
-            data = int(data)  # 1e2 and 100.0 are integers in JSON Schema
         return super().to_internal_value(str(data))
 
 

@@ -18,7 +18,7 @@ from zenzefi.tests.support.command import ROOT, Command, environment_of
 
 CHROMIUM = {"executable_path": "/usr/bin/chromium", "args": ["--no-sandbox"]}
 SESSION_COOKIE = "zenzefi_session"
-_LIMITS = dict.fromkeys(("RATE_LIMIT_AUTH", "RATE_LIMIT_LOGIN", "RATE_LIMIT_API", "RATE_LIMIT_PROXY"), "")
+_LIMITS = dict.fromkeys(("RATE_LIMIT_AUTH", "RATE_LIMIT_API", "RATE_LIMIT_PROXY"), "")
 
 
 @dataclass(frozen=True)
